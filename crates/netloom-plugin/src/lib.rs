@@ -1,0 +1,1 @@
+//! The framework for writing CNI plugins.

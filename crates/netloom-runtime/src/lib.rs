@@ -1,0 +1,1 @@
+//! The CNI runtime library: load network configurations, run them, cache attachments.

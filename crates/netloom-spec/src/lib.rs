@@ -1,0 +1,1 @@
+//! The CNI specification as types: versions, configuration, results, errors, names. No I/O.
