@@ -1,0 +1,165 @@
+//! Why a plugin did not do what it was asked.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use netloom_spec::{Error as CniError, code};
+
+/// Why a plugin did not do what it was asked.
+///
+/// [`Error::Plugin`] is the plugin's own error object, untouched. Every error converts into a CNI
+/// error object; like libcni, a plugin that failed without an error object has code 0.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration has no `type`.
+    #[error("no plugin name provided")]
+    NoPluginName,
+
+    /// The `type` is not a plain file name.
+    #[error("invalid plugin name: {name}")]
+    InvalidPluginName {
+        /// The `type`.
+        name: String,
+    },
+
+    /// There is no directory to search in.
+    #[error("no paths provided")]
+    NoPaths,
+
+    /// No directory has the plugin.
+    #[error("failed to find plugin {plugin:?} in path [{}]", list(paths))]
+    NotFound {
+        /// The `type`.
+        plugin: String,
+        /// The directories searched.
+        paths: Vec<PathBuf>,
+    },
+
+    /// The plugin's own error object.
+    #[error(transparent)]
+    Plugin(#[from] CniError),
+
+    /// The executable could not be started.
+    #[error("failed to execute plugin {plugin:?}: {source}")]
+    Start {
+        /// The executable.
+        plugin: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+
+    /// The conversation with the running plugin broke; it was killed.
+    #[error("failed to talk to plugin {plugin:?}: {source}")]
+    Conversation {
+        /// The executable.
+        plugin: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+
+    /// The plugin failed and wrote nothing to stdout.
+    #[error("netplugin failed{}: {end}", message(stderr))]
+    Died {
+        /// How it ended: `exit status 1`, `signal: killed`.
+        end: String,
+        /// What it wrote to stderr (the end of it, if long).
+        stderr: String,
+    },
+
+    /// The plugin was still running when its time was up, and was killed.
+    #[error(
+        "netplugin failed{}: signal: killed: {plugin:?} did not finish within its time limit \
+         of {limit:?}",
+        message(stderr)
+    )]
+    TimeLimit {
+        /// The executable.
+        plugin: PathBuf,
+        /// The time it had.
+        limit: Duration,
+        /// What it wrote to stderr (the end of it, if long).
+        stderr: String,
+    },
+
+    /// The plugin failed, and what it wrote to stdout is not an error object.
+    #[error(
+        "netplugin failed but error parsing its diagnostic message {stdout:?}: {problem}: {end}"
+    )]
+    NoErrorObject {
+        /// What it wrote to stdout.
+        stdout: String,
+        /// Why that is not an error object.
+        problem: String,
+        /// How it ended: `exit status 1`, `signal: killed`.
+        end: String,
+        /// What it wrote to stderr (the end of it, if long).
+        stderr: String,
+    },
+
+    /// A plugin linked into this program panicked.
+    #[error("plugin {plugin:?} panicked: {message}")]
+    Panicked {
+        /// The plugin's name.
+        plugin: String,
+        /// What it panicked with.
+        message: String,
+    },
+
+    /// The answer to VERSION is not version information.
+    #[error(transparent)]
+    VersionInfo(CniError),
+
+    /// The plugin succeeded, but its result cannot be used.
+    #[error("plugin {plugin:?}: {source}")]
+    Result {
+        /// The executable.
+        plugin: PathBuf,
+        /// What is wrong with the result.
+        source: CniError,
+    },
+}
+
+impl Error {
+    /// The code of the CNI error object this converts into.
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::Plugin(error) | Self::VersionInfo(error) | Self::Result { source: error, .. } => {
+                error.code
+            }
+            Self::NoPluginName | Self::InvalidPluginName { .. } => code::INVALID_CONFIG,
+            Self::NoPaths => code::INVALID_ENVIRONMENT,
+            Self::Died { .. } | Self::TimeLimit { .. } | Self::NoErrorObject { .. } => 0,
+            Self::NotFound { .. }
+            | Self::Start { .. }
+            | Self::Conversation { .. }
+            | Self::Panicked { .. } => code::INTERNAL,
+        }
+    }
+}
+
+impl From<Error> for CniError {
+    fn from(error: Error) -> Self {
+        let (code, msg) = (error.code(), error.to_string());
+        match error {
+            Error::Plugin(error) | Error::VersionInfo(error) => error,
+            Error::Result { plugin, source } => source.context(format_args!("plugin {plugin:?}")),
+            Error::NoErrorObject { stderr, .. } => CniError::new(code, msg).with_details(stderr),
+            _ => CniError::new(code, msg),
+        }
+    }
+}
+
+/// The directories of a search, separated by spaces.
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths.iter().map(|path| path.to_string_lossy()).collect();
+    paths.join(" ")
+}
+
+/// What stands for the message that a plugin did not give.
+fn message(stderr: &str) -> String {
+    match stderr.is_empty() {
+        true => " with no error message".to_owned(),
+        false => format!(": {stderr:?}"),
+    }
+}

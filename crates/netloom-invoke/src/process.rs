@@ -1,0 +1,137 @@
+//! Plugins as executables.
+
+mod conversation;
+mod end;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use self::conversation::{Conversation, Ending};
+use crate::stderr::Log;
+use crate::{Error, Exec, Stderr, outcome};
+
+/// The first wait for an executable that is open for writing. Each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(1);
+
+/// How often such an executable is tried: waits of 1 ms to 1024 ms, two seconds in all.
+const TRIES: u32 = 12;
+
+/// Executes plugins as processes.
+///
+/// The plugin gets exactly the environment given. Its stdout is read to where it was when the
+/// plugin ended: a process that the plugin left behind holding the pipe does not hold up the
+/// caller.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessExec {
+    /// How long a plugin may run; `None` is forever. When the time is up, the plugin and the
+    /// processes it started (its process group) are killed.
+    pub time_limit: Option<Duration>,
+    /// Where the plugin's stderr goes.
+    pub stderr: Stderr,
+}
+
+impl Exec for ProcessExec {
+    fn exec_plugin(
+        &self,
+        plugin: &Path,
+        stdin: &[u8],
+        env: &[(OsString, OsString)],
+    ) -> Result<Vec<u8>, Error> {
+        let deadline = self
+            .time_limit
+            .and_then(|limit| Instant::now().checked_add(limit));
+        let child = self
+            .start(plugin, env, deadline)
+            .map_err(|source| Error::Start {
+                plugin: plugin.to_owned(),
+                source,
+            })?;
+        let mut log = Log::new(&self.stderr);
+        let group = self.time_limit.is_some();
+        let ending = Conversation::new(child, stdin, group).hold(deadline, &mut log);
+        self.judge(plugin, ending, &log)
+    }
+}
+
+impl ProcessExec {
+    /// Starts the plugin. An executable that somebody has open for writing is tried again, as
+    /// installers replace plugins on a running host, and as a program that writes an executable
+    /// while another of its threads forks has it open for a moment in the child.
+    fn start(
+        &self,
+        plugin: &Path,
+        env: &[(OsString, OsString)],
+        deadline: Option<Instant>,
+    ) -> io::Result<Child> {
+        let mut command = self.command(plugin, env);
+        let mut wait = FIRST_WAIT;
+        for _ in 1..TRIES {
+            match command.spawn() {
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::TXTBSY) => {}
+                started => return started,
+            }
+            if deadline.is_some_and(|deadline| Instant::now() + wait >= deadline) {
+                break;
+            }
+            thread::sleep(wait);
+            wait *= 2;
+        }
+        command.spawn()
+    }
+
+    fn command(&self, plugin: &Path, env: &[(OsString, OsString)]) -> Command {
+        let mut command = Command::new(in_directory(plugin));
+        command
+            .env_clear()
+            .envs(env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(match self.stderr {
+            Stderr::Inherit => Stdio::inherit(),
+            Stderr::PassThrough | Stderr::Capture(_) => Stdio::piped(),
+        });
+        // A group of its own lets a time limit reach delegates too. Without a limit the plugin
+        // stays in ours, so that a terminal's Ctrl-C reaches it.
+        if self.time_limit.is_some() {
+            command.process_group(0);
+        }
+        command
+    }
+
+    fn judge(
+        &self,
+        plugin: &Path,
+        ending: io::Result<Ending>,
+        log: &Log<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        match ending {
+            Ok(Ending::Exit { status, stdout }) if status.success() => Ok(stdout),
+            Ok(Ending::Exit { status, stdout }) => {
+                Err(outcome::failure(end::text(status), &stdout, log.end()))
+            }
+            Ok(Ending::TimeUp) => Err(Error::TimeLimit {
+                plugin: plugin.to_owned(),
+                limit: self.time_limit.unwrap_or_default(),
+                stderr: String::from_utf8_lossy(log.end()).into_owned(),
+            }),
+            Err(source) => Err(Error::Conversation {
+                plugin: plugin.to_owned(),
+                source,
+            }),
+        }
+    }
+}
+
+/// A bare file name would be looked up in `PATH`.
+fn in_directory(plugin: &Path) -> PathBuf {
+    match plugin.components().count() {
+        1 => Path::new(".").join(plugin),
+        _ => plugin.to_owned(),
+    }
+}
