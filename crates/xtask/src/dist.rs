@@ -1,0 +1,246 @@
+//! `cargo xtask dist`: what is delivered.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::process;
+use crate::workspace::Workspace;
+
+/// The plugin binary must stay smaller than this.
+const LARGEST: u64 = 2_500_000;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where the files go [default: dist in cargo's target directory]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Only the plugin binary with its names, no command and no archive
+    #[arg(long)]
+    plugins_only: bool,
+}
+
+/// A folder with the plugin binary and its names.
+pub(crate) struct Plugins {
+    /// The folder, fit for `CNI_PATH`.
+    pub(crate) bin: PathBuf,
+    /// The binary itself.
+    pub(crate) binary: PathBuf,
+    /// What it answers to.
+    pub(crate) names: Vec<String>,
+}
+
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| workspace.target.join("dist"));
+    let plugins = build_plugins(workspace, &out.join("bin"))?;
+    tell(&plugins.binary)?;
+    println!("    answers as {}", plugins.names.join(", "));
+    for (name, result) in check(&plugins) {
+        result.with_context(|| name)?;
+    }
+    if !args.plugins_only {
+        let command = build(workspace, "netloom")?;
+        place(&command, &plugins.bin.join("netloom"))?;
+        tell(&plugins.bin.join("netloom"))?;
+        tell(&archive(&out)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the release plugin binary into a folder of its own, with a symbolic link for each plugin.
+pub(crate) fn build_plugins(workspace: &Workspace, bin: &Path) -> Result<Plugins> {
+    let built = build(workspace, "netloom-plugins")?;
+    if bin.exists() {
+        fs::remove_dir_all(bin).with_context(|| format!("cannot empty {}", bin.display()))?;
+    }
+    fs::create_dir_all(bin).with_context(|| format!("cannot make {}", bin.display()))?;
+    let binary = bin.join("netloom-plugins");
+    place(&built, &binary)?;
+    let names = plugin_names(&binary)?;
+    for name in &names {
+        // Relative, so that the folder can be moved and packed.
+        symlink("netloom-plugins", bin.join(name))
+            .with_context(|| format!("cannot link {name}"))?;
+    }
+    Ok(Plugins {
+        bin: bin.to_owned(),
+        binary,
+        names,
+    })
+}
+
+/// What the promises about the binary are, and whether each holds.
+pub(crate) fn check(plugins: &Plugins) -> Vec<(String, Result<()>)> {
+    let mut checks = vec![
+        (
+            "the plugin binary is smaller than 2.5 MB".to_owned(),
+            is_small(&plugins.binary),
+        ),
+        (
+            "the plugin binary is static".to_owned(),
+            is_static(&plugins.binary),
+        ),
+    ];
+    for name in &plugins.names {
+        checks.push((
+            format!("{name} answers VERSION"),
+            answers(&plugins.bin.join(name)),
+        ));
+    }
+    checks
+}
+
+/// A static release build of one package's program of the same name.
+pub(crate) fn build(workspace: &Workspace, package: &str) -> Result<PathBuf> {
+    let target = target()?;
+    let variable = format!(
+        "CARGO_TARGET_{}_RUSTFLAGS",
+        target.to_uppercase().replace('-', "_")
+    );
+    let mut command = workspace.cargo(&["build", "--release", "--package", package]);
+    command.args(["--bin", package, "--target", &target]);
+    // With --target the flags reach the program but no build script or macro; the other variables would win over it.
+    command.env(
+        variable,
+        "-C target-feature=+crt-static -C relocation-model=static",
+    );
+    command
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    process::run(&mut command)?;
+    Ok(workspace.target.join(target).join("release").join(package))
+}
+
+/// musl where its library is installed (smaller, and it starts faster), otherwise this machine's glibc.
+fn target() -> Result<String> {
+    let architecture = std::env::consts::ARCH;
+    let musl = format!("{architecture}-unknown-linux-musl");
+    let output = process::output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let sysroot = PathBuf::from(String::from_utf8(output)?.trim());
+    let has_musl = sysroot.join("lib/rustlib").join(&musl).join("lib").is_dir();
+    Ok(if has_musl {
+        musl
+    } else {
+        format!("{architecture}-unknown-linux-gnu")
+    })
+}
+
+fn place(from: &Path, to: &Path) -> Result<()> {
+    // A program that still runs cannot be written over, but its name can be given to another.
+    let _ = fs::remove_file(to);
+    fs::copy(from, to)
+        .map(|_| ())
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}
+
+/// Asks the binary itself: called by its own name without a command it lists what it can be called as.
+fn plugin_names(binary: &Path) -> Result<Vec<String>> {
+    let output = process::output(
+        Command::new(binary)
+            .arg("--list")
+            .env_clear()
+            .stdin(Stdio::null()),
+    )?;
+    let names: Vec<String> = String::from_utf8(output)?
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    ensure!(!names.is_empty(), "{} lists no plugin", binary.display());
+    Ok(names)
+}
+
+fn is_small(binary: &Path) -> Result<()> {
+    let size = fs::metadata(binary)?.len();
+    ensure!(size < LARGEST, "{size} bytes");
+    Ok(())
+}
+
+/// A program that needs no dynamic loader has no program header of type `PT_INTERP` (elf(5)).
+fn is_static(binary: &Path) -> Result<()> {
+    const PT_INTERP: u32 = 3;
+    let mut file = fs::File::open(binary)?;
+    let mut header = [0; 64];
+    file.read_exact(&mut header)?;
+    ensure!(
+        header.starts_with(b"\x7fELF\x02\x01"),
+        "not a 64-bit little-endian ELF file"
+    );
+    let number = |range: std::ops::Range<usize>| {
+        header[range]
+            .iter()
+            .rev()
+            .fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
+    };
+    let (offset, size, count) = (number(32..40), number(54..56), number(56..58));
+    for index in 0..count {
+        file.seek(SeekFrom::Start(offset + index * size))?;
+        let mut kind = [0; 4];
+        file.read_exact(&mut kind)?;
+        ensure!(
+            u32::from_le_bytes(kind) != PT_INTERP,
+            "it asks for a dynamic loader"
+        );
+    }
+    Ok(())
+}
+
+fn answers(plugin: &Path) -> Result<()> {
+    let mut command = Command::new(plugin);
+    command
+        .env_clear()
+        .env("CNI_COMMAND", "VERSION")
+        .stdin(Stdio::null());
+    let answer: Value = serde_json::from_slice(&process::output(&mut command)?)?;
+    let versions = answer["supportedVersions"]
+        .as_array()
+        .context("no supportedVersions")?;
+    ensure!(
+        versions.contains(&Value::from("1.1.0")),
+        "1.1.0 is not among {versions:?}"
+    );
+    Ok(())
+}
+
+/// Packs `bin` as tar.gz, the same bytes for the same files, with its SHA-256 beside it.
+fn archive(out: &Path) -> Result<PathBuf> {
+    let version = env!("CARGO_PKG_VERSION");
+    let name = format!("netloom-{version}-linux-{}.tar.gz", std::env::consts::ARCH);
+    let mut tar = Command::new("tar");
+    tar.args([
+        "--sort=name",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--mtime=@0",
+    ]);
+    tar.args(["--use-compress-program=gzip -9n", "-cf"])
+        .arg(&name)
+        .arg("bin")
+        .current_dir(out);
+    process::run(&mut tar)?;
+    let sum = process::output(Command::new("sha256sum").arg(&name).current_dir(out))?;
+    let sum_file = out.join(format!("{name}.sha256"));
+    fs::write(&sum_file, sum).with_context(|| format!("cannot write {}", sum_file.display()))?;
+    Ok(out.join(name))
+}
+
+fn tell(file: &Path) -> Result<()> {
+    let size = fs::metadata(file)
+        .with_context(|| format!("cannot see {}", file.display()))?
+        .len();
+    let name = file
+        .file_name()
+        .map(OsStr::to_string_lossy)
+        .unwrap_or_default();
+    println!("{name}: {:.2} MB ({})", size as f64 / 1e6, file.display());
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! What the tests and the bench need from the machine, and how Debian calls it.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+
+/// Something that must be there: found by a program's name or by an absolute path.
+pub(crate) struct Need {
+    probe: &'static str,
+    package: &'static str,
+    what_for: &'static str,
+}
+
+const fn need(probe: &'static str, package: &'static str, what_for: &'static str) -> Need {
+    Need {
+        probe,
+        package,
+        what_for,
+    }
+}
+
+/// Other people's plugins, for mixed operation and as the bench's peer.
+pub(crate) const PEER: Need = need(
+    "/usr/lib/cni/bridge",
+    "containernetworking-plugins",
+    "the Go plugins beside ours",
+);
+
+/// What the whole of the tests uses.
+pub(crate) const FOR_TESTS: &[Need] = &[
+    need(
+        "ip",
+        "iproute2",
+        "namespaces and a second view of the kernel's state",
+    ),
+    need("iptables-restore", "iptables", "the iptables masquerade"),
+    need("nft", "nftables", "a second view of nf_tables"),
+    need(
+        "strace",
+        "strace",
+        "fault injection and counting system calls",
+    ),
+    need("ping", "iputils-ping", "reaching a pod"),
+    need("conntrack", "conntrack", "connection tracking"),
+    need("jq", "jq", "the tutorials' shell plugins"),
+    PEER,
+    need("busybox", "busybox-static", "images for real runtimes"),
+    need("dnsmasq", "dnsmasq-base", "a DHCP server"),
+    need("runc", "runc", "real runtimes"),
+    need("podman", "podman", "podman with its CNI backend"),
+    need("containerd", "containerd", "ctr run --cni"),
+];
+
+impl Need {
+    fn is_there(&self) -> bool {
+        match self.probe.starts_with('/') {
+            true => Path::new(self.probe).exists(),
+            false => process::find_program(self.probe).is_some(),
+        }
+    }
+}
+
+/// Installs what is missing where that is possible; says what stays missing.
+///
+/// # Errors
+/// When apt-get is there and fails: the tests would silently be fewer.
+pub(crate) fn ensure(needs: &[Need], install: bool) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_there()).collect();
+    if missing.is_empty() {
+        println!("packages: all {} are there", needs.len());
+        return Ok(());
+    }
+    let hindrance = match (
+        install,
+        process::is_root(),
+        process::find_program("apt-get"),
+    ) {
+        (false, ..) => "not installed, as asked",
+        (_, false, _) => "not installed: not root",
+        (.., None) => "not installed: no apt-get here",
+        (true, true, Some(_)) => return install_all(&missing),
+    };
+    for need in missing {
+        println!(
+            "packages: {} ({}) is missing, {hindrance}",
+            need.package, need.what_for
+        );
+    }
+    Ok(())
+}
+
+fn install_all(missing: &[&Need]) -> Result<()> {
+    let names: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    println!("packages: installing {}", names.join(" "));
+    apt_get(&["update"])?;
+    apt_get(&[&["install", "--yes", "--no-install-recommends"][..], &names].concat())?;
+    match missing.iter().find(|need| !need.is_there()) {
+        None => Ok(()),
+        Some(need) => bail!(
+            "{} is installed, but {} is not there",
+            need.package,
+            need.probe
+        ),
+    }
+}
+
+/// Quiet when all is well; the whole output when not.
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("apt-get")
+        .args(["-qq", "-o", "Dpkg::Use-Pty=0", "-o", "Acquire::Retries=3"])
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run apt-get")?;
+    if !output.status.success() {
+        print!("{}", String::from_utf8_lossy(&output.stdout));
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "apt-get {} failed ({}); --no-install goes on without it",
+            arguments[0],
+            output.status
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! The tiers, and how each is run.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::built::{self, Built};
+use super::libtest::Tally;
+use super::report::Outcome;
+use crate::process::{self, Ending};
+use crate::workspace::Workspace;
+use crate::{dist, tidy};
+
+/// One test program may take this long; one that hangs is killed and counted as failed.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// The tier that runs only when asked for.
+pub(crate) const VM: &str = "vm";
+
+/// A kind of test.
+pub(crate) struct Tier {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    run: fn(&mut Runner, &mut Outcome) -> Result<()>,
+}
+
+const fn tier(
+    name: &'static str,
+    what: &'static str,
+    run: fn(&mut Runner, &mut Outcome) -> Result<()>,
+) -> Tier {
+    Tier { name, what, run }
+}
+
+/// From fast to slow.
+pub(crate) const TIERS: &[Tier] = &[
+    tier("format", "cargo fmt --check", Runner::format),
+    tier("lint", "clippy, every target, no warning", Runner::lint),
+    tier("tidy", "the rules of cargo xtask tidy", Runner::tidy),
+    tier("unit", "pure tests beside the code", Runner::unit),
+    tier("doc", "the examples in the documentation", Runner::doc),
+    tier(
+        "library",
+        "corpora and properties of the crates without privileges",
+        Runner::library,
+    ),
+    tier(
+        "examples",
+        "every example builds, and its tests pass",
+        Runner::examples,
+    ),
+    tier("release", "the static plugin binary", Runner::release),
+    tier(
+        "network",
+        "kernel and plugins, each test in its own namespaces",
+        Runner::network,
+    ),
+    tier(
+        "black-box",
+        "the command, other programs' plugins, real runtimes",
+        Runner::black_box,
+    ),
+    tier(VM, "what this kernel is too small for", Runner::vm),
+];
+
+/// A tier's name, for the command line.
+pub(crate) fn known(name: &str) -> Result<String> {
+    let names: Vec<&str> = TIERS.iter().map(|tier| tier.name).collect();
+    ensure!(names.contains(&name), "the tiers are {}", names.join(", "));
+    Ok(name.to_owned())
+}
+
+/// Crates whose tests need no privilege.
+const LIBRARY: [&str; 4] = [
+    "netloom-spec",
+    "netloom-invoke",
+    "netloom-runtime",
+    "netloom-plugin",
+];
+/// Crates whose tests talk to the kernel.
+const NETWORK: [&str; 3] = ["netloom-kernel", "netloom-testkit", "netloom-plugins"];
+
+/// Runs tiers, and keeps what later ones take from earlier ones.
+pub(crate) struct Runner {
+    workspace: Workspace,
+    filter: Option<String>,
+    built: Option<Vec<Built>>,
+    plugins: Option<dist::Plugins>,
+    scratch: PathBuf,
+}
+
+impl Runner {
+    pub(crate) fn new(workspace: &Workspace, filter: Option<String>) -> Result<Self> {
+        let scratch = workspace.target.join("xtask-test");
+        fs::create_dir_all(&scratch)
+            .with_context(|| format!("cannot make {}", scratch.display()))?;
+        Ok(Self {
+            workspace: workspace.clone(),
+            filter,
+            built: None,
+            plugins: None,
+            scratch,
+        })
+    }
+
+    /// An error of the tier itself, and a tier without any test, are failures as those of its tests are.
+    pub(crate) fn run(&mut self, tier: &Tier) -> Outcome {
+        let begin = Instant::now();
+        let mut outcome = Outcome::default();
+        if let Err(error) = (tier.run)(self, &mut outcome) {
+            outcome.failures.push(format!("{error:#}"));
+        }
+        let nothing = outcome.passed + outcome.failures.len() + outcome.skips.len() == 0;
+        if nothing && self.filter.is_none() {
+            outcome.failures.push("the tier ran no test".into());
+        }
+        outcome.time = begin.elapsed();
+        outcome
+    }
+
+    fn format(&mut self, outcome: &mut Outcome) -> Result<()> {
+        let result = process::run(&mut self.workspace.cargo(&["fmt", "--all", "--check"]));
+        outcome.check("cargo fmt", result.map_err(|error| error.to_string()));
+        Ok(())
+    }
+
+    fn lint(&mut self, outcome: &mut Outcome) -> Result<()> {
+        let arguments = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        let result = process::run(&mut self.workspace.cargo(&arguments));
+        outcome.check("clippy", result.map_err(|error| error.to_string()));
+        Ok(())
+    }
+
+    fn tidy(&mut self, outcome: &mut Outcome) -> Result<()> {
+        let checked = tidy::check(&self.workspace.root)?;
+        tidy::print(&checked);
+        for (rule, findings) in checked {
+            let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            let result = if lines.is_empty() {
+                Ok(())
+            } else {
+                Err(lines.join("; "))
+            };
+            outcome.check(rule, result);
+        }
+        Ok(())
+    }
+
+    fn unit(&mut self, outcome: &mut Outcome) -> Result<()> {
+        self.run_built(outcome, |built| {
+            matches!(built.kind.as_str(), "lib" | "bin")
+        })
+    }
+
+    fn doc(&mut self, outcome: &mut Outcome) -> Result<()> {
+        let mut command = self.workspace.cargo(&["test", "--workspace", "--doc"]);
+        if let Some(filter) = &self.filter {
+            command.args(["--", filter]);
+        }
+        self.run_tests("documentation", &mut command, outcome)
+    }
+
+    fn library(&mut self, outcome: &mut Outcome) -> Result<()> {
+        self.run_built(outcome, |built| {
+            built.kind == "test" && LIBRARY.contains(&built.krate.as_str())
+        })
+    }
+
+    fn network(&mut self, outcome: &mut Outcome) -> Result<()> {
+        self.run_built(outcome, |built| {
+            built.kind == "test" && NETWORK.contains(&built.krate.as_str())
+        })
+    }
+
+    fn black_box(&mut self, outcome: &mut Outcome) -> Result<()> {
+        self.run_built(outcome, |built| {
+            let elsewhere = LIBRARY
+                .iter()
+                .chain(&NETWORK)
+                .any(|krate| *krate == built.krate);
+            built.kind == "test" && !elsewhere
+        })
+    }
+
+    fn examples(&mut self, outcome: &mut Outcome) -> Result<()> {
+        for example in self.built()?.iter().filter(|built| built.kind == "example") {
+            println!("{} builds", example.title());
+            outcome.passed += 1;
+        }
+        self.run_built(outcome, |built| built.kind == "example")
+    }
+
+    fn release(&mut self, outcome: &mut Outcome) -> Result<()> {
+        let plugins = dist::build_plugins(&self.workspace, &self.scratch.join("bin"))?;
+        for (name, result) in dist::check(&plugins) {
+            println!("{name}: {}", if result.is_ok() { "ok" } else { "FAILED" });
+            outcome.check(&name, result.map_err(|error| format!("{error:#}")));
+        }
+        self.plugins = Some(plugins);
+        Ok(())
+    }
+
+    fn vm(&mut self, _: &mut Outcome) -> Result<()> {
+        bail!("this tier is not built yet");
+    }
+
+    fn built(&mut self) -> Result<&[Built]> {
+        if self.built.is_none() {
+            self.built = Some(built::build(&self.workspace)?);
+        }
+        Ok(self.built.as_deref().unwrap_or_default())
+    }
+
+    fn run_built(&mut self, outcome: &mut Outcome, chosen: fn(&Built) -> bool) -> Result<()> {
+        let filter = self.filter.clone();
+        let all = self.built()?;
+        let commands: Vec<(String, Command)> = all
+            .iter()
+            .filter(|built| built.is_test && chosen(built))
+            .map(|built| (built.title(), built.command(all)))
+            .collect();
+        for (title, mut command) in commands {
+            println!("\n{title}");
+            command.args(&filter);
+            self.run_tests(&title, &mut command, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a program that speaks as libtest does; counts its tests, those that skipped themselves apart.
+    fn run_tests(&self, title: &str, command: &mut Command, outcome: &mut Outcome) -> Result<()> {
+        let skips = self.scratch.join("skips");
+        fs::write(&skips, "").with_context(|| format!("cannot write {}", skips.display()))?;
+        command.env("NETLOOM_SKIPS", &skips);
+        if let Some(plugins) = &self.plugins {
+            command.env("NETLOOM_RELEASE_BIN", &plugins.bin);
+        }
+        let mut tally = Tally::default();
+        let ending = process::stream(command, LIMIT, |line| tally.see(line))?;
+        let skipped = skipped(&fs::read_to_string(&skips)?, &tally.failures);
+        outcome.passed += tally.passed.saturating_sub(skipped.len());
+        let all = skipped.into_iter().chain(tally.ignored);
+        outcome
+            .skips
+            .extend(all.map(|(name, reason)| (format!("{title}: {name}"), reason)));
+        let named = tally.failures.len();
+        outcome.failures.extend(
+            tally
+                .failures
+                .into_iter()
+                .map(|name| format!("{title}: {name}")),
+        );
+        let unnamed = tally.failed.saturating_sub(named);
+        outcome
+            .failures
+            .extend((0..unnamed).map(|_| format!("{title}: a test, see above")));
+        let died = match ending {
+            Ending::TimedOut => Some(format!("not done after {} s, killed", LIMIT.as_secs())),
+            Ending::Exited(status) if tally.unfinished > 0 => Some(format!("died: {status}")),
+            Ending::Exited(status) if !status.success() && tally.failed == 0 => {
+                Some(status.to_string())
+            }
+            Ending::Exited(_) => None,
+        };
+        outcome
+            .failures
+            .extend(died.map(|how| format!("{title}: {how}")));
+        Ok(())
+    }
+}
+
+/// The tests that wrote down a reason and did not fail for another; each once.
+fn skipped(lines: &str, failures: &[String]) -> Vec<(String, String)> {
+    let mut seen = BTreeSet::new();
+    let pairs = lines
+        .lines()
+        .filter_map(|line| line.split_once('\t').or_else(|| line.split_once(": ")));
+    pairs
+        .filter(|(name, _)| !failures.iter().any(|failed| failed == name))
+        .filter(|(name, _)| seen.insert(name.to_string()))
+        .map(|(name, reason)| (name.to_owned(), reason.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_is_skipped_once_and_not_when_it_failed() {
+        let lines = "a\tno modem\na: no disk\nb\tno modem\nnot a line\n";
+        assert_eq!(
+            skipped(lines, &["b".into()]),
+            [("a".to_owned(), "no modem".to_owned())]
+        );
+    }
+}

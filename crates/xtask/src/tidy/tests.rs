@@ -1,0 +1,208 @@
+//! Each rule against a tree that breaks it and one that does not.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+const MANIFEST: &str = "[package]\nname = \"x\"\n[lints]\nworkspace = true\n";
+
+/// A workspace of the given files; every crate that has none gets a manifest without fault.
+fn findings(files: &[(&str, &str)]) -> Vec<String> {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let krate: std::path::PathBuf = Path::new(path).iter().take(2).collect();
+        let manifest = root.path().join(krate).join("Cargo.toml");
+        fs::create_dir_all(root.path().join(path).parent().unwrap()).unwrap();
+        if !manifest.exists() {
+            fs::create_dir_all(manifest.parent().unwrap()).unwrap();
+            fs::write(&manifest, MANIFEST).unwrap();
+        }
+        fs::write(root.path().join(path), text).unwrap();
+    }
+    let outcome = check(root.path()).unwrap();
+    outcome
+        .iter()
+        .flat_map(|(_, findings)| findings.iter().map(ToString::to_string))
+        .collect()
+}
+
+#[test]
+fn a_tidy_tree_has_no_findings() {
+    assert_eq!(
+        findings(&[
+            (
+                "crates/netloom-spec/src/lib.rs",
+                "//! Types.\n// unsafe, todo!() and \"unsafe\"\n"
+            ),
+            (
+                "crates/netloom-kernel/src/lib.rs",
+                "//! Kernel.\n// SAFETY: the pointer comes from a reference.\nfn f() { unsafe {} }\n",
+            ),
+            (
+                "crates/netloom-plugins/src/lib.rs",
+                "//! Plugins.\nuse crate::interface::ptp::PTP;\n"
+            ),
+            (
+                "crates/netloom-plugins/src/interface/ptp.rs",
+                "use crate::wiring::veth;\nuse super::ptp::A;\n"
+            ),
+        ]),
+        [""; 0],
+    );
+}
+
+#[test]
+fn an_import_against_the_table_is_found_however_it_is_written() {
+    for dependency in [
+        "[dependencies]\nnetloom-plugin.workspace = true",
+        "[dependencies.netloom-plugin]\nworkspace = true",
+        "[target.'cfg(unix)'.dependencies]\nnetloom-plugin = { path = \"..\" }",
+        "[dependencies]\nother = { package = \"netloom-plugin\", path = \"..\" }",
+        "[build-dependencies]\nnetloom-plugin.workspace = true",
+    ] {
+        let manifest = format!("{dependency}\n{MANIFEST}");
+        let found = findings(&[("crates/netloom-kernel/Cargo.toml", &manifest)]);
+        assert_eq!(found.len(), 1, "{dependency}: {found:?}");
+        assert!(
+            found[0].contains("netloom-kernel may not import netloom-plugin"),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn the_testkit_is_for_tests_only() {
+    let with = |kind: &str| format!("[{kind}]\nnetloom-testkit.workspace = true\n{MANIFEST}");
+    assert_eq!(
+        findings(&[(
+            "crates/netloom-plugins/Cargo.toml",
+            &with("dev-dependencies")
+        )]),
+        [""; 0]
+    );
+    assert_eq!(
+        findings(&[("crates/netloom-plugins/Cargo.toml", &with("dependencies"))]).len(),
+        1
+    );
+}
+
+#[test]
+fn a_crate_outside_the_table_is_found() {
+    let found = findings(&[("crates/netloom-extra/src/lib.rs", "//! Extra.\n")]);
+    assert_eq!(
+        found,
+        ["crates/netloom-extra/Cargo.toml: the crate is not in tidy's table of imports"]
+    );
+}
+
+#[test]
+fn a_manifest_without_the_workspace_lints_is_found() {
+    let found = findings(&[(
+        "crates/netloom-spec/Cargo.toml",
+        "[package]\nname = \"x\"\n",
+    )]);
+    assert_eq!(
+        found,
+        ["crates/netloom-spec/Cargo.toml: lacks [lints] workspace = true"]
+    );
+}
+
+#[test]
+fn plugins_that_import_each_other_are_found() {
+    for (path, code) in [
+        ("interface/ptp.rs", "use crate::interface::bridge::Plan;"),
+        (
+            "interface/ptp.rs",
+            "use crate::{wiring::veth, ipam::{host_local::Store, dhcp}};",
+        ),
+        ("interface/ptp.rs", "use super::bridge;"),
+        ("interface/bridge/plan.rs", "use super::super::ptp::Plan;"),
+        ("chained/tuning.rs", "fn f() { crate::chained::sbr::g(); }"),
+        ("wiring/veth.rs", "use crate::interface::bridge::Plan;"),
+    ] {
+        let path = format!("crates/netloom-plugins/src/{path}");
+        let found = findings(&[(&path, &format!("\n{code}\n"))]);
+        assert!(!found.is_empty(), "{code} in {path}");
+        assert!(
+            found
+                .iter()
+                .all(|text| text.starts_with(&format!("{path}:2:"))),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_plugin_may_use_its_own_parts() {
+    let path = "crates/netloom-plugins/src/interface/bridge/plan.rs";
+    let code =
+        "use super::config::Config;\nuse crate::interface::bridge::vlan;\nuse crate::wiring;\n";
+    assert_eq!(findings(&[(path, code)]), [""; 0]);
+}
+
+#[test]
+fn a_long_file_is_found_but_its_tests_do_not_count() {
+    let path = "crates/netloom-spec/src/a.rs";
+    let lines = |count: usize| "fn f() {}\n".repeat(count);
+    assert_eq!(findings(&[(path, &lines(601))]).len(), 1);
+    let with_tests = format!(
+        "{}#[cfg(test)]\nmod tests {{\n{}}}\n",
+        lines(600),
+        lines(600)
+    );
+    assert_eq!(findings(&[(path, &with_tests)]), [""; 0]);
+    assert_eq!(
+        findings(&[("crates/netloom-spec/tests/a.rs", &lines(700))]),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_crate_without_documentation_is_found() {
+    let found = findings(&[(
+        "crates/netloom-spec/src/lib.rs",
+        "pub fn f() {}\n//! Late.\n",
+    )]);
+    assert_eq!(
+        found,
+        ["crates/netloom-spec/src/lib.rs:1: does not begin with //! and what the crate is"]
+    );
+}
+
+#[test]
+fn unfinished_code_is_found() {
+    let found = findings(&[("crates/netloom-spec/src/a.rs", "fn f() {\n    todo!()\n}\n")]);
+    assert_eq!(found, ["crates/netloom-spec/src/a.rs:2: todo! is left"]);
+}
+
+#[test]
+fn names_that_say_nothing_are_found() {
+    for path in [
+        "src/utils.rs",
+        "src/common/a.rs",
+        "tests/common/mod.rs",
+        "src/store/store.rs",
+    ] {
+        let path = format!("crates/netloom-spec/{path}");
+        assert_eq!(findings(&[(&path, "")]).len(), 1, "{path}");
+    }
+}
+
+#[test]
+fn unsafe_outside_the_kernel_crate_is_found() {
+    let found = findings(&[("crates/netloom-spec/src/a.rs", "\nfn f() { unsafe {} }\n")]);
+    assert_eq!(
+        found,
+        ["crates/netloom-spec/src/a.rs:2: unsafe outside netloom-kernel"]
+    );
+}
+
+#[test]
+fn unsafe_without_its_reason_is_found() {
+    let path = "crates/netloom-kernel/src/a.rs";
+    let code = "// SAFETY: as documented.\nunsafe { a() };\nunsafe { b() };\n";
+    let found = findings(&[(path, code)]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with(&format!("{path}:3:")), "{found:?}");
+}
