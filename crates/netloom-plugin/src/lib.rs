@@ -1,1 +1,59 @@
 //! The framework for writing CNI plugins.
+//!
+//! A plugin author implements [`Plugin`] and hands it to [`main`]. The framework does what the
+//! protocol asks of every plugin: it checks the environment and the configuration, negotiates the
+//! version, refuses to work on the namespace the plugin runs in, prints exactly one JSON document,
+//! turns a panic into a CNI error, undoes a failed ADD step by step, and calls delegates.
+//!
+//! ```no_run
+//! use netloom_plugin::{AddRequest, AddResult, CheckRequest, DelRequest, Error, Plugin, Undo};
+//!
+//! struct Nothing;
+//!
+//! impl Plugin for Nothing {
+//!     fn name(&self) -> &'static str {
+//!         "nothing"
+//!     }
+//!     fn add<'r>(&self, request: &'r AddRequest<'r>, _: &mut Undo<'r>) -> Result<AddResult, Error> {
+//!         Ok(request.prev_result()?.unwrap_or_default())
+//!     }
+//!     fn check(&self, _: &CheckRequest<'_>) -> Result<(), Error> {
+//!         Ok(())
+//!     }
+//!     fn del(&self, _: &DelRequest<'_>) -> Result<(), Error> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     netloom_plugin::main(&[&Nothing])
+//! }
+//! ```
+
+mod about;
+mod answer;
+mod cleanup;
+mod conf;
+mod delegate;
+mod dispatch;
+mod gate;
+mod guard;
+mod multicall;
+mod panics;
+mod plugin;
+mod request;
+mod undo;
+mod variables;
+
+pub use cleanup::Cleanup;
+pub use delegate::Delegate;
+pub use dispatch::{run, run_linked};
+pub use multicall::main;
+pub use plugin::{Plugin, find};
+pub use request::{AddRequest, CheckRequest, Context, DelRequest, GcRequest, StatusRequest};
+pub use undo::Undo;
+
+pub use netloom_invoke::{Entry, Env};
+pub use netloom_spec::{
+    AddResult, Attachment, ContainerId, Error, IfName, NetworkName, PluginConf, Version, code,
+};

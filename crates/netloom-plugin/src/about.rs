@@ -1,0 +1,33 @@
+//! What a plugin says about itself: the text for a person, and the answer to VERSION.
+
+use crate::Plugin;
+use netloom_spec::Version;
+
+/// The two lines for somebody who runs the plugin by hand, without `CNI_COMMAND`.
+pub(crate) fn text(plugin: &dyn Plugin) -> String {
+    let versions: Vec<String> = plugin.versions().iter().map(Version::to_string).collect();
+    format!(
+        "CNI {} plugin {}\nCNI protocol versions supported: {}\n",
+        plugin.name(),
+        plugin.release(),
+        versions.join(", ")
+    )
+}
+
+/// The answer to VERSION, one line.
+///
+/// The spec asks to repeat the request's `cniVersion`, which only a reader of stdin could do. The
+/// reference does not read it, and runtimes and people call VERSION with a terminal or an open
+/// pipe as stdin; so this answers with the newest version, as the reference does, and never blocks.
+pub(crate) fn versions(plugin: &dyn Plugin) -> String {
+    let versions: Vec<String> = plugin
+        .versions()
+        .iter()
+        .map(|version| format!("\"{version}\""))
+        .collect();
+    format!(
+        "{{\"cniVersion\":\"{}\",\"supportedVersions\":[{}]}}\n",
+        Version::LATEST,
+        versions.join(",")
+    )
+}

@@ -1,0 +1,217 @@
+//! Calling another plugin to do a part of the work (CNI spec 1.1.0, section 4).
+
+use crate::dispatch::{self, Linkage};
+use crate::undo::append_detail;
+use crate::{Context, Plugin, Undo, find};
+use netloom_invoke::{Command, Env, ProcessExec, find_in_path};
+use netloom_spec::{AddResult, Error, PluginConf, code};
+use std::borrow::Cow;
+use std::fs::metadata;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Another plugin, called with this call's environment and the complete request.
+///
+/// It is the file of that name in `CNI_PATH`. When that file is this very program (same device and
+/// inode) and the name one of its plugins, it is called in process: what it reads and prints is the
+/// same, only `execve` is saved.
+#[derive(Clone, Debug)]
+pub struct Delegate<'a> {
+    context: &'a Context<'a>,
+    kind: String,
+    conf: Cow<'a, PluginConf>,
+}
+
+enum Found {
+    Linked(&'static dyn Plugin),
+    Installed(PathBuf),
+}
+
+impl<'a> Delegate<'a> {
+    pub(crate) fn new(context: &'a Context<'a>, kind: &str) -> Self {
+        Self {
+            context,
+            kind: kind.to_owned(),
+            conf: Cow::Borrowed(context.conf),
+        }
+    }
+
+    /// The same delegate, called with another configuration than this plugin's own. It must keep
+    /// the network's name and version.
+    #[must_use]
+    pub fn with_conf(self, conf: PluginConf) -> Self {
+        Self {
+            conf: Cow::Owned(conf),
+            ..self
+        }
+    }
+
+    /// The delegate's `type`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// ADD. After success its DEL is registered with `undo`; after a failure its DEL has been run
+    /// already, because a failed delegate may have left something behind.
+    ///
+    /// # Errors
+    /// The delegate is not there, could not be executed, failed (its own error, untouched) or
+    /// answered something that is no result of the configuration's version.
+    pub fn add(&self, undo: &mut Undo<'a>) -> Result<AddResult, Error> {
+        let found = self.find()?;
+        match self.call_add(&found) {
+            Ok(result) => {
+                let delegate = self.clone();
+                undo.push(format!("DEL of the delegate {}", self.kind), move || {
+                    delegate.del()
+                });
+                Ok(result)
+            }
+            Err(mut error) => {
+                if let Err(failure) = self.call(&found, Command::Del) {
+                    let clause = format!(
+                        "clean-up failed: DEL of the delegate {}: {failure}",
+                        self.kind
+                    );
+                    append_detail(&mut error, &clause);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// CHECK.
+    ///
+    /// # Errors
+    /// As for [`Delegate::add`].
+    pub fn check(&self) -> Result<(), Error> {
+        self.call(&self.find()?, Command::Check)
+    }
+
+    /// DEL.
+    ///
+    /// # Errors
+    /// As for [`Delegate::add`].
+    pub fn del(&self) -> Result<(), Error> {
+        self.call(&self.find()?, Command::Del)
+    }
+
+    /// GC.
+    ///
+    /// # Errors
+    /// As for [`Delegate::add`].
+    pub fn gc(&self) -> Result<(), Error> {
+        self.call(&self.find()?, Command::Gc)
+    }
+
+    /// STATUS.
+    ///
+    /// # Errors
+    /// As for [`Delegate::add`].
+    pub fn status(&self) -> Result<(), Error> {
+        self.call(&self.find()?, Command::Status)
+    }
+
+    fn find(&self) -> Result<Found, Error> {
+        let linked = find(self.context.registry, &self.kind);
+        if let (Some(plugin), Linkage::Preferred) = (linked, self.context.linkage) {
+            return Ok(Found::Linked(plugin));
+        }
+        let path = find_in_path(&self.kind, &self.context.path)?;
+        Ok(match linked {
+            Some(plugin) if is_this_program(&path) => Found::Linked(plugin),
+            _ => Found::Installed(path),
+        })
+    }
+
+    fn env(&self, command: Command) -> Env {
+        self.context
+            .env
+            .clone()
+            .with("CNI_COMMAND", command.as_str())
+    }
+
+    fn call_add(&self, found: &Found) -> Result<AddResult, Error> {
+        let command = Command::Add;
+        match found {
+            Found::Linked(plugin) => {
+                AddResult::parse(&self.call_linked(*plugin, command)?, self.context.version)
+            }
+            Found::Installed(path) => {
+                let env = self.env(command);
+                Ok(netloom_invoke::add(
+                    &ProcessExec::default(),
+                    path,
+                    &self.conf,
+                    &env,
+                )?)
+            }
+        }
+    }
+
+    fn call(&self, found: &Found, command: Command) -> Result<(), Error> {
+        match found {
+            Found::Linked(plugin) => self.call_linked(*plugin, command).map(drop),
+            Found::Installed(path) => {
+                let env = self.env(command);
+                Ok(netloom_invoke::run(
+                    &ProcessExec::default(),
+                    path,
+                    &self.conf,
+                    &env,
+                )?)
+            }
+        }
+    }
+
+    /// Calls a plugin of this program; returns its stdout, or the error object printed there.
+    fn call_linked(&self, plugin: &dyn Plugin, command: Command) -> Result<Vec<u8>, Error> {
+        let (mut stdout, mut stderr) = (Vec::new(), Log(self.context.log));
+        let stdin = match &self.conf {
+            Cow::Borrowed(_) => Cow::Borrowed(self.context.stdin),
+            Cow::Owned(conf) => Cow::Owned(conf.to_bytes()),
+        };
+        let status = dispatch::run_with(
+            self.context.linkage,
+            plugin,
+            self.context.registry,
+            &self.env(command),
+            &mut &*stdin,
+            &mut stdout,
+            &mut stderr,
+        );
+        if status == 0 {
+            return Ok(stdout);
+        }
+        Err(Error::parse(&stdout).unwrap_or_else(|cause| {
+            let msg = format!(
+                "plugin {} failed without an error object: {cause}",
+                self.kind
+            );
+            Error::new(code::INTERNAL, msg)
+        }))
+    }
+}
+
+/// Whether a path is the executable of this process, by whatever link.
+fn is_this_program(path: &Path) -> bool {
+    let identity = |path: &Path| metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let own = identity(Path::new("/proc/self/exe"));
+    own.is_some() && own == identity(path)
+}
+
+/// This call's stderr, for a delegate.
+struct Log<'a>(&'a dyn Fn(&[u8]));
+
+impl Write for Log<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (self.0)(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

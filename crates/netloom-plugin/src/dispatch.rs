@@ -1,0 +1,260 @@
+//! One call of a plugin, from the environment to the exit status.
+
+use crate::answer::Answer;
+use crate::gate::{self, Introduced};
+use crate::variables::{self, Attached, Operation, Variables};
+use crate::{
+    AddRequest, CheckRequest, Context, DelRequest, GcRequest, Plugin, StatusRequest, Undo, about,
+    conf, guard, panics,
+};
+use netloom_invoke::Env;
+use netloom_spec::{Error, PluginConf, Version, code};
+use std::cell::RefCell;
+use std::io::{Read, Write};
+
+/// Serves one call of `plugin` and returns the exit status: 0, or 1 with an error object on stdout.
+///
+/// Everything outside the plugin is a parameter, so that a plugin can be called in process.
+/// `registry` holds the plugins that are part of this program: a delegate found in `CNI_PATH` that
+/// is this very program and names one of them is called in process.
+///
+/// `stdin` is read to its end for every command but VERSION, and not at all for VERSION.
+pub fn run(
+    plugin: &dyn Plugin,
+    registry: &[&'static dyn Plugin],
+    env: &Env,
+    stdin: &mut dyn Read,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> i32 {
+    run_with(
+        Linkage::SameFile,
+        plugin,
+        registry,
+        env,
+        stdin,
+        stdout,
+        stderr,
+    )
+}
+
+/// [`run`] for a program that has plugins linked in but is not installed as them: delegates of the
+/// `registry` are called in process, whatever is in `CNI_PATH`.
+///
+/// With the plugin and the registry fixed this has the shape of [`Entry`](netloom_invoke::Entry).
+pub fn run_linked(
+    plugin: &dyn Plugin,
+    registry: &[&'static dyn Plugin],
+    env: &Env,
+    mut stdin: &[u8],
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> i32 {
+    run_with(
+        Linkage::Preferred,
+        plugin,
+        registry,
+        env,
+        &mut stdin,
+        stdout,
+        stderr,
+    )
+}
+
+/// When a delegate that is part of this program is called in process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Linkage {
+    /// When `CNI_PATH` leads to this very program.
+    SameFile,
+    /// Always.
+    Preferred,
+}
+
+pub(crate) fn run_with(
+    linkage: Linkage,
+    plugin: &dyn Plugin,
+    registry: &[&'static dyn Plugin],
+    env: &Env,
+    stdin: &mut dyn Read,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> i32 {
+    let newest = plugin.versions().last().copied().unwrap_or(Version::LATEST);
+    let mut answer = Answer::new(stdout, newest);
+    let stderr = RefCell::new(stderr);
+    // A log that cannot be written must not fail the call.
+    let log = |bytes: &[u8]| drop(stderr.borrow_mut().write_all(bytes));
+    let call = Call {
+        linkage,
+        plugin,
+        registry,
+        env,
+        log: &log,
+    };
+    match panics::caught(plugin.name(), || call.serve(stdin, &mut answer)) {
+        Ok(()) => 0,
+        Err(error) => {
+            answer.report(&error, &mut **stderr.borrow_mut());
+            1
+        }
+    }
+}
+
+struct Call<'a> {
+    linkage: Linkage,
+    plugin: &'a dyn Plugin,
+    registry: &'a [&'static dyn Plugin],
+    env: &'a Env,
+    log: &'a dyn Fn(&[u8]),
+}
+
+impl Call<'_> {
+    fn serve(&self, stdin: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Error> {
+        if variables::text(self.env, "CNI_COMMAND")?.is_empty() {
+            (self.log)(about::text(self.plugin).as_bytes());
+            return Ok(());
+        }
+        let variables = Variables::read(self.env)?;
+        if matches!(variables.operation, Operation::Version) {
+            return answer.print(&about::versions(self.plugin));
+        }
+        let stdin = conf::read(stdin)?;
+        let (conf, network) = conf::parse(&stdin)?;
+        let (command, introduced) = match &variables.operation {
+            Operation::Add(_) => ("ADD", None),
+            Operation::Del(_) => ("DEL", None),
+            Operation::Check(_) => ("CHECK", Some(Version::V0_4_0)),
+            Operation::Gc => ("GC", Some(Version::V1_1_0)),
+            Operation::Status => ("STATUS", Some(Version::V1_1_0)),
+            Operation::Version => return Ok(()),
+            Operation::Unknown(command) => return Err(unknown(command)),
+        };
+        let version = self.gate(command, introduced, &conf)?;
+        answer.version = version;
+        let context = Context {
+            conf: &conf,
+            path: variables.path,
+            plugin: self.plugin.name(),
+            command,
+            network,
+            version,
+            stdin: &stdin,
+            env: self.env,
+            registry: self.registry,
+            linkage: self.linkage,
+            log: self.log,
+        };
+        match variables.operation {
+            Operation::Add(attached) => {
+                self.guard(variables.netns_override, attached.netns)?;
+                self.add(context, attached, answer)
+            }
+            Operation::Del(attached) => {
+                self.guard(variables.netns_override, attached.netns)?;
+                self.del(context, attached)
+            }
+            Operation::Check(attached) => self.check(context, attached),
+            Operation::Gc => {
+                let valid = conf.valid_attachments()?;
+                self.plugin.gc(&GcRequest { context, valid })
+            }
+            Operation::Status => self.plugin.status(&StatusRequest { context }),
+            Operation::Version | Operation::Unknown(_) => Ok(()),
+        }
+    }
+
+    fn gate(
+        &self,
+        command: &'static str,
+        introduced: Option<Version>,
+        conf: &PluginConf,
+    ) -> Result<Version, Error> {
+        let (config, own) = (conf.cni_version(), self.plugin.versions());
+        match introduced {
+            None => gate::supported(config, own),
+            Some(version) => gate::introduced(Introduced { command, version }, config, own),
+        }
+    }
+
+    fn guard(&self, overridden: bool, netns: &str) -> Result<(), Error> {
+        if overridden || netns.is_empty() {
+            Ok(())
+        } else {
+            guard::refuse_own_netns(netns)
+        }
+    }
+
+    fn add(
+        &self,
+        context: Context<'_>,
+        Attached {
+            container_id,
+            if_name,
+            netns,
+            args,
+        }: Attached<'_>,
+        answer: &mut Answer<'_>,
+    ) -> Result<(), Error> {
+        let version = context.version;
+        let request = AddRequest {
+            context,
+            container_id,
+            if_name,
+            netns,
+            args,
+        };
+        let mut undo = Undo::new();
+        // An attachment whose result cannot be printed is as failed as one that was not made.
+        let outcome = panics::caught(self.plugin.name(), || {
+            let result = self.plugin.add(&request, &mut undo)?;
+            answer.print(&result.to_json(version)?)
+        });
+        outcome.map_err(|error| undo.run(error))
+    }
+
+    fn check(
+        &self,
+        context: Context<'_>,
+        Attached {
+            container_id,
+            if_name,
+            netns,
+            args,
+        }: Attached<'_>,
+    ) -> Result<(), Error> {
+        self.plugin.check(&CheckRequest {
+            context,
+            container_id,
+            if_name,
+            netns,
+            args,
+        })
+    }
+
+    fn del(
+        &self,
+        context: Context<'_>,
+        Attached {
+            container_id,
+            if_name,
+            netns,
+            args,
+        }: Attached<'_>,
+    ) -> Result<(), Error> {
+        let netns = Some(netns).filter(|netns| !netns.is_empty());
+        self.plugin.del(&DelRequest {
+            context,
+            container_id,
+            if_name,
+            netns,
+            args,
+        })
+    }
+}
+
+fn unknown(command: &str) -> Error {
+    Error::new(
+        code::INVALID_ENVIRONMENT,
+        format!("unknown CNI_COMMAND: {command}"),
+    )
+}

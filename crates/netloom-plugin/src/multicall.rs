@@ -1,0 +1,99 @@
+//! Many plugins in one program, chosen by the name it is called by.
+
+use crate::answer::Answer;
+use crate::{Plugin, find, run};
+use netloom_invoke::Env;
+use netloom_spec::{Error, Version, code};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The `main` of a program that is one plugin or many.
+///
+/// With one plugin in the table it is that plugin, whatever it is called. With many, the base name
+/// it is called by chooses (a link `bridge` to the program is the plugin bridge), else the first
+/// argument (`netloom-plugins bridge`). Called by neither it lists its plugins on stdout.
+#[must_use]
+pub fn main(plugins: &[&'static dyn Plugin]) -> ExitCode {
+    let env = Env::inherited();
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let (mut stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let status = match choose(plugins, &argv) {
+        Ok(plugin) => run(plugin, plugins, &env, &mut stdin, &mut stdout, &mut stderr),
+        Err(called) => {
+            let asked = env
+                .get("CNI_COMMAND")
+                .is_some_and(|command| !command.is_empty());
+            no_plugin(plugins, &called, asked, &mut stdout, &mut stderr)
+        }
+    };
+    ExitCode::from(u8::from(status != 0))
+}
+
+/// The plugin a program is called as, or what it was called by.
+fn choose(
+    plugins: &[&'static dyn Plugin],
+    argv: &[OsString],
+) -> Result<&'static dyn Plugin, Called> {
+    if let [only] = plugins {
+        return Ok(*only);
+    }
+    let mut names = argv.iter().take(2).map(base_name);
+    let program = names.next().unwrap_or_default();
+    if let Some(plugin) = find(plugins, &program) {
+        return Ok(plugin);
+    }
+    let argument = names.next();
+    argument
+        .as_deref()
+        .and_then(|name| find(plugins, name))
+        .ok_or(Called { program, argument })
+}
+
+#[derive(Debug)]
+struct Called {
+    program: String,
+    argument: Option<String>,
+}
+
+fn base_name(arg: &OsString) -> String {
+    Path::new(arg)
+        .file_name()
+        .unwrap_or(arg)
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Called by no plugin's name: a person gets the list, a runtime an error object.
+fn no_plugin(
+    plugins: &[&'static dyn Plugin],
+    called: &Called,
+    asked: bool,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> i32 {
+    let names: Vec<&str> = plugins.iter().map(|plugin| plugin.name()).collect();
+    let Called { program, argument } = called;
+    if asked || argument.is_some() {
+        let name = argument.as_ref().unwrap_or(program);
+        let msg = format!(
+            "no plugin {name:?} in this program, it holds {}",
+            names.join(", ")
+        );
+        let error = Error::new(code::INVALID_ENVIRONMENT, msg);
+        if asked {
+            Answer::new(stdout, Version::LATEST).report(&error, stderr);
+        } else {
+            // Nobody is left to tell if stderr fails.
+            let _ = writeln!(stderr, "{program}: {error}");
+        }
+        return 1;
+    }
+    let listed = writeln!(stdout, "{}", names.join("\n"));
+    let hint = writeln!(
+        stderr,
+        "CNI plugins in one program: link {program} under one of these names, or call {program} NAME"
+    );
+    i32::from(listed.and(hint).is_err())
+}

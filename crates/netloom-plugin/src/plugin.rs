@@ -1,0 +1,74 @@
+//! What a plugin author implements.
+
+use crate::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest, Undo};
+use netloom_spec::{AddResult, Error, Version};
+
+/// One CNI plugin, of any kind: interface, chained or IPAM.
+///
+/// The framework calls at most one of the five operations per process, after it has checked the
+/// environment, the network's name and the version. An operation reports by its return value only:
+/// it must not write to stdout.
+pub trait Plugin: Sync {
+    /// The name of the executable, which is the `type` in a configuration: `"bridge"`.
+    fn name(&self) -> &'static str;
+
+    /// The versions of the CNI spec this plugin speaks, in ascending order. All of them unless
+    /// the plugin says otherwise.
+    fn versions(&self) -> &'static [Version] {
+        &Version::ALL
+    }
+
+    /// The release printed after the name when somebody runs the plugin by hand.
+    fn release(&self) -> &'static str {
+        concat!("netloom v", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// ADD: makes the attachment and describes it.
+    ///
+    /// Whatever is created is registered with `undo` at once; when this returns an error, panics,
+    /// or its result cannot be delivered, the framework runs what was registered, last first.
+    ///
+    /// # Errors
+    /// The CNI error to report.
+    fn add<'r>(&self, request: &'r AddRequest<'r>, undo: &mut Undo<'r>)
+    -> Result<AddResult, Error>;
+
+    /// CHECK: compares what exists with `prevResult` and the configuration. Called only for
+    /// configurations of version 0.4.0 and later.
+    ///
+    /// # Errors
+    /// What is missing or wrong.
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error>;
+
+    /// DEL: removes the attachment. What is absent already is success, so that a repeated DEL
+    /// succeeds; past an error it goes on and reports all of them, see [`Cleanup`](crate::Cleanup).
+    ///
+    /// # Errors
+    /// What could not be removed.
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error>;
+
+    /// GC: removes everything of this network that belongs to none of the valid attachments.
+    /// Called only for configurations of version 1.1.0 and later.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        let _ = request;
+        Ok(())
+    }
+
+    /// STATUS: says whether an ADD could be served now. Called only for configurations of version
+    /// 1.1.0 and later.
+    ///
+    /// # Errors
+    /// Code 50 when an ADD cannot be served, code 51 when existing containers suffer as well.
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        let _ = request;
+        Ok(())
+    }
+}
+
+/// The plugin of that name in a table of plugins.
+pub fn find(plugins: &[&'static dyn Plugin], name: &str) -> Option<&'static dyn Plugin> {
+    plugins.iter().copied().find(|plugin| plugin.name() == name)
+}
