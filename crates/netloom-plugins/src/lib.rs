@@ -1,1 +1,6 @@
-//! Every CNI reference plugin in one multi-call binary.
+//! Every CNI plugin of netloom, and the one program that is all of them.
+//!
+//! A plugin is a file or a folder in `interface`, `ipam` or `chained` and an entry in
+//! [`registry::PLUGINS`]. Plugins never import each other.
+
+pub mod registry;

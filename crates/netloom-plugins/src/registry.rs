@@ -1,0 +1,51 @@
+//! The table of all plugins: dispatch by name, VERSION, help, install links and the tests that
+//! every plugin must pass come from it.
+
+use netloom_plugin::{Entry, Plugin};
+
+macro_rules! registry {
+    ($($plugin:expr),* $(,)?) => {
+        /// Every plugin, in alphabetical order.
+        pub const PLUGINS: &[&'static dyn Plugin] = &[$(&$plugin),*];
+
+        /// Every plugin as a function, in the order of [`PLUGINS`].
+        const ENTRIES: &[Entry] = &[$(
+            |env, stdin, stdout, stderr| {
+                netloom_plugin::run_linked(&$plugin, PLUGINS, env, stdin, stdout, stderr)
+            }
+        ),*];
+    };
+}
+
+registry! {}
+
+/// Name and function of every plugin, for a program that calls them in process. Their delegates
+/// are called in process as well.
+pub fn entries() -> impl Iterator<Item = (&'static str, Entry)> {
+    PLUGINS
+        .iter()
+        .map(|plugin| plugin.name())
+        .zip(ENTRIES.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_in_order() {
+        let names: Vec<_> = PLUGINS.iter().map(|plugin| plugin.name()).collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    }
+
+    #[test]
+    fn every_entry_is_the_plugin_of_its_name() {
+        for (name, entry) in entries() {
+            let mut stderr = Vec::new();
+            let env = netloom_plugin::Env::new();
+            assert_eq!(entry(&env, b"", &mut Vec::new(), &mut stderr), 0);
+            let about = String::from_utf8(stderr).unwrap();
+            assert!(about.starts_with(&format!("CNI {name} plugin ")), "{about}");
+        }
+    }
+}
