@@ -1,1 +1,35 @@
 //! Linux networking for netloom: namespaces, rtnetlink, nf_tables, iptables, sysctl. Knows nothing of CNI.
+//!
+//! Everything here is a thin, typed way to say one thing to the kernel:
+//!
+//! * [`netns`]: open a network namespace, run a closure in it, make and remove bound ones;
+//! * [`unshare`]: throw-away hosts for tests and demonstrations;
+//! * [`rtnl`]: links, addresses, routes, rules, neighbours over one blocking socket per namespace;
+//! * `nft`: nf_tables transactions and filtered reads over netlink, without executing `nft`;
+//! * [`iptables`]: one `iptables-restore` transaction per family;
+//! * [`sysctl`]: values under `/proc/sys`;
+//! * [`announce`]: gratuitous ARP and unsolicited neighbour advertisements.
+//!
+//! Every failed call is one [`Error`]: what was attempted, on what, the errno and the kernel's own
+//! words. Verbs are contracts: `create_` and `add_` fail when the object exists, `replace_` and
+//! `set_` do not care, `remove_` treats an absent object as success and says whether there was one.
+//!
+//! A socket talks to the network namespace it was opened in for all of its life, whatever the
+//! thread does later. Keep one per namespace.
+//!
+//! This is the only crate of the workspace with `unsafe` code; each block says why it is sound.
+
+pub mod announce;
+mod error;
+pub mod iptables;
+mod netlink;
+pub mod netns;
+//pub mod nft;
+pub mod rtnl;
+pub mod sysctl;
+pub mod unshare;
+
+pub use error::{Error, Result};
+
+/// A hardware (MAC-48) address, as on the wire.
+pub type MacAddress = [u8; 6];

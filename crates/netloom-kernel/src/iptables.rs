@@ -1,0 +1,143 @@
+//! iptables, by one transaction per family.
+//!
+//! `iptables-restore` takes a whole table's changes at once and applies all or none of them, in
+//! one process; `iptables` itself needs one process per rule.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use rustix::fs::Access;
+
+use crate::error::{Error, Result};
+
+/// Seconds to wait for another user of the (legacy) tables.
+const WAIT: &str = "5";
+
+/// The address family of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// IPv4: `iptables`.
+    V4,
+    /// IPv6: `ip6tables`.
+    V6,
+}
+
+impl Family {
+    fn restore(self) -> &'static str {
+        match self {
+            Self::V4 => "iptables-restore",
+            Self::V6 => "ip6tables-restore",
+        }
+    }
+
+    fn save(self) -> &'static str {
+        match self {
+            Self::V4 => "iptables-save",
+            Self::V6 => "ip6tables-save",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// Whether a family's `iptables-restore` is in `PATH`. Executes nothing.
+#[must_use]
+pub fn is_available(family: Family) -> bool {
+    find(family.restore()).is_some()
+}
+
+/// Applies a script in the format of `iptables-save`, all or nothing, to the network namespace of
+/// the current thread. Tables and chains that it does not name stay as they are.
+///
+/// ```text
+/// *nat
+/// :CNI-0123 - [0:0]
+/// -A CNI-0123 -d 10.1.0.5/16 -j ACCEPT
+/// COMMIT
+/// ```
+///
+/// # Errors
+/// `is_absent()` if the program is not in `PATH`; otherwise EINVAL with what the program said on
+/// stderr.
+pub fn restore(family: Family, script: &str) -> Result<()> {
+    let program = family.restore();
+    run(program, &["--noflush", "-w", WAIT], script.as_bytes()).map(drop)
+}
+
+/// A table in the format of `iptables-save`, or all of them.
+///
+/// # Errors
+/// As [`restore`].
+pub fn save(family: Family, table: Option<&str>) -> Result<String> {
+    let program = family.save();
+    let output = match table {
+        Some(table) => run(program, &["-t", table], b"")?,
+        None => run(program, &[], b"")?,
+    };
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn run(program: &'static str, arguments: &[&str], stdin: &[u8]) -> Result<Output> {
+    let failed = |error: &io::Error| Error::of_io("execute", format_args!("\"{program}\""), error);
+    let Some(path) = find(program) else {
+        let error = Error::new("execute", format_args!("\"{program}\""), libc::ENOENT);
+        return Err(error.with_words("it is not in PATH"));
+    };
+    let mut child = Command::new(path)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| failed(&e))?;
+    let written = child
+        .stdin
+        .take()
+        .map_or(Ok(()), |mut pipe| pipe.write_all(stdin));
+    let output = child.wait_with_output().map_err(|e| failed(&e))?;
+    if !output.status.success() {
+        let words = words_of(&output);
+        return Err(
+            Error::new("execute", format_args!("\"{program}\""), libc::EINVAL).with_words(words),
+        );
+    }
+    // Reported last: a program that died says more itself than the broken pipe does.
+    written.map_err(|e| failed(&e))?;
+    Ok(output)
+}
+
+/// What a failed program said, on one line.
+fn words_of(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    if lines.is_empty() {
+        output.status.to_string()
+    } else {
+        lines.join("; ")
+    }
+}
+
+/// Finds a program in `PATH`, without executing anything.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    path.as_bytes()
+        .split(|byte| *byte == b':')
+        .filter(|directory| !directory.is_empty())
+        .map(|directory| PathBuf::from(OsStr::from_bytes(directory)).join(program))
+        .find(|file| rustix::fs::access(file, Access::EXEC_OK).is_ok())
+}

@@ -1,0 +1,346 @@
+//! One blocking netlink socket: send, receive, sort the answers.
+
+use std::cell::{Cell, RefCell};
+use std::ops::RangeInclusive;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use super::{Attributes, HEADER_LEN, NLM_F_ACK, align};
+
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NLM_F_DUMP_INTR: u16 = 0x10;
+const NLM_F_CAPPED: u16 = 0x100;
+const NLM_F_ACK_TLVS: u16 = 0x200;
+const NLMSGERR_ATTR_MSG: u16 = 1;
+const NETLINK_CAP_ACK: i32 = 10;
+const NETLINK_EXT_ACK: i32 = 11;
+const NETLINK_GET_STRICT_CHK: i32 = 12;
+
+/// The kernel fills dump messages up to 32 KiB if the reader's buffer holds that much.
+const RECEIVE_LEN: usize = 32 * 1024;
+/// A dump that changes under the reader is read again this many times before giving up.
+const DUMP_TRIES: u32 = 100;
+
+/// Says whether to read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// More messages are expected.
+    More,
+    /// This was the last one.
+    Done,
+}
+
+/// What precedes a message's payload.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) sequence: u32,
+}
+
+/// Why a message was refused: the error number (positive) and the kernel's words.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) errno: i32,
+    pub(crate) words: String,
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        Self {
+            errno: errno.raw_os_error(),
+            words: String::new(),
+        }
+    }
+}
+
+/// A blocking netlink socket in the namespace it was opened in.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    socket: OwnedFd,
+    sequence: Cell<u32>,
+    strict: Cell<bool>,
+    buffer: RefCell<Vec<u8>>,
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Channel {
+    /// Opens a socket of a netlink protocol (`NETLINK_ROUTE`, `NETLINK_NETFILTER`) in the current
+    /// thread's network namespace. The kernel binds it with the first message.
+    pub(crate) fn open(protocol: Option<Protocol>) -> Result<Self, Errno> {
+        let socket = rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            protocol,
+        )?;
+        set_option(&socket, libc::SOL_NETLINK, NETLINK_EXT_ACK, 1)?;
+        set_option(&socket, libc::SOL_NETLINK, NETLINK_CAP_ACK, 1)?;
+        Ok(Self {
+            socket,
+            sequence: Cell::new(0),
+            strict: Cell::new(false),
+            buffer: RefCell::new(Vec::new()),
+        })
+    }
+
+    /// Asks the kernel to filter dumps by the attributes of the request.
+    fn ensure_strict(&self) {
+        if !self.strict.replace(true) {
+            // Kernels before 4.20 do not know it; the readers filter once more themselves.
+            let _ = set_option(&self.socket, libc::SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+        }
+    }
+
+    /// Sends the messages of `bytes` in one system call, an ACK asked of the last only, and hands
+    /// on what comes back until that ACK: `refused(index, refusal)` for each message that failed,
+    /// `reply(index, header, payload)` for each other answer.
+    ///
+    /// The kernel handles the messages in order, and goes on after one that failed.
+    pub(crate) fn transact(
+        &self,
+        bytes: &mut [u8],
+        mut refused: impl FnMut(usize, Refusal),
+        mut reply: impl FnMut(usize, Header, &[u8]),
+    ) -> Result<(), Errno> {
+        let sequences = self.number(bytes);
+        acknowledge_last(bytes);
+        self.send(bytes)?;
+        let (first, last) = (*sequences.start(), *sequences.end());
+        self.receive_while(|header, payload| {
+            if !sequences.contains(&header.sequence) {
+                return Flow::More;
+            }
+            let index = (header.sequence - first) as usize;
+            if header.kind != NLMSG_ERROR {
+                reply(index, header, payload);
+                return Flow::More;
+            }
+            let refusal = refusal_of(header, payload);
+            if refusal.errno != 0 {
+                refused(index, refusal);
+            }
+            if header.sequence == last {
+                Flow::Done
+            } else {
+                Flow::More
+            }
+        })
+    }
+
+    /// Sends one request that is answered by exactly one message, without an ACK.
+    pub(crate) fn ask<T>(
+        &self,
+        bytes: &mut [u8],
+        mut reply: impl FnMut(Header, &[u8]) -> T,
+    ) -> Result<T, Refusal> {
+        let sequence = *self.number(bytes).start();
+        self.send(bytes)?;
+        let mut answer = None;
+        self.receive_while(|header, payload| {
+            if header.sequence != sequence {
+                return Flow::More;
+            }
+            answer = Some(if header.kind == NLMSG_ERROR {
+                Err(refusal_of(header, payload))
+            } else {
+                Ok(reply(header, payload))
+            });
+            Flow::Done
+        })?;
+        answer.unwrap_or_else(|| Err(Errno::IO.into()))
+    }
+
+    /// Dumps, from the start again if the kernel says that the table changed meanwhile.
+    pub(crate) fn dump<T>(
+        &self,
+        bytes: &mut [u8],
+        mut reply: impl FnMut(Header, &[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, Refusal> {
+        self.ensure_strict();
+        for _ in 0..DUMP_TRIES {
+            if let Some(found) = self.dump_once(bytes, &mut reply)? {
+                return Ok(found);
+            }
+        }
+        Err(Refusal {
+            errno: libc::EINTR,
+            words: "the table changes faster than it is read".into(),
+        })
+    }
+
+    /// One dump; `None` if it was interrupted by a change.
+    fn dump_once<T>(
+        &self,
+        bytes: &mut [u8],
+        reply: &mut impl FnMut(Header, &[u8]) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, Refusal> {
+        let sequence = *self.number(bytes).start();
+        self.send(bytes)?;
+        let (mut found, mut interrupted, mut refused) = (Vec::new(), false, None);
+        self.receive_while(|header, payload| {
+            if header.sequence != sequence {
+                return Flow::More;
+            }
+            interrupted |= header.flags & NLM_F_DUMP_INTR != 0;
+            match header.kind {
+                NLMSG_ERROR | NLMSG_DONE => {
+                    let refusal = refusal_of(header, payload);
+                    refused = (refusal.errno != 0).then_some(refusal);
+                    Flow::Done
+                }
+                _ => {
+                    found.extend(reply(header, payload));
+                    Flow::More
+                }
+            }
+        })?;
+        match refused {
+            // nf_tables ends an interrupted dump with EINTR.
+            Some(refusal) if refusal.errno == libc::EINTR => Ok(None),
+            Some(refusal) => Err(refusal),
+            None => Ok((!interrupted).then_some(found)),
+        }
+    }
+
+    /// Gives consecutive sequence numbers to the messages of `bytes`.
+    fn number(&self, bytes: &mut [u8]) -> RangeInclusive<u32> {
+        let first = self.sequence.get().wrapping_add(1);
+        let mut next = first;
+        let mut at = 0;
+        while let Some(length) = message_length(bytes, at) {
+            bytes[at + 8..at + 12].copy_from_slice(&next.to_ne_bytes());
+            next += 1;
+            at += align(length);
+        }
+        self.sequence.set(next - 1);
+        first..=next - 1
+    }
+
+    fn send(&self, bytes: &[u8]) -> Result<(), Errno> {
+        // The default send buffer (rmem_default, 208 KiB) holds a message of about half its size.
+        if bytes.len() > 64 * 1024 {
+            let wanted = i32::try_from(bytes.len() * 4).unwrap_or(i32::MAX);
+            let _ = set_option(&self.socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, wanted);
+            let _ = set_option(&self.socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, wanted);
+        }
+        rustix::io::retry_on_intr(|| rustix::net::send(&self.socket, bytes, SendFlags::empty()))?;
+        Ok(())
+    }
+
+    /// Receives and hands on messages until `each` says that it is done.
+    pub(crate) fn receive_while(
+        &self,
+        mut each: impl FnMut(Header, &[u8]) -> Flow,
+    ) -> Result<(), Errno> {
+        while self.receive(RecvFlags::empty(), &mut each)? == Flow::More {}
+        Ok(())
+    }
+
+    /// Receives once (one datagram with one or more messages).
+    pub(crate) fn receive(
+        &self,
+        flags: RecvFlags,
+        each: &mut impl FnMut(Header, &[u8]) -> Flow,
+    ) -> Result<Flow, Errno> {
+        let mut buffer = self.buffer.borrow_mut();
+        buffer.resize(RECEIVE_LEN, 0);
+        let (_, length) = rustix::io::retry_on_intr(|| {
+            rustix::net::recv(
+                &self.socket,
+                buffer.as_mut_slice(),
+                flags | RecvFlags::TRUNC,
+            )
+        })?;
+        if length > buffer.len() {
+            return Err(Errno::MSGSIZE);
+        }
+        let mut at = 0;
+        while let Some(size) = message_length(&buffer[..length], at) {
+            let message = &buffer[at..at + size];
+            let header = Header {
+                kind: u16::from_ne_bytes([message[4], message[5]]),
+                flags: u16::from_ne_bytes([message[6], message[7]]),
+                sequence: u32::from_ne_bytes([message[8], message[9], message[10], message[11]]),
+            };
+            if each(header, &message[HEADER_LEN..]) == Flow::Done {
+                return Ok(Flow::Done);
+            }
+            at += align(size);
+        }
+        Ok(Flow::More)
+    }
+}
+
+/// The length of the message at an offset, if a whole one is there.
+fn message_length(bytes: &[u8], at: usize) -> Option<usize> {
+    let header = bytes.get(at..at + HEADER_LEN)?;
+    let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
+    (length >= HEADER_LEN && at + length <= bytes.len()).then_some(length)
+}
+
+fn acknowledge_last(bytes: &mut [u8]) {
+    let (mut at, mut last) = (0, 0);
+    while let Some(length) = message_length(bytes, at) {
+        last = at;
+        at += align(length);
+    }
+    let flags = u16::from_ne_bytes([bytes[last + 6], bytes[last + 7]]) | NLM_F_ACK;
+    bytes[last + 6..last + 8].copy_from_slice(&flags.to_ne_bytes());
+}
+
+/// Reads an NLMSG_ERROR or NLMSG_DONE: the error number and the extended ACK's text.
+fn refusal_of(header: Header, payload: &[u8]) -> Refusal {
+    let code = payload.first_chunk().map_or(0, |b| i32::from_ne_bytes(*b));
+    let mut words = String::new();
+    if header.flags & NLM_F_ACK_TLVS != 0 {
+        let skip = match header.kind {
+            NLMSG_DONE => 4,
+            _ if header.flags & NLM_F_CAPPED != 0 => 4 + HEADER_LEN,
+            // Without the cap, the whole refused message comes before the explanation.
+            _ => {
+                4 + message_length(payload.get(4..).unwrap_or_default(), 0)
+                    .map_or(HEADER_LEN, align)
+            }
+        };
+        if let Some(text) =
+            Attributes::find(payload.get(skip..).unwrap_or_default(), NLMSGERR_ATTR_MSG)
+        {
+            words = text.string();
+        }
+    }
+    Refusal {
+        errno: code.saturating_neg(),
+        words,
+    }
+}
+
+/// Sets an integer socket option for which rustix has no call.
+fn set_option(socket: &OwnedFd, level: i32, name: i32, value: i32) -> Result<(), Errno> {
+    // SAFETY: the pointer and length describe one live i32, which the kernel only reads.
+    #[expect(unsafe_code, reason = "rustix has no netlink socket options")]
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            std::ptr::from_ref(&value).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    let errno = std::io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EIO);
+    Err(Errno::from_raw_os_error(errno))
+}

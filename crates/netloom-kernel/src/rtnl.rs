@@ -1,0 +1,37 @@
+//! rtnetlink: links, addresses, routes, rules, neighbours.
+//!
+//! [`Socket`] does one thing at a time; [`Batch`] says several things in one system call. The
+//! verbs are the same on both, one file per topic below.
+
+mod address;
+mod batch;
+mod bridge_port;
+mod bridge_vlan;
+mod events;
+mod link;
+mod namespace_id;
+mod neighbour;
+mod route;
+mod rule;
+mod socket;
+mod wait;
+
+pub use address::{Address, AddressFlags, AddressSpec};
+pub use batch::{Batch, Outcome};
+pub use bridge_port::{BridgePort, BridgePortChange, BridgePortState};
+pub use bridge_vlan::{BridgeVlan, BridgeVlanFlags};
+pub use events::{Group, Subscription};
+pub use link::bridge::BridgeOptions;
+pub use link::change::LinkChange;
+pub use link::ipvlan::{IpvlanFlag, IpvlanMode};
+pub use link::kind::{KindSpec, LinkKind};
+pub use link::macvlan::MacvlanMode;
+pub use link::spec::LinkSpec;
+pub use link::veth::PeerSpec;
+pub use link::vlan::VlanProtocol;
+pub use link::vxlan::VxlanOptions;
+pub use link::{Link, LinkFlags, LinkRef, OperationalState};
+pub use neighbour::{Neighbour, NeighbourSpec, NeighbourState};
+pub use route::{Family, NextHop, Route, RouteFilter, RouteKind, RouteSpec, Scope, table};
+pub use rule::{Rule, RuleAction, RuleSpec};
+pub use socket::Socket;

@@ -1,0 +1,519 @@
+//! Links (network interfaces): read, create, change, remove.
+
+pub(super) mod bridge;
+pub(super) mod change;
+pub(super) mod ipvlan;
+pub(super) mod kind;
+pub(super) mod macvlan;
+pub(super) mod spec;
+pub(super) mod veth;
+pub(super) mod vlan;
+pub(super) mod vxlan;
+
+use std::fmt;
+
+use super::bridge_port::BridgePort;
+use super::{Batch, LinkChange, LinkKind, LinkSpec, Socket};
+use crate::MacAddress;
+use crate::error::{Error, Result};
+use crate::netlink::{
+    Attributes, Buffer, NLM_F_CREATE, NLM_F_DUMP, NLM_F_ECHO, NLM_F_EXCL, Request,
+};
+use crate::netns::Netns;
+
+pub(super) const RTM_NEWLINK: u16 = 16;
+pub(super) const RTM_DELLINK: u16 = 17;
+pub(super) const RTM_GETLINK: u16 = 18;
+
+pub(super) const IFLA_ADDRESS: u16 = 1;
+pub(super) const IFLA_IFNAME: u16 = 3;
+pub(super) const IFLA_MTU: u16 = 4;
+pub(super) const IFLA_LINK: u16 = 5;
+pub(super) const IFLA_MASTER: u16 = 10;
+pub(super) const IFLA_TXQLEN: u16 = 13;
+const IFLA_OPERSTATE: u16 = 16;
+pub(super) const IFLA_LINKINFO: u16 = 18;
+pub(super) const IFLA_IFALIAS: u16 = 20;
+pub(super) const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_EXT_MASK: u16 = 29;
+const IFLA_PROMISCUITY: u16 = 30;
+pub(super) const IFLA_NUM_TX_QUEUES: u16 = 31;
+pub(super) const IFLA_NUM_RX_QUEUES: u16 = 32;
+const IFLA_LINK_NETNSID: u16 = 37;
+const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
+pub(super) const IFLA_INFO_KIND: u16 = 1;
+pub(super) const IFLA_INFO_DATA: u16 = 2;
+pub(super) const IFLA_INFO_SLAVE_KIND: u16 = 4;
+pub(super) const IFLA_INFO_SLAVE_DATA: u16 = 5;
+
+/// Leaves the counters out of answers: they are most of their length.
+const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
+/// The longest name of a link; longer ones are alternative names.
+const IFNAME_MAX: usize = 15;
+
+/// How a link is named in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LinkRef<'a> {
+    /// By interface index.
+    Index(u32),
+    /// By name, or alternative name.
+    Name(&'a str),
+}
+
+impl From<u32> for LinkRef<'_> {
+    fn from(index: u32) -> Self {
+        Self::Index(index)
+    }
+}
+
+impl<'a> From<&'a str> for LinkRef<'a> {
+    fn from(name: &'a str) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl<'a> From<&'a String> for LinkRef<'a> {
+    fn from(name: &'a String) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<&Link> for LinkRef<'_> {
+    fn from(link: &Link) -> Self {
+        Self::Index(link.index)
+    }
+}
+
+impl fmt::Display for LinkRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "with index {index}"),
+            Self::Name(name) => write!(f, "\"{name}\""),
+        }
+    }
+}
+
+impl LinkRef<'_> {
+    pub(super) fn index(&self) -> u32 {
+        match self {
+            Self::Index(index) => *index,
+            Self::Name(_) => 0,
+        }
+    }
+
+    pub(super) fn put_name(&self, buffer: &mut Buffer) {
+        if let Self::Name(name) = self {
+            let kind = if name.len() > IFNAME_MAX {
+                IFLA_ALT_IFNAME
+            } else {
+                IFLA_IFNAME
+            };
+            buffer.put_str(kind, name);
+        }
+    }
+}
+
+/// The flags of a link (`IFF_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct LinkFlags(u32);
+
+impl LinkFlags {
+    /// The administrator set it up.
+    #[must_use]
+    pub fn is_up(self) -> bool {
+        self.0 & libc::IFF_UP as u32 != 0
+    }
+
+    /// It is up and operational.
+    #[must_use]
+    pub fn is_running(self) -> bool {
+        self.0 & libc::IFF_RUNNING as u32 != 0
+    }
+
+    /// It is a loopback link.
+    #[must_use]
+    pub fn is_loopback(self) -> bool {
+        self.0 & libc::IFF_LOOPBACK as u32 != 0
+    }
+
+    /// All-multicast was asked for by the administrator.
+    #[must_use]
+    pub fn is_all_multicast(self) -> bool {
+        self.0 & libc::IFF_ALLMULTI as u32 != 0
+    }
+
+    /// Promiscuous mode was asked for by the administrator.
+    #[must_use]
+    pub fn is_promiscuous(self) -> bool {
+        self.0 & libc::IFF_PROMISC as u32 != 0
+    }
+
+    /// The bits as the kernel has them.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+/// Whether packets can pass (RFC 2863's ifOperStatus).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum OperationalState {
+    /// The driver does not say; `lo` and tunnels.
+    #[default]
+    Unknown,
+    /// Hardware is missing.
+    NotPresent,
+    /// Down.
+    Down,
+    /// The link it stands on is down.
+    LowerLayerDown,
+    /// In a test mode.
+    Testing,
+    /// Waiting for an event such as authentication.
+    Dormant,
+    /// Packets pass.
+    Up,
+}
+
+impl OperationalState {
+    fn from_wire(value: u8) -> Self {
+        match value {
+            1 => Self::NotPresent,
+            2 => Self::Down,
+            3 => Self::LowerLayerDown,
+            4 => Self::Testing,
+            5 => Self::Dormant,
+            6 => Self::Up,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// A link as the kernel describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Link {
+    /// The interface index, unique in its network namespace.
+    pub index: u32,
+    /// The name.
+    pub name: String,
+    /// Alternative names.
+    pub alternative_names: Vec<String>,
+    /// The hardware type (`ARPHRD_*`): 1 is Ethernet, 772 loopback.
+    pub hardware_type: u16,
+    /// The hardware address; `None` if it has none of six bytes.
+    pub mac: Option<MacAddress>,
+    /// The MTU in bytes.
+    pub mtu: u32,
+    /// The flags.
+    pub flags: LinkFlags,
+    /// Whether packets can pass.
+    pub operational: OperationalState,
+    /// The index of the bridge, VRF or bond it belongs to.
+    pub master: Option<u32>,
+    /// The index of the link it stands on, or for a veth that of its peer. In the namespace
+    /// `lower_netns` if that is set.
+    pub lower: Option<u32>,
+    /// The namespace id of `lower` if that lives in another network namespace.
+    pub lower_netns: Option<i32>,
+    /// The length of the transmit queue in packets.
+    pub tx_queue_len: u32,
+    /// How many times promiscuous mode was asked for.
+    pub promiscuity: u32,
+    /// The alias.
+    pub alias: Option<String>,
+    /// What kind of link it is, and the kind's own settings; `None` for hardware and `lo`.
+    pub kind: Option<LinkKind>,
+    /// The settings as a port, if its master is a bridge.
+    pub bridge_port: Option<BridgePort>,
+}
+
+impl Link {
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
+        let fixed = payload.first_chunk::<16>()?;
+        let mut link = Self {
+            hardware_type: u16::from_ne_bytes([fixed[2], fixed[3]]),
+            index: u32::from_ne_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+            flags: LinkFlags(u32::from_ne_bytes([
+                fixed[8], fixed[9], fixed[10], fixed[11],
+            ])),
+            ..Self::default()
+        };
+        for a in Attributes::after(payload, 16) {
+            match a.kind {
+                IFLA_ADDRESS => link.mac = a.mac(),
+                IFLA_IFNAME => link.name = a.string(),
+                IFLA_MTU => link.mtu = a.u32().unwrap_or_default(),
+                IFLA_LINK => link.lower = a.u32().filter(|index| *index != 0),
+                IFLA_MASTER => link.master = a.u32(),
+                IFLA_TXQLEN => link.tx_queue_len = a.u32().unwrap_or_default(),
+                IFLA_OPERSTATE => {
+                    link.operational = OperationalState::from_wire(a.u8().unwrap_or_default());
+                }
+                IFLA_LINKINFO => {
+                    link.kind = LinkKind::parse(a.value);
+                    link.bridge_port = BridgePort::parse(a.value);
+                }
+                IFLA_IFALIAS => link.alias = Some(a.string()),
+                IFLA_PROMISCUITY => link.promiscuity = a.u32().unwrap_or_default(),
+                IFLA_LINK_NETNSID => link.lower_netns = a.i32(),
+                IFLA_PROP_LIST => {
+                    link.alternative_names = a
+                        .nested()
+                        .filter(|p| p.kind == IFLA_ALT_IFNAME)
+                        .map(|p| p.string())
+                        .collect();
+                }
+                _ => {}
+            }
+        }
+        Some(link)
+    }
+
+    /// Whether packets can pass: it is set up and the driver reports it up, or reports nothing
+    /// but has a carrier.
+    #[must_use]
+    pub fn is_operational(&self) -> bool {
+        match self.operational {
+            OperationalState::Up => self.flags.is_up(),
+            OperationalState::Unknown => self.flags.is_up() && self.flags.is_running(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is a bridge.
+    #[must_use]
+    pub fn is_bridge(&self) -> bool {
+        matches!(self.kind, Some(LinkKind::Bridge(_)))
+    }
+
+    /// Whether it is a veth.
+    #[must_use]
+    pub fn is_veth(&self) -> bool {
+        matches!(self.kind, Some(LinkKind::Veth))
+    }
+}
+
+/// The kernel's `struct ifinfomsg`.
+pub(super) fn header(index: u32, flags: u32, change: u32) -> [u8; 16] {
+    let mut header = [0; 16];
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    header[8..12].copy_from_slice(&flags.to_ne_bytes());
+    header[12..16].copy_from_slice(&change.to_ne_bytes());
+    header
+}
+
+fn get(link: LinkRef<'_>) -> Request {
+    let object = link.to_string();
+    let mut r = Request::new(
+        "get link",
+        object,
+        RTM_GETLINK,
+        0,
+        &header(link.index(), 0, 0),
+    );
+    link.put_name(&mut r.buffer);
+    r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    r
+}
+
+fn create(spec: &LinkSpec<'_>) -> Request {
+    let up = if spec.up { libc::IFF_UP as u32 } else { 0 };
+    let flags = NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO;
+    let object = format!("\"{}\"", spec.name);
+    let mut r = Request::new(
+        "create link",
+        object,
+        RTM_NEWLINK,
+        flags,
+        &header(0, up, up),
+    );
+    spec.put(&mut r.buffer);
+    r
+}
+
+fn set(link: LinkRef<'_>, change: &LinkChange<'_>) -> Request {
+    let (flags, mask) = change.flags();
+    let object = link.to_string();
+    let head = header(link.index(), flags, mask);
+    let mut r = Request::new("set link", object, RTM_NEWLINK, 0, &head);
+    link.put_name(&mut r.buffer);
+    change.put(&mut r.buffer);
+    r
+}
+
+fn rename(index: u32, name: &str) -> Request {
+    let object = format!("with index {index} to \"{name}\"");
+    let mut r = Request::new("rename link", object, RTM_NEWLINK, 0, &header(index, 0, 0));
+    r.buffer.put_str(IFLA_IFNAME, name);
+    r
+}
+
+fn remove(link: LinkRef<'_>) -> Request {
+    let object = link.to_string();
+    let mut r = Request::new(
+        "remove link",
+        object,
+        RTM_DELLINK,
+        0,
+        &header(link.index(), 0, 0),
+    );
+    link.put_name(&mut r.buffer);
+    r.absent_is_success()
+}
+
+impl Socket {
+    /// One link, by name or index, without a dump.
+    ///
+    /// # Errors
+    /// `is_absent()` if there is none.
+    pub fn get_link<'a>(&self, link: impl Into<LinkRef<'a>>) -> Result<Link> {
+        let link = link.into();
+        self.ask(get(link), |_, payload| Link::parse(payload))?
+            .ok_or_else(|| Error::new("get link", link, libc::EBADMSG))
+    }
+
+    /// Like [`Socket::get_link`], with `None` for a link that does not exist.
+    ///
+    /// # Errors
+    /// Anything but absence.
+    pub fn find_link<'a>(&self, link: impl Into<LinkRef<'a>>) -> Result<Option<Link>> {
+        match self.get_link(link) {
+            Ok(link) => Ok(Some(link)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All links of the namespace.
+    ///
+    /// # Errors
+    /// If the kernel refuses the dump.
+    pub fn list_links(&self) -> Result<Vec<Link>> {
+        let mut r = Request::new(
+            "list",
+            "links".into(),
+            RTM_GETLINK,
+            NLM_F_DUMP,
+            &header(0, 0, 0),
+        );
+        r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        self.dump(r, |_, payload| Link::parse(payload))
+    }
+
+    /// The ports of a bridge, or members of a VRF or bond; filtered by the kernel.
+    ///
+    /// # Errors
+    /// If the kernel refuses the dump.
+    pub fn list_ports(&self, master: u32) -> Result<Vec<Link>> {
+        let object = format!("ports of the link with index {master}");
+        let mut r = Request::new("list", object, RTM_GETLINK, NLM_F_DUMP, &header(0, 0, 0));
+        r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        r.buffer.put_u32(IFLA_MASTER, master);
+        self.dump(r, |_, payload| {
+            Link::parse(payload).filter(|link| link.master == Some(master))
+        })
+    }
+
+    /// Creates a link, and returns it as the kernel made it: with its index, its MAC address, and
+    /// for a veth its peer's index in `lower`. One system call each way, no look-up.
+    ///
+    /// The kernel describes the link before it joins its master, so `master` is not set in the
+    /// answer.
+    ///
+    /// # Errors
+    /// `is_exists()` if the name is taken; `is_unsupported()` if the kernel lacks the kind.
+    pub fn create_link(&self, spec: &LinkSpec<'_>) -> Result<Link> {
+        let mut created = None;
+        self.execute_with(create(spec), |header, payload| {
+            if header.kind == RTM_NEWLINK {
+                created = Link::parse(payload);
+            }
+        })?;
+        match created {
+            Some(link) => Ok(link),
+            None => self.get_link(spec.name), // a kernel that does not echo
+        }
+    }
+
+    /// Creates a link straight in another network namespace, over a lower link in this one
+    /// (macvlan, ipvlan, vlan). Nothing is returned: ask a socket of that namespace.
+    ///
+    /// # Errors
+    /// As [`Socket::create_link`].
+    pub fn create_link_in(&self, netns: &Netns, spec: &LinkSpec<'_>) -> Result<()> {
+        let mut request = create(spec);
+        put_netns(&mut request.buffer, netns);
+        self.execute(request).map(drop)
+    }
+
+    /// Changes a link.
+    ///
+    /// # Errors
+    /// `is_absent()` if there is no such link.
+    pub fn set_link<'a>(
+        &self,
+        link: impl Into<LinkRef<'a>>,
+        change: &LinkChange<'_>,
+    ) -> Result<()> {
+        self.execute(set(link.into(), change)).map(drop)
+    }
+
+    /// Gives a link another name.
+    ///
+    /// # Errors
+    /// `is_exists()` if the name is taken; EBUSY on old kernels if the link is up.
+    pub fn rename_link(&self, index: u32, name: &str) -> Result<()> {
+        self.execute(rename(index, name)).map(drop)
+    }
+
+    /// Moves a link to another network namespace, under the same name. Slow (an RCU grace period
+    /// and more): create links where they will live instead.
+    ///
+    /// # Errors
+    /// `is_exists()` if its name is taken there.
+    pub fn move_link<'a>(&self, link: impl Into<LinkRef<'a>>, netns: &Netns) -> Result<()> {
+        let mut request = set(link.into(), &LinkChange::new());
+        put_netns(&mut request.buffer, netns);
+        self.execute(request).map(drop)
+    }
+
+    /// Removes a link; its veth peer goes with it. `false` if there was none.
+    ///
+    /// # Errors
+    /// Anything but absence.
+    pub fn remove_link<'a>(&self, link: impl Into<LinkRef<'a>>) -> Result<bool> {
+        self.execute(remove(link.into()))
+    }
+}
+
+fn put_netns(buffer: &mut Buffer, netns: &Netns) {
+    use std::os::fd::{AsFd, AsRawFd};
+    buffer.put_u32(IFLA_NET_NS_FD, netns.as_fd().as_raw_fd().cast_unsigned());
+}
+
+impl Batch<'_> {
+    /// See [`Socket::create_link`]; [`Batch::commit`] returns the links created.
+    pub fn create_link(&mut self, spec: &LinkSpec<'_>) -> &mut Self {
+        self.push(create(spec))
+    }
+
+    /// See [`Socket::set_link`].
+    pub fn set_link<'a>(
+        &mut self,
+        link: impl Into<LinkRef<'a>>,
+        change: &LinkChange<'_>,
+    ) -> &mut Self {
+        self.push(set(link.into(), change))
+    }
+
+    /// See [`Socket::rename_link`].
+    pub fn rename_link(&mut self, index: u32, name: &str) -> &mut Self {
+        self.push(rename(index, name))
+    }
+
+    /// See [`Socket::remove_link`].
+    pub fn remove_link<'a>(&mut self, link: impl Into<LinkRef<'a>>) -> &mut Self {
+        self.push(remove(link.into()))
+    }
+}

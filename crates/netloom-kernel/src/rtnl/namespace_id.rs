@@ -1,0 +1,39 @@
+//! The numbers by which one network namespace knows others.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::Socket;
+use crate::error::Result;
+use crate::netlink::{Attributes, Request};
+use crate::netns::Netns;
+
+const RTM_GETNSID: u16 = 90;
+const NETNSA_NSID: u16 = 1;
+const NETNSA_FD: u16 = 3;
+
+impl Socket {
+    /// The number by which the socket's namespace knows another: what
+    /// [`Link::lower_netns`](super::Link::lower_netns) says of a veth's peer. `None` if no link
+    /// has ever connected the two.
+    ///
+    /// # Errors
+    /// If the kernel refuses the request.
+    pub fn namespace_id(&self, netns: &Netns) -> Result<Option<i32>> {
+        let header = [0; 4]; // struct rtgenmsg, padded
+        let mut r = Request::new(
+            "identify namespace",
+            netns.to_string(),
+            RTM_GETNSID,
+            0,
+            &header,
+        );
+        r.buffer
+            .put_u32(NETNSA_FD, netns.as_fd().as_raw_fd().cast_unsigned());
+        self.ask(r, |_, payload| {
+            Attributes::after(payload, 4)
+                .find(|a| a.kind == NETNSA_NSID)
+                .and_then(|a| a.i32())
+                .filter(|id| *id >= 0)
+        })
+    }
+}

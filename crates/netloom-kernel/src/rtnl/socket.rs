@@ -1,0 +1,91 @@
+//! The blocking rtnetlink socket.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::error::{Error, Result};
+use crate::netlink::{Channel, Header, Request};
+use crate::netns::Netns;
+
+/// An rtnetlink socket. It talks to the network namespace it was opened in, for all of its life.
+///
+/// All verbs take `&self`, so that clean-up closures can share it; it is for one thread at a time.
+#[derive(Debug)]
+pub struct Socket {
+    pub(super) channel: Channel,
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
+impl Socket {
+    /// Opens a socket in the network namespace of the current thread.
+    ///
+    /// # Errors
+    /// If the kernel gives no socket.
+    pub fn open() -> Result<Self> {
+        let channel = Channel::open(None).map_err(|e| Error::of("open", "rtnetlink socket", e))?;
+        Ok(Self { channel })
+    }
+
+    /// Opens a socket in another network namespace; the current thread is back in its own when
+    /// this returns.
+    ///
+    /// # Errors
+    /// If the namespace cannot be entered or the kernel gives no socket.
+    pub fn open_in(netns: &Netns) -> Result<Self> {
+        netns.run(Self::open)?
+    }
+
+    /// Sends one request and waits for its ACK. `Ok(false)`: it was forgiven for being absent.
+    pub(super) fn execute(&self, request: Request) -> Result<bool> {
+        self.execute_with(request, |_, _| {})
+    }
+
+    pub(super) fn execute_with(
+        &self,
+        mut request: Request,
+        mut reply: impl FnMut(Header, &[u8]),
+    ) -> Result<bool> {
+        let mut bytes = std::mem::take(&mut request.buffer).into_bytes();
+        let mut refusal = None;
+        self.channel
+            .transact(
+                &mut bytes,
+                |_, r| refusal = Some(r),
+                |_, header, payload| reply(header, payload),
+            )
+            .map_err(|errno| Error::of(request.operation, &request.object, errno))?;
+        match refusal {
+            None => Ok(true),
+            Some(refusal) if request.forgives(refusal.errno) => Ok(false),
+            Some(refusal) => Err(request.error(refusal.errno, refusal.words)),
+        }
+    }
+
+    /// Sends one request that is answered by one message.
+    pub(super) fn ask<T>(
+        &self,
+        mut request: Request,
+        parse: impl FnMut(Header, &[u8]) -> T,
+    ) -> Result<T> {
+        let mut bytes = std::mem::take(&mut request.buffer).into_bytes();
+        self.channel
+            .ask(&mut bytes, parse)
+            .map_err(|r| request.error(r.errno, r.words))
+    }
+
+    /// Dumps, with what `parse` returns `None` for left out.
+    pub(super) fn dump<T>(
+        &self,
+        mut request: Request,
+        parse: impl FnMut(Header, &[u8]) -> Option<T>,
+    ) -> Result<Vec<T>> {
+        let mut bytes = std::mem::take(&mut request.buffer).into_bytes();
+        self.channel
+            .dump(&mut bytes, parse)
+            .map_err(|r| request.error(r.errno, r.words))
+    }
+}

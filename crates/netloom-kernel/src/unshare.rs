@@ -1,0 +1,115 @@
+//! Throw-away hosts: the current thread leaves for namespaces of its own.
+//!
+//! For tests and demonstrations. Nothing outside changes, and all is gone with the last thread or
+//! process in them.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::mount::{MountFlags, MountPropagationFlags};
+use rustix::thread::UnshareFlags;
+
+use crate::error::{Error, Result};
+use crate::netns::quoted;
+
+/// Which namespaces to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Isolation {
+    /// A user namespace in which the caller is root. The kernel allows it only to processes with
+    /// one thread, and it gives the capabilities that the others need to unprivileged users.
+    pub user: bool,
+    /// A mount namespace, all mounts made private.
+    pub mounts: bool,
+    /// A UTS (host name) namespace.
+    pub uts: bool,
+}
+
+/// Moves the current thread into a new network namespace, and those of `isolation`.
+///
+/// In the new network namespace only `lo` exists, and it is down.
+///
+/// # Errors
+/// `is_denied()` if the caller may not; EINVAL if a user namespace is asked for by a process with
+/// more than one thread.
+pub fn host(isolation: Isolation) -> Result<()> {
+    let mut flags = UnshareFlags::NEWNET;
+    flags.set(UnshareFlags::NEWUSER, isolation.user);
+    flags.set(UnshareFlags::NEWNS, isolation.mounts);
+    flags.set(UnshareFlags::NEWUTS, isolation.uts);
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    unshare(flags)?;
+    if isolation.user {
+        become_root(user.as_raw(), group.as_raw())?;
+    }
+    if isolation.mounts {
+        make_mounts_private()?;
+    }
+    Ok(())
+}
+
+/// Moves the current thread into a new network namespace.
+///
+/// # Errors
+/// `is_denied()` without CAP_SYS_ADMIN.
+pub fn network() -> Result<()> {
+    unshare(UnshareFlags::NEWNET)
+}
+
+/// Whether [`host`] needs a user namespace: the caller is not root.
+#[must_use]
+pub fn needs_user_namespace() -> bool {
+    !rustix::process::geteuid().is_root()
+}
+
+/// Mounts an empty tmpfs over a directory, which is made if it is missing.
+///
+/// # Errors
+/// If the directory cannot be made or the mount is refused.
+pub fn mount_tmpfs(directory: impl AsRef<Path>) -> Result<()> {
+    let directory = directory.as_ref();
+    fs::create_dir_all(directory)
+        .map_err(|e| Error::of_io("create directory", quoted(directory), &e))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount("tmpfs", directory, "tmpfs", flags, Some(c"mode=0755"))
+        .map_err(|e| Error::of("mount tmpfs on", quoted(directory), e))
+}
+
+/// Mounts a sysfs that shows the current network namespace's links over `/sys`.
+///
+/// # Errors
+/// If the mount is refused.
+pub fn mount_sysfs() -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount("sysfs", "/sys", "sysfs", flags, None)
+        .map_err(|e| Error::of("mount sysfs on", "\"/sys\"", e))
+}
+
+pub(crate) fn unshare(flags: UnshareFlags) -> Result<()> {
+    debug_assert!(!flags.contains(UnshareFlags::FILES));
+    #[expect(
+        unsafe_code,
+        reason = "unshare(2) is unsafe for the sake of CLONE_FILES alone"
+    )]
+    // SAFETY: unsafe only because of CLONE_FILES, which would give this thread a descriptor table
+    // of its own; no caller passes it.
+    let result = unsafe { rustix::thread::unshare_unsafe(flags) };
+    result.map_err(|e| Error::of("unshare namespaces", format_args!("{flags:?}"), e))
+}
+
+/// Maps the caller to root in the user namespace just made.
+fn become_root(user: u32, group: u32) -> Result<()> {
+    // setgroups has to be given up before an unprivileged process may map its group.
+    write_proc("/proc/self/setgroups", "deny")?;
+    write_proc("/proc/self/uid_map", &format!("0 {user} 1"))?;
+    write_proc("/proc/self/gid_map", &format!("0 {group} 1"))
+}
+
+fn write_proc(path: &str, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|e| Error::of_io("write", format_args!("\"{path}\""), &e))
+}
+
+fn make_mounts_private() -> Result<()> {
+    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", flags)
+        .map_err(|e| Error::of("make mounts private below", "\"/\"", e))
+}
