@@ -25,9 +25,9 @@ pub fn add(
     args: &dyn AsEnv,
 ) -> Result<AddResult, Error> {
     let stdout = exec.exec_plugin(plugin, &conf.to_bytes(), args.as_env().as_slice())?;
-    read_result(&stdout, conf.cni_version()).map_err(|source| Error::Result {
+    read_result(&stdout, conf.cni_version()).map_err(|cause| Error::Result {
         plugin: plugin.to_owned(),
-        source,
+        cause,
     })
 }
 

@@ -41,21 +41,21 @@ pub enum Error {
     Plugin(#[from] CniError),
 
     /// The executable could not be started.
-    #[error("failed to execute plugin {plugin:?}: {source}")]
+    #[error("failed to execute plugin {plugin:?}: {cause}")]
     Start {
         /// The executable.
         plugin: PathBuf,
         /// What the kernel said.
-        source: io::Error,
+        cause: io::Error,
     },
 
     /// The conversation with the running plugin broke; it was killed.
-    #[error("failed to talk to plugin {plugin:?}: {source}")]
+    #[error("failed to talk to plugin {plugin:?}: {cause}")]
     Conversation {
         /// The executable.
         plugin: PathBuf,
         /// What the kernel said.
-        source: io::Error,
+        cause: io::Error,
     },
 
     /// The plugin failed and wrote nothing to stdout.
@@ -111,12 +111,12 @@ pub enum Error {
     VersionInfo(CniError),
 
     /// The plugin succeeded, but its result cannot be used.
-    #[error("plugin {plugin:?}: {source}")]
+    #[error("plugin {plugin:?}: {cause}")]
     Result {
         /// The executable.
         plugin: PathBuf,
         /// What is wrong with the result.
-        source: CniError,
+        cause: CniError,
     },
 }
 
@@ -124,7 +124,7 @@ impl Error {
     /// The code of the CNI error object this converts into.
     pub fn code(&self) -> u32 {
         match self {
-            Self::Plugin(error) | Self::VersionInfo(error) | Self::Result { source: error, .. } => {
+            Self::Plugin(error) | Self::VersionInfo(error) | Self::Result { cause: error, .. } => {
                 error.code
             }
             Self::NoPluginName | Self::InvalidPluginName { .. } => code::INVALID_CONFIG,
@@ -143,7 +143,7 @@ impl From<Error> for CniError {
         let (code, msg) = (error.code(), error.to_string());
         match error {
             Error::Plugin(error) | Error::VersionInfo(error) => error,
-            Error::Result { plugin, source } => source.context(format_args!("plugin {plugin:?}")),
+            Error::Result { plugin, cause } => cause.context(format_args!("plugin {plugin:?}")),
             Error::NoErrorObject { stderr, .. } => CniError::new(code, msg).with_details(stderr),
             _ => CniError::new(code, msg),
         }

@@ -49,9 +49,9 @@ impl Exec for ProcessExec {
             .and_then(|limit| Instant::now().checked_add(limit));
         let child = self
             .start(plugin, env, deadline)
-            .map_err(|source| Error::Start {
+            .map_err(|cause| Error::Start {
                 plugin: plugin.to_owned(),
-                source,
+                cause,
             })?;
         let mut log = Log::new(&self.stderr);
         let group = self.time_limit.is_some();
@@ -120,9 +120,9 @@ impl ProcessExec {
                 limit: self.time_limit.unwrap_or_default(),
                 stderr: String::from_utf8_lossy(log.end()).into_owned(),
             }),
-            Err(source) => Err(Error::Conversation {
+            Err(cause) => Err(Error::Conversation {
                 plugin: plugin.to_owned(),
-                source,
+                cause,
             }),
         }
     }
