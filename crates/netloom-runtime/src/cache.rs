@@ -1,0 +1,254 @@
+//! The attachments that were added, as files shared with every other CNI runtime on the host.
+//!
+//! Files are `results/<network>-<container id>-<interface>` in the format of libcni, which other
+//! tools read. Three names joined by `-` are ambiguous, as each may contain one: what a file is
+//! about is decided by its content. An attachment whose name is taken by another is kept as
+//! `results/<network>+<container id>+<interface>`, which is not ambiguous.
+
+mod entry;
+mod lock;
+mod write;
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use netloom_spec::{AddResult, Error as CniError, Version};
+
+pub use self::entry::CachedAttachment;
+use self::entry::{Entry, Stored};
+use crate::{Network, RuntimeConf, request};
+
+/// What is wrong with the cache.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// The parts of the file's name are not all given, or are no part of a file name.
+    #[error(
+        "cache file path requires network name ({network:?}), container ID ({container_id:?}), \
+         and interface name ({if_name:?})"
+    )]
+    Name {
+        /// The network's name.
+        network: String,
+        /// The container's id.
+        container_id: String,
+        /// The name of the interface inside the container.
+        if_name: String,
+    },
+    /// A file or directory cannot be read or written.
+    #[error("{path:?}: {cause}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel said.
+        cause: io::Error,
+    },
+    /// The file has no JSON object.
+    #[error("{path:?} is not a cached attachment: {problem}")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+    /// The file is not of the kind wanted.
+    #[error("{path:?} has wrong kind: {kind}")]
+    WrongKind {
+        /// The file.
+        path: PathBuf,
+        /// Its `kind`.
+        kind: String,
+    },
+    /// The result in the file cannot be used.
+    #[error(transparent)]
+    Result(CniError),
+}
+
+impl CacheError {
+    fn io(path: &Path, cause: io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            cause,
+        }
+    }
+}
+
+/// What an attachment is known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key<'a> {
+    network: &'a str,
+    container_id: &'a str,
+    if_name: &'a str,
+}
+
+impl<'a> Key<'a> {
+    pub(crate) fn of(network: &'a str, rt: &'a RuntimeConf) -> Self {
+        Self {
+            network,
+            container_id: &rt.container_id,
+            if_name: &rt.if_name,
+        }
+    }
+
+    /// The three parts joined by `separator`.
+    fn file_name(&self, separator: char) -> Result<String, CacheError> {
+        let parts = [self.network, self.container_id, self.if_name];
+        if parts
+            .iter()
+            .any(|part| part.is_empty() || part.contains(['/', '\0']))
+        {
+            return Err(CacheError::Name {
+                network: self.network.to_owned(),
+                container_id: self.container_id.to_owned(),
+                if_name: self.if_name.to_owned(),
+            });
+        }
+        Ok(parts.join(&separator.to_string()))
+    }
+}
+
+/// The cache in one directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    dir: PathBuf,
+}
+
+impl Cache {
+    pub(crate) fn in_dir(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    fn results(&self) -> PathBuf {
+        self.dir.join("results")
+    }
+
+    fn path(&self, key: &Key<'_>, separator: char) -> Result<PathBuf, CacheError> {
+        Ok(self.results().join(key.file_name(separator)?))
+    }
+
+    /// Keeps the result of an ADD.
+    pub(crate) fn store(
+        &self,
+        network: &Network<'_>,
+        rt: &RuntimeConf,
+        result: &AddResult,
+    ) -> Result<(), CacheError> {
+        let key = Key::of(network.name, rt);
+        let mut path = self.path(&key, '-')?;
+        if matches!(Stored::read(&path), Ok(Some(Stored::V1(entry))) if !entry.is_of(&key)) {
+            path = self.path(&key, '+')?;
+        }
+        let version = network.known_version().unwrap_or(result.cni_version);
+        let entry = Entry::new(&key, rt, &network.bytes, request::wire(result, version));
+        let content = entry
+            .to_json()
+            .map_err(|error| CacheError::io(&path, error.into()))?;
+        write::replace(&path, &content)
+    }
+
+    /// Forgets an attachment; absent is success. What belongs to another one stays.
+    pub(crate) fn remove(&self, key: &Key<'_>) -> Result<(), CacheError> {
+        let path = match self.locate(key) {
+            Ok(Some((path, _))) | Err(CacheError::Corrupt { path, .. }) => path,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            done => done.map_err(|cause| CacheError::io(&path, cause)),
+        }
+    }
+
+    /// The result of an attachment's last ADD.
+    pub(crate) fn result(&self, key: &Key<'_>) -> Result<Option<AddResult>, CacheError> {
+        let Some((path, stored)) = self.locate(key)? else {
+            return Ok(None);
+        };
+        let object = match stored {
+            Stored::V1(entry) => entry.result,
+            Stored::Other(object) => object,
+        };
+        let version = object
+            .get("cniVersion")
+            .and_then(|version| version.as_str());
+        let version = version.unwrap_or_default().parse::<Version>();
+        version
+            .and_then(|version| AddResult::from_value(&object.into(), version))
+            .map(Some)
+            .map_err(|error| CacheError::Result(error.context(format_args!("{path:?}"))))
+    }
+
+    /// All that was kept of an attachment.
+    pub(crate) fn attachment(&self, key: &Key<'_>) -> Result<Option<CachedAttachment>, CacheError> {
+        match self.locate(key)? {
+            None => Ok(None),
+            Some((path, Stored::V1(entry))) => entry.into_attachment(&path).map(Some),
+            Some((path, Stored::Other(object))) => Err(CacheError::WrongKind {
+                path,
+                kind: object
+                    .get("kind")
+                    .map_or_else(|| "none".to_owned(), ToString::to_string),
+            }),
+        }
+    }
+
+    /// The file about this attachment, and what is in it.
+    fn locate(&self, key: &Key<'_>) -> Result<Option<(PathBuf, Stored)>, CacheError> {
+        let usual = self.path(key, '-')?;
+        let found = Stored::read(&usual);
+        if matches!(&found, Ok(Some(stored)) if stored.is_of(key)) {
+            return found.map(|stored| stored.map(|stored| (usual, stored)));
+        }
+        let other = self.path(key, '+')?;
+        match Stored::read(&other)? {
+            Some(stored) if stored.is_of(key) => Ok(Some((other, stored))),
+            // What is wrong with the usual file matters, that it is about another does not.
+            _ => found.map(|_| None),
+        }
+    }
+
+    /// The attachments of this container and of this network, if given, sorted by file name. A
+    /// file that cannot be read or is of another kind is passed over.
+    pub(crate) fn attachments(
+        &self,
+        container_id: Option<&str>,
+        network: Option<&str>,
+    ) -> Result<Vec<CachedAttachment>, CacheError> {
+        // Only files whose names can be meant are read: a host has thousands.
+        let is_candidate = |name: &str| {
+            !name.starts_with('.')
+                && container_id.is_none_or(|id| name.contains(id))
+                && network.is_none_or(|network| name.starts_with(network))
+        };
+        let mut names = self.names()?;
+        names.retain(|name| is_candidate(name));
+        names.sort_unstable();
+        let read = |name: String| match Stored::read(&self.results().join(&name)) {
+            Ok(Some(Stored::V1(entry))) => entry.into_attachment(Path::new(&name)).ok(),
+            _ => None,
+        };
+        let is_wanted = |found: &CachedAttachment| {
+            found.is_complete()
+                && container_id.is_none_or(|id| found.container_id == id)
+                && network.is_none_or(|network| found.network == network)
+        };
+        Ok(names
+            .into_iter()
+            .filter_map(read)
+            .filter(is_wanted)
+            .collect())
+    }
+
+    fn names(&self) -> Result<Vec<String>, CacheError> {
+        let dir = self.results();
+        let failed = |cause| CacheError::io(&dir, cause);
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
+        names
+            .filter_map(|name| name.map_err(failed).transpose())
+            .collect()
+    }
+}

@@ -1,0 +1,152 @@
+//! The content of one file of the cache.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use netloom_spec::decode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{CacheError, Key};
+use crate::RuntimeConf;
+
+/// The `kind` of the format.
+const KIND: &str = "cniCacheV1";
+
+/// An attachment that was added: what its runtime said about it then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CachedAttachment {
+    /// The network's name.
+    pub network: String,
+    /// The container's id.
+    pub container_id: String,
+    /// The name of the interface inside the container.
+    pub if_name: String,
+    /// The configuration, as it was read.
+    pub config: Vec<u8>,
+    /// Path of the container's network namespace.
+    pub netns: String,
+    /// `CNI_ARGS`, in order.
+    pub args: Vec<(String, String)>,
+    /// What the runtime offered for the capabilities of plugins.
+    pub capability_args: Map<String, Value>,
+}
+
+impl CachedAttachment {
+    pub(super) fn is_complete(&self) -> bool {
+        [&self.network, &self.container_id, &self.if_name]
+            .iter()
+            .all(|part| !part.is_empty())
+    }
+}
+
+/// The format of libcni. The order of the members is its.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Entry {
+    kind: String,
+    container_id: String,
+    /// The configuration in base64.
+    config: String,
+    if_name: String,
+    network_name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    netns: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cni_args: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    capability_args: Map<String, Value>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub(super) result: Map<String, Value>,
+}
+
+impl Entry {
+    pub(super) fn new(key: &Key<'_>, rt: &RuntimeConf, config: &[u8], result: Value) -> Self {
+        Self {
+            kind: KIND.to_owned(),
+            container_id: key.container_id.to_owned(),
+            config: STANDARD.encode(config),
+            if_name: key.if_name.to_owned(),
+            network_name: key.network.to_owned(),
+            netns: rt.netns.clone(),
+            cni_args: rt.args.clone(),
+            capability_args: rt.capability_args.clone(),
+            result: match result {
+                Value::Object(result) => result,
+                _ => Map::new(),
+            },
+        }
+    }
+
+    /// Compact, as libcni writes it.
+    pub(super) fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    pub(super) fn is_of(&self, key: &Key<'_>) -> bool {
+        self.network_name == key.network
+            && self.container_id == key.container_id
+            && self.if_name == key.if_name
+    }
+
+    pub(super) fn into_attachment(self, path: &Path) -> Result<CachedAttachment, CacheError> {
+        let config = STANDARD
+            .decode(&self.config)
+            .map_err(|error| CacheError::Corrupt {
+                path: path.to_owned(),
+                problem: format!("config: {error}"),
+            })?;
+        Ok(CachedAttachment {
+            network: self.network_name,
+            container_id: self.container_id,
+            if_name: self.if_name,
+            config,
+            netns: self.netns,
+            args: self.cni_args,
+            capability_args: self.capability_args,
+        })
+    }
+}
+
+/// What a file of the cache may hold.
+#[derive(Debug)]
+pub(super) enum Stored {
+    V1(Entry),
+    /// A bare result, as libcni before 0.8.0 wrote it, or anything else.
+    Other(Map<String, Value>),
+}
+
+impl Stored {
+    /// Reads a file; `None` if there is none.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, CacheError> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(CacheError::io(path, cause)),
+        };
+        let corrupt = |problem: String| CacheError::Corrupt {
+            path: path.to_owned(),
+            problem,
+        };
+        if bytes.is_empty() {
+            return Err(corrupt("it is empty".to_owned()));
+        }
+        let object = decode::parse_object(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        match decode::from_object::<Entry>(&object) {
+            Ok(entry) if entry.kind == KIND => Ok(Some(Self::V1(entry))),
+            _ => Ok(Some(Self::Other(object))),
+        }
+    }
+
+    /// Whether it is about the attachment. A bare result does not say what it is about: the name
+    /// of its file must do.
+    pub(super) fn is_of(&self, key: &Key<'_>) -> bool {
+        match self {
+            Self::V1(entry) => entry.is_of(key),
+            Self::Other(_) => true,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Writing a file of the cache so that a reader sees the old one or the new one.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::CacheError;
+
+/// Replaces `path` with a file of this content (mode 0600), in a directory of mode 0700.
+///
+/// The data is on disk before the file gets its name. Otherwise a power loss could leave an empty
+/// file of that name, and runtimes with libcni up to 1.3.0, which share the directory, then fail
+/// to DEL the container for good (containernetworking/cni issue 1055). That the name itself is on
+/// disk need not be waited for: a reader that finds no file does without.
+pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), CacheError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|cause| CacheError::io(dir, cause))?;
+    let temporary = temporary(path);
+    let written = write(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|cause| {
+        // It will be overwritten if it cannot be removed.
+        let _ = fs::remove_file(&temporary);
+        CacheError::io(path, cause)
+    })
+}
+
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_data()
+}
+
+/// The name that a file has while it is written: always the same for the same file, so that what
+/// a killed process leaves is used up by the next; short, as the file's own name may be as long
+/// as a name can be; with a dot, which no network name starts with, so that it is not listed.
+fn temporary(path: &Path) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    path.file_name().hash(&mut hasher);
+    path.with_file_name(format!(".tmp-{:016x}", hasher.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn directory_and_file_are_private_and_nothing_else_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cni/results/a-b-eth0");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_used_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a-b-eth0");
+        fs::write(temporary(&path), "longer than what comes").unwrap();
+        replace(&path, b"short").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"short");
+        assert!(!temporary(&path).exists());
+    }
+
+    #[test]
+    fn a_name_of_255_bytes_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        replace(&dir.path().join("n".repeat(255)), b"x").unwrap();
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("occupied");
+        fs::create_dir_all(path.join("by a directory")).unwrap();
+        assert!(matches!(replace(&path, b"x"), Err(CacheError::Io { .. })));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
