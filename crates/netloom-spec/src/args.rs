@@ -64,13 +64,13 @@ impl CniArgs {
         let is_known = |key: &str| key == IGNORE_UNKNOWN || keys.contains(&key);
         let unknown = self.pairs.iter().filter(|(key, _)| !is_known(key));
         let unknown: Vec<String> = unknown
-            .map(|(key, value)| format!("{key}={value}"))
+            .map(|(key, value)| format!("{:?}", format!("{key}={value}")))
             .collect();
         if self.ignore_unknown || unknown.is_empty() {
             return Ok(self);
         }
         Err(
-            invalid(format!("ARGS: unknown args {unknown:?}")).with_details(format!(
+            invalid(format!("ARGS: unknown args [{}]", unknown.join(" "))).with_details(format!(
                 "known are {}; IgnoreUnknown=1 in CNI_ARGS permits others",
                 keys.join(", ")
             )),
@@ -133,4 +133,106 @@ fn unparsable(key: &str, value: &str, fault: impl fmt::Display) -> Error {
     invalid(format!(
         "ARGS: error parsing value of pair \"{key}={value}\": {fault}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_text_is_no_arguments() {
+        assert_eq!(CniArgs::parse("").unwrap().pairs().count(), 0);
+    }
+
+    #[test]
+    fn a_piece_without_exactly_one_equals_sign_is_an_error() {
+        for text in ["IP", "IP=1=2", "IP=1;", ";IP=1", "IP=1;;MAC=2", ";"] {
+            let fault = CniArgs::parse(text).unwrap_err();
+            assert_eq!(fault.code, code::INVALID_ENVIRONMENT, "{text}");
+            assert!(
+                fault.msg.starts_with("ARGS: invalid pair \""),
+                "{text}: {fault}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_and_keys_may_be_empty() {
+        let args = CniArgs::parse("IP=;=x").unwrap();
+        assert_eq!(args.pairs().collect::<Vec<_>>(), [("IP", ""), ("", "x")]);
+    }
+
+    #[test]
+    fn of_a_repeated_key_the_last_wins() {
+        assert_eq!(
+            CniArgs::parse("IP=1;MAC=2;IP=3").unwrap().get("IP"),
+            Some("3")
+        );
+        let last = CniArgs::parse("IgnoreUnknown=1;X=1;IgnoreUnknown=0").unwrap();
+        assert!(last.known(&[]).is_err());
+    }
+
+    #[test]
+    fn keys_are_case_sensitive() {
+        let args = CniArgs::parse("mac=1").unwrap();
+        assert_eq!(args.get("MAC"), None);
+        assert_eq!(
+            args.known(&["MAC"]).unwrap_err().msg,
+            r#"ARGS: unknown args ["mac=1"]"#
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_an_error_wherever_ignore_unknown_is_false() {
+        let args = CniArgs::parse("A=1;IP=x;B=2").unwrap();
+        assert_eq!(
+            args.known(&["IP"]).unwrap_err().msg,
+            r#"ARGS: unknown args ["A=1" "B=2"]"#
+        );
+        for text in [
+            "A=1;IgnoreUnknown=1",
+            "IgnoreUnknown=TRUE;A=1",
+            "IgnoreUnknown=true;A=1",
+        ] {
+            assert!(CniArgs::parse(text).unwrap().known(&[]).is_ok(), "{text}");
+        }
+        for text in ["A=1;IgnoreUnknown=0", "IgnoreUnknown=False;A=1"] {
+            assert!(CniArgs::parse(text).unwrap().known(&[]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ignore_unknown_must_be_a_boolean() {
+        let fault = CniArgs::parse("IgnoreUnknown=yes").unwrap_err();
+        assert!(
+            fault
+                .msg
+                .contains("ARGS: error parsing value of pair \"IgnoreUnknown=yes\"")
+        );
+    }
+
+    #[test]
+    fn a_value_that_does_not_parse_is_named_with_its_pair() {
+        let args = CniArgs::parse("IP=10.0.0.1.5").unwrap();
+        let fault = args.get_parsed("IP", crate::net::parse_ip).unwrap_err();
+        assert!(
+            fault
+                .msg
+                .starts_with(r#"ARGS: error parsing value of pair "IP=10.0.0.1.5": inv"#)
+        );
+        assert_eq!(
+            args.get_parsed("GATEWAY", crate::net::parse_ip).unwrap(),
+            None
+        );
+    }
+
+    #[test]
+    fn lenient_keeps_what_it_can_read_and_never_complains() {
+        let args = CniArgs::lenient(";IP=1;X;A=1=2;MAC=3;IgnoreUnknown=nonsense;");
+        assert_eq!(
+            (args.get("IP"), args.get("MAC"), args.get("A")),
+            (Some("1"), Some("3"), None)
+        );
+        assert!(args.known(&[]).is_ok());
+    }
 }

@@ -215,3 +215,168 @@ impl PluginConf {
 fn has_version(result: &Map<String, Value>) -> bool {
     decode::get(result, "cniVersion").is_some_and(|version| version.as_str() != Some(""))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conf(text: &str) -> PluginConf {
+        PluginConf::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_empty_object_is_a_configuration_of_the_oldest_version() {
+        let conf = conf("{}");
+        assert_eq!(
+            (conf.name(), conf.plugin_type(), conf.cni_version()),
+            ("", "", "")
+        );
+        assert_eq!(
+            (conf.ipam_type(), conf.version().unwrap()),
+            (None, Version::V0_1_0)
+        );
+        assert!(conf.dns().is_empty() && conf.capabilities().is_empty());
+        assert_eq!(conf.prev_result().unwrap(), None);
+        assert_eq!(conf.valid_attachments().unwrap(), None);
+    }
+
+    #[test]
+    fn shared_keys_match_whatever_their_case() {
+        let conf = conf(
+            r#"{"Name":"n","TYPE":"t","CNIVersion":"0.4.0","IPAM":{"Type":"i"},
+            "DNS":{"Domain":"d"},"PrevResult":{}}"#,
+        );
+        assert_eq!(
+            (conf.name(), conf.plugin_type(), conf.ipam_type()),
+            ("n", "t", Some("i"))
+        );
+        assert_eq!(
+            (conf.version().unwrap(), conf.dns().domain.as_str()),
+            (Version::V0_4_0, "d")
+        );
+        assert!(conf.prev_result().unwrap().is_some());
+    }
+
+    #[test]
+    fn an_unknown_version_is_kept_but_is_no_version() {
+        let conf = conf(r#"{"cniVersion":"1.2.0","prevResult":{}}"#);
+        assert_eq!(conf.cni_version(), "1.2.0");
+        assert_eq!(
+            conf.version().unwrap_err().code,
+            crate::code::INCOMPATIBLE_VERSION
+        );
+        assert_eq!(
+            conf.prev_result().unwrap_err().code,
+            crate::code::INCOMPATIBLE_VERSION
+        );
+    }
+
+    #[test]
+    fn shared_keys_of_the_wrong_type_are_refused_at_once() {
+        for (text, msg) in [
+            (r#"{"name":1}"#, "name: expected a string, got 1"),
+            (r#"{"type":[]}"#, "type: expected a string, got an array"),
+            (
+                r#"{"cniVersion":1.0}"#,
+                "cniVersion: expected a string, got 1.0",
+            ),
+            (
+                r#"{"ipam":"x"}"#,
+                "ipam: expected an object, got the string \"x\"",
+            ),
+            (
+                r#"{"ipam":{"Type":true}}"#,
+                "ipam.Type: expected a string, got true",
+            ),
+            (
+                r#"{"capabilities":{"a":1}}"#,
+                "capabilities.a: expected true or false, got 1",
+            ),
+            (
+                r#"{"dns":{"search":"x"}}"#,
+                "dns.search: expected an array, got the string \"x\"",
+            ),
+            ("[]", "expected a JSON object, got an array"),
+            ("null", "expected a JSON object, got null"),
+        ] {
+            let fault = PluginConf::parse(text.as_bytes()).unwrap_err();
+            let msg = format!("error parsing configuration: {msg}");
+            assert_eq!((fault.code, fault.msg), (6, msg), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_previous_result_without_version_has_that_of_the_configuration() {
+        for version in ["", r#","cniVersion":"""#, r#","cniVersion":null"#] {
+            let text = format!(r#"{{"cniVersion":"0.3.1","prevResult":{{"ips":[]{version}}}}}"#);
+            let result = conf(&text).prev_result().unwrap().unwrap();
+            assert_eq!(result.cni_version, Version::V0_3_1, "{text}");
+        }
+        let oldest = conf(r#"{"prevResult":{"ip4":{"ip":"10.1.0.5/16"}}}"#);
+        assert_eq!(oldest.prev_result().unwrap().unwrap().ips.len(), 1);
+    }
+
+    #[test]
+    fn a_previous_result_may_have_another_version_of_the_same_family() {
+        for key in ["cniVersion", "CNIVersion", "cniversion"] {
+            let text = format!(r#"{{"cniVersion":"1.0.0","prevResult":{{"{key}":"1.1.0"}}}}"#);
+            let result = conf(&text).prev_result().unwrap().unwrap();
+            assert_eq!(result.cni_version, Version::V1_1_0, "{text}");
+        }
+        let other = conf(r#"{"cniVersion":"1.0.0","prevResult":{"cniVersion":"0.4.0"}}"#);
+        assert_eq!(
+            other.prev_result().unwrap_err().msg,
+            "could not parse prevResult: result type supports [1.0.0 1.1.0] but unmarshalled \
+             CNIVersion is \"0.4.0\""
+        );
+    }
+
+    #[test]
+    fn a_bad_previous_result_is_named_by_its_path() {
+        let bad = conf(r#"{"cniVersion":"1.0.0","prevResult":{"ips":[{"address":"10.1.0.5"}]}}"#);
+        let fault = bad.prev_result().unwrap_err();
+        let start = "could not parse prevResult: invalid result: ips[0].address: invalid CIDR";
+        assert!(fault.msg.starts_with(start) && fault.code == 7, "{fault}");
+        let bad = conf(r#"{"cniVersion":"1.0.0","prevResult":"x"}"#);
+        assert_eq!(bad.prev_result().unwrap_err().code, 6);
+        assert_eq!(conf(r#"{"prevResult":null}"#).prev_result().unwrap(), None);
+    }
+
+    #[test]
+    fn an_attachment_that_must_be_spared_needs_both_its_names() {
+        let early = conf(r#"{"cni.dev/attachments":[{"containerID":"a","ifname":"b"}]}"#);
+        assert_eq!(early.valid_attachments().unwrap().unwrap().len(), 1);
+        let none = conf(r#"{"cni.dev/valid-attachments":[],"cni.dev/attachments":[{}]}"#);
+        assert_eq!(none.valid_attachments().unwrap(), Some(Vec::new()));
+        let bad = conf(r#"{"cni.dev/valid-attachments":[{"containerID":"a"}]}"#);
+        let msg = "\"cni.dev/valid-attachments\": [0].ifname: required, but missing";
+        assert_eq!(bad.valid_attachments().unwrap_err(), Error::new(7, msg));
+    }
+
+    #[test]
+    fn setting_a_key_replaces_its_other_spellings() {
+        let mut conf = conf(r#"{"NAME":"a","Name":"b","x":1}"#);
+        conf.set("name", "c".into());
+        assert_eq!(conf.to_bytes(), br#"{"name":"c","x":1}"#);
+        conf.remove("X");
+        assert_eq!(conf.raw().len(), 1);
+    }
+
+    #[test]
+    fn a_plugin_decodes_its_own_keys() {
+        #[derive(Debug, Deserialize)]
+        struct Bridge {
+            #[serde(rename = "isGateway", default)]
+            is_gateway: bool,
+        }
+        let bridge: Bridge = conf(r#"{"isgateway":true}"#).decode().unwrap();
+        assert!(bridge.is_gateway);
+        let fault = conf(r#"{"isGateway":"yes"}"#)
+            .decode::<Bridge>()
+            .unwrap_err();
+        assert_eq!(
+            fault.msg,
+            "isGateway: expected true or false, got the string \"yes\""
+        );
+    }
+}

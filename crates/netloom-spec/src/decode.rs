@@ -118,3 +118,6 @@ pub(crate) fn compact<T: Serialize>(value: &T) -> String {
     debug_assert!(text.is_ok(), "{text:?}");
     text.unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,3 +120,50 @@ impl From<Version> for String {
         version.as_str().to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_displays_as_message_and_details() {
+        let fault = Error::new(7, "bad").context("conf");
+        assert_eq!(fault.to_string(), "conf: bad");
+        assert_eq!(fault.with_details("why").to_string(), "conf: bad; why");
+    }
+
+    #[test]
+    fn it_prints_the_version_first_and_no_empty_details() {
+        let fault = Error::new(11, "busy");
+        assert_eq!(
+            fault.to_json(),
+            "{\n    \"code\": 11,\n    \"msg\": \"busy\"\n}"
+        );
+        let fault = fault.with_details("lock").with_version(Version::V1_1_0);
+        assert_eq!(
+            fault.to_json(),
+            "{\n    \"cniVersion\": \"1.1.0\",\n    \"code\": 11,\n    \"msg\": \"busy\",\n    \
+             \"details\": \"lock\"\n}"
+        );
+        assert_eq!(Error::parse(fault.to_json().as_bytes()).unwrap(), fault);
+    }
+
+    #[test]
+    fn what_a_plugin_printed_is_read_leniently() {
+        let fault =
+            Error::parse(br#"{"Code": 100, "MSG": "no", "details": null, "x": 1}"#).unwrap();
+        assert_eq!(fault, Error::new(100, "no"));
+        assert_eq!(Error::parse(b"{}").unwrap().code, 0);
+        for text in [
+            "",
+            "panic: x",
+            "[]",
+            r#"{"code": "7"}"#,
+            r#"{"code": 1} {"code": 2}"#,
+        ] {
+            let fault = Error::parse(text.as_bytes()).unwrap_err();
+            assert_eq!(fault.code, code::DECODING, "{text}");
+            assert!(fault.msg.starts_with("invalid error object: "), "{fault}");
+        }
+    }
+}

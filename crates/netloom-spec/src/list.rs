@@ -193,3 +193,166 @@ fn require_type(conf: &PluginConf) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<NetworkConfigList, Error> {
+        NetworkConfigList::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn booleans_may_be_words() {
+        for (word, flag) in [
+            ("true", true),
+            ("\"TRUE\"", true),
+            ("\"False\"", false),
+            ("null", false),
+        ] {
+            let list = parse(&format!(
+                r#"{{"name":"n","disableCheck":{word},"disableGC":{word}}}"#
+            ));
+            let list = list.unwrap();
+            assert_eq!(
+                (list.disable_check, list.disable_gc),
+                (flag, flag),
+                "{word}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_may_leave_its_plugins_to_the_directory_beside_it() {
+        let list = parse(r#"{"name":"n"}"#).unwrap();
+        assert!(list.plugins.is_empty() && list.cni_version.is_empty());
+    }
+
+    #[test]
+    fn the_name_is_not_judged_here() {
+        assert_eq!(parse(r#"{"name":"a/b"}"#).unwrap().name, "a/b");
+    }
+
+    #[test]
+    fn the_version_is_selected_from_all() {
+        let list = parse(r#"{"name":"n","cniVersion":"0.4.0","cniVersions":["1.0.0","9.0.0"]}"#);
+        let list = list.unwrap();
+        assert_eq!(
+            (list.cni_version.as_str(), list.cni_versions.len()),
+            ("1.0.0", 2)
+        );
+        assert_eq!(
+            parse(r#"{"name":"n","cniVersion":"9.9"}"#)
+                .unwrap()
+                .cni_version,
+            "9.9"
+        );
+    }
+
+    #[test]
+    fn keys_of_the_list_are_matched_exactly_but_not_those_of_plugins() {
+        assert!(
+            !parse(r#"{"name":"n","DisableCheck":true}"#)
+                .unwrap()
+                .disable_check
+        );
+        let list = parse(r#"{"name":"n","plugins":[{"Type":"t"}]}"#).unwrap();
+        assert_eq!(list.plugins[0].plugin_type(), "t");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, code, msg) in [
+            (
+                "",
+                6,
+                "invalid JSON: EOF while parsing a value at line 1 column 0",
+            ),
+            ("[]", 6, "expected a JSON object, got an array"),
+            ("{}", 7, "no name"),
+            (r#"{"name":null}"#, 7, "no name"),
+            (
+                r#"{"name":5}"#,
+                6,
+                "invalid type for name: expected a string, got a number",
+            ),
+            (
+                r#"{"name":"n","cniVersion":1}"#,
+                6,
+                "invalid type for cniVersion: expected a string, got a number",
+            ),
+            (
+                r#"{"name":"n","cniVersions":"1.0.0"}"#,
+                6,
+                "invalid type for cniVersions: expected an array of strings, got a string",
+            ),
+            (
+                r#"{"name":"n","cniVersions":["1.0.0",{}]}"#,
+                6,
+                "invalid type for cniVersions index 1: expected a string, got an object",
+            ),
+            (
+                r#"{"name":"n","cniVersions":["1.0.0.0"]}"#,
+                7,
+                "invalid cniVersions entry 1.0.0.0 at index 0: invalid version \"1.0.0.0\": \
+                 expected up to three integers such as 1.1.0",
+            ),
+            (
+                r#"{"name":"n","disableCheck":1}"#,
+                6,
+                "invalid type for disableCheck: expected true or false, got a number",
+            ),
+            (
+                r#"{"name":"n","disableGC":"yes"}"#,
+                7,
+                "invalid value \"yes\" for disableGC: expected true or false",
+            ),
+            (
+                r#"{"name":"n","loadOnlyInlinedPlugins":true}"#,
+                7,
+                "`loadOnlyInlinedPlugins` is true, and no 'plugins' key",
+            ),
+            (
+                r#"{"name":"n","plugins":{}}"#,
+                6,
+                "invalid type for 'plugins': expected an array of objects, got an object",
+            ),
+            (r#"{"name":"n","plugins":[]}"#, 7, "no plugins in list"),
+            (
+                r#"{"name":"n","plugins":[{"type":"a"},{}]}"#,
+                7,
+                "failed to parse plugin config 1: error parsing configuration: missing 'type'",
+            ),
+            (
+                r#"{"name":"n","plugins":[true]}"#,
+                6,
+                "failed to parse plugin config 0: invalid type for plugin: expected an object, \
+                 got a boolean",
+            ),
+            (
+                r#"{"name":"n","plugins":[{"type":"a","ipam":[]}]}"#,
+                6,
+                "failed to parse plugin config 0: error parsing configuration: ipam: expected an \
+                 object, got an array",
+            ),
+        ] {
+            let msg = format!("error parsing configuration list: {msg}");
+            assert_eq!(parse(text), Err(Error::new(code, msg)), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_plugin_of_old_becomes_a_list() {
+        let text = r#"{"name":"n","cniVersion":"0.2.0","type":"t","x":12345678901234567}"#;
+        let conf = PluginConf::parse(text.as_bytes()).unwrap();
+        let list = NetworkConfigList::from_conf(&conf).unwrap();
+        assert_eq!(
+            (list.name.as_str(), list.cni_version.as_str()),
+            ("n", "0.2.0")
+        );
+        assert_eq!(NetworkConfigList::parse(&list.bytes).unwrap(), list);
+        let untyped = PluginConf::parse(br#"{"name":"n"}"#).unwrap();
+        let fault = NetworkConfigList::from_conf(&untyped).unwrap_err();
+        assert_eq!(fault.msg, "error parsing configuration: missing 'type'");
+    }
+}

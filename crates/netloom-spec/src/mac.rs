@@ -87,3 +87,49 @@ impl<'de> Deserialize<'de> for Mac {
             .map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_spellings_are_one_address() {
+        let mac = Mac([0, 0, 0x5e, 0, 0x53, 0xaf]);
+        for text in ["00:00:5e:00:53:af", "00-00-5E-00-53-AF", "0000.5e00.53Af"] {
+            assert_eq!(text.parse::<Mac>().unwrap(), mac, "{text}");
+        }
+        assert_eq!(mac.to_string(), "00:00:5e:00:53:af");
+    }
+
+    #[test]
+    fn anything_else_is_no_address() {
+        for text in [
+            "",
+            "00:00:5e:00:53",
+            "00:00:5e:00:53:01:02:03",
+            "00:00:5e-00:53:01",
+            "0:00:5e:00:53:001",
+            "00005e005301",
+            "00.00.5e.00.53.01",
+            "0000:5e00:5301",
+            "0000-5e00.5301",
+            "00:00:5e:00:53:0g",
+            "00:00:5e:00:53:é",
+            ":::::::::::::::::",
+            "+0:00:5e:00:53:01",
+        ] {
+            let fault = text.parse::<Mac>().unwrap_err();
+            let start = format!("address {text}: invalid MAC address");
+            assert!(fault.msg.starts_with(&start), "{fault}");
+        }
+    }
+
+    #[test]
+    fn it_is_text_in_json() {
+        let mac: Mac = serde_json::from_str("\"00-00-5e-00-53-01\"").unwrap();
+        assert_eq!(
+            serde_json::to_string(&mac).unwrap(),
+            "\"00:00:5e:00:53:01\""
+        );
+    }
+}

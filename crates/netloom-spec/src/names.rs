@@ -138,3 +138,75 @@ fn check_if_name(name: &str) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault<T: fmt::Debug>(outcome: Result<T, Error>) -> (u32, String) {
+        let fault = outcome.unwrap_err();
+        (fault.code, fault.msg)
+    }
+
+    #[test]
+    fn plain_names_are_ids_and_network_names() {
+        for text in ["a", "0", "a.b-c_d", "Z9", &"x".repeat(300)] {
+            assert_eq!(ContainerId::new(text).unwrap().as_str(), text);
+            assert_eq!(NetworkName::new(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_empty_id_is_an_unknown_container() {
+        assert_eq!(
+            fault(ContainerId::new("")),
+            (3, "missing containerID".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_empty_network_name_is_an_invalid_configuration() {
+        assert_eq!(
+            fault(NetworkName::new("")),
+            (7, "missing network name".to_owned())
+        );
+    }
+
+    #[test]
+    fn other_characters_are_refused_and_shown() {
+        for text in [
+            "-a", "_a", ".a", "a/b", "../a", "a b", "a\n", "é", "a\0", "a;b",
+        ] {
+            let id = ContainerId::new(text).unwrap_err();
+            assert_eq!((id.code, id.details.as_str()), (4, text));
+            assert_eq!(id.msg, "invalid characters in containerID");
+            let name = NetworkName::new(text).unwrap_err();
+            assert_eq!((name.code, name.details.as_str()), (7, text));
+            assert_eq!(name.msg, "invalid characters found in network name");
+        }
+    }
+
+    #[test]
+    fn interface_names_are_those_the_kernel_takes() {
+        for text in ["eth0", "a", "...", "eth0.5", "exactly15bytes_", "ü", "-x"] {
+            assert_eq!(IfName::new(text).unwrap().as_str(), text);
+        }
+        let contains = "interface name contains / or : or whitespace characters";
+        for (text, msg) in [
+            ("", "interface name is empty"),
+            ("sixteen_bytes_is", "interface name is too long"),
+            ("üüüüüüüü", "interface name is too long"),
+            (".", "interface name is . or .."),
+            ("..", "interface name is . or .."),
+            ("a/b", contains),
+            ("eth0:1", contains),
+            ("a b", contains),
+            ("a\tb", contains),
+            ("a\u{a0}b", contains),
+            ("a\u{2003}b", contains),
+            ("a\0b", contains),
+        ] {
+            assert_eq!(fault(IfName::new(text)), (4, msg.to_owned()), "{text:?}");
+        }
+    }
+}

@@ -166,3 +166,120 @@ pub mod optional_cidr {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_the_reference_reads_them() {
+        for (text, ip) in [
+            ("10.1.0.5", "10.1.0.5"),
+            ("FD00::05", "fd00::5"),
+            ("::ffff:10.1.0.5", "10.1.0.5"),
+            ("::ffff:a01:5", "10.1.0.5"),
+            ("::10.1.0.5", "::a01:5"),
+        ] {
+            assert_eq!(parse_ip(text).unwrap().to_string(), ip);
+        }
+        for text in [
+            "",
+            "10.1.0",
+            "10.01.0.5",
+            "10.1.0.256",
+            "fe80::1%eth0",
+            "10.1.0.5/16",
+            " ::",
+        ] {
+            let fault = parse_ip(text).unwrap_err();
+            assert!(
+                fault
+                    .msg
+                    .starts_with(&format!("invalid IP address: {text:?}")),
+                "{fault}"
+            );
+        }
+    }
+
+    #[test]
+    fn prefixes_keep_their_host_bits() {
+        for (text, net) in [
+            ("10.1.0.5/16", "10.1.0.5/16"),
+            ("10.1.0.5/016", "10.1.0.5/16"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("fd00::5/64", "fd00::5/64"),
+            ("::ffff:10.1.0.5/112", "10.1.0.5/16"),
+        ] {
+            assert_eq!(parse_cidr(text).unwrap().to_string(), net);
+        }
+        for text in [
+            "",
+            "10.1.0.5",
+            "10.1.0.5/",
+            "10.1.0.5/33",
+            "10.1.0.5/+8",
+            "10.1.0.5/-1",
+            "::/129",
+            "10.1.0.5/8/8",
+            "/8",
+            "10.01.0.5/8",
+            "fe80::1%eth0/64",
+            "::ffff:10.1.0.5/16",
+            "<nil>",
+            "10.1.0.5/300",
+        ] {
+            let fault = parse_cidr(text).unwrap_err();
+            assert!(
+                fault
+                    .msg
+                    .starts_with(&format!("invalid CIDR address: {text:?}")),
+                "{fault}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_mapped_prefix_is_printed_as_what_it_maps() {
+        assert_eq!(
+            print_cidr(&"::ffff:10.1.0.5/112".parse().unwrap()),
+            "10.1.0.5/16"
+        );
+        assert_eq!(
+            print_cidr(&"::ffff:10.1.0.5/16".parse().unwrap()),
+            "::ffff:10.1.0.5/16"
+        );
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+    struct Texts {
+        #[serde(default, with = "ip")]
+        ip: Option<IpAddr>,
+        #[serde(default, with = "optional_cidr")]
+        net: Option<IpNet>,
+    }
+
+    #[test]
+    fn an_empty_address_is_unset_but_an_empty_prefix_is_an_error() {
+        let read = |text: &str| crate::decode::from_slice::<Texts>(text.as_bytes());
+        for text in ["{}", r#"{"ip":""}"#, r#"{"ip":null,"net":null}"#] {
+            assert_eq!(
+                read(text).unwrap(),
+                Texts {
+                    ip: None,
+                    net: None
+                },
+                "{text}"
+            );
+        }
+        let fault = read(r#"{"net":""}"#).unwrap_err();
+        assert!(
+            fault.msg.starts_with("net: invalid CIDR address: \"\""),
+            "{fault}"
+        );
+        let texts = read(r#"{"ip":"::1","net":"::1/128"}"#).unwrap();
+        assert_eq!(
+            serde_json::to_string(&texts).unwrap(),
+            r#"{"ip":"::1","net":"::1/128"}"#
+        );
+    }
+}

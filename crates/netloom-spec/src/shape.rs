@@ -50,3 +50,6 @@ pub(crate) fn to_json(result: &AddResult, version: Version) -> Result<String, Er
         Shape::Current => crate::decode::pretty(&to_value(result, version)?),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -307,3 +307,149 @@ impl PluginInfo {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn select(version: &str, versions: &[&str]) -> Result<String, Error> {
+        let versions: Vec<String> = versions.iter().map(|text| (*text).to_owned()).collect();
+        select_version(version, &versions)
+    }
+
+    #[test]
+    fn only_the_exact_spellings_are_versions() {
+        for version in Version::ALL {
+            assert_eq!(version.as_str().parse::<Version>().unwrap(), version);
+        }
+        assert_eq!("".parse::<Version>().unwrap(), Version::V0_1_0);
+        for text in [
+            "1.0",
+            "1",
+            "v1.0.0",
+            "1.2.0",
+            "01.0.0",
+            " 1.0.0",
+            "1.0.0-rc1",
+            "0.5.0",
+        ] {
+            let fault = text.parse::<Version>().unwrap_err();
+            assert_eq!(fault.code, code::INCOMPATIBLE_VERSION, "{text}");
+            assert!(fault.details.contains(&format!("{text:?}")), "{fault}");
+        }
+    }
+
+    #[test]
+    fn versions_are_in_order_of_release() {
+        assert!(Version::ALL.is_sorted());
+        assert_eq!(Version::ALL.last(), Some(&Version::LATEST));
+        let triples = Version::ALL.map(Triple::from);
+        assert!(triples.is_sorted());
+        for version in Version::ALL {
+            assert_eq!(Triple::parse(version.as_str()).unwrap(), version.into());
+        }
+    }
+
+    #[test]
+    fn commands_belong_to_the_versions_that_brought_them() {
+        let with = |allows: fn(Version) -> bool| Version::ALL.into_iter().find(|v| allows(*v));
+        assert_eq!(with(Version::allows_check), Some(Version::V0_4_0));
+        assert_eq!(with(Version::allows_gc), Some(Version::V1_1_0));
+        assert_eq!(with(Version::allows_status), Some(Version::V1_1_0));
+    }
+
+    #[test]
+    fn triples_are_up_to_three_integers() {
+        let triple = |major, minor, micro| Triple {
+            major,
+            minor,
+            micro,
+        };
+        assert_eq!(Triple::parse("").unwrap(), triple(0, 1, 0));
+        assert_eq!(Triple::parse("2").unwrap(), triple(2, 0, 0));
+        assert_eq!(Triple::parse("1.10").unwrap(), triple(1, 10, 0));
+        assert_eq!(Triple::parse("0.-42.0").unwrap(), triple(0, -42, 0));
+        for text in [
+            "1.0.0.0",
+            "1.0.0-rc1",
+            "a",
+            "1..0",
+            ".",
+            "1.0.",
+            "99999999999999999999",
+        ] {
+            assert!(
+                Triple::parse(text).unwrap_err().msg.contains(text),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_highest_known_version_is_selected() {
+        assert_eq!(select("0.4.0", &["1.0.0", "0.3.1"]).unwrap(), "1.0.0");
+        assert_eq!(select("1.1.0", &["1.0.0"]).unwrap(), "1.1.0");
+        assert_eq!(select("", &["0.4.0"]).unwrap(), "0.4.0");
+        assert_eq!(select("2.0.0", &["1.0.0", "1.2.0"]).unwrap(), "1.0.0");
+        assert_eq!(select("0.4.0", &["0.5.0"]).unwrap(), "0.4.0");
+    }
+
+    #[test]
+    fn the_version_stays_where_there_is_no_choice() {
+        assert_eq!(select("9.9.9", &[]).unwrap(), "9.9.9");
+        assert_eq!(select("", &[]).unwrap(), "");
+        assert_eq!(select("9.9.9", &["1.2.0"]).unwrap(), "9.9.9");
+        assert_eq!(select("nonsense", &[]).unwrap(), "nonsense");
+    }
+
+    #[test]
+    fn what_is_no_version_cannot_be_chosen_from() {
+        let fault = select("1.0.0", &["1.1.0", "1.x"]).unwrap_err();
+        assert_eq!(fault.code, code::INVALID_CONFIG);
+        assert!(
+            fault
+                .msg
+                .starts_with("invalid cniVersions entry 1.x at index 1: "),
+            "{fault}"
+        );
+        let fault = select("x", &["1.1.0"]).unwrap_err();
+        assert!(
+            fault.msg.starts_with("invalid cniVersion \"x\": "),
+            "{fault}"
+        );
+    }
+
+    #[test]
+    fn version_answers_are_read_as_old_plugins_wrote_them() {
+        let read = |text: &str| PluginInfo::parse(text.as_bytes());
+        let info = read(r#"{"cniVersion":"1.0.0","supportedVersions":["0.4.0","x"]}"#).unwrap();
+        assert_eq!(info.supported_versions, ["0.4.0", "x"]);
+        let info = read(r#"{"cniVersion":"0.2.0"}"#).unwrap();
+        assert_eq!(info.supported_versions, ["0.1.0", "0.2.0"]);
+        for (text, missing) in [
+            (r#"{"supportedVersions":["0.4.0"]}"#, "cniVersion"),
+            (r#"{"cniVersion":"0.3.0"}"#, "supportedVersions"),
+            (
+                r#"{"cniVersion":"1.0.0","supportedVersions":null}"#,
+                "supportedVersions",
+            ),
+        ] {
+            let fault = read(text).unwrap_err();
+            assert_eq!(
+                fault.msg,
+                format!("decoding version info: missing field {missing}")
+            );
+        }
+        assert!(read("").is_err());
+    }
+
+    #[test]
+    fn a_version_answer_is_one_compact_line() {
+        let info = PluginInfo {
+            cni_version: "1.1.0".into(),
+            supported_versions: vec!["0.4.0".into()],
+        };
+        let line = "{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"0.4.0\"]}\n";
+        assert_eq!(info.to_json(), line);
+    }
+}

@@ -158,7 +158,11 @@ impl<'a> FamilyWire<'a> {
         Some(Self {
             ip: ip.address,
             gateway: ip.gateway,
-            routes: routes.map(RouteWire::before_0_3_0).collect(),
+            // Extras of a route are no part of this shape, but one read in it keeps its own.
+            routes: match result.cni_version.shape() {
+                Shape::PerFamily => routes.map(RouteWire::current).collect(),
+                _ => routes.map(RouteWire::before_0_3_0).collect(),
+            },
             extra: extra(&ip.extra, IP_KEYS),
         })
     }
