@@ -1,43 +1,13 @@
-//! A third party's plugin, complete: in a chain, it publishes each interface's addresses as the
-//! lines of a file `<dir>/<container id>-<interface>`, for a DNS server to read.
-//!
-//! Configuration: `{"type": "publish", "dir": "/run/publish"}`.
+//! A third party's plugin that makes something: in a chain, it publishes the addresses of each interface as
+//! the file `/run/publish/<container id>-<interface>`, or in the directory that `dir` names.
 
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, Context, DelRequest, Error, IfName, Plugin, Undo, code,
+    AddRequest, AddResult, CheckRequest, ContainerId, Context, DelRequest, Error, IfName, Plugin,
+    Undo, code,
 };
-use std::{fs, io, path::PathBuf, process::ExitCode};
+use std::{fs, io, path::Path, path::PathBuf, process::ExitCode};
 
 struct Publish;
-
-fn file(request: &Context<'_>, id: &str, name: &IfName) -> Result<PathBuf, Error> {
-    let dir = request
-        .conf
-        .raw()
-        .get("dir")
-        .and_then(|dir| dir.as_str())
-        .unwrap_or("/run/publish");
-    fs::create_dir_all(dir).map_err(|e| Error::new(code::IO, format!("create {dir}: {e}")))?;
-    Ok(PathBuf::from(dir).join(format!("{id}-{name}")))
-}
-
-fn lines(result: &AddResult) -> String {
-    result
-        .ips
-        .iter()
-        .map(|ip| format!("{}\n", ip.address.addr()))
-        .collect()
-}
-
-fn remove(path: &PathBuf) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::new(
-            code::IO,
-            format!("remove {}: {e}", path.display()),
-        )),
-        _ => Ok(()),
-    }
-}
 
 impl Plugin for Publish {
     fn name(&self) -> &'static str {
@@ -49,39 +19,67 @@ impl Plugin for Publish {
         request: &'r AddRequest<'r>,
         undo: &mut Undo<'r>,
     ) -> Result<AddResult, Error> {
-        let missing = || {
-            Error::new(
+        let Some(result) = request.prev_result()? else {
+            return Err(Error::new(
                 code::INVALID_CONFIG,
                 "publish must be called as chained plugin",
-            )
+            ));
         };
-        let result = request.prev_result()?.ok_or_else(missing)?;
-        let path = file(request, request.container_id.as_str(), &request.if_name)?;
+        let path = file(request, &request.container_id, &request.if_name);
         let created = path.clone();
-        undo.push("remove the published file", move || remove(&created));
-        fs::write(&path, lines(&result))
-            .map_err(|e| Error::new(code::IO, format!("write {}: {e}", path.display())))?;
+        undo.push("remove the file", move || remove(&created));
+        fs::write(&path, addresses(&result)).map_err(|cause| failed("write", &path, &cause))?;
         Ok(result)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
-        let path = file(request, request.container_id.as_str(), &request.if_name)?;
-        match fs::read_to_string(&path) {
-            Ok(text) if text == lines(&request.prev_result()?) => Ok(()),
-            _ => Err(Error::new(
-                code::INTERNAL,
-                format!("{} is not as published", path.display()),
-            )),
+        let path = file(request, &request.container_id, &request.if_name);
+        let published = fs::read_to_string(&path).map_err(|cause| failed("read", &path, &cause))?;
+        if published == addresses(&request.prev_result()?) {
+            return Ok(());
         }
+        Err(Error::new(
+            100,
+            format!("{} is not as published", path.display()),
+        ))
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        remove(&file(
-            request,
-            request.container_id.as_str(),
-            &request.if_name,
-        )?)
+        remove(&file(request, &request.container_id, &request.if_name))
     }
+}
+
+fn file(context: &Context<'_>, id: &ContainerId, name: &IfName) -> PathBuf {
+    let dir = context
+        .conf
+        .get("dir")
+        .and_then(|dir| dir.as_str())
+        .unwrap_or("/run/publish");
+    Path::new(dir).join(format!("{id}-{name}"))
+}
+
+fn addresses(result: &AddResult) -> String {
+    result
+        .ips
+        .iter()
+        .map(|ip| format!("{}\n", ip.address.addr()))
+        .collect()
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            Err(failed("remove", path, &cause))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn failed(what: &str, path: &Path, cause: &io::Error) -> Error {
+    Error::new(
+        code::IO,
+        format!("cannot {what} {}: {cause}", path.display()),
+    )
 }
 
 fn main() -> ExitCode {

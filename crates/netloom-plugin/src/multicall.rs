@@ -18,7 +18,7 @@ use std::process::ExitCode;
 pub fn main(plugins: &[&'static dyn Plugin]) -> ExitCode {
     let env = Env::inherited();
     let argv: Vec<OsString> = std::env::args_os().collect();
-    let (mut stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let (mut stdin, mut stdout, mut stderr) = (io::stdin(), Stdout, io::stderr());
     let status = match choose(plugins, &argv) {
         Ok(plugin) => run(plugin, plugins, &env, &mut stdin, &mut stdout, &mut stderr),
         Err(called) => {
@@ -96,4 +96,18 @@ fn no_plugin(
         "CNI plugins in one program: link {program} under one of these names, or call {program} NAME"
     );
     i32::from(listed.and(hint).is_err())
+}
+
+/// The standard output without the buffer that the standard library puts before it: a document is
+/// one write(2), and what is reported as written is.
+struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(rustix::stdio::stdout(), bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
