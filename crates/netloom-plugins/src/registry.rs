@@ -17,7 +17,10 @@ macro_rules! registry {
     };
 }
 
-registry! {}
+registry! {
+    crate::chained::debug::Debug,
+    crate::interface::loopback::Loopback,
+}
 
 /// Name and function of every plugin, for a program that calls them in process. Their delegates
 /// are called in process as well.

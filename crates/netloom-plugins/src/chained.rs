@@ -1,0 +1,3 @@
+//! Plugins that add to what an earlier plugin of the chain made.
+
+pub mod debug;

@@ -1,0 +1,3 @@
+//! Plugins that make an interface.
+
+pub mod loopback;
