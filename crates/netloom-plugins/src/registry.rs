@@ -19,6 +19,7 @@ macro_rules! registry {
 
 registry! {
     crate::chained::debug::Debug,
+    crate::ipam::host_local::HostLocal,
     crate::interface::loopback::Loopback,
 }
 

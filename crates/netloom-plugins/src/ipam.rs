@@ -1,0 +1,3 @@
+//! Plugins that give addresses to the interfaces other plugins make.
+
+pub mod host_local;

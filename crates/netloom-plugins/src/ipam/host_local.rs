@@ -1,0 +1,424 @@
+//! host-local: addresses from ranges in the configuration, unique on this host.
+//!
+//! It makes no kernel objects. What it makes is files, see [`store`]: one for each reserved
+//! address, which belongs to the attachment whose container id and interface name it holds. They
+//! are the reference's files under the reference's lock, so both can serve the same network. The
+//! index beside them is a cache, see [`index`].
+//!
+//! Every operation is done under one lock, so an ADD with several range sets gets an address from
+//! each or none at all.
+
+mod address;
+mod allocator;
+mod blocks;
+mod config;
+mod directory;
+mod error;
+mod index;
+mod listing;
+mod lock;
+mod owner;
+mod ranges;
+mod resolv_conf;
+mod store;
+mod store_error;
+
+use allocator::{Pool, take_next};
+use config::{Plan, place};
+use error::HostLocalError;
+use ipnet::IpNet;
+use netloom_plugin::{
+    AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
+    StatusRequest, Undo,
+};
+use netloom_spec::{Dns, IpConfig};
+use owner::Owner;
+use ranges::{Range, RangeSet};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+use store::{Access, Choice, Place, Store};
+use store_error::StoreError;
+
+/// How long to wait for the lock. An operation takes milliseconds, and a runtime gives up on a
+/// plugin after minutes.
+const LOCK_LIMIT: Duration = Duration::from_secs(30);
+
+/// The plugin host-local.
+#[derive(Debug)]
+pub struct HostLocal;
+
+impl Plugin for HostLocal {
+    fn name(&self) -> &'static str {
+        "host-local"
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        let plan = Plan::new(request.conf, request.version(), request.args)?;
+        let dns = plan
+            .resolv_conf
+            .as_deref()
+            .map_or(Ok(Dns::default()), read_resolv_conf)?;
+        let claim = Claim::new(
+            place(request.conf, request.network()),
+            request.container_id.as_str(),
+            request.if_name.as_str(),
+        );
+        let ips = claim.create(&plan, request)?;
+        let names = ips.iter().map(|ip| ip.address.addr().to_string()).collect();
+        undo.push("release the reserved addresses", move || {
+            claim.remove(names)
+        });
+        Ok(AddResult {
+            ips,
+            routes: plan.routes,
+            dns,
+            ..AddResult::default()
+        })
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf, request.version(), "")?;
+        let claim = Claim::new(
+            place(request.conf, request.network()),
+            request.container_id.as_str(),
+            request.if_name.as_str(),
+        );
+        let previous = request.conf.prev_result()?.unwrap_or_default();
+        let expected: Vec<IpAddr> = (previous.ips.iter())
+            .map(|ip| ip.address.addr().to_canonical())
+            .filter(|address| plan.sets.iter().any(|set| set.contains(*address)))
+            .collect();
+        Ok(claim.check(&expected)?)
+    }
+
+    /// Needs only the network's name and `dataDir`: what a faulty configuration cannot describe
+    /// must still be removed, and `CNI_ARGS` say nothing about what was reserved.
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        let place = place(request.conf, request.network());
+        let (id, if_name) = (request.container_id.as_str(), request.if_name.as_str());
+        let Some(mut store) = open(&place, Access::Release)? else {
+            return Ok(());
+        };
+        let released = match store.release(&Owner::attachment(id, if_name)) {
+            // Very old versions of the reference did not write the interface.
+            Ok(false) => store.release(&Owner::container(id)),
+            outcome => outcome,
+        };
+        finish(store, request);
+        released
+            .map(drop)
+            .map_err(|errors| HostLocalError::Stores(errors).into())
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        let Some(valid) = &request.valid else {
+            request.warn("GC without cni.dev/valid-attachments, nothing is removed");
+            return Ok(());
+        };
+        let place = place(request.conf, request.network());
+        let Some(mut store) = open(&place, Access::Release)? else {
+            return Ok(());
+        };
+        let keep: std::collections::HashSet<Owner> = valid.iter().flat_map(owners).collect();
+        let outcome = store.retain(|owner| keep.contains(owner));
+        finish(store, request);
+        outcome.map_err(|errors| HostLocalError::Stores(errors).into())
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf, request.version(), "")?;
+        let place = place(request.conf, request.network());
+        Ok(require_free(&plan.sets, &place)?)
+    }
+}
+
+/// The addresses of one attachment.
+struct Claim {
+    place: Place,
+    container_id: String,
+    if_name: String,
+    owner: Owner,
+}
+
+impl Claim {
+    fn new(place: Place, container_id: &str, if_name: &str) -> Self {
+        let owner = Owner::attachment(container_id, if_name);
+        Self {
+            place,
+            container_id: container_id.to_owned(),
+            if_name: if_name.to_owned(),
+            owner,
+        }
+    }
+
+    /// Reserves an address of every set, or none.
+    fn create(&self, plan: &Plan, context: &Context<'_>) -> Result<Vec<IpConfig>, HostLocalError> {
+        // There always is one to reserve in.
+        let Some(mut store) = open(&self.place, Access::Reserve)? else {
+            return Ok(Vec::new());
+        };
+        let mut reserved = Vec::new();
+        let outcome = self.reserve_all(plan, context, &mut store, &mut reserved);
+        if outcome.is_err() {
+            let names: Vec<String> = reserved
+                .iter()
+                .map(|ip| ip.address.addr().to_string())
+                .collect();
+            // The first error is the one to report; what could not be removed is for DEL.
+            for error in store
+                .release_names(&self.owner, &names)
+                .err()
+                .into_iter()
+                .flatten()
+            {
+                context.warn(&error.to_string());
+            }
+        }
+        finish(store, context);
+        outcome.map(|()| reserved)
+    }
+
+    fn reserve_all(
+        &self,
+        plan: &Plan,
+        context: &Context<'_>,
+        store: &mut Store,
+        reserved: &mut Vec<IpConfig>,
+    ) -> Result<(), HostLocalError> {
+        for (index, (set, requested)) in plan.sets.iter().zip(&plan.requested).enumerate() {
+            let (address, range) = match requested {
+                Some(address) => self.reserve_requested(index, set, *address, store)?,
+                None => self.reserve_next(index, set, store)?,
+            };
+            reserved.push(ip_config(address, range));
+            // A hint, and not worth failing for.
+            if let Err(error) = store.set_last_reserved(index, address) {
+                context.warn(&error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn reserve_requested<'s>(
+        &self,
+        index: usize,
+        set: &'s RangeSet,
+        address: IpAddr,
+        store: &mut Store,
+    ) -> Result<(IpAddr, &'s Range), HostLocalError> {
+        let reserved = store.reserve(address, &self.owner, Choice::Requested)?;
+        match set.range_of(address) {
+            Some(range) if reserved => Ok((address, range)),
+            _ => Err(HostLocalError::RequestedTaken {
+                index,
+                address,
+                set: set.to_string(),
+                holder: holder(store, address)?,
+            }),
+        }
+    }
+
+    fn reserve_next<'s>(
+        &self,
+        index: usize,
+        set: &'s RangeSet,
+        store: &mut Store,
+    ) -> Result<(IpAddr, &'s Range), HostLocalError> {
+        self.refuse_duplicate(index, set, store)?;
+        let last = store.last_reserved(index);
+        find(set, last, store, |store, address| {
+            store.reserve(address, &self.owner, Choice::Ours)
+        })?
+        .ok_or_else(|| HostLocalError::Exhausted {
+            index,
+            set: set.to_string(),
+        })
+    }
+
+    /// Refuses a second address from the same set. It is no error to get one by asking for it.
+    fn refuse_duplicate(
+        &self,
+        index: usize,
+        set: &RangeSet,
+        store: &mut Store,
+    ) -> Result<(), HostLocalError> {
+        for owner in [&self.owner, &Owner::container(&self.container_id)] {
+            for name in store.held_by(owner)? {
+                if let Some(address) = name.parse().ok().filter(|address| set.contains(*address)) {
+                    let container_id = self.container_id.clone();
+                    return Err(HostLocalError::Duplicate {
+                        index,
+                        address,
+                        container_id,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Releases what [`Claim::create`] reserved.
+    fn remove(self, names: Vec<String>) -> Result<(), Error> {
+        let Some(mut store) = open(&self.place, Access::Release)? else {
+            return Ok(());
+        };
+        let outcome = store.release_names(&self.owner, &names);
+        // Trouble with the index was told when it was written for the reservation.
+        drop(store.finish());
+        outcome.map_err(|errors| HostLocalError::Stores(errors).into())
+    }
+
+    /// Checks that every expected address is reserved for the attachment, or anything at all if
+    /// none is expected.
+    fn check(&self, expected: &[IpAddr]) -> Result<(), HostLocalError> {
+        let (container_id, if_name) = (self.container_id.clone(), self.if_name.clone());
+        let Some(mut store) = open(&self.place, Access::Read)? else {
+            return Err(HostLocalError::NothingReserved {
+                container_id,
+                if_name,
+            });
+        };
+        let owners = [self.owner.clone(), Owner::container(&self.container_id)];
+        for address in expected {
+            if !store
+                .holder(*address)?
+                .is_some_and(|owner| owners.contains(&owner))
+            {
+                let (address, holder) = (*address, holder(&store, *address)?);
+                return Err(HostLocalError::NotReserved {
+                    address,
+                    container_id,
+                    if_name,
+                    holder,
+                });
+            }
+        }
+        if !expected.is_empty() {
+            return Ok(());
+        }
+        for owner in &owners {
+            if !store.held_by(owner)?.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(HostLocalError::NothingReserved {
+            container_id,
+            if_name,
+        })
+    }
+}
+
+/// The store as a pool whose addresses are taken by `take`.
+struct StorePool<'s, F> {
+    store: &'s mut Store,
+    take: F,
+}
+
+impl<F> Pool for StorePool<'_, F>
+where
+    F: FnMut(&mut Store, IpAddr) -> Result<bool, StoreError>,
+{
+    type Error = StoreError;
+
+    fn first_free(&mut self, from: IpAddr, to: IpAddr) -> Option<IpAddr> {
+        self.store.first_free(from, to)
+    }
+
+    fn take(&mut self, address: IpAddr) -> Result<bool, StoreError> {
+        (self.take)(self.store, address)
+    }
+}
+
+/// The next address of the set that `take` accepts. Before there is none the store looks again.
+fn find<'s>(
+    set: &'s RangeSet,
+    last: Option<IpAddr>,
+    store: &mut Store,
+    mut take: impl FnMut(&mut Store, IpAddr) -> Result<bool, StoreError>,
+) -> Result<Option<(IpAddr, &'s Range)>, StoreError> {
+    let found = take_next(
+        set,
+        last,
+        &mut StorePool {
+            store,
+            take: &mut take,
+        },
+    )?;
+    if found.is_some() || !store.look_again()? {
+        return Ok(found);
+    }
+    take_next(
+        set,
+        last,
+        &mut StorePool {
+            store,
+            take: &mut take,
+        },
+    )
+}
+
+/// Requires that every set has an address left.
+fn require_free(sets: &[RangeSet], place: &Place) -> Result<(), HostLocalError> {
+    let Some(mut store) = open(place, Access::Read)? else {
+        return Ok(());
+    };
+    for (index, set) in sets.iter().enumerate() {
+        let last = store.last_reserved(index);
+        let is_free = |store: &mut Store, address| Ok(store.holder(address)?.is_none());
+        if find(set, last, &mut store, is_free)?.is_none() {
+            return Err(HostLocalError::Unavailable(set.to_string()));
+        }
+    }
+    Ok(())
+}
+
+fn open(place: &Place, access: Access) -> Result<Option<Store>, HostLocalError> {
+    Ok(Store::open(place, access, LOCK_LIMIT)?)
+}
+
+/// Trouble with the index is no error of the call, but somebody should know why it is slow.
+fn finish(store: Store, context: &Context<'_>) {
+    if let Some(trouble) = store.finish() {
+        context.warn(&format!("{trouble}; the owner index is not used"));
+    }
+}
+
+fn holder(store: &Store, address: IpAddr) -> Result<String, StoreError> {
+    Ok(store
+        .holder(address)?
+        .map_or_else(|| "nobody".to_owned(), |owner| owner.to_string()))
+}
+
+/// The contents of the files that a valid attachment may have.
+fn owners(attachment: &Attachment) -> [Owner; 2] {
+    let Attachment {
+        container_id,
+        if_name,
+        ..
+    } = attachment;
+    [
+        Owner::attachment(container_id, if_name),
+        Owner::container(container_id),
+    ]
+}
+
+fn ip_config(address: IpAddr, range: &Range) -> IpConfig {
+    let net = IpNet::new_assert(address, range.prefix_len());
+    IpConfig {
+        gateway: Some(range.gateway()),
+        ..IpConfig::new(net)
+    }
+}
+
+fn read_resolv_conf(path: &Path) -> Result<Dns, HostLocalError> {
+    let bytes = std::fs::read(path).map_err(|cause| HostLocalError::ResolvConf {
+        path: path.to_owned(),
+        cause,
+    })?;
+    Ok(resolv_conf::parse(&String::from_utf8_lossy(&bytes)))
+}

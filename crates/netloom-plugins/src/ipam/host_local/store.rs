@@ -1,0 +1,474 @@
+//! The reservations of one network on disk.
+//!
+//! `<dataDir>/<network>` is shared with the reference's host-local and read by people and scripts,
+//! so it holds exactly the reference's files:
+//!
+//! - `<address>`, mode 0600: the container id, CR LF, the interface name. This is the reservation;
+//! - `last_reserved_ip.<number of the range set>`, mode 0600: where the round robin stands;
+//! - `lock`: whoever reads or changes anything holds flock(2) on it.
+//!
+//! A reservation is written under another name in the index and then renamed to its address
+//! without replacing (renameat2(2)): there is no moment at which it is half written, and of two
+//! who want the same address one fails. Nothing is flushed to the medium: after a power loss no
+//! container is left whose address would matter, and GC frees what remains.
+
+use super::directory::Directory;
+use super::index::{Index, RESERVATION_DRAFT};
+use super::listing::{self, Listing};
+use super::lock;
+use super::owner::Owner;
+use super::store_error::{StoreError, failed};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fstat, linkat, openat, renameat_with};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Where a network's files are.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) data_dir: PathBuf,
+    pub(super) network: String,
+}
+
+impl Place {
+    fn reservations(&self) -> PathBuf {
+        self.data_dir.join(&self.network)
+    }
+
+    /// No network's name begins with a dot.
+    fn index(&self) -> PathBuf {
+        self.data_dir.join(".netloom").join(&self.network)
+    }
+}
+
+/// What the store is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// To look. Not even the index is written.
+    Read,
+    /// To remove reservations.
+    Release,
+    /// To make reservations; the directories are made if they are absent.
+    Reserve,
+}
+
+/// Who chose an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    Ours,
+    Requested,
+}
+
+/// The reservations of one network, locked.
+pub(super) struct Store {
+    reservations: Directory,
+    _lock: OwnedFd,
+    access: Access,
+    /// Only while it counts.
+    index: Option<Index>,
+    /// Instead of an index that does not count, as soon as it is needed.
+    listing: Option<Listing>,
+    /// The reservations of the owners that were asked for, as they are now.
+    known: HashMap<Owner, Vec<String>>,
+    /// The owners whose reservations were changed.
+    changed: Vec<Owner>,
+    /// Whether the stamps have to be renewed.
+    touched: bool,
+    trouble: Option<StoreError>,
+}
+
+impl Store {
+    /// Opens and locks the store, waiting for the lock for at most `limit`. `None` if the network
+    /// has no directory and nothing shall be reserved.
+    pub(super) fn open(
+        place: &Place,
+        access: Access,
+        limit: Duration,
+    ) -> Result<Option<Self>, StoreError> {
+        let path = place.reservations();
+        let deadline = Instant::now() + limit;
+        loop {
+            let opened = match access {
+                Access::Reserve => Directory::create(path.clone(), 0o755),
+                Access::Read | Access::Release => Directory::open(path.clone()),
+            };
+            let reservations = match opened {
+                Err(Errno::NOENT) if access != Access::Reserve => return Ok(None),
+                outcome => outcome.map_err(failed("open", &path))?,
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Some(lock) = locked(&reservations, left)? {
+                return Self::locked(place, access, reservations, lock).map(Some);
+            }
+        }
+    }
+
+    fn locked(
+        place: &Place,
+        access: Access,
+        reservations: Directory,
+        lock: OwnedFd,
+    ) -> Result<Self, StoreError> {
+        let index = match access {
+            Access::Read => Index::open(place.index()),
+            Access::Release | Access::Reserve => Index::create(place.index()),
+        };
+        let mut store = Self {
+            reservations,
+            _lock: lock,
+            access,
+            index: None,
+            listing: None,
+            known: HashMap::new(),
+            changed: Vec::new(),
+            touched: false,
+            trouble: None,
+        };
+        match index {
+            Ok(index) if index.counts_for(&store.reservations) => store.index = Some(index),
+            Ok(index) => store.heal(Some(index))?,
+            // Whoever only looks does not make an index, and does not complain that there is none.
+            Err(_) if access == Access::Read => store.heal(None)?,
+            Err(errno) => store.trouble = Some(failed("open index", &place.index())(errno)),
+        }
+        Ok(store)
+    }
+
+    /// Reads all reservations, and makes the index anew from them if it may be written.
+    fn heal(&mut self, index: Option<Index>) -> Result<(), StoreError> {
+        let listing = Listing::read(&self.reservations)
+            .map_err(failed("read directory", self.reservations.path()))?;
+        self.adopt(listing, index);
+        Ok(())
+    }
+
+    fn adopt(&mut self, listing: Listing, index: Option<Index>) {
+        if let Some(mut index) = index.filter(|_| self.access != Access::Read && listing.complete) {
+            match index.rebuild(&listing) {
+                Ok(()) => {
+                    self.touched = true;
+                    self.index = Some(index);
+                }
+                Err(errno) => self.give_up("rebuild index", &index, errno),
+            }
+        }
+        self.listing = Some(listing);
+    }
+
+    /// The index could not be written: it does not count from here on, which its time shows,
+    /// and what was asked for is done without it.
+    fn give_up(&mut self, operation: &'static str, index: &Index, errno: Errno) {
+        self.trouble = Some(failed(operation, index.directory().path())(errno));
+    }
+
+    /// The names of the owner's reservations.
+    pub(super) fn held_by(&mut self, owner: &Owner) -> Result<Vec<String>, StoreError> {
+        if let Some(names) = self.known.get(owner) {
+            return Ok(names.clone());
+        }
+        let names = match self.names_in_index(owner) {
+            Some(names) => names,
+            None => self.names_in_listing(owner)?,
+        };
+        self.known.insert(owner.clone(), names.clone());
+        Ok(names)
+    }
+
+    /// What the index says, if that is true.
+    fn names_in_index(&self, owner: &Owner) -> Option<Vec<String>> {
+        let names = self.index.as_ref()?.names_of(owner).ok().flatten()?;
+        names
+            .iter()
+            .all(|name| self.holds(owner, name))
+            .then_some(names)
+    }
+
+    fn names_in_listing(&mut self, owner: &Owner) -> Result<Vec<String>, StoreError> {
+        if self.listing.is_none() {
+            let index = self.index.take();
+            self.heal(index)?;
+        }
+        let found = self
+            .listing
+            .as_ref()
+            .and_then(|listing| listing.owners.get(owner));
+        Ok(found.cloned().unwrap_or_default())
+    }
+
+    fn holds(&self, owner: &Owner, name: &str) -> bool {
+        self.reservations
+            .read(name)
+            .is_ok_and(|content| Owner::read(&content) == *owner)
+    }
+
+    /// Who has the address.
+    pub(super) fn holder(&self, address: IpAddr) -> Result<Option<Owner>, StoreError> {
+        let name = address.to_string();
+        match self.reservations.read(&name) {
+            Ok(content) => Ok(Some(Owner::read(&content))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(failed("read", &self.reservations.path().join(name))(errno)),
+        }
+    }
+
+    /// Reserves the address; false if somebody has it.
+    pub(super) fn reserve(
+        &mut self,
+        address: IpAddr,
+        owner: &Owner,
+        choice: Choice,
+    ) -> Result<bool, StoreError> {
+        // Before, because the name is in the directory afterwards.
+        let mut names = self.held_by(owner)?;
+        let name = address.to_string();
+        let path = self.reservations.path().join(&name);
+        self.touched = true;
+        let reserved = self
+            .publish(&name, owner)
+            .map_err(failed("reserve", &path))?;
+        self.mark(address, true, choice == Choice::Ours);
+        if reserved {
+            names.push(name);
+            self.note(owner, names);
+        }
+        Ok(reserved)
+    }
+
+    fn publish(&self, name: &str, owner: &Owner) -> Result<bool, Errno> {
+        let index = self.index.as_ref().map(Index::directory);
+        match publish(
+            index.unwrap_or(&self.reservations),
+            &self.reservations,
+            name,
+            owner,
+        ) {
+            // The directory of reservations may be a mount of its own.
+            Err(Errno::XDEV) => publish(&self.reservations, &self.reservations, name, owner),
+            outcome => outcome,
+        }
+    }
+
+    /// Removes every reservation of the owner; false if there was none.
+    ///
+    /// Goes on past an error; all of them are returned.
+    pub(super) fn release(&mut self, owner: &Owner) -> Result<bool, Vec<StoreError>> {
+        let names = self.held_by(owner).map_err(|error| vec![error])?;
+        self.release_names(owner, &names)?;
+        Ok(!names.is_empty())
+    }
+
+    /// Removes those of these reservations that are the owner's. Goes on past an error.
+    pub(super) fn release_names(
+        &mut self,
+        owner: &Owner,
+        names: &[String],
+    ) -> Result<(), Vec<StoreError>> {
+        let mut errors = Vec::new();
+        let mut left = Vec::new();
+        for name in self.held_by(owner).map_err(|error| vec![error])? {
+            let removed = names.contains(&name).then(|| self.remove(&name));
+            if !matches!(removed, Some(Ok(()))) {
+                left.push(name);
+            }
+            errors.extend(removed.and_then(Result::err));
+        }
+        self.note(owner, left);
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        self.touched = true;
+        let path = self.reservations.path().join(name);
+        self.reservations
+            .remove(name)
+            .map_err(failed("remove", &path))?;
+        if let Ok(address) = name.parse() {
+            self.mark(address, false, false);
+        }
+        Ok(())
+    }
+
+    /// Removes every reservation whose owner is not to be kept. Goes on past an error.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Owner) -> bool) -> Result<(), Vec<StoreError>> {
+        let index = self.index.take();
+        self.heal(None).map_err(|error| vec![error])?;
+        let Some(mut listing) = self.listing.take() else {
+            return Ok(());
+        };
+        let mut errors = Vec::new();
+        for (owner, names) in &mut listing.owners {
+            if keep(owner) {
+                continue;
+            }
+            names.retain(|name| match self.remove(name) {
+                Ok(()) => {
+                    listing.taken.retain(|address| address.to_string() != *name);
+                    false
+                }
+                Err(error) => {
+                    errors.push(error);
+                    true
+                }
+            });
+        }
+        listing.owners.retain(|_, names| !names.is_empty());
+        self.adopt(listing, index);
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn note(&mut self, owner: &Owner, names: Vec<String>) {
+        self.known.insert(owner.clone(), names);
+        if !self.changed.contains(owner) {
+            self.changed.push(owner.clone());
+        }
+    }
+
+    fn mark(&mut self, address: IpAddr, taken: bool, create: bool) {
+        if let Some(mut index) = self.index.take() {
+            match index.mark(address, taken, create) {
+                Ok(()) => self.index = Some(index),
+                Err(errno) => self.give_up("write index", &index, errno),
+            }
+        }
+    }
+
+    /// The first address from `from` to `to`, both included, that is not known to be taken.
+    pub(super) fn first_free(&mut self, from: IpAddr, to: IpAddr) -> Option<IpAddr> {
+        if let Some(index) = &mut self.index {
+            return index.first_free(from, to);
+        }
+        let taken = self.listing.as_ref().map(|listing| &listing.taken);
+        let mut next = Some(from);
+        while let Some(address) = next.filter(|address| *address <= to) {
+            if !taken.is_some_and(|taken| taken.contains(&address)) {
+                return Some(address);
+            }
+            next = super::address::successor(address);
+        }
+        None
+    }
+
+    /// Looks again which addresses are taken, by their files' names, before a pool is called
+    /// exhausted. False if nothing but such a look was relied on anyway.
+    pub(super) fn look_again(&mut self) -> Result<bool, StoreError> {
+        let Some(mut index) = self.index.take() else {
+            return Ok(false);
+        };
+        let names = self.reservations.names();
+        let names = names.map_err(failed("read directory", self.reservations.path()))?;
+        if self.access == Access::Read {
+            self.heal(None)?;
+            return Ok(true);
+        }
+        self.touched = true;
+        match index.rebuild_blocks(listing::taken(&names)) {
+            Ok(()) => self.index = Some(index),
+            Err(errno) => {
+                self.give_up("rebuild index", &index, errno);
+                self.heal(None)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The address that was reserved last in a range set.
+    ///
+    /// It is a hint: what cannot be read is the same as nothing.
+    pub(super) fn last_reserved(&self, set: usize) -> Option<IpAddr> {
+        let content = self.reservations.read(&last_reserved_name(set)).ok()?;
+        let address: IpAddr = std::str::from_utf8(&content).ok()?.trim().parse().ok()?;
+        Some(address.to_canonical())
+    }
+
+    /// Notes the address that was reserved last in a range set.
+    ///
+    /// Written in place, as the reference does: if this is interrupted the file is empty or
+    /// short, and the next search begins elsewhere, which does no harm. A rename would be
+    /// one more change of the directory for nothing.
+    pub(super) fn set_last_reserved(
+        &mut self,
+        set: usize,
+        address: IpAddr,
+    ) -> Result<(), StoreError> {
+        self.touched = true;
+        let name = last_reserved_name(set);
+        self.reservations
+            .overwrite(&name, address.to_string().as_bytes())
+            .map_err(failed("write", &self.reservations.path().join(&name)))
+    }
+
+    /// Brings the index up to date and gives back the lock.
+    ///
+    /// What was asked for is done before, and is not undone by trouble with the index, which makes
+    /// later calls slow but not wrong. It is returned to be told to the user.
+    #[must_use]
+    pub(super) fn finish(mut self) -> Option<StoreError> {
+        if let Some(index) = self.index.take().filter(|_| self.touched)
+            && let Err(errno) = self.update(&index)
+        {
+            self.give_up("write index", &index, errno);
+        }
+        self.trouble
+    }
+
+    fn update(&self, index: &Index) -> Result<(), Errno> {
+        for owner in &self.changed {
+            index.record(owner, self.known.get(owner).map_or(&[], Vec::as_slice))?;
+        }
+        index.stamp(&self.reservations)
+    }
+}
+
+fn last_reserved_name(set: usize) -> String {
+    format!("last_reserved_ip.{set}")
+}
+
+/// Takes the lock; `None` if it was removed, maybe with the whole directory, before it was taken.
+fn locked(reservations: &Directory, limit: Duration) -> Result<Option<OwnedFd>, StoreError> {
+    let path = reservations.path().join("lock");
+    let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::CLOEXEC;
+    let file = match openat(reservations.fd(), "lock", flags, Mode::from_raw_mode(0o750)) {
+        Err(Errno::NOENT) => return Ok(None),
+        outcome => outcome.map_err(failed("open", &path))?,
+    };
+    let file = lock::acquire(file, &path, limit)?;
+    let removed = fstat(&file).map_err(failed("stat", &path))?.st_nlink == 0;
+    Ok((!removed).then_some(file))
+}
+
+/// Writes a reservation to a draft in `drafts` and gives it its name; false if the name is taken.
+fn publish(
+    drafts: &Directory,
+    reservations: &Directory,
+    name: &str,
+    owner: &Owner,
+) -> Result<bool, Errno> {
+    drafts.write_new(RESERVATION_DRAFT, owner.content())?;
+    let (from, to) = (drafts.fd(), reservations.fd());
+    let published = match renameat_with(from, RESERVATION_DRAFT, to, name, RenameFlags::NOREPLACE) {
+        Ok(()) => return Ok(true),
+        // Not every filesystem knows the flag, but link(2) never replaces.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            linkat(from, RESERVATION_DRAFT, to, name, AtFlags::empty())
+        }
+        Err(errno) => Err(errno),
+    };
+    let removed = drafts.remove(RESERVATION_DRAFT);
+    match published {
+        // A draft that stays behind is removed by the next one to write one.
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => removed.map(|_| false),
+        Err(errno) => Err(errno),
+    }
+}
