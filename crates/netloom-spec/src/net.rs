@@ -116,7 +116,7 @@ pub mod ip {
     }
 }
 
-/// [`IpNet`](ipnet::IpNet) as text. `""` is an error.
+/// [`IpNet`] as text. `""` is an error.
 pub mod cidr {
     use ipnet::IpNet;
     use serde::{Deserialize, Deserializer, Serializer, de};
