@@ -1,1 +1,42 @@
 //! Throw-away hosts and pods, snapshots of kernel and disk state, fault injection (development only).
+//!
+//! A network test reads like this:
+//!
+//! ```no_run
+//! use netloom_testkit::{Host, Plugin, PluginDir};
+//! use serde_json::json;
+//!
+//! # let program = "/usr/bin/netloom-plugins"; // env!("CARGO_BIN_EXE_netloom-plugins") in a test
+//! let Some(host) = Host::new() else { return };
+//! let pod = host.pod("one");
+//! let plugins = PluginDir::of(program);
+//! let bridge = Plugin::ours(&plugins, "bridge");
+//! let conf = json!({"cniVersion": "1.1.0", "name": "net", "type": "bridge"});
+//!
+//! let result = bridge.add(&conf, &pod).succeeds();
+//! assert_eq!(result["interfaces"][2]["sandbox"], pod.path().to_str().unwrap());
+//! bridge.del(&conf, &pod).succeeds();
+//! ```
+//!
+//! Every function here panics with a readable message when the machine does not do what it
+//! should: that is what a test wants. What the machine *cannot* do is reported with [`skip`].
+
+pub mod probe;
+
+mod call;
+mod host;
+mod namespace;
+mod parallel;
+mod plugin;
+mod pod;
+mod skip;
+mod traffic;
+mod uplink;
+
+pub use call::{Call, CniError, Outcome};
+pub use host::Host;
+pub use parallel::parallel;
+pub use plugin::{DEBIAN_DIR, PLUGIN_NAMES, Plugin, PluginDir};
+pub use pod::Pod;
+pub use skip::skip;
+pub use uplink::Uplink;

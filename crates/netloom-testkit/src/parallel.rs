@@ -1,0 +1,32 @@
+//! Many calls at the same time.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Runs `work(0)` to `work(count - 1)`, at most `at_most` at the same time, and gives back the
+/// results in order. The threads inherit the caller's host.
+pub fn parallel<T: Send>(count: usize, at_most: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(count));
+    std::thread::scope(|scope| {
+        for _ in 0..at_most.min(count) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= count {
+                        return;
+                    }
+                    let result = work(index);
+                    done.lock()
+                        .unwrap_or_else(|_| panic!("another worker panicked"))
+                        .push((index, result));
+                }
+            });
+        }
+    });
+    let mut results = done
+        .into_inner()
+        .unwrap_or_else(|_| panic!("a worker panicked"));
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}

@@ -1,0 +1,181 @@
+//! Plugin binaries, and calls to them as a runtime makes them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::call::Call;
+use crate::pod::Pod;
+use crate::skip;
+
+/// Where Debian's package `containernetworking-plugins` puts the Go binaries.
+pub const DEBIAN_DIR: &str = "/usr/lib/cni";
+
+/// Every name that the multi-call binary may be called by.
+pub const PLUGIN_NAMES: [&str; 20] = [
+    "bandwidth",
+    "bridge",
+    "debug",
+    "dhcp",
+    "dummy",
+    "firewall",
+    "host-device",
+    "host-local",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+    "portmap",
+    "ptp",
+    "sample",
+    "sbr",
+    "static",
+    "tap",
+    "tuning",
+    "vlan",
+    "vrf",
+];
+
+/// A directory with a link for each plugin name to one multi-call binary; removed when dropped.
+pub struct PluginDir(TempDir);
+
+impl PluginDir {
+    /// Links every name to `program`: in a test, `env!("CARGO_BIN_EXE_netloom-plugins")`.
+    #[must_use]
+    pub fn of(program: impl AsRef<Path>) -> Self {
+        let program = program.as_ref();
+        assert!(program.is_file(), "no plugin binary at {program:?}");
+        let directory = tempfile::Builder::new()
+            .prefix("netloom-plugins-")
+            .tempdir()
+            .unwrap_or_else(|error| panic!("cannot make a temporary directory: {error}"));
+        for name in PLUGIN_NAMES {
+            let link = directory.path().join(name);
+            std::os::unix::fs::symlink(program, &link)
+                .unwrap_or_else(|error| panic!("cannot link {link:?}: {error}"));
+        }
+        Self(directory)
+    }
+
+    /// The directory, as for `CNI_PATH`.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// One plugin binary and the `CNI_PATH` in which it finds its delegates.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    program: PathBuf,
+    cni_path: OsString,
+}
+
+impl Plugin {
+    /// netloom's own plugin of this name.
+    #[must_use]
+    pub fn ours(directory: &PluginDir, name: &str) -> Self {
+        Self::at(directory.path(), name)
+    }
+
+    /// The Go plugin of this name from Debian's package, or `None` after a [`skip`].
+    #[must_use]
+    pub fn debian(name: &str) -> Option<Self> {
+        let plugin = Self::at(Path::new(DEBIAN_DIR), name);
+        if plugin.program.is_file() {
+            return Some(plugin);
+        }
+        skip(&format!(
+            "no {}: install Debian's package containernetworking-plugins",
+            plugin.program.display()
+        ));
+        None
+    }
+
+    /// A plugin in any directory, which is also its `CNI_PATH`.
+    #[must_use]
+    pub fn at(directory: &Path, name: &str) -> Self {
+        Self {
+            program: directory.join(name),
+            cni_path: directory.into(),
+        }
+    }
+
+    /// The binary's path.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// A call with `CNI_COMMAND` and `CNI_PATH` set and this configuration on stdin; what else
+    /// the command needs is added by [`Call::pod`] and [`Call::env`].
+    #[must_use]
+    pub fn call(&self, command: &str, conf: &Value) -> Call {
+        Call::new(&self.program)
+            .env("CNI_COMMAND", command)
+            .env("CNI_PATH", &self.cni_path)
+            .stdin(conf.to_string())
+    }
+}
+
+/// What a runtime does, one method per command. The interface is `eth0`.
+impl Plugin {
+    /// Calls ADD.
+    #[must_use]
+    pub fn add(&self, conf: &Value, pod: &Pod) -> crate::Outcome {
+        self.call("ADD", conf).pod(pod).run()
+    }
+
+    /// Calls CHECK with the result that ADD gave.
+    #[must_use]
+    pub fn check(&self, conf: &Value, prev_result: &Value, pod: &Pod) -> crate::Outcome {
+        self.call("CHECK", &with_prev_result(conf, prev_result))
+            .pod(pod)
+            .run()
+    }
+
+    /// Calls DEL without a `prevResult`.
+    #[must_use]
+    pub fn del(&self, conf: &Value, pod: &Pod) -> crate::Outcome {
+        self.call("DEL", conf).pod(pod).run()
+    }
+
+    /// Calls DEL as libcni does, with the result that ADD gave.
+    #[must_use]
+    pub fn del_with(&self, conf: &Value, prev_result: &Value, pod: &Pod) -> crate::Outcome {
+        self.call("DEL", &with_prev_result(conf, prev_result))
+            .pod(pod)
+            .run()
+    }
+
+    /// Calls GC with the attachments that are still wanted: pairs of container id and interface.
+    #[must_use]
+    pub fn gc(&self, conf: &Value, valid: &[(&str, &str)]) -> crate::Outcome {
+        let mut conf = conf.clone();
+        conf["cni.dev/valid-attachments"] = valid
+            .iter()
+            .map(|(id, ifname)| serde_json::json!({"containerID": id, "ifname": ifname}))
+            .collect();
+        self.call("GC", &conf).run()
+    }
+
+    /// Calls STATUS.
+    #[must_use]
+    pub fn status(&self, conf: &Value) -> crate::Outcome {
+        self.call("STATUS", conf).run()
+    }
+
+    /// Calls VERSION.
+    #[must_use]
+    pub fn version(&self) -> crate::Outcome {
+        self.call("VERSION", &serde_json::json!({"cniVersion": "1.1.0"}))
+            .run()
+    }
+}
+
+fn with_prev_result(conf: &Value, prev_result: &Value) -> Value {
+    let mut conf = conf.clone();
+    conf["prevResult"] = prev_result.clone();
+    conf
+}
