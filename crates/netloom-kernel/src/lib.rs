@@ -5,7 +5,7 @@
 //! * [`netns`]: open a network namespace, run a closure in it, make and remove bound ones;
 //! * [`unshare`]: throw-away hosts for tests and demonstrations;
 //! * [`rtnl`]: links, addresses, routes, rules, neighbours over one blocking socket per namespace;
-//! * `nft`: nf_tables transactions and filtered reads over netlink, without executing `nft`;
+//! * [`nft`]: nf_tables transactions and filtered reads over netlink, without executing `nft`;
 //! * [`iptables`]: one `iptables-restore` transaction per family;
 //! * [`sysctl`]: values under `/proc/sys`;
 //! * [`announce`]: gratuitous ARP and unsolicited neighbour advertisements.
@@ -24,7 +24,7 @@ mod error;
 pub mod iptables;
 mod netlink;
 pub mod netns;
-//pub mod nft;
+pub mod nft;
 pub mod rtnl;
 pub mod sysctl;
 pub mod unshare;

@@ -33,6 +33,17 @@ pub(crate) enum Flow {
     Done,
 }
 
+/// How the messages of one transaction belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// They do not; the last is acknowledged.
+    Plain,
+    /// The first begins and the last ends an nfnetlink batch. The kernel acknowledges the end only
+    /// from Linux 6.10, so the message before it is asked for; and it answers the begin with an
+    /// error when it refuses all.
+    NfBatch,
+}
+
 /// What precedes a message's payload.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Header {
@@ -100,21 +111,26 @@ impl Channel {
         }
     }
 
-    /// Sends the messages of `bytes` in one system call, an ACK asked of the last only, and hands
-    /// on what comes back until that ACK: `refused(index, refusal)` for each message that failed,
+    /// Sends the messages of `bytes` in one system call, an ACK asked of one only, and hands on
+    /// what comes back until that ACK: `refused(index, refusal)` for each message that failed,
     /// `reply(index, header, payload)` for each other answer.
     ///
     /// The kernel handles the messages in order, and goes on after one that failed.
     pub(crate) fn transact(
         &self,
         bytes: &mut [u8],
+        framing: Framing,
         mut refused: impl FnMut(usize, Refusal),
         mut reply: impl FnMut(usize, Header, &[u8]),
     ) -> Result<(), Errno> {
         let sequences = self.number(bytes);
-        acknowledge_last(bytes);
+        let first = *sequences.start();
+        let acknowledged = match framing {
+            Framing::Plain => *sequences.end(),
+            Framing::NfBatch => *sequences.end() - 1,
+        };
+        ask_for_ack(bytes, acknowledged);
         self.send(bytes)?;
-        let (first, last) = (*sequences.start(), *sequences.end());
         self.receive_while(|header, payload| {
             if !sequences.contains(&header.sequence) {
                 return Flow::More;
@@ -128,7 +144,8 @@ impl Channel {
             if refusal.errno != 0 {
                 refused(index, refusal);
             }
-            if header.sequence == last {
+            let all_refused = framing == Framing::NfBatch && index == 0;
+            if header.sequence == acknowledged || all_refused {
                 Flow::Done
             } else {
                 Flow::More
@@ -287,14 +304,16 @@ fn message_length(bytes: &[u8], at: usize) -> Option<usize> {
     (length >= HEADER_LEN && at + length <= bytes.len()).then_some(length)
 }
 
-fn acknowledge_last(bytes: &mut [u8]) {
-    let (mut at, mut last) = (0, 0);
+/// Sets the ACK flag of the message with a sequence number.
+fn ask_for_ack(bytes: &mut [u8], sequence: u32) {
+    let mut at = 0;
     while let Some(length) = message_length(bytes, at) {
-        last = at;
+        if bytes[at + 8..at + 12] == sequence.to_ne_bytes() {
+            let flags = u16::from_ne_bytes([bytes[at + 6], bytes[at + 7]]) | NLM_F_ACK;
+            bytes[at + 6..at + 8].copy_from_slice(&flags.to_ne_bytes());
+        }
         at += align(length);
     }
-    let flags = u16::from_ne_bytes([bytes[last + 6], bytes[last + 7]]) | NLM_F_ACK;
-    bytes[last + 6..last + 8].copy_from_slice(&flags.to_ne_bytes());
 }
 
 /// Reads an NLMSG_ERROR or NLMSG_DONE: the error number and the extended ACK's text.

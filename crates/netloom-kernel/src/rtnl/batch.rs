@@ -3,7 +3,7 @@
 use super::link::RTM_NEWLINK;
 use super::{Link, Socket};
 use crate::error::{Error, Result};
-use crate::netlink::Request;
+use crate::netlink::{Framing, Request};
 
 /// Requests that go to the kernel in one sendmsg(2), with one ACK for all.
 ///
@@ -85,6 +85,7 @@ impl Batch<'_> {
             .channel
             .transact(
                 &mut self.bytes,
+                Framing::Plain,
                 |index, refusal| {
                     if let Some(request) = requests.get(index)
                         && !request.forgives(refusal.errno)

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::error::{Error, Result};
-use crate::netlink::{Channel, Header, Request};
+use crate::netlink::{Channel, Framing, Header, Request};
 use crate::netns::Netns;
 
 /// An rtnetlink socket. It talks to the network namespace it was opened in, for all of its life.
@@ -54,6 +54,7 @@ impl Socket {
         self.channel
             .transact(
                 &mut bytes,
+                Framing::Plain,
                 |_, r| refusal = Some(r),
                 |_, header, payload| reply(header, payload),
             )
