@@ -53,8 +53,8 @@ impl Plugin for Loopback {
     ) -> Result<AddResult, Error> {
         let prev_result = request.prev_result()?;
         let pod = Rc::new(open(request.netns)?);
-        set_up(&pod, undo)?;
-        let addresses = loopback_addresses(&pod)?;
+        let index = set_up(&pod, undo)?;
+        let addresses = loopback_addresses(&pod, index)?;
         Ok(prev_result.unwrap_or_else(|| describe(request.netns, &addresses)))
     }
 
@@ -89,14 +89,15 @@ fn open(netns: &str) -> Result<Socket, Failure> {
     Ok(Socket::open_in(&netns)?)
 }
 
-fn set_up<'r>(pod: &Rc<Socket>, undo: &mut Undo<'r>) -> Result<(), Failure> {
-    if pod.get_link(LO)?.flags.is_up() {
-        return Ok(());
+/// Sets `lo` up, if it is not, and returns its index.
+fn set_up<'r>(pod: &Rc<Socket>, undo: &mut Undo<'r>) -> Result<u32, Failure> {
+    let lo = pod.get_link(LO)?;
+    if !lo.flags.is_up() {
+        pod.set_link(lo.index, &LinkChange::new().up())?;
+        let pod = Rc::clone(pod);
+        undo.push("set lo down again", move || set_down(&pod));
     }
-    pod.set_link(LO, &LinkChange::new().up())?;
-    let pod = Rc::clone(pod);
-    undo.push("set lo down again", move || set_down(&pod));
-    Ok(())
+    Ok(lo.index)
 }
 
 fn set_down(pod: &Socket) -> Result<(), Error> {
@@ -106,10 +107,9 @@ fn set_down(pod: &Socket) -> Result<(), Error> {
 }
 
 /// The addresses of `lo`, all of which must be loopback addresses.
-fn loopback_addresses(pod: &Socket) -> Result<Vec<IpNet>, Failure> {
-    let lo = pod.get_link(LO)?;
+fn loopback_addresses(pod: &Socket, index: u32) -> Result<Vec<IpNet>, Failure> {
     let addresses: Vec<IpNet> = pod
-        .list_addresses(lo.index)?
+        .list_addresses(index)?
         .into_iter()
         .map(|found| found.address)
         .collect();
