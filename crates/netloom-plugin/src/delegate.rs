@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 ///
 /// It is the file of that name in `CNI_PATH`. When that file is this very program (same device and
 /// inode) and the name one of its plugins, it is called in process: what it reads and prints is the
-/// same, only `execve` is saved.
+/// same, only `execve` is saved. What a delegate in a process of its own writes to stderr goes to the
+/// stderr of this process as it comes.
 #[derive(Clone, Debug)]
 pub struct Delegate<'a> {
     context: &'a Context<'a>,

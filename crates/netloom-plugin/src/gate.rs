@@ -21,7 +21,7 @@ pub(crate) fn supported(config: &str, plugin: &[Version]) -> Result<Version, Err
         .collect();
     Err(
         Error::new(code::INCOMPATIBLE_VERSION, "incompatible CNI versions").with_details(format!(
-            "config is \"{config}\", plugin supports [{}]",
+            "config is {config:?}, plugin supports [{}]",
             known.join(" ")
         )),
     )

@@ -46,7 +46,8 @@ impl Context<'_> {
         self.stdin
     }
 
-    /// The environment of the call, `CNI_*` included.
+    /// The environment of the call, `CNI_*` included. In a plugin called in process it is not the
+    /// environment of the process.
     #[must_use]
     pub fn env(&self) -> &Env {
         self.env

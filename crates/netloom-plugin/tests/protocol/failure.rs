@@ -94,15 +94,17 @@ fn a_result_that_the_version_cannot_hold_fails_the_add() {
     assert_eq!(undone(), ["second", "first"]);
 }
 
-/// A stdout that takes a number of bytes and then fails like a pipe nobody reads.
+/// A stdout that takes a number of bytes and then fails like a pipe nobody reads, for good or once.
 struct Pipe {
     takes: usize,
+    recovers: bool,
     got: Vec<u8>,
 }
 
 impl Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.takes == 0 {
+            self.takes = if self.recovers { usize::MAX } else { 0 };
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let count = bytes.len().min(self.takes);
@@ -116,7 +118,16 @@ impl Write for Pipe {
     }
 }
 
-fn add_into(pipe: &mut Pipe) -> (i32, Error) {
+fn broken(takes: usize) -> Pipe {
+    Pipe {
+        takes,
+        recovers: false,
+        got: Vec::new(),
+    }
+}
+
+/// The exit status and stderr of an ADD.
+fn add_into(pipe: &mut Pipe) -> (i32, Vec<u8>) {
     let adder = Adder(|_, undo| {
         push_two(undo);
         Ok(AddResult::new())
@@ -130,38 +141,43 @@ fn add_into(pipe: &mut Pipe) -> (i32, Error) {
         pipe,
         &mut stderr,
     );
-    (status, Error::parse(&stderr).unwrap())
+    (status, stderr)
 }
 
 #[test]
-fn a_result_that_nobody_reads_is_undone() {
+fn a_result_that_nobody_reads_is_undone_and_told_on_stderr() {
+    let (status, stderr) = add_into(&mut broken(0));
+    assert_eq!((status, Error::parse(&stderr).unwrap().code), (1, 5));
+    assert_eq!(undone(), ["second", "first"]);
+}
+
+#[test]
+fn an_error_is_printed_when_nothing_of_the_result_is_out() {
     let mut pipe = Pipe {
-        takes: 0,
-        got: Vec::new(),
+        recovers: true,
+        ..broken(0)
     };
-    let (status, error) = add_into(&mut pipe);
-    assert_eq!((status, error.code), (1, 5));
+    let (status, stderr) = add_into(&mut pipe);
+    assert_eq!((status, stderr.is_empty()), (1, true));
+    assert_eq!(Error::parse(&pipe.got).unwrap().code, 5);
     assert_eq!(undone(), ["second", "first"]);
 }
 
 #[test]
 fn half_a_result_is_never_followed_by_a_second_document() {
     let mut pipe = Pipe {
-        takes: 10,
-        got: Vec::new(),
+        recovers: true,
+        ..broken(10)
     };
-    let (status, error) = add_into(&mut pipe);
-    assert_eq!((status, error.code), (1, 5));
+    let (status, stderr) = add_into(&mut pipe);
+    assert_eq!((status, Error::parse(&stderr).unwrap().code), (1, 5));
     assert_eq!(pipe.got, b"{\n    \"cni");
     assert_eq!(undone(), ["second", "first"]);
 }
 
 #[test]
 fn a_version_that_nobody_reads_is_an_io_error() {
-    let mut pipe = Pipe {
-        takes: 0,
-        got: Vec::new(),
-    };
+    let mut pipe = broken(0);
     let plugin = crate::call::Probe::default();
     let mut stderr = Vec::new();
     let status = run(
