@@ -48,7 +48,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         result.with_context(|| name)?;
     }
     if !args.plugins_only {
-        let command = build(workspace, "netloom")?;
+        let command = build(workspace, &["--package", "netloom", "--bin", "netloom"])?;
         place(&command, &plugins.bin.join("netloom"))?;
         tell(&plugins.bin.join("netloom"))?;
         tell(&archive(&out)?)?;
@@ -58,7 +58,10 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
 
 /// Builds the release plugin binary into a folder of its own, with a symbolic link for each plugin.
 pub(crate) fn build_plugins(workspace: &Workspace, bin: &Path) -> Result<Plugins> {
-    let built = build(workspace, "netloom-plugins")?;
+    let built = build(
+        workspace,
+        &["--package", "netloom-plugins", "--bin", "netloom-plugins"],
+    )?;
     if bin.exists() {
         fs::remove_dir_all(bin).with_context(|| format!("cannot empty {}", bin.display()))?;
     }
@@ -99,15 +102,15 @@ pub(crate) fn check(plugins: &Plugins) -> Vec<(String, Result<()>)> {
     checks
 }
 
-/// A static release build of one package's program of the same name.
-pub(crate) fn build(workspace: &Workspace, package: &str) -> Result<PathBuf> {
+/// A static release build of the program that cargo's arguments choose, the last of which is its name.
+pub(crate) fn build(workspace: &Workspace, choice: &[&str]) -> Result<PathBuf> {
     let target = target()?;
     let variable = format!(
         "CARGO_TARGET_{}_RUSTFLAGS",
         target.to_uppercase().replace('-', "_")
     );
-    let mut command = workspace.cargo(&["build", "--release", "--package", package]);
-    command.args(["--bin", package, "--target", &target]);
+    let mut command = workspace.cargo(&["build", "--release", "--target", &target]);
+    command.args(choice);
     // With --target the flags reach the program but no build script or macro; the other variables would win over it.
     command.env(
         variable,
@@ -117,7 +120,8 @@ pub(crate) fn build(workspace: &Workspace, package: &str) -> Result<PathBuf> {
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     process::run(&mut command)?;
-    Ok(workspace.target.join(target).join("release").join(package))
+    let program = choice.last().copied().unwrap_or_default();
+    Ok(workspace.target.join(target).join("release").join(program))
 }
 
 /// musl where its library is installed (smaller, and it starts faster), otherwise this machine's glibc.

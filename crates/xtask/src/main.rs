@@ -2,6 +2,7 @@
 //!
 //! Depends on no other crate of the workspace, so that it builds, and can say what is wrong, when they do not.
 
+mod bench;
 mod dist;
 mod packages;
 mod process;
@@ -27,6 +28,11 @@ struct Cli {
 enum Task {
     /// Install what is missing, run every tier of tests, print what passed, failed and was skipped
     Test(test::Args),
+    /// Measure beside another directory of CNI plugins, and beside the kernel's own work
+    Bench(bench::Args),
+    /// The bench inside its throw-away host
+    #[command(hide = true)]
+    BenchInside { order: String },
     /// Check the rules that neither the compiler nor clippy knows
     Tidy(tidy::Args),
     /// Build the release: the static plugin binary with its names, and the command
@@ -35,9 +41,15 @@ enum Task {
 
 fn main() -> Result<ExitCode> {
     let task = Cli::parse().task;
+    // There cargo's own folders are out of sight.
+    if let Task::BenchInside { order } = &task {
+        return bench::run_inside(order);
+    }
     let workspace = Workspace::find()?;
     match task {
         Task::Test(args) => test::run(&workspace, &args),
+        Task::Bench(args) => bench::run(&workspace, &args),
+        Task::BenchInside { order } => bench::run_inside(&order),
         Task::Tidy(args) => tidy::run(&workspace, &args),
         Task::Dist(args) => dist::run(&workspace, &args),
     }

@@ -54,6 +54,14 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("containerd", "containerd", "ctr run --cni"),
 ];
 
+/// What the bench uses.
+pub(crate) const FOR_BENCH: &[Need] = &[
+    need("ip", "iproute2", "pods"),
+    need("iptables-restore", "iptables", "the iptables masquerade"),
+    need("nft", "nftables", "the nftables rules of the floor"),
+    PEER,
+];
+
 impl Need {
     fn is_there(&self) -> bool {
         match self.probe.starts_with('/') {

@@ -1,0 +1,103 @@
+//! One timed execution.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// A program with all that it is given.
+#[derive(Default)]
+pub(crate) struct Call {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(&'static str, String)>,
+    pub(crate) stdin: Vec<u8>,
+}
+
+impl Call {
+    /// From just before the spawn to the exit, and what was written to stdout.
+    ///
+    /// # Errors
+    /// When the program cannot be run, or says that it failed: with all it said.
+    pub(crate) fn time(&self) -> Result<(Duration, Vec<u8>)> {
+        let mut stderr = tempfile::tempfile()?;
+        let mut command = self.command(stderr.try_clone()?);
+        let mut stdout = Vec::with_capacity(64 * 1024);
+        let begin = Instant::now();
+        let mut child = command
+            .spawn()
+            .with_context(|| self.program.display().to_string())?;
+        let mut input = child.stdin.take().context("a piped stdin is there")?;
+        // A program may well end without reading its stdin, which closes the pipe.
+        let _ = input.write_all(&self.stdin);
+        drop(input);
+        child
+            .stdout
+            .take()
+            .context("a piped stdout is there")?
+            .read_to_end(&mut stdout)?;
+        let status = child.wait()?;
+        let time = begin.elapsed();
+        if !status.success() {
+            let mut said = String::from_utf8_lossy(&stdout).into_owned();
+            stderr.seek(SeekFrom::Start(0))?;
+            stderr.read_to_string(&mut said)?;
+            let what = self
+                .environment
+                .iter()
+                .map(|(name, value)| format!("{name}={value} "));
+            let what: String = what.collect();
+            bail!(
+                "{what}{}: {status}: {}",
+                self.program.display(),
+                said.trim()
+            );
+        }
+        Ok((time, stdout))
+    }
+
+    fn command(&self, stderr: File) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_clear();
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(stderr);
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Call {
+        Call {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            stdin: b"in".to_vec(),
+            ..Call::default()
+        }
+    }
+
+    #[test]
+    fn the_time_covers_the_whole_process() {
+        let (time, stdout) = shell("cat; exec 1>&-; sleep 0.05").time().unwrap();
+        assert!(time >= Duration::from_millis(50), "{time:?}");
+        assert_eq!(stdout, b"in");
+    }
+
+    #[test]
+    fn a_failure_tells_what_the_program_said() {
+        let error = shell("echo out; echo err >&2; exit 3")
+            .time()
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("exit status: 3: out\nerr"), "{error}");
+    }
+}

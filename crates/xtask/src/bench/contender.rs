@@ -1,0 +1,169 @@
+//! Who is measured, and how each is called.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::call::Call;
+
+/// The columns of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    Ours,
+    Peer,
+    Floor,
+}
+
+impl Side {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Side::Ours => "ours",
+            Side::Peer => "peer",
+            Side::Floor => "floor",
+        }
+    }
+
+    /// The first two octets of the side's own addresses.
+    pub(crate) fn network(self) -> String {
+        match self {
+            Side::Ours => "10.100".into(),
+            Side::Peer => "10.102".into(),
+            Side::Floor => "10.104".into(),
+        }
+    }
+}
+
+/// A container to be.
+pub(crate) struct Pod {
+    pub(crate) id: String,
+    pub(crate) netns: PathBuf,
+    /// From 0, different for each pod of a scenario.
+    pub(crate) number: u16,
+}
+
+/// One side of a scenario.
+pub(crate) struct Contender {
+    pub(crate) side: Side,
+    pub(crate) kind: Kind,
+}
+
+pub(crate) enum Kind {
+    /// A plugin, called as a runtime calls it.
+    Plugin {
+        folder: PathBuf,
+        name: &'static str,
+        conf: Value,
+    },
+    /// The kernel's own work, and where it puts a file for each pod.
+    Floor {
+        program: PathBuf,
+        bridge: String,
+        state: PathBuf,
+        set: Option<[&'static str; 2]>,
+    },
+    /// A program that starts, and ends.
+    Start {
+        program: PathBuf,
+        arguments: &'static [&'static str],
+    },
+}
+
+impl Contender {
+    pub(crate) fn add(&self, pod: &Pod) -> Result<Call> {
+        match &self.kind {
+            Kind::Plugin { folder, name, conf } => plugin(folder, name, conf, "ADD", pod),
+            Kind::Floor {
+                program,
+                bridge,
+                state,
+                set,
+            } => {
+                let address = self.address(pod);
+                let file = state.join(&address).display().to_string();
+                let gateway = format!("{}.0.1", self.side.network());
+                let link = format!("floor{}", pod.number);
+                let netns = pod.netns.display().to_string();
+                let words = [
+                    "add".into(),
+                    netns,
+                    link,
+                    bridge.clone(),
+                    address,
+                    gateway,
+                    file,
+                ];
+                Ok(floor(program, &words, *set))
+            }
+            Kind::Start { program, arguments } => Ok(start(program, arguments)),
+        }
+    }
+
+    /// `answer` is what ADD wrote: a runtime keeps it, and passes it to DEL. A program that only starts has no DEL.
+    pub(crate) fn del(&self, pod: &Pod, answer: &[u8]) -> Result<Option<Call>> {
+        match &self.kind {
+            Kind::Plugin { folder, name, conf } => {
+                let mut conf = conf.clone();
+                conf["prevResult"] = serde_json::from_slice(answer).context("ADD's answer")?;
+                plugin(folder, name, &conf, "DEL", pod).map(Some)
+            }
+            Kind::Floor {
+                program,
+                state,
+                set,
+                ..
+            } => {
+                let address = self.address(pod);
+                let file = state.join(&address).display().to_string();
+                let netns = pod.netns.display().to_string();
+                Ok(Some(floor(
+                    program,
+                    &["del".into(), netns, address, file],
+                    *set,
+                )))
+            }
+            Kind::Start { .. } => Ok(None),
+        }
+    }
+
+    /// The address that the floor gives to a pod: the first is the gateway's.
+    fn address(&self, pod: &Pod) -> String {
+        let [high, low] = (pod.number + 2).to_be_bytes();
+        format!("{}.{high}.{low}", self.side.network())
+    }
+}
+
+fn plugin(folder: &Path, name: &str, conf: &Value, command: &str, pod: &Pod) -> Result<Call> {
+    Ok(Call {
+        program: folder.join(name),
+        arguments: Vec::new(),
+        environment: vec![
+            ("CNI_COMMAND", command.into()),
+            ("CNI_CONTAINERID", pod.id.clone()),
+            ("CNI_NETNS", pod.netns.display().to_string()),
+            ("CNI_IFNAME", "eth0".into()),
+            ("CNI_PATH", folder.display().to_string()),
+        ],
+        stdin: serde_json::to_vec(conf)?,
+    })
+}
+
+fn floor(program: &Path, words: &[String], set: Option<[&'static str; 2]>) -> Call {
+    let mut arguments = words.to_vec();
+    arguments.extend(set.into_iter().flatten().map(str::to_owned));
+    Call {
+        program: program.into(),
+        arguments,
+        ..Call::default()
+    }
+}
+
+/// A plugin asked for its versions; the floor told to do nothing.
+fn start(program: &Path, arguments: &[&str]) -> Call {
+    Call {
+        program: program.into(),
+        arguments: arguments.iter().map(ToString::to_string).collect(),
+        environment: vec![("CNI_COMMAND", "VERSION".into())],
+        stdin: br#"{"cniVersion":"1.0.0"}"#.to_vec(),
+    }
+}

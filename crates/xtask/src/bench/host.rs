@@ -1,0 +1,83 @@
+//! The throw-away host that the bench runs in, seen from inside, and its pods.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use rustix::mount::{MountFlags, mount};
+
+use super::contender::{Pod, Side};
+use crate::process;
+
+/// Puts memory over the places where plugins keep state, so that the machine's own stays out of reach.
+pub(crate) fn prepare() -> Result<()> {
+    for folder in ["/run", "/var/lib"] {
+        mount("tmpfs", folder, "tmpfs", MountFlags::empty(), c"mode=0755")
+            .with_context(|| format!("cannot mount a tmpfs on {folder}"))?;
+    }
+    // So that it shows this network namespace.
+    mount("sysfs", "/sys", "sysfs", MountFlags::RDONLY, None).context("cannot mount sysfs")?;
+    ip(&["link", "set", "lo", "up"])
+}
+
+/// An `ip` command; not part of any measurement.
+pub(crate) fn ip(arguments: &[&str]) -> Result<()> {
+    process::run(Command::new("ip").args(arguments))
+}
+
+/// Makes a pod. It stays until the host goes: taking it down would keep the kernel busy beside the next measurement.
+pub(crate) fn pod(scenario: &str, side: &str, number: u16) -> Result<Pod> {
+    let name = format!("{scenario}-{side}-{number}");
+    ip(&["netns", "add", &name])?;
+    // As long as the ids of real runtimes.
+    Ok(Pod {
+        id: format!("{name:0<64}"),
+        netns: Path::new("/run/netns").join(name),
+        number,
+    })
+}
+
+/// A bridge as the plugins leave it: with the gateway's address, up.
+pub(crate) fn bridge(name: &str, address: &str) -> Result<()> {
+    ip(&["link", "add", name, "type", "bridge"])?;
+    ip(&["addr", "add", address, "dev", name])?;
+    ip(&["link", "set", name, "up"])
+}
+
+/// Whatever bridges a scenario left: the next one wants new ones.
+pub(crate) fn remove_bridges() {
+    for side in [Side::Ours, Side::Peer, Side::Floor] {
+        let name = bridge_name(side);
+        if Path::new("/sys/class/net").join(name).exists() {
+            // If this fails, the next scenario says so.
+            let _ = ip(&["link", "del", name]);
+        }
+    }
+}
+
+pub(crate) fn bridge_name(side: Side) -> &'static str {
+    match side {
+        Side::Ours => "br-ours",
+        Side::Peer => "br-peer",
+        Side::Floor => "br-floor",
+    }
+}
+
+/// The standing rule of the floor's masquerade: all that is in a set.
+pub(crate) fn masquerade(table: &str, set: &str) -> Result<()> {
+    let rules = format!(
+        "table inet {table} {{ set {set} {{ type ipv4_addr; }}; \
+         chain post {{ type nat hook postrouting priority 100; ip saddr @{set} masquerade; }}; }}"
+    );
+    process::run(Command::new("nft").arg(rules))
+}
+
+/// An empty folder, whatever an earlier run left there.
+pub(crate) fn empty(folder: &Path) -> Result<PathBuf> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder.to_owned())
+}

@@ -1,0 +1,196 @@
+//! The measuring itself, in the throw-away host.
+
+use std::fs;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Order;
+use super::contender::{Contender, Pod};
+use super::host;
+use super::report::{Report, Row};
+use super::scenario::{self, Scenario};
+use super::statistics::{Samples, milliseconds};
+
+/// Before each call: what the kernel put off from the call before is mostly done by then.
+const PAUSE: Duration = Duration::from_millis(10);
+
+pub(crate) fn run(order: &str) -> Result<ExitCode> {
+    let order: Order = serde_json::from_str(order).context("only cargo xtask bench calls this")?;
+    host::prepare()?;
+    host::empty(&order.state)?;
+    let only = order.only.as_deref().unwrap_or_default();
+    let scenarios: Vec<_> = scenario::all()
+        .into_iter()
+        .filter(|scenario| scenario.name.contains(only))
+        .collect();
+    ensure!(
+        !scenarios.is_empty(),
+        "no scenario's name contains {only:?}"
+    );
+    let mut report = Report::new(&order);
+    for scenario in &scenarios {
+        eprintln!("measuring {} ({})", scenario.name, scenario.what);
+        let measured = measure(scenario, &order);
+        host::remove_bridges();
+        match measured {
+            Ok(rows) => report.rows.extend(rows),
+            Err(error) => report.errors.push(format!("{}: {error:#}", scenario.name)),
+        }
+        fs::remove_dir_all(&order.state).context("cannot remove the bench's state")?;
+        host::empty(&order.state)?;
+    }
+    fs::remove_dir_all(&order.state).context("cannot remove the bench's state")?;
+    report.print();
+    fs::write(&order.json, serde_json::to_vec_pretty(&report.json())?)
+        .with_context(|| format!("cannot write {}", order.json.display()))?;
+    println!("\nall numbers: {}", order.json.display());
+    Ok(if report.errors.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// One contender during a scenario.
+struct Lane<'s> {
+    contender: &'s Contender,
+    pods: Vec<Pod>,
+    add: Samples,
+    del: Samples,
+    /// What ADD answered for the pod that stays.
+    answer: Vec<u8>,
+}
+
+fn measure(scenario: &Scenario, order: &Order) -> Result<Vec<Row>> {
+    let contenders = (scenario.prepare)(scenario, order)?;
+    let rounds = order.rounds * scenario.times;
+    let mut lanes = Vec::new();
+    for contender in &contenders {
+        lanes.push(Lane::new(contender, scenario, rounds)?);
+    }
+    for lane in &mut lanes {
+        lane.warm_up()?;
+    }
+    for round in 0..rounds {
+        for index in turns(lanes.len(), round) {
+            lanes[index].round(round)?;
+        }
+    }
+    for lane in &lanes {
+        lane.take_down()?;
+    }
+    Ok(rows(scenario, lanes))
+}
+
+/// Who follows whom changes from round to round: A B, B A, and with three also who is in the middle.
+fn turns(count: usize, round: u16) -> Vec<usize> {
+    let round = usize::from(round);
+    let mut turns: Vec<usize> = (0..count).collect();
+    if round % 2 == 1 {
+        turns.reverse();
+    }
+    turns.rotate_left(round / 2 % count.max(1));
+    turns
+}
+
+impl<'s> Lane<'s> {
+    /// Makes all pods beforehand, with one for the warm-up and one that stays on the bridge.
+    fn new(contender: &'s Contender, scenario: &Scenario, rounds: u16) -> Result<Self> {
+        let side = contender.side.name();
+        let pods = (0..rounds + 2).map(|number| match scenario.pods {
+            true => host::pod(&scenario.name, side, number),
+            false => Ok(Pod {
+                id: format!("{:0<64}", format!("{}-{side}-{number}", scenario.name)),
+                netns: "/proc/self/ns/net".into(),
+                number,
+            }),
+        });
+        let pods = pods.collect::<Result<_>>()?;
+        Ok(Self {
+            contender,
+            pods,
+            add: Samples::default(),
+            del: Samples::default(),
+            answer: Vec::new(),
+        })
+    }
+
+    /// A node in use has its bridge, its chains and other pods: one pod is added and stays, another comes and goes.
+    fn warm_up(&mut self) -> Result<()> {
+        let [.., stays, goes] = self.pods.as_slice() else {
+            return Ok(());
+        };
+        let (time, answer) = self.contender.add(stays)?.time()?;
+        self.answer = answer;
+        self.add.first = Some(milliseconds(time));
+        let (_, answer) = self.contender.add(goes)?.time()?;
+        if let Some(del) = self.contender.del(goes, &answer)? {
+            self.del.first = Some(milliseconds(del.time()?.0));
+        }
+        Ok(())
+    }
+
+    fn take_down(&self) -> Result<()> {
+        let [.., stays, _] = self.pods.as_slice() else {
+            return Ok(());
+        };
+        match self.contender.del(stays, &self.answer)? {
+            Some(del) => del.time().map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    fn round(&mut self, round: u16) -> Result<()> {
+        let pod = &self.pods[usize::from(round)];
+        let add = self.contender.add(pod)?;
+        std::thread::sleep(PAUSE);
+        let (time, answer) = add.time()?;
+        self.add.push(time);
+        if let Some(del) = self.contender.del(pod, &answer)? {
+            std::thread::sleep(PAUSE);
+            self.del.push(del.time()?.0);
+        }
+        Ok(())
+    }
+}
+
+fn rows(scenario: &Scenario, lanes: Vec<Lane<'_>>) -> Vec<Row> {
+    let starts_only = lanes.iter().all(|lane| lane.del.times.is_empty());
+    let mut add = Row::new(scenario, if starts_only { "VERSION" } else { "ADD" });
+    let mut del = Row::new(scenario, "DEL");
+    for lane in lanes {
+        add.samples.insert(lane.contender.side, lane.add);
+        del.samples.insert(lane.contender.side, lane.del);
+    }
+    if starts_only {
+        vec![add]
+    } else {
+        vec![add, del]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_goes_first_equally_often() {
+        for count in [2, 3] {
+            let rounds = 12;
+            let mut firsts = vec![0; count];
+            for round in 0..rounds {
+                let turns = turns(count, round);
+                firsts[turns[0]] += 1;
+                let mut all = turns.clone();
+                all.sort_unstable();
+                assert_eq!(all, (0..count).collect::<Vec<_>>());
+            }
+            assert!(
+                firsts.iter().all(|first| *first == 12 / count),
+                "{firsts:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What is measured.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::Order;
+use super::contender::{Contender, Kind, Side};
+use super::{host, pool};
+
+/// Contenders that do the same in turn.
+pub(crate) struct Scenario {
+    /// What `--only` selects, and the key in the JSON.
+    pub(crate) name: String,
+    pub(crate) what: String,
+    pub(crate) prepare: fn(&Scenario, &Order) -> Result<Vec<Contender>>,
+    /// Whether pods need namespaces of their own.
+    pub(crate) pods: bool,
+    /// How many times `--rounds`.
+    pub(crate) times: u16,
+    size: u32,
+}
+
+const SIZES: [u32; 4] = [10, 1_000, 10_000, 60_000];
+const FLOOR_SET: [&str; 2] = ["floor", "pods"];
+
+pub(crate) fn all() -> Vec<Scenario> {
+    let scenario = |name: &str, what: &str, prepare| Scenario {
+        name: name.into(),
+        what: what.into(),
+        prepare,
+        pods: true,
+        times: 1,
+        size: 0,
+    };
+    let mut all = vec![
+        Scenario {
+            pods: false,
+            times: 10,
+            ..scenario("exec", "start and end; plugins answer VERSION", starts)
+        },
+        scenario("bridge", "bridge + host-local", |s, o| {
+            bridges(s, o, &json!({}))
+        }),
+        scenario(
+            "bridge-iptables",
+            "the same, iptables masquerade on both sides",
+            |s, o| {
+                bridges(
+                    s,
+                    o,
+                    &json!({ "ipMasq": true, "ipMasqBackend": "iptables" }),
+                )
+            },
+        ),
+        scenario(
+            "bridge-nftables",
+            "the same, ours with nftables, the peer's own masquerade",
+            |s, o| {
+                bridges(
+                    s,
+                    o,
+                    &json!({ "ipMasq": true, "ipMasqBackend": "nftables" }),
+                )
+            },
+        ),
+    ];
+    for size in SIZES {
+        let name = format!("host-local-{size}");
+        let what = format!("host-local alone, {size} reservations");
+        all.push(Scenario {
+            pods: false,
+            size,
+            ..scenario(&name, &what, pools)
+        });
+    }
+    all
+}
+
+fn starts(_: &Scenario, order: &Order) -> Result<Vec<Contender>> {
+    let plugin = |folder: &PathBuf| Kind::Start {
+        program: folder.join("bridge"),
+        arguments: &[],
+    };
+    Ok(vec![
+        Contender {
+            side: Side::Ours,
+            kind: plugin(&order.ours),
+        },
+        Contender {
+            side: Side::Peer,
+            kind: plugin(&order.peer),
+        },
+        Contender {
+            side: Side::Floor,
+            kind: Kind::Start {
+                program: order.floor.clone(),
+                arguments: &["nothing"],
+            },
+        },
+    ])
+}
+
+/// Each side has its own bridge, pool and network name.
+fn bridges(scenario: &Scenario, order: &Order, more: &Value) -> Result<Vec<Contender>> {
+    let masquerades = more["ipMasq"] == true;
+    let mut contenders = Vec::new();
+    for (side, folder) in [(Side::Ours, &order.ours), (Side::Peer, &order.peer)] {
+        let mut conf = conf(scenario, side, order, 16);
+        conf["bridge"] = json!(host::bridge_name(side));
+        conf["isGateway"] = json!(true);
+        for (key, value) in more.as_object().into_iter().flatten() {
+            let only_known_to_newer = key == "ipMasqBackend" && value == "nftables";
+            if side == Side::Ours || !only_known_to_newer {
+                conf[key] = value.clone();
+            }
+        }
+        contenders.push(Contender {
+            side,
+            kind: Kind::Plugin {
+                folder: folder.clone(),
+                name: "bridge",
+                conf,
+            },
+        });
+    }
+    // Chains of iptables have no floor worth naming: the program that changes them is most of it.
+    if more["ipMasqBackend"] != "iptables" {
+        contenders.push(floor(scenario, order, masquerades)?);
+    }
+    Ok(contenders)
+}
+
+fn floor(scenario: &Scenario, order: &Order, masquerades: bool) -> Result<Contender> {
+    let bridge = host::bridge_name(Side::Floor);
+    host::bridge(bridge, &format!("{}.0.1/16", Side::Floor.network()))?;
+    if masquerades {
+        host::masquerade(FLOOR_SET[0], FLOOR_SET[1])?;
+    }
+    let state = host::empty(&order.state.join(&scenario.name).join("floor"))?;
+    let set = masquerades.then_some(FLOOR_SET);
+    let kind = Kind::Floor {
+        program: order.floor.clone(),
+        bridge: bridge.into(),
+        state,
+        set,
+    };
+    Ok(Contender {
+        side: Side::Floor,
+        kind,
+    })
+}
+
+fn pools(scenario: &Scenario, order: &Order) -> Result<Vec<Contender>> {
+    let mut contenders = Vec::new();
+    for (side, folder) in [(Side::Ours, &order.ours), (Side::Peer, &order.peer)] {
+        let conf = conf(scenario, side, order, 15);
+        let data = order.state.join(&scenario.name).join(side.name());
+        pool::fill(&data.join(side.name()), &side.network(), scenario.size)?;
+        let kind = Kind::Plugin {
+            folder: folder.clone(),
+            name: "host-local",
+            conf,
+        };
+        contenders.push(Contender { side, kind });
+    }
+    Ok(contenders)
+}
+
+/// A network of version 1.0.0, the newest that Debian's plugins know.
+fn conf(scenario: &Scenario, side: Side, order: &Order, prefix: u8) -> Value {
+    json!({
+        "cniVersion": "1.0.0",
+        "name": side.name(),
+        "type": "bridge",
+        "ipam": {
+            "type": "host-local",
+            "dataDir": order.state.join(&scenario.name).join(side.name()),
+            "ranges": [[{ "subnet": format!("{}.0.0/{prefix}", side.network()) }]],
+            "routes": [{ "dst": "0.0.0.0/0" }],
+        },
+    })
+}

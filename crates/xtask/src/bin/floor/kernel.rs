@@ -1,0 +1,151 @@
+//! The kernel objects, each in as few messages as the kernel allows (rtnetlink(7), linux/netfilter/nf_tables.h).
+
+use std::fs::File;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, RawFd};
+
+use rustix::net::netlink;
+
+use crate::netlink::{ACK, CREATE, ECHO, EXCL, Request, Socket, find, number};
+
+const NEWLINK: u16 = 16;
+const DELLINK: u16 = 17;
+const GETLINK: u16 = 18;
+const NEWADDR: u16 = 20;
+const NEWROUTE: u16 = 24;
+const UP: u32 = 1;
+const INET: u8 = 2;
+/// The size of `struct ifinfomsg`.
+const LINK: usize = 16;
+
+/// The prefix length of every address here.
+const PREFIX: u8 = 16;
+
+/// A routing socket of the namespace it was opened in.
+pub(crate) struct Routing(Socket);
+
+impl Routing {
+    pub(crate) fn open() -> io::Result<Self> {
+        Socket::open(None).map(Self)
+    }
+
+    pub(crate) fn index_of(&self, name: &str) -> io::Result<u32> {
+        let mut request = Request::default();
+        request.message(GETLINK, 0, &link(0, false), |message| {
+            message.text(3, name); // IFLA_IFNAME
+            message.attribute(29, &8_u32.to_ne_bytes()); // IFLA_EXT_MASK: skip statistics
+        });
+        Ok(number(&self.0.exchange(&request, None)?, 4))
+    }
+
+    /// Makes both ends where they will live; returns the index of the one in the pod, `eth0`.
+    pub(crate) fn create_veth(&self, name: &str, bridge: u32, netns: &File) -> io::Result<u32> {
+        let netns: RawFd = netns.as_raw_fd();
+        // More than one queue makes the kernel wait for all its readers (RCU).
+        let one_queue = |message: &mut Request| {
+            message.attribute(31, &1_u32.to_ne_bytes());
+            message.attribute(32, &1_u32.to_ne_bytes());
+        };
+        let mut request = Request::default();
+        request.message(
+            NEWLINK,
+            ACK | ECHO | CREATE | EXCL,
+            &link(0, true),
+            |message| {
+                message.text(3, name);
+                message.attribute(10, &bridge.to_ne_bytes()); // IFLA_MASTER
+                one_queue(message);
+                message.nest(18, &[], |info| {
+                    info.text(1, "veth");
+                    info.nest(2, &[], |data| {
+                        data.nest(1, &link(0, false), |peer| {
+                            peer.text(3, "eth0");
+                            peer.attribute(28, &netns.to_ne_bytes()); // IFLA_NET_NS_FD
+                            one_queue(peer);
+                        });
+                    });
+                });
+            },
+        );
+        let created = self.0.exchange(&request, Some(1))?;
+        let peer = find(&created[LINK..], 5); // IFLA_LINK
+        peer.map(|index| number(index, 0))
+            .ok_or_else(|| io::Error::other("the kernel names no peer"))
+    }
+
+    /// Link up, address and default route in one batch.
+    pub(crate) fn configure(
+        &self,
+        index: u32,
+        address: Ipv4Addr,
+        gateway: Ipv4Addr,
+    ) -> io::Result<()> {
+        let mut request = Request::default();
+        request.message(NEWLINK, 0, &link(index, true), |_| {});
+        let header = [&[INET, PREFIX, 0, 0][..], &index.to_ne_bytes()].concat();
+        request.message(NEWADDR, CREATE | EXCL, &header, |message| {
+            message.attribute(1, &address.octets()); // IFA_ADDRESS
+            message.attribute(2, &address.octets()); // IFA_LOCAL
+        });
+        // To 0.0.0.0/0 in the main table (254), made at boot (3) by an administrator's hand, unicast (1).
+        let header = [INET, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+        request.message(NEWROUTE, ACK | CREATE | EXCL, &header, |message| {
+            message.attribute(5, &gateway.octets()); // RTA_GATEWAY
+            message.attribute(4, &index.to_ne_bytes()); // RTA_OIF
+        });
+        self.0.exchange(&request, Some(3)).map(|_| ())
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        let mut request = Request::default();
+        request.message(DELLINK, ACK, &link(0, false), |message| {
+            message.text(3, name)
+        });
+        self.0.exchange(&request, Some(1)).map(|_| ())
+    }
+}
+
+/// `struct ifinfomsg`
+fn link(index: u32, up: bool) -> [u8; LINK] {
+    let mut bytes = [0; LINK];
+    bytes[4..8].copy_from_slice(&index.to_ne_bytes());
+    let flags = if up { UP } else { 0 };
+    bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&flags.to_ne_bytes());
+    bytes
+}
+
+/// Masquerades an address by adding it to the set that a standing rule looks into.
+pub(crate) fn add_to_set(table: &str, set: &str, address: Ipv4Addr) -> io::Result<()> {
+    change_set(12, CREATE, table, set, address) // NFT_MSG_NEWSETELEM
+}
+
+pub(crate) fn remove_from_set(table: &str, set: &str, address: Ipv4Addr) -> io::Result<()> {
+    change_set(14, 0, table, set, address) // NFT_MSG_DELSETELEM
+}
+
+fn change_set(kind: u16, flags: u16, table: &str, set: &str, address: Ipv4Addr) -> io::Result<()> {
+    const NFTABLES: u8 = 10;
+    let nf_tables = [0, 0, 0, NFTABLES];
+    let mut request = Request::default();
+    request.message(0x10, 0, &nf_tables, |_| {}); // NFNL_MSG_BATCH_BEGIN
+    request.message(
+        u16::from(NFTABLES) << 8 | kind,
+        flags | ACK,
+        &[1, 0, 0, 0],
+        |message| {
+            message.text(1, table);
+            message.text(2, set);
+            message.nest(3, &[], |elements| {
+                elements.nest(1, &[], |element| {
+                    element.nest(1, &[], |key| key.attribute(1, &address.octets()));
+                });
+            });
+        },
+    );
+    request.message(0x11, 0, &nf_tables, |_| {}); // NFNL_MSG_BATCH_END
+    Socket::open(Some(netlink::NETFILTER))?
+        .exchange(&request, Some(2))
+        .map(|_| ())
+}

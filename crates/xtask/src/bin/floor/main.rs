@@ -1,0 +1,90 @@
+//! The floor of `cargo xtask bench`: the least program that makes the kernel objects of one ADD of bridge with host-local.
+//!
+//! It reads no configuration, checks nothing, answers nothing and cleans nothing up when it fails. What a plugin takes
+//! beyond it is the price of being a plugin; what it takes itself is the kernel's.
+
+mod kernel;
+mod netlink;
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::os::fd::AsFd;
+
+const USAGE: &str = "floor nothing
+floor add NETNS HOST_LINK BRIDGE ADDRESS GATEWAY FILE [NFT_TABLE NFT_SET]
+floor del NETNS ADDRESS FILE [NFT_TABLE NFT_SET]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .filter_map(|word: OsString| word.into_string().ok())
+        .collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["nothing"] => Ok(()),
+        ["add", netns, link, bridge, address, gateway, file, set @ ..] => {
+            add(netns, [link, bridge], [address, gateway], file, set)
+        }
+        ["del", netns, address, file, set @ ..] => del(netns, address, file, set),
+        _ => Err(io::Error::other(USAGE)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn add(
+    netns: &str,
+    links: [&str; 2],
+    addresses: [&str; 2],
+    file: &str,
+    set: &[&str],
+) -> io::Result<()> {
+    let [link, bridge] = links;
+    let (address, gateway) = (parse(addresses[0])?, parse(addresses[1])?);
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(file)?
+        .write_all(b"floor\r\neth0")?;
+    let netns = File::open(netns)?;
+    let host = kernel::Routing::open()?;
+    let bridge = host.index_of(bridge)?;
+    let inside = host.create_veth(link, bridge, &netns)?;
+    if let [table, set] = set {
+        kernel::add_to_set(table, set, address)?;
+    }
+    enter(&netns)?;
+    kernel::Routing::open()?.configure(inside, address, gateway)
+}
+
+fn del(netns: &str, address: &str, file: &str, set: &[&str]) -> io::Result<()> {
+    let address = parse(address)?;
+    if let [table, set] = set {
+        kernel::remove_from_set(table, set, address)?;
+    }
+    enter(&File::open(netns)?)?;
+    kernel::Routing::open()?.remove("eth0")?;
+    fs::remove_file(file)
+}
+
+/// Nothing that follows needs the host, so there is no way back.
+fn enter(netns: &File) -> io::Result<()> {
+    Ok(move_into_link_name_space(
+        netns.as_fd(),
+        Some(LinkNameSpaceType::Network),
+    )?)
+}
+
+fn parse(address: &str) -> io::Result<Ipv4Addr> {
+    address.parse().map_err(io::Error::other)
+}
