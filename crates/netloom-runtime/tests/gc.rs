@@ -1,0 +1,290 @@
+//! GC, STATUS, VERSION and validation with real executables.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod support;
+
+use std::fs::{self, File};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use netloom_runtime::{Error, load};
+use netloom_spec::{Attachment, Error as CniError};
+use serde_json::json;
+use support::{Host, chain, host_with_chain, list, rt};
+
+const FAILURE: &str = r#"{"code":50,"msg":"not ready"}"#;
+
+fn attachment(container_id: &str) -> Attachment {
+    Attachment {
+        container_id: container_id.into(),
+        if_name: "eth0".into(),
+    }
+}
+
+/// A host with the containers c1 and c2 on `net` and c1 on `net-2`.
+fn host_with_three() -> Host {
+    let host = host_with_chain();
+    for (network, container) in [("net", "c1"), ("net", "c2"), ("net-2", "c1")] {
+        let rt = rt(container).arg("K", container).capability("mac", "x");
+        host.cni().add(&chain(network, "1.1.0"), &rt).unwrap();
+    }
+    host.log();
+    host
+}
+
+#[test]
+fn gc_deletes_stale_attachments_of_its_network_and_then_asks_every_plugin() {
+    let host = host_with_three();
+    host.cni()
+        .gc(&chain("net", "1.1.0"), Some(&[attachment("c1")]))
+        .unwrap();
+    assert_eq!(
+        host.log(),
+        ["DEL two c2", "DEL one c2", "GC one ", "GC two "]
+    );
+    assert_eq!(host.cached(), ["net-2-c1-eth0", "net-c1-eth0"]);
+    let valid = json!([{"containerID": "c1", "ifname": "eth0"}]);
+    let expected = json!({
+        "cniVersion": "1.1.0", "name": "net", "type": "one",
+        "cni.dev/valid-attachments": valid, "cni.dev/attachments": valid,
+    });
+    assert_eq!(host.request("one", "GC"), expected);
+    let env = host.env("one", "DEL");
+    assert!(env.contains(&"CNI_NETNS=/run/netns/c2".into()), "{env:?}");
+    assert!(env.contains(&"CNI_ARGS=K=c2".into()), "{env:?}");
+    let env = host.env("one", "GC");
+    assert!(env.contains(&"CNI_NETNS=".into()), "{env:?}");
+    assert!(
+        env.iter().any(|line| line.starts_with("CNI_PATH=/")),
+        "{env:?}"
+    );
+}
+
+#[test]
+fn gc_without_valid_attachments_deletes_all_and_tells_plugins_none() {
+    let host = host_with_three();
+    host.cni().gc(&chain("net", "1.1.0"), None).unwrap();
+    assert_eq!(host.cached(), ["net-2-c1-eth0"]);
+    let expected = json!({"cniVersion": "1.1.0", "name": "net", "type": "one"});
+    assert_eq!(host.request("one", "GC"), expected);
+    host.cni().gc(&chain("net", "1.1.0"), Some(&[])).unwrap();
+    assert_eq!(
+        host.request("one", "GC")["cni.dev/valid-attachments"],
+        json!([])
+    );
+}
+
+#[test]
+fn another_interface_of_a_valid_container_is_stale() {
+    let host = host_with_three();
+    let mut other = attachment("c1");
+    other.if_name = "eth1".into();
+    host.cni()
+        .gc(&chain("net", "1.1.0"), Some(&[other, attachment("c2")]))
+        .unwrap();
+    assert_eq!(host.cached(), ["net-2-c1-eth0", "net-c2-eth0"]);
+}
+
+#[test]
+fn gc_goes_on_past_errors_and_reports_them_all() {
+    let host = host_with_three();
+    host.fail("two", "DEL", r#"{"code":5,"msg":"disk"}"#);
+    host.fail("one", "GC", FAILURE);
+    let error = host.cni().gc(&chain("net", "1.1.0"), None).unwrap_err();
+    let expected = "failed to delete stale attachment c1 eth0: \
+                    plugin type=\"two\" failed (delete): disk\n\
+                    failed to delete stale attachment c2 eth0: \
+                    plugin type=\"two\" failed (delete): disk\n\
+                    plugin type=\"one\" failed (gc): not ready";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(CniError::from(error).code, 5);
+    let log = [
+        "DEL two c1",
+        "DEL one c1",
+        "DEL two c2",
+        "DEL one c2",
+        "GC one ",
+        "GC two ",
+    ];
+    assert_eq!(host.log(), log);
+    assert_eq!(
+        host.cached().len(),
+        3,
+        "what failed is tried again next time"
+    );
+}
+
+#[test]
+fn gc_before_1_1_0_only_deletes_stale_attachments() {
+    let host = host_with_three();
+    host.cni()
+        .gc(&chain("net", "1.0.0"), Some(&[attachment("c1")]))
+        .unwrap();
+    assert_eq!(host.log(), ["DEL two c2", "DEL one c2"]);
+}
+
+#[test]
+fn gc_that_is_disabled_does_nothing() {
+    let host = host_with_three();
+    let mut list = chain("net", "1.1.0");
+    list.disable_gc = true;
+    host.cni().gc(&list, None).unwrap();
+    assert_eq!(host.log(), [""; 0]);
+}
+
+#[test]
+fn a_stale_attachment_is_deleted_with_the_configuration_it_was_added_with() {
+    let host = host_with_three();
+    host.plugin("three", "{}");
+    let now = list(r#"{"cniVersion":"1.1.0","name":"net","plugins":[{"type":"three"}]}"#);
+    host.cni().gc(&now, Some(&[attachment("c1")])).unwrap();
+    assert_eq!(host.log(), ["DEL two c2", "DEL one c2", "GC three "]);
+}
+
+#[test]
+fn a_stale_attachment_without_a_usable_configuration_is_deleted_with_the_current_one() {
+    for config in ["", "e30=", "bm90IGpzb24="] {
+        let host = host_with_chain();
+        let entry = format!(
+            r#"{{"kind":"cniCacheV1","containerId":"c9","config":"{config}","ifName":"eth0","networkName":"net"}}"#
+        );
+        host.write("cache/results/net-c9-eth0", &entry);
+        host.cni().gc(&chain("net", "1.1.0"), Some(&[])).unwrap();
+        assert_eq!(host.log()[..2], ["DEL two c9", "DEL one c9"]);
+        assert_eq!(host.cached(), [""; 0]);
+    }
+}
+
+#[test]
+fn plugins_beside_the_list_take_part_in_the_delete_of_a_stale_attachment() {
+    let host = host_with_chain();
+    host.write(
+        "conf/net.conflist",
+        r#"{"cniVersion":"1.1.0","name":"net","plugins":[{"type":"one"}]}"#,
+    );
+    host.write("conf/net/two.conf", r#"{"type":"two"}"#);
+    let list = load::find_by_name(host.path("conf"), "net").unwrap();
+    host.cni().add(&list, &rt("c1")).unwrap();
+    host.log();
+    host.cni().gc(&list, None).unwrap();
+    assert_eq!(
+        host.log(),
+        ["DEL two c1", "DEL one c1", "GC one ", "GC two "]
+    );
+}
+
+#[test]
+fn an_unreadable_cache_is_reported_and_the_plugins_are_asked_all_the_same() {
+    let host = host_with_chain();
+    fs::create_dir_all(host.path("cache")).unwrap();
+    host.write("cache/results", "a file where a directory should be");
+    let error = host.cni().gc(&chain("net", "1.1.0"), None).unwrap_err();
+    assert!(
+        matches!(error, Error::CachedAttachments { .. }),
+        "{error:?}"
+    );
+    assert_eq!(host.log(), ["GC one ", "GC two "]);
+}
+
+#[test]
+fn gc_waits_for_an_add_of_its_network_to_end_and_not_for_one_of_another() {
+    let host = Host::new();
+    let fifo = host.path("record/go");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    host.script(
+        "slow",
+        "#!/bin/sh\ndir=${0%/*}/../record\n\
+         if [ $CNI_COMMAND = ADD ]; then : >\"$dir/go\"; read x <\"$dir/go\"; echo '{}'; fi\n\
+         echo $CNI_COMMAND >>\"$dir/log\"\n",
+    );
+    let of = |name: &str| {
+        list(&format!(
+            r#"{{"cniVersion":"1.1.0","name":"{name}","plugins":[{{"type":"slow"}}]}}"#
+        ))
+    };
+    let (cni, net, other) = (host.cni(), of("net"), of("other"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| cni.add(&net, &rt("c1")).unwrap());
+        // The plugin opens the pipe: ADD is under way.
+        File::open(&fifo).unwrap();
+        cni.gc(&other, None).unwrap();
+        assert_eq!(host.log(), ["GC"]);
+        let (done, collected) = mpsc::channel();
+        let (cni, net) = (&cni, &net);
+        scope.spawn(move || done.send(cni.gc(net, Some(&[attachment("c1")]))).unwrap());
+        let early = collected.recv_timeout(Duration::from_millis(200));
+        fs::write(&fifo, "go\n").unwrap();
+        assert!(early.is_err(), "GC ran beside ADD");
+        collected.recv().unwrap().unwrap();
+    });
+    assert_eq!(host.log(), ["ADD", "GC"]);
+}
+
+#[test]
+fn status_asks_in_order_and_stops_at_the_first_error_with_its_code() {
+    let host = host_with_chain();
+    let (cni, list) = (host.cni(), chain("net", "1.1.0"));
+    cni.status(&list).unwrap();
+    assert_eq!(host.log(), ["STATUS one ", "STATUS two "]);
+    let expected = json!({"cniVersion": "1.1.0", "name": "net", "type": "two"});
+    assert_eq!(host.request("two", "STATUS"), expected);
+    host.fail("one", "STATUS", FAILURE);
+    let error = cni.status(&list).unwrap_err();
+    assert_eq!(error.code(), 50);
+    assert_eq!(
+        error.to_string(),
+        r#"plugin type="one" failed (status): not ready"#
+    );
+    assert_eq!(host.log(), ["STATUS one "]);
+    cni.status(&chain("net", "1.0.0")).unwrap();
+    assert_eq!(host.log(), [""; 0]);
+}
+
+#[test]
+fn validation_wants_the_exact_version_of_every_plugin_and_sorts_capabilities() {
+    let host = host_with_chain();
+    let list = list(
+        r#"{"cniVersion":"1.1.0","name":"net","plugins":[
+            {"type":"one","capabilities":{"mac":true,"ips":true,"no":false}},
+            {"type":"two","capabilities":{"mac":true,"aliases":true}}]}"#,
+    );
+    assert_eq!(
+        host.cni().validate(&list).unwrap(),
+        ["aliases", "ips", "mac"]
+    );
+    host.write("record/two.version", r#"{"cniVersion":"0.2.0"}"#);
+    fs::remove_file(host.path("bin/one")).unwrap();
+    let error = host.cni().validate(&list).unwrap_err().to_string();
+    let lines: Vec<_> = error.lines().collect();
+    assert!(
+        lines[0].contains(r#"failed to find plugin "one" in path"#),
+        "{error}"
+    );
+    assert_eq!(
+        lines[1],
+        r#"plugin two does not support config version "1.1.0": it supports ["0.1.0", "0.2.0"]"#
+    );
+}
+
+#[test]
+fn a_configuration_without_a_version_is_validated_as_0_1_0() {
+    let host = host_with_chain();
+    host.write("record/one.version", r#"{"cniVersion":"0.2.0"}"#);
+    let list = list(r#"{"name":"net","plugins":[{"type":"one"}]}"#);
+    assert_eq!(host.cni().validate(&list).unwrap(), [""; 0]);
+}
+
+#[test]
+fn versions_are_told_for_each_plugin() {
+    let host = host_with_chain();
+    fs::remove_file(host.path("bin/one")).unwrap();
+    let versions = host.cni().versions(&chain("net", "1.1.0"));
+    assert!(versions[0].0 == "one" && versions[0].1.is_err());
+    assert_eq!(
+        versions[1].1.as_ref().unwrap().supported_versions,
+        ["1.0.0", "1.1.0"]
+    );
+    assert_eq!(host.cni().version_info("two").unwrap().cni_version, "1.1.0");
+    assert!(host.cni().version_info("../two").is_err());
+}
