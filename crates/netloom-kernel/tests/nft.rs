@@ -433,6 +433,49 @@ fn a_batch_of_ten_thousand_elements_goes_in_one_transaction() {
 }
 
 #[test]
+fn a_dump_is_whole_although_rules_before_the_reader_go() {
+    if !host::enter() {
+        return;
+    }
+    const GOING: usize = 200;
+    const STAYING: usize = 1500;
+    let socket = Socket::open().unwrap();
+    let mut batch = socket.batch();
+    batch
+        .ensure_table(&TABLE)
+        .ensure_chain(&TABLE, &Chain::new("one"));
+    for n in 0..GOING + STAYING {
+        let comment = if n < GOING { "going" } else { "staying" };
+        batch.add_rule(&TABLE, "one", &Rule::new().accept().comment(comment));
+    }
+    batch.commit().unwrap();
+    let rules = socket.list_rules(&TABLE, "one").unwrap();
+    let here = netloom_kernel::netns::Netns::current().unwrap();
+    let (start, started) = std::sync::mpsc::channel::<Vec<u64>>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let socket = Socket::open_in(&here).unwrap();
+            for handle in started.into_iter().flatten() {
+                let mut batch = socket.batch();
+                batch.delete_rule(&TABLE, "one", handle);
+                batch.commit().unwrap();
+            }
+        });
+        for going in rules[..GOING].chunks(5) {
+            start
+                .send(going.iter().map(|rule| rule.handle).collect())
+                .unwrap();
+            let found = socket.list_rules(&TABLE, "one").unwrap();
+            let staying = found
+                .iter()
+                .filter(|r| r.comment.as_deref() == Some("staying"));
+            assert_eq!(staying.count(), STAYING);
+        }
+        drop(start);
+    });
+}
+
+#[test]
 fn a_policy_and_a_chain_of_one_link_are_kept() {
     if !host::enter() {
         return;

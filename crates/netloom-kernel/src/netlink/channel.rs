@@ -68,6 +68,14 @@ impl From<Errno> for Refusal {
     }
 }
 
+/// What a dump returned.
+#[derive(Debug)]
+pub(crate) struct Dump<T> {
+    pub(crate) found: Vec<T>,
+    /// How many datagrams it came in: the kernel reads each at one moment.
+    pub(crate) parts: usize,
+}
+
 /// A blocking netlink socket in the namespace it was opened in.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -181,11 +189,11 @@ impl Channel {
         &self,
         bytes: &mut [u8],
         mut reply: impl FnMut(Header, &[u8]) -> Option<T>,
-    ) -> Result<Vec<T>, Refusal> {
+    ) -> Result<Dump<T>, Refusal> {
         self.ensure_strict();
         for _ in 0..DUMP_TRIES {
-            if let Some(found) = self.dump_once(bytes, &mut reply)? {
-                return Ok(found);
+            if let Some(dump) = self.dump_once(bytes, &mut reply)? {
+                return Ok(dump);
             }
         }
         Err(Refusal {
@@ -199,32 +207,40 @@ impl Channel {
         &self,
         bytes: &mut [u8],
         reply: &mut impl FnMut(Header, &[u8]) -> Option<T>,
-    ) -> Result<Option<Vec<T>>, Refusal> {
+    ) -> Result<Option<Dump<T>>, Refusal> {
         let sequence = *self.number(bytes).start();
         self.send(bytes)?;
-        let (mut found, mut interrupted, mut refused) = (Vec::new(), false, None);
-        self.receive_while(|header, payload| {
-            if header.sequence != sequence {
-                return Flow::More;
-            }
-            interrupted |= header.flags & NLM_F_DUMP_INTR != 0;
-            match header.kind {
-                NLMSG_ERROR | NLMSG_DONE => {
-                    let refusal = refusal_of(header, payload);
-                    refused = (refusal.errno != 0).then_some(refusal);
-                    Flow::Done
-                }
-                _ => {
-                    found.extend(reply(header, payload));
+        let mut dump = Dump {
+            found: Vec::new(),
+            parts: 0,
+        };
+        let (mut interrupted, mut refused) = (false, None);
+        loop {
+            let before = dump.found.len();
+            let flow =
+                self.receive(RecvFlags::empty(), &mut |header: Header, payload: &[u8]| {
+                    if header.sequence != sequence {
+                        return Flow::More;
+                    }
+                    interrupted |= header.flags & NLM_F_DUMP_INTR != 0;
+                    if matches!(header.kind, NLMSG_ERROR | NLMSG_DONE) {
+                        let refusal = refusal_of(header, payload);
+                        refused = (refusal.errno != 0).then_some(refusal);
+                        return Flow::Done;
+                    }
+                    dump.found.extend(reply(header, payload));
                     Flow::More
-                }
+                })?;
+            dump.parts += usize::from(dump.found.len() > before);
+            if flow == Flow::Done {
+                break;
             }
-        })?;
+        }
         match refused {
             // nf_tables ends an interrupted dump with EINTR.
             Some(refusal) if refusal.errno == libc::EINTR => Ok(None),
             Some(refusal) => Err(refusal),
-            None => Ok((!interrupted).then_some(found)),
+            None => Ok((!interrupted).then_some(dump)),
         }
     }
 
@@ -269,7 +285,9 @@ impl Channel {
         each: &mut impl FnMut(Header, &[u8]) -> Flow,
     ) -> Result<Flow, Errno> {
         let mut buffer = self.buffer.borrow_mut();
-        buffer.resize(RECEIVE_LEN, 0);
+        if buffer.is_empty() {
+            *buffer = vec![0; RECEIVE_LEN]; // fresh from the kernel, so zeroed for nothing
+        }
         let (_, length) = rustix::io::retry_on_intr(|| {
             rustix::net::recv(
                 &self.socket,

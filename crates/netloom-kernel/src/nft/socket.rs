@@ -54,7 +54,7 @@ impl Socket {
     ) -> Result<Vec<T>> {
         let mut bytes = std::mem::take(&mut request.buffer).into_bytes();
         match self.channel.dump(&mut bytes, parse) {
-            Ok(found) => Ok(found),
+            Ok(dump) => Ok(dump.found),
             Err(refusal) if refusal.errno == libc::ENOENT => Ok(Vec::new()),
             Err(refusal) => Err(request.error(refusal.errno, refusal.words)),
         }

@@ -7,7 +7,9 @@ use ipnet::IpNet;
 use super::route::{Scope, family_of, octets};
 use super::{Batch, Socket};
 use crate::error::Result;
-use crate::netlink::{Attributes, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, Request};
+use crate::netlink::{
+    Attributes, Dump, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, Request,
+};
 
 const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
@@ -258,12 +260,14 @@ impl Socket {
     /// # Errors
     /// If the kernel refuses the dump.
     pub fn list_addresses(&self, link: u32) -> Result<Vec<Address>> {
-        let object = format!("addresses of the link with index {link}");
-        let found = self.dump_addresses(object, link);
-        match found {
+        match self.dump_addresses(link, link) {
+            // Of more parts than one the kernel does not say whether they belong together (it
+            // compares the table's sequence number only when it is not asked to filter).
+            Ok(dump) if dump.parts > 1 => Ok(self.dump_addresses(0, link)?.found),
+            Ok(dump) => Ok(dump.found),
             // What the kernel filters by has no addresses because it is not there.
             Err(error) if error.errno() == libc::ENODEV => Ok(Vec::new()),
-            found => found,
+            Err(error) => Err(error),
         }
     }
 
@@ -272,15 +276,20 @@ impl Socket {
     /// # Errors
     /// If the kernel refuses the dump.
     pub fn list_all_addresses(&self) -> Result<Vec<Address>> {
-        self.dump_addresses("addresses of all links".into(), 0)
+        Ok(self.dump_addresses(0, 0)?.found)
     }
 
-    fn dump_addresses(&self, object: String, link: u32) -> Result<Vec<Address>> {
+    /// Asks for the addresses of `asked` and keeps those of `wanted`; 0 is any link.
+    fn dump_addresses(&self, asked: u32, wanted: u32) -> Result<Dump<Address>> {
+        let object = match wanted {
+            0 => "addresses of all links".to_owned(),
+            link => format!("addresses of the link with index {link}"),
+        };
         let mut header = [0; 8];
-        header[4..].copy_from_slice(&link.to_ne_bytes());
+        header[4..].copy_from_slice(&asked.to_ne_bytes());
         let r = Request::new("list", object, RTM_GETADDR, NLM_F_DUMP, &header);
-        self.dump(r, |_, payload| {
-            Address::parse(payload).filter(|address| link == 0 || address.link == link)
+        self.dump_in_parts(r, |_, payload| {
+            Address::parse(payload).filter(|address| wanted == 0 || address.link == wanted)
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::error::{Error, Result};
-use crate::netlink::{Channel, Framing, Header, Request};
+use crate::netlink::{Channel, Dump, Framing, Header, Request};
 use crate::netns::Netns;
 
 /// An rtnetlink socket. It talks to the network namespace it was opened in, for all of its life.
@@ -81,9 +81,17 @@ impl Socket {
     /// Dumps, with what `parse` returns `None` for left out.
     pub(super) fn dump<T>(
         &self,
-        mut request: Request,
+        request: Request,
         parse: impl FnMut(Header, &[u8]) -> Option<T>,
     ) -> Result<Vec<T>> {
+        Ok(self.dump_in_parts(request, parse)?.found)
+    }
+
+    pub(super) fn dump_in_parts<T>(
+        &self,
+        mut request: Request,
+        parse: impl FnMut(Header, &[u8]) -> Option<T>,
+    ) -> Result<Dump<T>> {
         let mut bytes = std::mem::take(&mut request.buffer).into_bytes();
         self.channel
             .dump(&mut bytes, parse)

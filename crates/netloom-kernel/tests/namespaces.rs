@@ -1,0 +1,166 @@
+//! Network namespaces and throw-away hosts.
+
+mod host;
+
+use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
+
+use netloom_kernel::netns::{self, Netns, OpenError};
+use netloom_kernel::rtnl::{LinkSpec, PeerSpec, Socket};
+
+#[test]
+fn opening_tells_what_is_not_there_from_what_is_no_namespace() {
+    if !host::enter() {
+        return;
+    }
+    let error = Netns::open("/run/nothing").unwrap_err();
+    assert!(matches!(&error, OpenError::NotFound { path } if path.as_os_str() == "/run/nothing"));
+    assert_eq!(
+        error.to_string(),
+        "network namespace \"/run/nothing\" does not exist"
+    );
+    std::fs::write("/run/file", "").unwrap();
+    let error = Netns::open("/run/file").unwrap_err();
+    assert!(matches!(error, OpenError::NotANetns { .. }));
+    assert_eq!(
+        error.to_string(),
+        "unknown FS magic on \"/run/file\": 1021994"
+    );
+    assert!(matches!(
+        Netns::open("/run").unwrap_err(),
+        OpenError::NotANetns { .. }
+    ));
+    assert!(matches!(
+        Netns::open("/run/file/below").unwrap_err(),
+        OpenError::Io(_)
+    ));
+    // A namespace of another type is refused when it is entered.
+    let mounts = Netns::open("/proc/self/ns/mnt").unwrap();
+    let error = mounts.run(|| ()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "enter network namespace \"/proc/self/ns/mnt\": Invalid argument (22)"
+    );
+}
+
+#[test]
+fn a_fifo_at_the_path_does_not_hang() {
+    if !host::enter() {
+        return;
+    }
+    host::run("mkfifo", &["/run/fifo"]);
+    assert!(matches!(
+        Netns::open("/run/fifo").unwrap_err(),
+        OpenError::NotANetns { .. }
+    ));
+}
+
+#[test]
+fn a_closure_runs_inside_and_the_thread_comes_back() {
+    if !host::enter() {
+        return;
+    }
+    let home = Netns::current().unwrap();
+    let (pod, _) = host::pod();
+    assert!(!pod.is_same(&home).unwrap());
+    let inside = pod.run(|| Netns::current().unwrap()).unwrap();
+    assert!(inside.is_same(&pod).unwrap());
+    assert!(Netns::current().unwrap().is_same(&home).unwrap());
+}
+
+#[test]
+fn a_panic_inside_comes_back_too() {
+    if !host::enter() {
+        return;
+    }
+    let home = Netns::current().unwrap();
+    let (pod, _) = host::pod();
+    let outcome = catch_unwind(AssertUnwindSafe(|| pod.run(|| panic!("on purpose"))));
+    assert!(outcome.is_err());
+    assert!(Netns::current().unwrap().is_same(&home).unwrap());
+}
+
+#[test]
+fn a_bound_namespace_is_made_and_removed() {
+    if !host::enter() {
+        return;
+    }
+    let made = netns::create_at("/run/netns/a/b").unwrap();
+    assert!(
+        made.is_same(&Netns::open("/run/netns/a/b").unwrap())
+            .unwrap()
+    );
+    assert!(netns::create_at("/run/netns/a/b").unwrap_err().is_exists());
+    // The failure did not take the first one away.
+    assert!(
+        made.is_same(&Netns::open("/run/netns/a/b").unwrap())
+            .unwrap()
+    );
+    assert!(netns::remove_at("/run/netns/a/b").unwrap());
+    assert!(!netns::remove_at("/run/netns/a/b").unwrap());
+    assert!(!std::path::Path::new("/run/netns/a/b").exists());
+    std::fs::write("/run/left-over", "").unwrap();
+    assert!(netns::remove_at("/run/left-over").unwrap());
+    // `ip netns` sees the same.
+    netns::create_at("/run/netns/pod-of-ip").unwrap();
+    assert!(host::run("ip", &["netns", "list"]).contains("pod-of-ip"));
+}
+
+#[test]
+fn a_socket_stays_in_the_namespace_it_was_opened_in() {
+    if !host::enter() {
+        return;
+    }
+    let host = Socket::open().unwrap();
+    let (pod, inside) = host::pod();
+    host.create_link(&LinkSpec::veth(
+        "here",
+        PeerSpec::new("there").in_netns(&pod),
+    ))
+    .unwrap();
+    pod.run(|| {
+        assert!(host.find_link("here").unwrap().is_some());
+        assert!(host.find_link("there").unwrap().is_none());
+    })
+    .unwrap();
+    assert!(inside.find_link("there").unwrap().is_some());
+}
+
+#[test]
+fn a_namespace_has_an_id_only_where_a_link_leads_to_it() {
+    if !host::enter() {
+        return;
+    }
+    let host = Socket::open().unwrap();
+    let (pod, _) = host::pod();
+    assert_eq!(host.namespace_id(&pod).unwrap(), None);
+    let veth = host
+        .create_link(&LinkSpec::veth("v", PeerSpec::new("e").in_netns(&pod)))
+        .unwrap();
+    assert_eq!(host.namespace_id(&pod).unwrap(), veth.lower_netns);
+    assert!(veth.lower_netns.is_some());
+}
+
+/// The example, next to the directory of this test program.
+fn example() -> std::path::PathBuf {
+    let mut path = std::env::current_exe().expect("/proc is mounted");
+    path.pop();
+    path.set_file_name("examples");
+    path.join("attach")
+}
+
+#[test]
+fn a_throw_away_host_needs_no_root() {
+    let output = match Command::new(example()).uid(65534).gid(65534).output() {
+        Ok(output) => output,
+        Err(error) => return host::skip(&format!("cannot execute as nobody: {error}")),
+    };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if stderr.contains("PermissionDenied") || stderr.contains("errno: 1,") {
+        return host::skip(&format!("user namespaces: {stderr}"));
+    }
+    assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.starts_with("veth0 is "), "{stdout}");
+}
