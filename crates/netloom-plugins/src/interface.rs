@@ -1,3 +1,4 @@
 //! Plugins that make an interface.
 
+pub mod bridge;
 pub mod loopback;

@@ -7,3 +7,4 @@ pub mod chained;
 pub mod interface;
 pub mod ipam;
 pub mod registry;
+mod wiring;

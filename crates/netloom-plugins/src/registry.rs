@@ -18,6 +18,7 @@ macro_rules! registry {
 }
 
 registry! {
+    crate::interface::bridge::Bridge,
     crate::chained::debug::Debug,
     crate::ipam::host_local::HostLocal,
     crate::interface::loopback::Loopback,

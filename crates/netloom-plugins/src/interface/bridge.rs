@@ -1,0 +1,60 @@
+//! The bridge plugin: joins pods to a bridge on the host by a veth each.
+//!
+//! | object | owner |
+//! |---|---|
+//! | the bridge, its gateway addresses, `<bridge>.<vlan>` | shared by all pods, stays |
+//! | `ip_forward`, `ipv6.conf.all.forwarding` | the host, stays |
+//! | the veth and its place in VLANs | the attachment |
+//! | addresses and routes in the pod | the attachment, go with the veth |
+//! | the pod's entries in the masquerade table, or its iptables chain | the attachment |
+//! | the spoof check's chains and rule | the attachment |
+//!
+//! Tables, base chains and maps of the packet filters are shared and stay.
+
+mod add;
+mod check;
+mod config;
+mod del;
+mod device;
+mod gc;
+mod plan;
+mod port;
+mod vlan;
+
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{Plugin, Undo};
+use netloom_spec::{AddResult, Error};
+
+/// The plugin `bridge`.
+#[derive(Debug, Clone, Copy)]
+pub struct Bridge;
+
+impl Plugin for Bridge {
+    fn name(&self) -> &'static str {
+        "bridge"
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        add::add(request, undo)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        check::check(request)
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        del::del(request)
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        gc::gc(request)
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        request.forward_to_ipam()
+    }
+}

@@ -1,0 +1,218 @@
+//! ADD.
+
+use super::device::{ensure_bridge, ensure_vlan_interface, keep_mac};
+use super::plan::{Gateway, Layer, LayerThree, Plan};
+use super::port;
+use crate::wiring::masquerade::{self, BackendChoice};
+use crate::wiring::owner::Owner;
+use crate::wiring::pod::{self, Dad, PodLink};
+use crate::wiring::veth::{PodEnd, Wire, create_wire};
+use crate::wiring::{Fault, forwarding, gateway, host_address, sandbox, spoof};
+use ipnet::IpNet;
+use netloom_kernel::rtnl::{Link, Socket};
+use netloom_plugin::{AddRequest, Undo};
+use netloom_spec::{AddResult, Error, Interface, Mac};
+use std::time::{Duration, Instant};
+
+/// Position of the container's interface in the result, which chained plugins rely on.
+pub(super) const CONTAINER: usize = 2;
+/// How long the port may take to come up.
+const PORT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Makes the attachment. Nothing is touched before the whole request is known to be good.
+pub(super) fn add<'r>(
+    request: &'r AddRequest<'r>,
+    undo: &mut Undo<'r>,
+) -> Result<AddResult, Error> {
+    let (plan, own_dns) = Plan::new(request.conf, request.args)?;
+    let netns = sandbox::open(request.netns)?;
+    let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
+    let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    let if_name = request.if_name.as_str();
+    refuse_taken_name(&inside, if_name, request.netns)?;
+
+    let bridge = ensure_bridge(&host, &plan)?;
+    let end = PodEnd {
+        name: if_name,
+        netns: &netns,
+        mac: plan.mac,
+    };
+    let wire = create_wire(&host, end, plan.mtu, bridge.index, undo)?;
+    keep_mac(&host, &bridge)?;
+    port::configure(&host, &bridge, &wire.host, &plan)?;
+    let owner = owner(request);
+    if plan.spoof_check {
+        spoof::create(owner, &wire.host.name, wire.pod_mac, undo)?;
+    }
+
+    let mut result = interfaces(&bridge, &wire, request);
+    let position = CONTAINER;
+    let pod = PodLink {
+        netns: &netns,
+        socket: &inside,
+        name: if_name,
+        index: wire.pod_index,
+        position,
+    };
+    match &plan.layer {
+        Layer::Two { up: false } => {}
+        Layer::Two { up: true } => pod::set_up(pod)?,
+        Layer::Three(layer) => {
+            take_addresses(request, layer.gateway, &mut result, undo)?;
+            let dad = if layer.dad { Dad::On } else { Dad::Off };
+            pod::configure(pod, &result, dad)?;
+            if let Some(gateway) = layer.gateway {
+                serve_as_gateway(&host, &bridge, &plan, gateway, &mut result)?;
+            }
+            create_masquerade(owner, layer, &result, undo)?;
+        }
+    }
+    if plan.layer != (Layer::Two { up: false }) {
+        let port = wait_until_up(&host, &wire.host)?;
+        result.interfaces[1].mac = text(&port);
+    }
+    if let Some(dns) = own_dns {
+        result.dns = dns;
+    }
+    Ok(result)
+}
+
+fn owner<'r>(request: &'r AddRequest<'r>) -> Owner<'r> {
+    Owner {
+        network: request.network().as_str(),
+        container_id: request.container_id.as_str(),
+        if_name: request.if_name.as_str(),
+    }
+}
+
+/// The commonest mistake is a second ADD: it must not leave as much as a bridge behind.
+fn refuse_taken_name(inside: &Socket, if_name: &str, netns: &str) -> Result<(), Fault> {
+    let found = inside.find_link(if_name).map_err(Fault::kernel(format!(
+        "look for {if_name:?} in the container"
+    )))?;
+    match found {
+        None => Ok(()),
+        Some(_) => Err(Fault::NameTaken {
+            name: if_name.to_owned(),
+            netns: netns.to_owned(),
+        }),
+    }
+}
+
+/// Bridge, host's end, container: the order is an interface to chained plugins.
+fn interfaces(bridge: &Link, wire: &Wire, request: &AddRequest<'_>) -> AddResult {
+    let container = Interface {
+        mac: Mac(wire.pod_mac).to_string(),
+        // Both ends of a veth are made with the same MTU.
+        mtu: wire.host.mtu,
+        sandbox: request.netns.to_owned(),
+        ..Interface::new(request.if_name.as_str())
+    };
+    let mut result = AddResult::new();
+    result.interfaces = vec![of_host(bridge), of_host(&wire.host), container];
+    result
+}
+
+fn of_host(link: &Link) -> Interface {
+    Interface {
+        mac: text(link),
+        mtu: link.mtu,
+        ..Interface::new(link.name.as_str())
+    }
+}
+
+fn text(link: &Link) -> String {
+    link.mac.map(|mac| Mac(mac).to_string()).unwrap_or_default()
+}
+
+/// Asks the IPAM plugin, and completes its answer with gateways and default routes.
+fn take_addresses<'r>(
+    request: &'r AddRequest<'r>,
+    as_gateway: Option<Gateway>,
+    result: &mut AddResult,
+    undo: &mut Undo<'r>,
+) -> Result<(), Error> {
+    let Some(ipam) = request.ipam() else {
+        return Ok(());
+    };
+    let answer = ipam.add(undo)?;
+    if answer.ips.is_empty() {
+        return Err(Fault::NoAddresses.into());
+    }
+    result.ips = answer.ips;
+    result.routes = answer.routes;
+    result.dns = answer.dns;
+    for ip in &mut result.ips {
+        ip.interface = Some(CONTAINER);
+    }
+    if let Some(as_gateway) = as_gateway {
+        gateway::fill(&mut result.ips).map_err(Fault::from)?;
+        if as_gateway.default_route {
+            gateway::ensure_default_routes(result);
+        }
+    }
+    Ok(())
+}
+
+/// Gives the host's side the gateway addresses, and lets it forward.
+fn serve_as_gateway(
+    host: &Socket,
+    bridge: &Link,
+    plan: &Plan,
+    gateway: Gateway,
+    result: &mut AddResult,
+) -> Result<(), Fault> {
+    let vlan_interface = match (plan.vlans.access, &plan.vlans.port) {
+        (Some(_), Some(vlans)) => {
+            // The gateway is in the pods' VLAN only, not in their trunks.
+            let vlans = vlans.native_only();
+            Some(ensure_vlan_interface(
+                host,
+                bridge,
+                &plan.gateway_interface(),
+                &vlans,
+            )?)
+        }
+        _ => None,
+    };
+    if let Some(link) = &vlan_interface {
+        result.interfaces.push(of_host(link));
+    }
+    let link = vlan_interface.as_ref().unwrap_or(bridge);
+    let addresses = gateway::host_addresses(&result.ips);
+    for address in &addresses {
+        host_address::ensure_address(host, link, *address, gateway.force_address)?;
+    }
+    forwarding::ensure_forwarding(addresses.iter().map(IpNet::addr))
+}
+
+fn create_masquerade<'r>(
+    owner: Owner<'r>,
+    layer: &LayerThree,
+    result: &AddResult,
+    undo: &mut Undo<'r>,
+) -> Result<(), Fault> {
+    let Some(choice) = layer.masquerade else {
+        return Ok(());
+    };
+    let backend = choice.for_add();
+    let nets: Vec<IpNet> = result.ips.iter().map(|ip| ip.address).collect();
+    let created = nets.clone();
+    // Registered first: what fails half way is taken back as well.
+    undo.push("remove the masquerade", move || {
+        Ok(masquerade::remove(
+            owner,
+            BackendChoice::Only(backend),
+            &created,
+        )?)
+    });
+    masquerade::create(owner, backend, &nets)
+}
+
+fn wait_until_up(host: &Socket, port: &Link) -> Result<Link, Fault> {
+    host.wait_link_up(port.index, Instant::now() + PORT_PATIENCE)
+        .map_err(Fault::kernel(format!(
+            "bridge port in error state: {:?}",
+            port.name
+        )))
+}

@@ -1,0 +1,151 @@
+//! The bridge itself, and the interface that holds its gateway addresses. Both are shared
+//! by all pods of the host: they are ensured, never removed.
+
+use super::plan::Plan;
+use super::port;
+use super::vlan::PortVlans;
+use crate::wiring::{Fault, random, sysctls};
+use netloom_kernel::MacAddress;
+use netloom_kernel::rtnl::{BridgeOptions, KindSpec, Link, LinkChange, LinkKind, LinkSpec};
+use netloom_kernel::rtnl::{PeerSpec, Socket};
+
+/// Finds or makes the bridge, up and with what the plan asks of it.
+pub(super) fn ensure_bridge(host: &Socket, plan: &Plan) -> Result<Link, Fault> {
+    let what = || format!("failed to create bridge {:?}", plan.bridge);
+    let found = host
+        .find_link(&plan.bridge)
+        .map_err(Fault::kernel(what()))?;
+    let bridge = match found {
+        Some(bridge) => bridge,
+        None => create(host, plan).map_err(Fault::kernel(what()))?,
+    };
+    let mut bridge = bridge;
+    let Some(LinkKind::Bridge(options)) = bridge.kind.clone() else {
+        return Err(Fault::NotABridge(bridge.name));
+    };
+    // Before the bridge is up, so that no advertisement slips in.
+    sysctls::refuse_router_advertisements(&bridge.name);
+    // A bridge that followed its ports is left with zeros when the last one is gone.
+    let lost_mac = bridge.mac == Some([0; 6]);
+    if lost_mac {
+        bridge.mac = Some(random::mac());
+    }
+    let mac = bridge.mac.filter(|_| lost_mac);
+    if let Some(change) = change(&bridge, &options, plan, mac) {
+        host.set_link(bridge.index, &change)
+            .map_err(Fault::kernel(what()))?;
+    }
+    Ok(bridge)
+}
+
+/// Gives a bridge that others made its MAC address back when it took over its new port's: it
+/// is the one that the pods know it by. From now on the bridge keeps it.
+pub(super) fn keep_mac(host: &Socket, bridge: &Link) -> Result<(), Fault> {
+    let what = || format!("failed to pin the MAC address of bridge {:?}", bridge.name);
+    let now = host.get_link(bridge.index).map_err(Fault::kernel(what()))?;
+    let Some(mac) = bridge.mac.filter(|mac| now.mac != Some(*mac)) else {
+        return Ok(());
+    };
+    host.set_link(bridge.index, &LinkChange::new().mac(mac))
+        .map_err(Fault::kernel(what()))
+}
+
+/// Makes the bridge with an address of its own, which it keeps whatever joins or leaves.
+fn create(host: &Socket, plan: &Plan) -> netloom_kernel::Result<Link> {
+    let vlan_filtering = plan.vlans.filtering.then_some(true);
+    let options = BridgeOptions {
+        vlan_filtering,
+        ..BridgeOptions::default()
+    };
+    let spec = LinkSpec::new(&plan.bridge, KindSpec::Bridge(options)).mac(random::mac());
+    match host.create_link(&spec.mtu(plan.mtu.unwrap_or(0))) {
+        // A plugin that ran at the same time was faster.
+        Err(error) if error.is_exists() => host.get_link(&plan.bridge),
+        created => created,
+    }
+}
+
+/// What is missing on the bridge. A bridge that does not filter VLANs would join pods that
+/// are to be apart, so that is put right; its MTU belongs to whoever made it.
+fn change(
+    bridge: &Link,
+    options: &BridgeOptions,
+    plan: &Plan,
+    mac: Option<MacAddress>,
+) -> Option<LinkChange<'static>> {
+    let mut change = LinkChange::new();
+    let mut needed = false;
+    if let Some(mac) = mac {
+        (change, needed) = (change.mac(mac), true);
+    }
+    if !bridge.flags.is_up() {
+        (change, needed) = (change.up(), true);
+    }
+    if plan.promiscuous && !bridge.flags.is_promiscuous() {
+        (change, needed) = (change.promiscuous(true), true);
+    }
+    if plan.vlans.filtering && options.vlan_filtering == Some(false) {
+        let filtering = BridgeOptions {
+            vlan_filtering: Some(true),
+            ..BridgeOptions::default()
+        };
+        (change, needed) = (change.bridge(filtering), true);
+    }
+    needed.then_some(change)
+}
+
+/// Finds or makes `<bridge>.<vlan>`: one end of a veth whose other end is a port of the bridge
+/// in that VLAN.
+pub(super) fn ensure_vlan_interface(
+    host: &Socket,
+    bridge: &Link,
+    name: &str,
+    vlans: &PortVlans,
+) -> Result<Link, Fault> {
+    let what = || format!("failed to create vlan gateway {name:?}");
+    if let Some(link) = host.find_link(name).map_err(Fault::kernel(what()))? {
+        return Ok(link);
+    }
+    let port_name = random::veth_name();
+    let peer = PeerSpec::new(&port_name).mac(random::mac()).mtu(bridge.mtu);
+    let spec = LinkSpec::veth(name, peer)
+        .mac(random::mac())
+        .mtu(bridge.mtu);
+    let link = match host.create_link(&spec) {
+        Err(error) if error.is_exists() => {
+            return host.get_link(name).map_err(Fault::kernel(what()));
+        }
+        created => created.map_err(Fault::kernel(what()))?,
+    };
+    sysctls::refuse_router_advertisements(name);
+    sysctls::refuse_router_advertisements(&port_name);
+    let connected = connect(host, bridge, &link, &port_name, vlans);
+    if connected.is_err() {
+        // Half made it would serve nobody, and the next ADD would take it for whole.
+        let _ = host.remove_link(link.index);
+    }
+    connected.map(|()| link)
+}
+
+fn connect(
+    host: &Socket,
+    bridge: &Link,
+    link: &Link,
+    port_name: &str,
+    vlans: &PortVlans,
+) -> Result<(), Fault> {
+    let what = || format!("failed to create vlan gateway {:?}", link.name);
+    let port = match link.lower {
+        Some(index) => index,
+        None => {
+            host.get_link(port_name)
+                .map_err(Fault::kernel(what()))?
+                .index
+        }
+    };
+    host.set_link(port, &LinkChange::new().master(bridge.index).up())
+        .map_err(Fault::kernel(what()))?;
+    port::set_vlans(host, bridge, port, vlans)?;
+    host.set_link(link.index, &LinkChange::new().up())
+        .map_err(Fault::kernel(what()))
+}

@@ -1,0 +1,22 @@
+//! What interface plugins have in common: wires, addresses, gateways, masquerade.
+//!
+//! The verbs are contracts. `ensure_` makes what is shared and is never undone;
+//! `create_` makes what belongs to one attachment, and its caller registers the undo at
+//! once; `remove_` treats what is absent as success. Nothing here knows a plugin.
+
+pub(crate) mod check;
+pub(crate) mod fault;
+pub(crate) mod forwarding;
+pub(crate) mod gateway;
+pub(crate) mod host_address;
+pub(crate) mod masquerade;
+pub(crate) mod owner;
+pub(crate) mod pod;
+pub(crate) mod random;
+pub(crate) mod sandbox;
+pub(crate) mod spoof;
+pub(crate) mod sysctls;
+pub(crate) mod transaction;
+pub(crate) mod veth;
+
+pub(crate) use fault::Fault;

@@ -1,0 +1,143 @@
+//! CHECK: what is observed in the pod against the result of ADD.
+
+use super::{Fault, gateway};
+use netloom_kernel::rtnl::{Family, Link, Route as KernelRoute, RouteFilter, Socket, table};
+use netloom_spec::{AddResult, Interface, Mac, Route};
+use std::net::IpAddr;
+
+/// A difference, in words.
+pub(crate) fn drift(text: impl Into<String>) -> Fault {
+    Fault::Drift(text.into())
+}
+
+/// The container's interface in the result.
+pub(crate) fn container_interface<'a>(
+    result: &'a AddResult,
+    if_name: &str,
+    netns: &str,
+) -> Result<(usize, &'a Interface), Fault> {
+    let listed = || {
+        result
+            .interfaces
+            .iter()
+            .enumerate()
+            .filter(|(_, i)| i.name == if_name)
+    };
+    if let Some(found) = listed().find(|(_, interface)| interface.sandbox == netns) {
+        return Ok(found);
+    }
+    let sandbox = listed()
+        .map(|(_, interface)| interface.sandbox.as_str())
+        .next();
+    Err(drift(match sandbox {
+        Some(sandbox) => {
+            format!("Sandbox in prevResult {sandbox} doesn't match configured netns: {netns}")
+        }
+        None => format!("prevResult lists no interface {if_name:?} in netns {netns}"),
+    }))
+}
+
+/// The MAC address is the one of the result, where the result has one.
+pub(crate) fn mac(link: &Link, listed: &Interface) -> Result<(), Fault> {
+    let wanted: Option<Mac> = listed.mac.parse().ok();
+    if listed.mac.is_empty() || wanted.is_some_and(|wanted| link.mac == Some(wanted.0)) {
+        return Ok(());
+    }
+    let actual = link.mac.map(|mac| Mac(mac).to_string()).unwrap_or_default();
+    Err(drift(format!(
+        "Interface {} Mac {} doesn't match the link's Mac: {actual}",
+        listed.name, listed.mac
+    )))
+}
+
+/// The MTU is the one of the result, where the result has one.
+pub(crate) fn mtu(link: &Link, listed: &Interface) -> Result<(), Fault> {
+    if listed.mtu == 0 || listed.mtu == link.mtu {
+        return Ok(());
+    }
+    Err(drift(format!(
+        "Interface {} has mtu {}, not {}",
+        link.name, link.mtu, listed.mtu
+    )))
+}
+
+/// Every address of the result that belongs to interface number `position` is on the link.
+pub(crate) fn addresses(
+    pod: &Socket,
+    link: &Link,
+    result: &AddResult,
+    position: usize,
+) -> Result<(), Fault> {
+    let present = pod
+        .list_addresses(link.index)
+        .map_err(Fault::kernel(format!(
+            "list the addresses of {:?}",
+            link.name
+        )))?;
+    for ip in result
+        .ips
+        .iter()
+        .filter(|ip| ip.interface == Some(position))
+    {
+        if !present.iter().any(|address| address.address == ip.address) {
+            return Err(drift(format!(
+                "Failed to match addr {} on interface {}",
+                ip.address, link.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Every route of the result exists: in its table when it names one, else in any, because
+/// a later plugin of the chain may have moved it to a table of its own.
+pub(crate) fn routes(pod: &Socket, result: &AddResult) -> Result<(), Fault> {
+    for v6 in [false, true] {
+        let wanted: Vec<_> = result
+            .routes
+            .iter()
+            .filter(|route| route.dst.addr().is_ipv6() == v6)
+            .collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let family = if v6 { Family::V6 } else { Family::V4 };
+        let present = pod
+            .list_routes(&RouteFilter::main(family).table(table::ANY))
+            .map_err(Fault::kernel("list the routes"))?;
+        for route in wanted {
+            let hop = route
+                .gw
+                .or_else(|| gateway::next_hop(&result.ips, route.dst.addr()));
+            if !present.iter().any(|found| is_route(found, route, hop)) {
+                return Err(drift(missing_route(route, hop)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_route(found: &KernelRoute, route: &Route, hop: Option<IpAddr>) -> bool {
+    found.dst == route.dst.trunc()
+        && route
+            .table
+            .filter(|table| *table != 0)
+            .is_none_or(|table| found.table == table)
+        && (hop.is_none() || route.scope.is_some() || has_gateway(found, hop))
+}
+
+fn missing_route(route: &Route, hop: Option<IpAddr>) -> String {
+    let via = hop.map(|hop| format!(" via {hop}")).unwrap_or_default();
+    let table = route
+        .table
+        .map(|table| format!(" table {table}"))
+        .unwrap_or_default();
+    format!(
+        "Expected Route {}{via}{table} not found in routing table",
+        route.dst
+    )
+}
+
+fn has_gateway(found: &KernelRoute, hop: Option<IpAddr>) -> bool {
+    found.gateway == hop || found.next_hops.iter().any(|next| next.gateway == hop)
+}

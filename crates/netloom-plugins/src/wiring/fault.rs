@@ -1,0 +1,68 @@
+//! What can go wrong with the wiring, and the CNI code of each.
+
+use super::gateway::NoGateway;
+use netloom_kernel::netns::OpenError;
+use netloom_spec::{Error, code};
+
+/// A failure of the wiring. Its text is one line that names the object.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// `CNI_NETNS` is no network namespace.
+    #[error("failed to open netns {path:?}: {cause}")]
+    Netns { path: String, cause: OpenError },
+    /// The kernel refused something.
+    #[error("{what}: {cause}")]
+    Kernel {
+        what: String,
+        cause: netloom_kernel::Error,
+    },
+    /// A link of the bridge's name exists and is something else.
+    #[error("{0:?} already exists but is not a bridge")]
+    NotABridge(String),
+    /// The pod has an interface of that name already.
+    #[error("container veth name ({name:?}) already exists in netns {netns:?}")]
+    NameTaken { name: String, netns: String },
+    /// The host's side has another address than the gateway's.
+    #[error(
+        "{link:?} already has an IP address different from {wanted} ({found}): \
+         remove it, or set forceAddress"
+    )]
+    OtherAddress {
+        link: String,
+        wanted: ipnet::IpNet,
+        found: ipnet::IpNet,
+    },
+    /// The IPAM plugin answered without addresses.
+    #[error("IPAM plugin returned missing IP config")]
+    NoAddresses,
+    /// An address has no gateway and none can be computed.
+    #[error(transparent)]
+    NoGateway(#[from] NoGateway),
+    /// CHECK: what exists is not what ADD made.
+    #[error("{0}")]
+    Drift(String),
+}
+
+impl Fault {
+    /// Says what was being done when the kernel refused.
+    pub(crate) fn kernel(what: impl Into<String>) -> impl FnOnce(netloom_kernel::Error) -> Self {
+        let what = what.into();
+        move |cause| Self::Kernel { what, cause }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        let code = match &fault {
+            Fault::Netns { .. } => code::INVALID_NETNS,
+            Fault::NotABridge(_) => code::INVALID_CONFIG,
+            Fault::Kernel { .. }
+            | Fault::NameTaken { .. }
+            | Fault::OtherAddress { .. }
+            | Fault::NoAddresses
+            | Fault::NoGateway(_)
+            | Fault::Drift(_) => code::INTERNAL,
+        };
+        Self::new(code, fault.to_string())
+    }
+}

@@ -1,0 +1,87 @@
+//! The gateway's addresses on the host's side.
+
+use super::Fault;
+use ipnet::IpNet;
+use netloom_kernel::rtnl::{AddressSpec, Link, LinkChange, Socket};
+
+/// Gives `link` the address, which its pods use as their gateway. Shared: never undone.
+///
+/// An IPv4 address on the link that is another one, or an IPv6 address of an overlapping
+/// subnet, is a conflict: it is replaced when `force` is set.
+pub(crate) fn ensure_address(
+    host: &Socket,
+    link: &Link,
+    wanted: IpNet,
+    force: bool,
+) -> Result<(), Fault> {
+    let present = host
+        .list_addresses(link.index)
+        .map_err(Fault::kernel(format!(
+            "could not list the addresses of {:?}",
+            link.name
+        )))?;
+    if present.iter().any(|address| address.address == wanted) {
+        return Ok(());
+    }
+    for found in present
+        .iter()
+        .map(|address| address.address)
+        .filter(|a| conflicts(*a, wanted))
+    {
+        if !force {
+            return Err(Fault::OtherAddress {
+                link: link.name.clone(),
+                wanted,
+                found,
+            });
+        }
+        host.remove_address(link.index, found)
+            .map_err(Fault::kernel(format!(
+                "could not remove an address of {:?}",
+                link.name
+            )))?;
+    }
+    add(host, link, wanted)
+}
+
+/// Adds the address, and pins the link's MAC address: a bridge that was not told its address
+/// takes the lowest of its ports', and the pods' neighbour entries would go stale.
+fn add(host: &Socket, link: &Link, wanted: IpNet) -> Result<(), Fault> {
+    let what = || format!("could not add IP address to {:?}", link.name);
+    match host.add_address(link.index, AddressSpec::new(wanted).no_dad()) {
+        // A plugin that ran at the same time was faster.
+        Err(error) if error.is_exists() => return Ok(()),
+        done => done.map_err(Fault::kernel(what()))?,
+    }
+    let Some(mac) = link.mac else { return Ok(()) };
+    host.set_link(link.index, &LinkChange::new().mac(mac))
+        .map_err(Fault::kernel(format!(
+            "could not pin the MAC address of {:?}",
+            link.name
+        )))
+}
+
+fn conflicts(found: IpNet, wanted: IpNet) -> bool {
+    match (found, wanted) {
+        (IpNet::V4(_), IpNet::V4(_)) => true,
+        (IpNet::V6(_), IpNet::V6(_)) => {
+            found.contains(&wanted.addr()) || wanted.contains(&found.addr())
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv4_addresses_always_conflict_and_ipv6_ones_only_when_they_overlap() {
+        let net = |text: &str| text.parse::<IpNet>().unwrap();
+        assert!(conflicts(net("10.9.0.1/24"), net("10.1.0.1/24")));
+        assert!(!conflicts(net("10.9.0.1/24"), net("fd00::1/64")));
+        assert!(!conflicts(net("fd00:9::1/64"), net("fd00:1::1/64")));
+        assert!(conflicts(net("fd00:1::9/64"), net("fd00:1::1/96")));
+        assert!(conflicts(net("fd00:1::9/96"), net("fd00:1::1/64")));
+    }
+}

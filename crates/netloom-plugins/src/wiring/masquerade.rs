@@ -1,0 +1,58 @@
+//! Masquerade: what a pod sends beyond its subnet leaves with the host's address.
+
+mod backend;
+mod entry;
+mod iptables;
+mod iptables_script;
+mod nftables;
+mod presence;
+
+pub(crate) use backend::{Backend, BackendChoice};
+
+use super::Fault;
+use super::check::drift;
+use super::owner::Owner;
+use ipnet::IpNet;
+use netloom_spec::Attachment;
+
+/// Masquerades the pod's addresses; `nets` have the prefixes of their subnets. Doing it again
+/// changes nothing.
+pub(crate) fn create(owner: Owner<'_>, backend: Backend, nets: &[IpNet]) -> Result<(), Fault> {
+    match backend {
+        Backend::Iptables => iptables::create(owner, nets),
+        Backend::Nftables => nftables::create(owner, nets),
+    }
+}
+
+/// Removes the masquerade from both packet filters, because the configuration need not say
+/// which it went to. Without addresses it is found by the owner's name alone.
+pub(crate) fn remove(owner: Owner<'_>, choice: BackendChoice, nets: &[IpNet]) -> Result<(), Fault> {
+    let nftables = nftables::remove(owner, nets);
+    let iptables = iptables::remove(owner, choice, nets);
+    nftables.and(iptables)
+}
+
+/// CHECK: every address is masqueraded, by the packet filter that the configuration names or
+/// by any.
+pub(crate) fn check(owner: Owner<'_>, choice: BackendChoice, nets: &[IpNet]) -> Result<(), Fault> {
+    match choice {
+        BackendChoice::Only(Backend::Iptables) => iptables::check(owner, nets),
+        BackendChoice::Only(Backend::Nftables) => nftables::check(owner, nets),
+        BackendChoice::Any => {
+            let Err(first) = nftables::check(owner, nets) else {
+                return Ok(());
+            };
+            let Err(second) = iptables::check(owner, nets) else {
+                return Ok(());
+            };
+            Err(drift(format!("{first}, and {second}")))
+        }
+    }
+}
+
+/// GC: removes what belongs to attachments of the network that are not valid any more.
+pub(crate) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
+    let nftables = nftables::collect(network, valid);
+    let iptables = iptables::collect(network, valid);
+    nftables.and(iptables)
+}

@@ -1,0 +1,110 @@
+//! The masquerade by iptables: one transaction per family, and none where there is nothing
+//! to do. Chain, comments and rules are those of the Go reference plugins.
+
+use super::super::Fault;
+use super::super::check::drift;
+use super::super::owner::Owner;
+use super::BackendChoice;
+use super::iptables_script::{Script, stale};
+use super::presence;
+use ipnet::IpNet;
+use netloom_kernel::iptables::{self, Family};
+use netloom_spec::Attachment;
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// The masquerade of one owner in each family.
+fn scripts(owner: Owner<'_>, nets: &[IpNet]) -> [(Family, Script); 2] {
+    FAMILIES.map(|family| (family, Script::new(owner, family == Family::V6, nets)))
+}
+
+/// Makes the chain, its rules and the jumps to it.
+pub(super) fn create(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
+    for (family, script) in scripts(owner, nets) {
+        if script.is_empty() {
+            continue;
+        }
+        let text = if presence::may_have_chain(family, script.chain())? {
+            script.complete(&save(family)?)
+        } else {
+            Some(script.create())
+        };
+        if let Some(text) = text {
+            restore(family, &text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the chain, its rules and the jumps to it. Nothing is executed where they cannot be.
+pub(super) fn remove(owner: Owner<'_>, choice: BackendChoice, nets: &[IpNet]) -> Result<(), Fault> {
+    let mut outcome = Ok(());
+    for (family, script) in scripts(owner, nets) {
+        outcome = outcome.and(remove_of(family, &script, choice));
+    }
+    outcome
+}
+
+fn remove_of(family: Family, script: &Script, choice: BackendChoice) -> Result<(), Fault> {
+    let there = if choice.excludes_iptables() {
+        presence::has_chain(family, script.chain())?
+    } else {
+        presence::may_have_chain(family, script.chain())?
+    };
+    if !there || !iptables::is_available(family) {
+        return Ok(());
+    }
+    if !script.is_empty() && iptables::restore(family, &script.remove()).is_ok() {
+        return Ok(());
+    }
+    // Something of it is gone already, or others share the chain: look, then remove what is there.
+    match script.sweep(&save(family)?) {
+        Some(text) => restore(family, &text),
+        None => Ok(()),
+    }
+}
+
+/// Every rule is there.
+pub(super) fn check(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
+    for (family, script) in scripts(owner, nets) {
+        if script.is_empty() {
+            continue;
+        }
+        let saved = match presence::may_have_chain(family, script.chain())? {
+            true => save(family)?,
+            false => String::new(),
+        };
+        if let Some(rule) = script.missing_from(&saved) {
+            return Err(drift(format!(
+                "masquerade rule not found by iptables: {rule}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Removes the chains of containers that have no valid attachment to the network. The chain
+/// does not tell interfaces apart, so one valid attachment keeps a container's chain.
+pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
+    for family in FAMILIES {
+        if !iptables::is_available(family) || !presence::may_have_nat_table(family)? {
+            continue;
+        }
+        if let Some(text) = stale(&save(family)?, network, valid) {
+            restore(family, &text)?;
+        }
+    }
+    Ok(())
+}
+
+fn save(family: Family) -> Result<String, Fault> {
+    iptables::save(family, Some("nat")).map_err(Fault::kernel(format!(
+        "failed to list the masquerade rules of {family}"
+    )))
+}
+
+fn restore(family: Family, text: &str) -> Result<(), Fault> {
+    iptables::restore(family, text).map_err(Fault::kernel(format!(
+        "failed to change the masquerade rules of {family}"
+    )))
+}

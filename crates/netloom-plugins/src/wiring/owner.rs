@@ -1,0 +1,152 @@
+//! Who a netfilter object belongs to, and the names that say so.
+//!
+//! The names are those of the Go reference plugins, so that a container added by
+//! one implementation is checked and deleted by the other.
+
+use netloom_spec::Attachment;
+use sha2::{Digest, Sha512};
+
+/// Longest comment that `nft` accepts and shows, in bytes.
+const NFT_COMMENT_MAX: usize = 128;
+/// Longest text of the `comment` match of iptables, in bytes.
+const IPTABLES_COMMENT_MAX: usize = 255;
+
+/// One attachment: a container's interface on a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner<'a> {
+    /// Network name.
+    pub(crate) network: &'a str,
+    /// `CNI_CONTAINERID`.
+    pub(crate) container_id: &'a str,
+    /// `CNI_IFNAME`.
+    pub(crate) if_name: &'a str,
+}
+
+impl<'a> Owner<'a> {
+    /// The owner that a valid attachment of GC stands for.
+    pub(crate) fn of(network: &'a str, attachment: &'a Attachment) -> Self {
+        Self {
+            network,
+            container_id: &attachment.container_id,
+            if_name: &attachment.if_name,
+        }
+    }
+
+    /// Chain of the iptables masquerade. It lacks the interface name: two
+    /// attachments of one container to one network share the chain.
+    pub(crate) fn iptables_chain(&self) -> String {
+        let mut chain = format!("CNI-{}", hex_sha512(&[self.network, self.container_id]));
+        chain.truncate(28);
+        chain
+    }
+
+    /// Comment on every rule of the iptables masquerade.
+    pub(crate) fn iptables_comment(&self) -> String {
+        let mut text = format!("name: \"{}\" id: \"{}\"", self.network, self.container_id);
+        cut(&mut text, IPTABLES_COMMENT_MAX);
+        text
+    }
+
+    /// What every nftables masquerade comment of this owner starts with.
+    pub(crate) fn nft_prefix(&self) -> String {
+        let instance = hash16(&[self.if_name, ":", self.container_id]);
+        format!("{}-{instance}", network_hash(self.network))
+    }
+
+    /// Comment on this owner's nftables masquerade entries.
+    pub(crate) fn nft_comment(&self) -> String {
+        let bare = |text: &str| text.replace('"', "");
+        let mut comment = format!(
+            "{}, net: {}, if: {}, id: {}",
+            self.nft_prefix(),
+            bare(self.network),
+            bare(self.if_name),
+            bare(self.container_id)
+        );
+        cut(&mut comment, NFT_COMMENT_MAX);
+        comment
+    }
+
+    /// The reference by which the spoof check names its chains and rules. It
+    /// lacks the network name.
+    pub(crate) fn spoof_reference(&self) -> String {
+        format!("{}-{}", self.container_id, self.if_name)
+    }
+}
+
+/// What every nftables comment of a network starts with.
+pub(crate) fn network_hash(network: &str) -> String {
+    hash16(&[network])
+}
+
+/// First 16 hexadecimal digits of the SHA-512 of the parts put together.
+pub(crate) fn hash16(parts: &[&str]) -> String {
+    let mut hex = hex_sha512(parts);
+    hex.truncate(16);
+    hex
+}
+
+fn hex_sha512(parts: &[&str]) -> String {
+    let mut digest = Sha512::new();
+    for part in parts {
+        digest.update(part.as_bytes());
+    }
+    let mut hex = String::with_capacity(128);
+    for byte in digest.finalize() {
+        for nibble in [byte >> 4, byte & 0xf] {
+            hex.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
+        }
+    }
+    hex
+}
+
+/// Cuts `text` to at most `max` bytes, at a character's boundary.
+fn cut(text: &mut String, max: usize) {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWNER: Owner<'_> = Owner {
+        network: "test",
+        container_id: "1234",
+        if_name: "eth0",
+    };
+
+    #[test]
+    fn the_iptables_chain_is_the_hash_of_network_and_container_cut_to_28_characters() {
+        // sha512("test1234") computed by sha512sum.
+        let chain = OWNER.iptables_chain();
+        assert_eq!(chain, "CNI-2bbe0c48b91a7d1b8a6753a8");
+        assert_eq!(chain.len(), 28);
+    }
+
+    #[test]
+    fn the_nftables_comment_starts_with_the_hashes_and_is_cut_to_128_bytes() {
+        let comment = OWNER.nft_comment();
+        assert_eq!(
+            comment,
+            "ee26b0dd4af7e749-43243da06b17813b, net: test, if: eth0, id: 1234"
+        );
+        assert!(comment.starts_with(&OWNER.nft_prefix()));
+        let long = "x".repeat(200);
+        let owner = Owner {
+            container_id: &long,
+            ..OWNER
+        };
+        assert_eq!(owner.nft_comment().len(), 128);
+    }
+
+    #[test]
+    fn a_comment_is_cut_between_characters() {
+        let mut text = "aé".to_owned();
+        cut(&mut text, 2);
+        assert_eq!(text, "a");
+    }
+}

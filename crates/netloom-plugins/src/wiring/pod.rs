@@ -1,0 +1,140 @@
+//! Addresses and routes inside the pod, from the result of the IPAM plugin.
+
+use super::{Fault, gateway};
+use netloom_kernel::netns::Netns;
+use netloom_kernel::rtnl::{AddressSpec, Batch, LinkChange, RouteSpec, Scope, Socket};
+use netloom_kernel::sysctl;
+use netloom_spec::{AddResult, IpConfig, Route};
+use std::time::{Duration, Instant};
+
+/// How long IPv6 duplicate address detection may take.
+const DAD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The container's interface, seen from inside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PodLink<'a> {
+    /// The pod's namespace.
+    pub(crate) netns: &'a Netns,
+    /// A socket of that namespace.
+    pub(crate) socket: &'a Socket,
+    /// `CNI_IFNAME`.
+    pub(crate) name: &'a str,
+    /// Its index in the pod.
+    pub(crate) index: u32,
+    /// Its position in the result's `interfaces`.
+    pub(crate) position: usize,
+}
+
+/// Whether IPv6 addresses are tested for duplicates before they are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dad {
+    On,
+    Off,
+}
+
+/// Sets the link up without addresses.
+pub(crate) fn set_up(pod: PodLink<'_>) -> Result<(), Fault> {
+    pod.socket
+        .set_link(pod.index, &LinkChange::new().up())
+        .map_err(Fault::kernel(format!("failed to set {:?} up", pod.name)))
+}
+
+/// Gives the link its addresses, sets it up and adds the routes, all in one batch.
+///
+/// Addresses that belong to no interface or to another one are none of this link's.
+pub(crate) fn configure(pod: PodLink<'_>, result: &AddResult, dad: Dad) -> Result<(), Fault> {
+    let own = |ip: &&IpConfig| ip.interface == Some(pod.position);
+    let ips: Vec<_> = result.ips.iter().filter(own).collect();
+    let v6 = ips.iter().any(|ip| ip.address.addr().is_ipv6());
+    pod.netns
+        .run(|| set_sysctls(pod.name, v6, dad))
+        .map_err(Fault::kernel(
+            "failed to enter the container's network namespace",
+        ))??;
+
+    let mut batch = pod.socket.batch();
+    for ip in &ips {
+        let spec = AddressSpec::new(ip.address);
+        batch.add_address(
+            pod.index,
+            if dad == Dad::Off { spec.no_dad() } else { spec },
+        );
+    }
+    batch.set_link(pod.index, &LinkChange::new().up());
+    // A route by way of a tentative source address would not serve yet.
+    if v6 && dad == Dad::On {
+        commit(batch, pod.name)?;
+        settle(pod)?;
+        batch = pod.socket.batch();
+    }
+    for route in &result.routes {
+        batch.add_route_beside(&route_spec(route, pod.index, result));
+    }
+    commit(batch, pod.name)
+}
+
+fn commit(batch: Batch<'_>, name: &str) -> Result<(), Fault> {
+    batch
+        .commit()
+        .map(drop)
+        .map_err(Fault::kernel(format!("failed to configure {name:?}")))
+}
+
+fn settle(pod: PodLink<'_>) -> Result<(), Fault> {
+    pod.socket
+        .wait_addresses_settled(pod.index, Instant::now() + DAD_PATIENCE)
+        .map_err(Fault::kernel(format!(
+            "an address of {:?} cannot be used",
+            pod.name
+        )))
+}
+
+/// The settings that must be right before the first address. Runs in the pod.
+fn set_sysctls(name: &str, v6: bool, dad: Dad) -> Result<(), Fault> {
+    // Without these the link works, only less well; a kernel without IPv6 lacks them.
+    match dad {
+        Dad::On => {
+            let _ = sysctl::set(&format!("net/ipv6/conf/{name}/enhanced_dad"), "1");
+            let _ = sysctl::set(&format!("net/ipv6/conf/{name}/accept_dad"), "1");
+        }
+        Dad::Off => {
+            let _ = sysctl::set(&format!("net/ipv6/conf/{name}/accept_dad"), "0");
+        }
+    }
+    let _ = sysctl::set(&format!("net/ipv4/conf/{name}/arp_notify"), "1");
+    if !v6 {
+        return Ok(());
+    }
+    for link in ["lo", name] {
+        let key = format!("net/ipv6/conf/{link}/disable_ipv6");
+        sysctl::set_if_different(&key, "0")
+            .map_err(Fault::kernel(format!("failed to enable IPv6 on {link:?}")))?;
+    }
+    sysctl::set(&format!("net/ipv6/conf/{name}/keep_addr_on_down"), "1").map_err(Fault::kernel(
+        format!("failed to keep the IPv6 addresses of {name:?}"),
+    ))
+}
+
+fn route_spec(route: &Route, link: u32, result: &AddResult) -> RouteSpec {
+    let mut spec = RouteSpec::to(route.dst.trunc())
+        .device(link)
+        .priority(route.priority)
+        .mtu(route.mtu)
+        .advmss(route.advmss);
+    let explicit_scope = route.scope.map(Scope::from_wire);
+    let hop = route
+        .gw
+        .or_else(|| gateway::next_hop(&result.ips, route.dst.addr()));
+    // A route of scope link or host reaches its destination without a next hop.
+    let direct = route.gw.is_none() && explicit_scope.is_some_and(|s| s != Scope::Universe);
+    if let Some(hop) = hop.filter(|_| !direct) {
+        spec = spec.via(hop);
+    }
+    if let Some(scope) = explicit_scope {
+        spec = spec.scope(scope);
+    }
+    match route.table {
+        Some(table) => spec.table(table),
+        None => spec,
+    }
+}

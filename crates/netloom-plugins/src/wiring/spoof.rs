@@ -1,0 +1,194 @@
+//! The spoof check: frames from a pod whose source is not the pod's MAC address are dropped.
+//!
+//! Table, chains, rules and comments are those of the Go reference plugins, made over netlink.
+//! An attachment owns its two chains and the rule that jumps to them from the base chain. The
+//! chains' names do not tell the network; their comments do, so that GC knows its own.
+
+use super::Fault;
+use super::check::drift;
+use super::owner::{Owner, network_hash};
+use super::transaction::atomically;
+use netloom_kernel::nft::{Batch, Chain, Family, Hook, Rule, Socket, Table, priority};
+use netloom_kernel::{MacAddress, Result};
+use netloom_plugin::Undo;
+use netloom_spec::Attachment;
+
+const TABLE: Table<'static> = Table::new(Family::Bridge, "nat");
+const PREROUTING: &str = "PREROUTING";
+const CHAIN_PREFIX: &str = "cni-br-iface-";
+
+/// The names of one attachment's objects.
+struct Names {
+    comment: String,
+    iface: String,
+    mac: String,
+}
+
+impl Names {
+    fn new(reference: &str) -> Self {
+        let mut comment = format!("macspoofchk-{reference}");
+        comment.truncate(netloom_kernel::nft::COMMENT_MAX);
+        let iface = format!("{CHAIN_PREFIX}{reference}");
+        Self {
+            comment,
+            mac: format!("{iface}-mac"),
+            iface,
+        }
+    }
+}
+
+/// Makes the chains and rules for the pod behind `port`. Doing it again replaces them.
+pub(crate) fn create<'r>(
+    owner: Owner<'r>,
+    port: &str,
+    mac: MacAddress,
+    undo: &mut Undo<'r>,
+) -> std::result::Result<(), Fault> {
+    let names = Names::new(&owner.spoof_reference());
+    undo.push("remove the spoof check", move || Ok(remove(owner)?));
+    let create = || {
+        let socket = Socket::open()?;
+        let mut batch = socket.batch();
+        fill(&mut batch, &names, owner, port, mac, false);
+        match batch.commit() {
+            Err(error) if error.is_exists() => atomically(&socket, |socket, batch| {
+                delete_jumps(socket, batch, &names)?;
+                fill(batch, &names, owner, port, mac, true);
+                Ok(())
+            }),
+            outcome => outcome,
+        }
+    };
+    create().map_err(Fault::kernel("failed to setup spoof-check"))
+}
+
+fn fill(
+    batch: &mut Batch<'_>,
+    names: &Names,
+    owner: Owner<'_>,
+    port: &str,
+    mac: MacAddress,
+    again: bool,
+) {
+    let comment = owner.nft_comment();
+    let base = Chain::new(PREROUTING).filter(Hook::Prerouting, priority::BRIDGE_DSTNAT);
+    batch.ensure_table(&TABLE).ensure_chain(&TABLE, &base);
+    for name in [&names.iface, &names.mac] {
+        let chain = Chain::new(name).comment(&comment);
+        if again {
+            batch.ensure_chain(&TABLE, &chain).flush_chain(&TABLE, name);
+        } else {
+            batch.create_chain(&TABLE, &chain);
+        }
+    }
+    let rule = |rule: Rule| rule.comment(names.comment.as_str());
+    batch
+        .add_rule(
+            &TABLE,
+            PREROUTING,
+            &rule(Rule::new().iifname_eq(port).jump(&names.iface)),
+        )
+        .add_rule(&TABLE, &names.iface, &rule(Rule::new().jump(&names.mac)))
+        .add_rule(
+            &TABLE,
+            &names.mac,
+            &rule(Rule::new().ether_saddr_eq(mac).return_()),
+        )
+        .add_rule(&TABLE, &names.mac, &rule(Rule::new().drop()));
+}
+
+fn delete_jumps(socket: &Socket, batch: &mut Batch<'_>, names: &Names) -> Result<()> {
+    for rule in socket.list_rules(&TABLE, PREROUTING)? {
+        if rule.comment.as_deref() == Some(&names.comment) {
+            batch.delete_rule(&TABLE, PREROUTING, rule.handle);
+        }
+    }
+    Ok(())
+}
+
+/// Removes what the owner has. The base chain is shared and stays.
+pub(crate) fn remove(owner: Owner<'_>) -> std::result::Result<(), Fault> {
+    let names = Names::new(&owner.spoof_reference());
+    let remove = || {
+        atomically(&Socket::open()?, |socket, batch| {
+            delete(socket, batch, &names)
+        })
+    };
+    tolerate_no_nftables(remove()).map_err(Fault::kernel("failed to teardown spoof-check"))
+}
+
+fn delete(socket: &Socket, batch: &mut Batch<'_>, names: &Names) -> Result<()> {
+    delete_jumps(socket, batch, names)?;
+    // In this order: the first jumps to the second.
+    for chain in [&names.iface, &names.mac] {
+        if socket.get_chain(&TABLE, chain)?.is_some() {
+            batch.delete_chain(&TABLE, chain);
+        }
+    }
+    Ok(())
+}
+
+/// The chains and the jump to them are there.
+pub(crate) fn check(owner: Owner<'_>, port: &str) -> std::result::Result<(), Fault> {
+    let names = Names::new(&owner.spoof_reference());
+    let count = |chain: &str| {
+        let list = || Socket::open()?.list_rules(&TABLE, chain);
+        let rules: Vec<_> = list().map_err(Fault::kernel("failed to read the spoof check"))?;
+        let own = rules
+            .iter()
+            .filter(|rule| rule.comment.as_deref() == Some(&names.comment));
+        Ok::<_, Fault>(own.count())
+    };
+    for (chain, wanted) in [
+        (PREROUTING, 1),
+        (names.iface.as_str(), 1),
+        (names.mac.as_str(), 2),
+    ] {
+        if count(chain)? != wanted {
+            return Err(drift(format!(
+                "spoof check of {port} is incomplete: chain {chain} has not the {wanted} rules \
+                 that lead frames through {}",
+                names.iface
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Removes what belongs to attachments of the network that are not valid any more.
+pub(crate) fn collect(network: &str, valid: &[Attachment]) -> std::result::Result<(), Fault> {
+    let own = format!("{}-", network_hash(network));
+    let valid: Vec<String> = valid
+        .iter()
+        .map(|attachment| Owner::of(network, attachment).nft_comment())
+        .collect();
+    let collect = || {
+        atomically(&Socket::open()?, |socket, batch| {
+            for chain in socket.list_chains(&TABLE)? {
+                let Some(comment) = chain.comment.filter(|c| c.starts_with(&own)) else {
+                    continue;
+                };
+                let reference = chain.name.strip_prefix(CHAIN_PREFIX);
+                if let Some(reference) = reference.filter(|_| !valid.contains(&comment)) {
+                    // A `-mac` chain is met by way of its partner; alone it is a leftover.
+                    let names = Names::new(reference.strip_suffix("-mac").unwrap_or(reference));
+                    if chain.name == names.iface
+                        || socket.get_chain(&TABLE, &names.iface)?.is_none()
+                    {
+                        delete(socket, batch, &names)?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    };
+    tolerate_no_nftables(collect()).map_err(Fault::kernel("failed to collect stale spoof checks"))
+}
+
+/// A kernel without nf_tables, or without those of bridges, has nothing to remove.
+fn tolerate_no_nftables(outcome: Result<()>) -> Result<()> {
+    match outcome {
+        Err(error) if error.is_unsupported() => Ok(()),
+        outcome => outcome,
+    }
+}

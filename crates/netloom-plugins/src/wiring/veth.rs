@@ -1,0 +1,173 @@
+//! The wire between host and pod.
+
+use super::{Fault, random, sysctls};
+use netloom_kernel::MacAddress;
+use netloom_kernel::netns::Netns;
+use netloom_kernel::rtnl::{Link, LinkSpec, PeerSpec, Socket};
+use netloom_plugin::Undo;
+use netloom_spec::{AddResult, Interface, IpConfig, Mac};
+
+/// How often another random name is tried when one is taken.
+const NAME_ATTEMPTS: usize = 10;
+
+/// The pod's end of a new wire.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PodEnd<'a> {
+    /// `CNI_IFNAME`.
+    pub(crate) name: &'a str,
+    /// Where it will live.
+    pub(crate) netns: &'a Netns,
+    /// Its address; a random one when absent.
+    pub(crate) mac: Option<Mac>,
+}
+
+/// A new wire.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    /// The host's end.
+    pub(crate) host: Link,
+    /// Interface index of the pod's end, in the pod.
+    pub(crate) pod_index: u32,
+    /// MAC address of the pod's end.
+    pub(crate) pod_mac: MacAddress,
+}
+
+/// Makes both ends in one message, each where it will live; the host's end is up and a
+/// port of `master`, the pod's end is down.
+pub(crate) fn create_wire<'r>(
+    host: &Socket,
+    pod: PodEnd<'_>,
+    mtu: Option<u32>,
+    master: u32,
+    undo: &mut Undo<'r>,
+) -> Result<Wire, Fault> {
+    let pod_mac = pod.mac.map_or_else(random::mac, |mac| mac.0);
+    for attempt in 1.. {
+        let name = random::veth_name();
+        let peer = PeerSpec::new(pod.name)
+            .in_netns(pod.netns)
+            .mac(pod_mac)
+            .mtu(mtu.unwrap_or(0));
+        let spec = LinkSpec::veth(&name, peer)
+            .mac(random::mac())
+            .mtu(mtu.unwrap_or(0));
+        match host.create_link(&spec.master(master).up()) {
+            Ok(link) => {
+                let index = link.index;
+                undo.push(format!("remove the veth {name}"), move || {
+                    remove_by_index(index)
+                });
+                sysctls::refuse_router_advertisements(&name);
+                return Ok(Wire {
+                    pod_index: link.lower.unwrap_or(0),
+                    pod_mac,
+                    host: link,
+                });
+            }
+            Err(error) if error.is_exists() && attempt < NAME_ATTEMPTS => {
+                let host_taken = host
+                    .find_link(&name)
+                    .map_err(Fault::kernel("look up a veth"))?;
+                if host_taken.is_none() {
+                    return Err(Fault::NameTaken {
+                        name: pod.name.to_owned(),
+                        netns: pod.netns.path().display().to_string(),
+                    });
+                }
+            }
+            Err(error) => {
+                let what = format!("failed to make the veth {name} and its peer {:?}", pod.name);
+                return Err(Fault::kernel(what)(error));
+            }
+        }
+    }
+    unreachable!("the last attempt returns")
+}
+
+fn remove_by_index(index: u32) -> Result<(), netloom_spec::Error> {
+    let remove = || Socket::open()?.remove_link(index).map(drop);
+    Ok(remove().map_err(Fault::kernel("failed to remove the veth"))?)
+}
+
+/// Removes the wire of an attachment.
+///
+/// With a result of ADD it is removed by the host's end, which was given a random name: that
+/// serves when the pod's namespace is gone or its interface was renamed, and cannot hit
+/// another attachment whose pod has taken over the path. Without one it is what bears the
+/// attachment's interface name in the pod.
+pub(crate) fn remove_wire(
+    netns: Option<&Netns>,
+    if_name: &str,
+    made: Option<&AddResult>,
+) -> Result<(), Fault> {
+    let remove = || {
+        let ends = made.map(|made| Ends::of(made, if_name)).unwrap_or_default();
+        if let Some(host_end) = ends.host
+            && remove_veth(&Socket::open()?, &host_end.name, Some(&host_end.mac))?
+        {
+            return Ok(());
+        }
+        match netns {
+            Some(netns) => {
+                let mac = ends.pod.map(|pod| pod.mac.as_str());
+                remove_veth(&Socket::open_in(netns)?, if_name, mac).map(drop)
+            }
+            None => Ok(()),
+        }
+    };
+    remove().map_err(Fault::kernel(format!(
+        "failed to remove the veth of {if_name:?}"
+    )))
+}
+
+/// Removes the link if it is a veth and, where an address is known, has that address.
+fn remove_veth(socket: &Socket, name: &str, mac: Option<&str>) -> netloom_kernel::Result<bool> {
+    let Some(link) = socket.find_link(name)? else {
+        return Ok(false);
+    };
+    let mac = mac
+        .filter(|mac| !mac.is_empty())
+        .and_then(|mac| mac.parse::<Mac>().ok());
+    let same = mac.is_none_or(|mac| link.mac == Some(mac.0));
+    if link.is_veth() && same {
+        socket.remove_link(link.index)
+    } else {
+        Ok(false)
+    }
+}
+
+/// The two ends of the wire in a result of ADD.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Ends<'a> {
+    /// The host's end.
+    pub(crate) host: Option<&'a Interface>,
+    /// The pod's end.
+    pub(crate) pod: Option<&'a Interface>,
+    /// The position of the pod's end in `interfaces`.
+    pub(crate) pod_position: Option<usize>,
+}
+
+impl<'a> Ends<'a> {
+    /// Finds them as upstream's plugins list them: the host's end stands right before the
+    /// container's interface.
+    pub(crate) fn of(result: &'a AddResult, if_name: &str) -> Self {
+        let listed = &result.interfaces;
+        let pod = listed
+            .iter()
+            .position(|i| i.name == if_name && !i.sandbox.is_empty());
+        let host = pod.and_then(|at| at.checked_sub(1)).map(|at| &listed[at]);
+        Self {
+            host: host.filter(|host| host.sandbox.is_empty() && !host.mac.is_empty()),
+            pod: pod.map(|at| &listed[at]),
+            pod_position: pod,
+        }
+    }
+
+    /// The addresses of the pod's end. Old results do not say whose an address is; then it
+    /// counts as the pod's.
+    pub(crate) fn ips<'r>(&self, result: &'r AddResult) -> impl Iterator<Item = &'r IpConfig> {
+        let position = self.pod_position;
+        let own = move |of: Option<usize>| of.is_none() || position.is_none() || of == position;
+        result.ips.iter().filter(move |ip| own(ip.interface))
+    }
+}
