@@ -1,0 +1,73 @@
+use crate::support::Lab;
+use netloom_testkit::{Call, probe, skip};
+use serde_json::json;
+use std::fs;
+
+/// The system calls that a call makes, one per line, of all its threads and children.
+fn traced(call: &Call) -> String {
+    call.under("strace", &["-f", "-o", "/run/trace"])
+        .run()
+        .succeeds();
+    fs::read_to_string("/run/trace").unwrap()
+}
+
+#[test]
+fn nothing_is_executed_and_nothing_sleeps() {
+    let Some(lab) = Lab::new() else { return };
+    if !probe::has_program("strace") {
+        return skip("needs strace");
+    }
+    let pools = "/run/pools";
+    let ipam = json!({"type": "host-local", "subnet": "10.1.0.0/24", "dataDir": pools});
+    let conf = lab.conf(json!({
+        "isDefaultGateway": true, "ipMasq": true, "ipMasqBackend": "nftables",
+        "macspoofchk": true, "ipam": ipam,
+    }));
+    for name in ["first", "second"] {
+        let pod = lab.host.pod(name);
+        let add = traced(&lab.bridge.call("ADD", &conf).pod(&pod));
+        let del = traced(&lab.bridge.call("DEL", &conf).pod(&pod));
+        for (what, trace) in [("ADD", add), ("DEL", del)] {
+            // The first execve is strace starting the plugin.
+            assert_eq!(
+                trace.matches("execve(").count(),
+                1,
+                "{what} of {name}: {trace}"
+            );
+            assert!(!trace.contains("nanosleep"), "{what} of {name} sleeps");
+            let polls: Vec<_> = trace
+                .lines()
+                .filter(|line| line.contains("Timeout"))
+                .collect();
+            assert!(
+                polls.is_empty(),
+                "{what} of {name} waits for time to pass: {polls:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_add_beside_many_pods_makes_no_more_system_calls_than_the_first() {
+    let Some(lab) = Lab::new() else { return };
+    if !probe::has_program("strace") {
+        return skip("needs strace");
+    }
+    let conf = lab.routed(json!({
+        "isDefaultGateway": true, "ipMasq": true, "ipMasqBackend": "nftables",
+    }));
+    let mut counts = Vec::new();
+    for index in 0..12 {
+        let pod = lab.host.pod(&format!("pod{index}"));
+        lab.ipam
+            .answers(json!({"ips": [{"address": format!("10.1.0.{}/24", index + 5)}]}));
+        let call = lab.bridge.call("ADD", &conf).pod(&pod);
+        counts.push(
+            traced(&call)
+                .lines()
+                .filter(|l| l.contains("sendto(") || l.contains("sendmsg("))
+                .count(),
+        );
+    }
+    assert!(counts[11] <= counts[1], "{counts:?}");
+}
