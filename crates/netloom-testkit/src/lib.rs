@@ -30,6 +30,7 @@ mod parallel;
 mod plugin;
 mod pod;
 mod skip;
+mod snapshot;
 mod traffic;
 mod uplink;
 
@@ -39,4 +40,5 @@ pub use parallel::parallel;
 pub use plugin::{DEBIAN_DIR, PLUGIN_NAMES, Plugin, PluginDir};
 pub use pod::Pod;
 pub use skip::skip;
+pub use snapshot::{Difference, Snapshot};
 pub use uplink::Uplink;

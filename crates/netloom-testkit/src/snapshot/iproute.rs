@@ -1,0 +1,133 @@
+//! Links, addresses, routes, rules and neighbours, as `ip` lists them.
+
+use serde_json::{Value, json};
+
+use super::{Found, Kind, documents, elements, strip, text};
+
+/// Members of a link that change by themselves or that only repeat another one.
+const PASSING: [&str; 29] = [
+    "ifindex",
+    "link_index",
+    "link_netnsid",
+    "operstate",
+    "hello_timer",
+    "tcn_timer",
+    "topology_change_timer",
+    "gc_timer",
+    "hold_timer",
+    "message_age_timer",
+    "forward_delay_timer",
+    "topology_change",
+    "topology_change_detected",
+    "topology_change_ack",
+    "config_pending",
+    "bridge_id",
+    "root_id",
+    "designated_port",
+    "designated_cost",
+    "id",
+    "no",
+    "state",
+    "gso_max_size",
+    "gso_max_segs",
+    "gso_ipv4_max_size",
+    "tso_max_size",
+    "tso_max_segs",
+    "gro_max_size",
+    "gro_ipv4_max_size",
+];
+/// Flags that follow the carrier, which comes and goes some time after its cause.
+const PASSING_FLAGS: [&str; 4] = ["LOWER_UP", "NO-CARRIER", "RUNNING", "M-DOWN"];
+const FOREVER: u64 = u32::MAX as u64;
+
+/// Everything `ip` knows about the namespace of the calling thread.
+pub(super) fn observe() -> Found {
+    let mut found = Found::new();
+    for link in list(&["-d", "address", "show"]) {
+        links(link, &mut found);
+    }
+    for route in list(&["-d", "route", "show", "table", "all"]) {
+        routes(route, &mut found);
+    }
+    for family in ["-4", "-6"] {
+        for (number, rule) in list(&[family, "rule", "show"]).into_iter().enumerate() {
+            // Of two equal rules the second gets its number.
+            let name = format!("{family} {rule}");
+            let twin = found.iter().any(|(_, other, _)| *other == name);
+            let name = if twin {
+                format!("{name} ({number})")
+            } else {
+                name
+            };
+            found.push((Kind::Rule, name, Value::Null));
+        }
+    }
+    for mut neighbour in list(&["neighbour", "show", "nud", "permanent"]) {
+        strip(&mut neighbour, &["ifindex"]);
+        let name = format!(
+            "{} dev {}",
+            text(&neighbour, "dst"),
+            text(&neighbour, "dev")
+        );
+        found.push((Kind::Neighbour, name, neighbour));
+    }
+    found
+}
+
+fn list(arguments: &[&str]) -> Vec<Value> {
+    let mut all = vec!["-j"];
+    all.extend(arguments);
+    let documents = documents("ip", &all).unwrap_or_else(|error| panic!("ip {all:?}: {error}"));
+    documents.into_iter().flat_map(elements).collect()
+}
+
+/// One element of `ip address show`: the link and its addresses.
+fn links(mut link: Value, found: &mut Found) {
+    let name = text(&link, "ifname").to_owned();
+    let addresses = elements(link["addr_info"].take());
+    if !link["link_netnsid"].is_null() {
+        link["link"] = json!("in another namespace");
+    }
+    if let Some(members) = link.as_object_mut() {
+        members.remove("addr_info");
+    }
+    let mut flags = elements(link["flags"].take());
+    flags.retain(|flag| !PASSING_FLAGS.contains(&flag.as_str().unwrap_or_default()));
+    flags.sort_by_key(Value::to_string);
+    link["flags"] = Value::Array(flags);
+    strip(&mut link, &PASSING);
+    found.push((Kind::Link, name.clone(), link));
+    for mut address in addresses {
+        if text(&address, "family") == "inet6" && text(&address, "scope") == "link" {
+            continue;
+        }
+        for life in ["valid_life_time", "preferred_life_time"] {
+            if address[life].as_u64() != Some(FOREVER) {
+                address[life] = json!("limited");
+            }
+        }
+        strip(&mut address, &["tentative"]);
+        address["dev"] = json!(name);
+        let text = format!("{}/{}", text(&address, "local"), address["prefixlen"]);
+        found.push((Kind::Address, format!("{text} dev {name}"), address));
+    }
+}
+
+fn routes(mut route: Value, found: &mut Found) {
+    let destination = text(&route, "dst");
+    let link_local = destination.starts_with("fe80:") || destination == "ff00::/8";
+    if link_local && text(&route, "protocol") == "kernel" {
+        return;
+    }
+    strip(&mut route, &["expires", "ifindex"]);
+    let mut flags = elements(route["flags"].take());
+    flags.retain(|flag| flag != "linkdown");
+    route["flags"] = Value::Array(flags);
+    let name = format!(
+        "{} table {} {}",
+        text(&route, "dst"),
+        text(&route, "table"),
+        route
+    );
+    found.push((Kind::Route, name, route));
+}

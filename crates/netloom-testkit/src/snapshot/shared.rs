@@ -1,0 +1,125 @@
+//! What the attachments of a host share: made once, kept for the next one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{Fact, Kind, elements, text};
+
+/// Regular chains that plugins keep for all attachments, as the reference plugins call them.
+const KEPT_CHAINS: [&str; 1] = ["inet cni_plugins_masquerade masq_checks"];
+/// Built-in chains of iptables, which appear with a table's first use.
+const BUILT_IN: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
+
+type Facts = BTreeMap<Fact, Value>;
+
+/// Takes shared objects out of `facts`.
+pub(super) fn remove(facts: &mut Facts, bridges: &[&str]) {
+    forget_forwarding(facts);
+    facts.retain(|fact, value| {
+        let of_bridge = fact.place == "host" && is_of_bridge(fact, value, bridges);
+        let kept = is_kept_file(fact, value) || is_empty_iptables_chain(fact, value);
+        !of_bridge && !kept && !is_anycast(fact, value)
+    });
+    remove_idle_nftables(facts);
+}
+
+/// The bridge itself and what hangs on it alone.
+fn is_of_bridge(fact: &Fact, value: &Value, bridges: &[&str]) -> bool {
+    match fact.kind {
+        Kind::Link => bridges.contains(&fact.name.as_str()),
+        Kind::Sysctl => {
+            let last = fact.name.rsplit('/').next().unwrap_or_default();
+            bridges.contains(&last)
+        }
+        Kind::Vlan => bridges.contains(&text(value, "ifname")),
+        Kind::Address | Kind::Route | Kind::Neighbour | Kind::Qdisc => {
+            bridges.contains(&text(value, "dev"))
+        }
+        _ => false,
+    }
+}
+
+/// A host that forwards answers to the anycast address of every subnet router.
+fn is_anycast(fact: &Fact, value: &Value) -> bool {
+    fact.kind == Kind::Route && text(value, "type") == "anycast"
+}
+
+/// The switches themselves, and what the kernel sets along with them.
+fn forget_forwarding(facts: &mut Facts) {
+    let sysctls = facts
+        .iter_mut()
+        .filter(|(fact, _)| fact.kind == Kind::Sysctl);
+    for (fact, values) in sysctls {
+        let Some(values) = values.as_object_mut().filter(|_| fact.place == "host") else {
+            continue;
+        };
+        for name in ["ip_forward", "forwarding", "mc_forwarding"] {
+            values.remove(name);
+        }
+        if fact.name.starts_with("net/ipv4/conf/") {
+            // Forwarding hosts do not accept redirects.
+            values.remove("accept_redirects");
+        }
+    }
+}
+
+fn is_kept_file(fact: &Fact, value: &Value) -> bool {
+    if fact.kind != Kind::File {
+        return false;
+    }
+    let path = fact.name.as_str();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let in_state = path.starts_with("/var/lib/cni");
+    path == "/run/xtables.lock"
+        || in_state && (name == "lock" || name.starts_with("last_reserved_ip."))
+        || in_state && (text(value, "type") == "directory" || path.contains("/.netloom"))
+}
+
+fn is_empty_iptables_chain(fact: &Fact, value: &Value) -> bool {
+    let name = fact.name.rsplit(' ').next().unwrap_or_default();
+    let rules = value.as_array().map_or(0, Vec::len);
+    fact.kind == Kind::IptablesChain && BUILT_IN.contains(&name) && rules <= 1
+}
+
+/// Empty sets and maps; kept chains that are empty; base chains whose rules, none of them an
+/// attachment's, only lead there; and then tables in which nothing remains.
+fn remove_idle_nftables(facts: &mut Facts) {
+    facts.retain(|fact, value| {
+        let empty = |member: &str| elements(value[member].clone()).is_empty();
+        match fact.kind {
+            Kind::NftSet => !empty("elem"),
+            Kind::NftChain if KEPT_CHAINS.contains(&fact.name.as_str()) => !empty("rules"),
+            Kind::NftChain if !value["hook"].is_null() => {
+                let rules = elements(value["rules"].clone());
+                !rules.iter().all(is_static)
+            }
+            _ => true,
+        }
+    });
+    let used: BTreeSet<(String, String)> = facts
+        .iter()
+        .filter(|(fact, _)| matches!(fact.kind, Kind::NftChain | Kind::NftSet | Kind::NftObject))
+        .map(|(fact, value)| {
+            let table = format!("{} {}", text(value, "family"), text(value, "table"));
+            (fact.place.clone(), table)
+        })
+        .collect();
+    facts.retain(|fact, _| {
+        fact.kind != Kind::NftTable || used.contains(&(fact.place.clone(), fact.name.clone()))
+    });
+}
+
+/// A rule without a comment, hence without an owner, that only lets packets pass or sends them to
+/// a kept chain or a map.
+fn is_static(rule: &Value) -> bool {
+    let expressions = elements(rule["expr"].clone());
+    let passes_on = expressions.iter().any(|expression| {
+        let target = ["jump", "goto"].map(|verdict| text(&expression[verdict], "target"));
+        let kept = |chain: &String| chain.ends_with(&format!(" {}", target.concat()));
+        let ends = ["return", "accept", "vmap"];
+        ends.iter().any(|end| expression.get(end).is_some())
+            || !target.concat().is_empty() && KEPT_CHAINS.map(String::from).iter().any(kept)
+    });
+    rule["comment"].is_null() && passes_on
+}
