@@ -4,8 +4,9 @@ mod host;
 
 use netloom_kernel::netns;
 use netloom_kernel::rtnl::{
-    AddressSpec, BridgeOptions, BridgePortChange, KindSpec, LinkChange, LinkKind, LinkSpec,
-    PeerSpec, RouteSpec, Socket,
+    AddressSpec, BridgeOptions, BridgePortChange, BridgeVlan, IpvlanFlag, IpvlanMode, KindSpec,
+    LinkChange, LinkKind, LinkSpec, MacvlanMode, PeerSpec, RouteSpec, Socket, VlanProtocol,
+    VxlanOptions,
 };
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x42];
@@ -125,4 +126,281 @@ fn a_bridge_port_gets_its_settings_in_the_batch_that_makes_it() {
     let link = host.get_link(created[0].index).unwrap();
     let port = link.bridge_port.unwrap();
     assert!(port.hairpin && port.isolated);
+}
+
+#[test]
+fn a_link_is_changed_in_one_message_and_read_back() {
+    if !host::enter() {
+        return;
+    }
+    let socket = Socket::open().unwrap();
+    let veth = socket
+        .create_link(&LinkSpec::veth("veth0", PeerSpec::new("veth1")))
+        .unwrap();
+    let change = LinkChange::new()
+        .up()
+        .promiscuous(true)
+        .all_multicast(true)
+        .mac(MAC)
+        .mtu(1300)
+        .tx_queue_len(77)
+        .alias("of a test");
+    socket.set_link(&veth, &change).unwrap();
+    let link = socket.get_link("veth0").unwrap();
+    assert!(link.flags.is_up() && link.flags.is_promiscuous() && link.flags.is_all_multicast());
+    assert_eq!(
+        (link.mac, link.mtu, link.tx_queue_len),
+        (Some(MAC), 1300, 77)
+    );
+    assert_eq!(
+        (link.promiscuity, link.alias.as_deref()),
+        (1, Some("of a test"))
+    );
+
+    socket
+        .set_link(
+            "veth0",
+            &LinkChange::new().down().promiscuous(false).alias(""),
+        )
+        .unwrap();
+    socket.rename_link(veth.index, "other").unwrap();
+    let link = socket.get_link(veth.index).unwrap();
+    assert_eq!(link.name, "other");
+    assert!(!link.flags.is_up() && !link.flags.is_promiscuous());
+    assert_eq!((link.promiscuity, link.alias), (0, None));
+    assert!(socket.remove_link("other").unwrap());
+    assert!(socket.find_link("veth1").unwrap().is_none());
+}
+
+#[test]
+fn a_bridge_keeps_its_mac_and_mtu_when_ports_come_and_go() {
+    if !host::enter() {
+        return;
+    }
+    let socket = Socket::open().unwrap();
+    let options = BridgeOptions {
+        stp: Some(false),
+        ageing_time: Some(5000),
+        ..Default::default()
+    };
+    let spec = LinkSpec::new("br0", KindSpec::Bridge(options))
+        .mac(MAC)
+        .up();
+    let bridge = socket.create_link(&spec).unwrap();
+    socket
+        .set_link("br0", &LinkChange::new().mtu(1400))
+        .unwrap();
+    let low = PeerSpec::new("veth1");
+    socket
+        .create_link(
+            &LinkSpec::veth("veth0", low)
+                .mac([2, 0, 0, 0, 0, 1])
+                .master(bridge.index),
+        )
+        .unwrap();
+    let now = socket.get_link("br0").unwrap();
+    assert!(now.is_bridge());
+    assert_eq!((now.mac, now.mtu), (Some(MAC), 1400));
+    let Some(LinkKind::Bridge(options)) = now.kind else {
+        unreachable!()
+    };
+    assert_eq!(
+        (options.stp, options.ageing_time),
+        (Some(false), Some(5000))
+    );
+    let ports = socket.list_ports(bridge.index).unwrap();
+    assert_eq!(
+        ports.iter().map(|l| l.name.as_str()).collect::<Vec<_>>(),
+        ["veth0"]
+    );
+    socket
+        .set_link("veth0", &LinkChange::new().no_master())
+        .unwrap();
+    assert_eq!(socket.get_link("br0").unwrap().mac, Some(MAC));
+    assert_eq!(socket.list_ports(bridge.index).unwrap(), []);
+}
+
+#[test]
+fn a_link_moves_to_another_namespace() {
+    if !host::enter() {
+        return;
+    }
+    let (pod, inside) = host::pod();
+    let socket = Socket::open().unwrap();
+    socket
+        .create_link(&LinkSpec::veth("veth0", PeerSpec::new("veth1")))
+        .unwrap();
+    socket.move_link("veth1", &pod).unwrap();
+    assert!(socket.find_link("veth1").unwrap().is_none());
+    assert!(inside.get_link("veth1").unwrap().is_veth());
+}
+
+#[test]
+fn every_kind_of_link_is_read_back_as_it_was_made() {
+    if !host::enter() {
+        return;
+    }
+    let socket = Socket::open().unwrap();
+    let lower = socket
+        .create_link(&LinkSpec::veth("lower", PeerSpec::new("rewol")))
+        .unwrap();
+    let vxlan = VxlanOptions {
+        vni: 42,
+        local: Some([10, 1, 0, 5].into()),
+        remote: Some([10, 1, 0, 6].into()),
+        device: Some(lower.index),
+        port: Some(4789),
+        learning: Some(false),
+    };
+    let vlan = KindSpec::Vlan {
+        id: 7,
+        protocol: VlanProtocol::Dot1q,
+    };
+    let q_in_q = KindSpec::Vlan {
+        id: 8,
+        protocol: VlanProtocol::Dot1ad,
+    };
+    let ipvlan = KindSpec::Ipvlan(IpvlanMode::L3, IpvlanFlag::Private);
+    let kinds = [
+        (
+            KindSpec::Macvlan(MacvlanMode::Private),
+            LinkKind::Macvlan(MacvlanMode::Private),
+        ),
+        (
+            ipvlan,
+            LinkKind::Ipvlan(IpvlanMode::L3, IpvlanFlag::Private),
+        ),
+        (
+            vlan,
+            LinkKind::Vlan {
+                id: 7,
+                protocol: VlanProtocol::Dot1q,
+            },
+        ),
+        (
+            q_in_q,
+            LinkKind::Vlan {
+                id: 8,
+                protocol: VlanProtocol::Dot1ad,
+            },
+        ),
+        (KindSpec::Vxlan(vxlan), LinkKind::Vxlan(vxlan)),
+        (KindSpec::Vrf { table: 1000 }, LinkKind::Vrf { table: 1000 }),
+        (KindSpec::Dummy, LinkKind::Dummy),
+        (KindSpec::Ifb, LinkKind::Ifb),
+    ];
+    for (spec, kind) in kinds {
+        let stands_on_lower = ["macvlan", "ipvlan", "vlan"].contains(&kind.name());
+        let mut spec = LinkSpec::new("x0", spec);
+        if stands_on_lower {
+            spec = spec.lower(lower.index);
+        }
+        match socket.create_link(&spec) {
+            Ok(made) => {
+                let link = socket.get_link("x0").unwrap();
+                assert_eq!((link.kind, link.index), (Some(kind), made.index));
+                assert!(socket.remove_link("x0").unwrap());
+            }
+            Err(error) if error.is_unsupported() => {
+                host::skip(&format!("{}: {error}", kind.name()))
+            }
+            Err(error) => panic!("{}: {error}", kind.name()),
+        }
+    }
+}
+
+#[test]
+fn a_macvlan_is_made_in_place_over_a_lower_link_outside() {
+    if !host::enter() {
+        return;
+    }
+    let (pod, inside) = host::pod();
+    let socket = Socket::open().unwrap();
+    let lower = socket
+        .create_link(&LinkSpec::veth("lower", PeerSpec::new("rewol")))
+        .unwrap();
+    let kind = KindSpec::Macvlan(MacvlanMode::Bridge);
+    match socket.create_link_in(&pod, &LinkSpec::new("eth0", kind).lower(lower.index)) {
+        Err(error) if error.is_unsupported() => return host::skip(&error.to_string()),
+        outcome => outcome.unwrap(),
+    }
+    let link = inside.get_link("eth0").unwrap();
+    assert_eq!(link.lower, Some(lower.index));
+    assert!(socket.find_link("eth0").unwrap().is_none());
+}
+
+#[test]
+fn vlans_of_one_port_are_set_listed_and_removed() {
+    if !host::enter() {
+        return;
+    }
+    let socket = Socket::open().unwrap();
+    let filtering = BridgeOptions {
+        vlan_filtering: Some(true),
+        ..Default::default()
+    };
+    let bridge = match socket.create_link(&LinkSpec::new("br0", KindSpec::Bridge(filtering)).up()) {
+        Ok(bridge) => bridge.index,
+        Err(error) if error.is_unsupported() => return host::skip(&error.to_string()),
+        Err(error) => panic!("{error}"),
+    };
+    let port = |name, peer| {
+        let spec = LinkSpec::veth(name, PeerSpec::new(peer))
+            .master(bridge)
+            .up();
+        socket.create_link(&spec).unwrap().index
+    };
+    let (one, two) = (port("one", "eno"), port("two", "owt"));
+    let vlans = socket.list_bridge_vlans(one).unwrap();
+    if vlans.is_empty() {
+        return host::skip("this kernel's bridge has no VLAN filtering");
+    }
+    assert_eq!(vlans, [BridgeVlan::pvid_untagged(1)]);
+    let mut batch = socket.batch();
+    batch
+        .remove_bridge_vlan(one, vlans[0])
+        .add_bridge_vlan(one, BridgeVlan::pvid_untagged(100))
+        .add_bridge_vlan(one, BridgeVlan::tagged(200))
+        .add_bridge_vlan(one, BridgeVlan::tagged_range(300, 309))
+        .add_bridge_vlan_to_bridge(bridge, BridgeVlan::tagged(100));
+    batch.commit().unwrap();
+    let expected = [
+        BridgeVlan::pvid_untagged(100),
+        BridgeVlan::tagged(200),
+        BridgeVlan::tagged_range(300, 309),
+    ];
+    assert_eq!(socket.list_bridge_vlans(one).unwrap(), expected);
+    assert_eq!(
+        socket.list_bridge_vlans(two).unwrap(),
+        [BridgeVlan::pvid_untagged(1)]
+    );
+    assert!(
+        socket
+            .list_bridge_vlans(bridge)
+            .unwrap()
+            .contains(&BridgeVlan::tagged(100))
+    );
+    let shown = host::run("bridge", &["vlan", "show", "dev", "one"]);
+    assert!(
+        shown.contains("100 PVID Egress Untagged") && shown.contains("300-309"),
+        "{shown}"
+    );
+    for vlan in expected {
+        socket.remove_bridge_vlan(one, vlan).unwrap();
+        socket.remove_bridge_vlan(one, vlan).unwrap(); // absent is success
+    }
+    assert_eq!(socket.list_bridge_vlans(one).unwrap(), []);
+    socket
+        .set_link(
+            bridge,
+            &LinkChange::new().bridge(BridgeOptions {
+                vlan_filtering: Some(false),
+                ..Default::default()
+            }),
+        )
+        .unwrap();
+    let Some(LinkKind::Bridge(options)) = socket.get_link(bridge).unwrap().kind else {
+        unreachable!()
+    };
+    assert_eq!(options.vlan_filtering, Some(false));
 }

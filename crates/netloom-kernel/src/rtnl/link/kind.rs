@@ -17,6 +17,10 @@ pub enum KindSpec<'a> {
     /// One end of a virtual cable; the other end is made with it.
     Veth(PeerSpec<'a>),
     /// A bridge.
+    ///
+    /// A MAC address given at creation stays; an MTU given at creation follows the smallest of
+    /// the ports as soon as one joins. One given by
+    /// [`Socket::set_link`](super::super::Socket::set_link) stays.
     Bridge(BridgeOptions),
     /// A link of its own MAC address on a lower link.
     Macvlan(MacvlanMode),
