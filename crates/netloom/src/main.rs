@@ -1,1 +1,47 @@
-fn main() {}
+//! `netloom`, the command: cnitool's verbs, and everything beyond them.
+//!
+//! Called as `cnitool` it answers as cnitool; called by the name of a plugin it is that plugin.
+
+mod cli;
+mod command;
+mod demo;
+mod environment;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use command::Caller;
+
+fn main() -> ExitCode {
+    let called = std::env::args_os()
+        .next()
+        .as_ref()
+        .map(base_name)
+        .unwrap_or_default();
+    let plugins = netloom_plugins::registry::PLUGINS;
+    if netloom_plugin::find(plugins, &called).is_some() {
+        return netloom_plugin::main(plugins);
+    }
+    let cli = Cli::parse();
+    let caller = if called == "cnitool" {
+        Caller::Cnitool
+    } else {
+        Caller::Netloom
+    };
+    match command::run(&cli, caller) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            command::report(&error, cli.options.json);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn base_name(program: &OsString) -> String {
+    let name = Path::new(program).file_name().unwrap_or(program);
+    name.to_string_lossy().into_owned()
+}

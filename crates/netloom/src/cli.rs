@@ -1,0 +1,175 @@
+//! What the command line accepts: cnitool's verbs, arguments, flags and environment, and more.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+const AFTER_HELP: &str = "\
+Environment (as cnitool reads it):
+  NETCONFPATH   directory of network configurations [default: /etc/cni/net.d]
+  CNI_PATH      plugin directories, separated by colons [default: /opt/cni/bin:/usr/lib/cni]
+  CNI_ARGS      extra arguments for the plugins: K=V;K=V
+  CAP_ARGS      capability arguments, a JSON object: {\"portMappings\": [...]}
+  CNI_IFNAME    name of the interface in the container [default: eth0]
+
+Try it:
+  netloom demo                                   a whole network, made and removed before your eyes
+  ip netns add testing
+  netloom add mynet /var/run/netns/testing       attach a namespace to the network `mynet`
+  netloom del mynet /var/run/netns/testing       and detach it
+
+Called as `cnitool`, it answers as cnitool. Called by the name of a plugin (bridge, host-local, ...),
+it is that plugin.";
+
+/// The Container Network Interface: attach containers to networks, check them, detach them.
+#[derive(Debug, Parser)]
+#[command(name = "netloom", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Flags that every verb understands.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Name of the interface inside the container.
+    #[arg(
+        short = 'i',
+        long,
+        global = true,
+        env = "CNI_IFNAME",
+        default_value = "eth0"
+    )]
+    pub(crate) ifname: String,
+
+    /// Directory of network configurations.
+    #[arg(
+        long,
+        global = true,
+        env = "NETCONFPATH",
+        default_value = "/etc/cni/net.d",
+        value_name = "DIR"
+    )]
+    pub(crate) conf_dir: PathBuf,
+
+    /// Directory of attachment results (`DIR/results`), shared with other runtimes.
+    #[arg(
+        long,
+        global = true,
+        default_value = "/var/lib/cni",
+        value_name = "DIR"
+    )]
+    pub(crate) cache_dir: PathBuf,
+
+    /// Print failures as the CNI error object on stdout, beside the words on stderr.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Attach a network namespace to a network and print the result.
+    Add(Target),
+    /// Verify that an attachment is still as ADD made it.
+    Check(Target),
+    /// Detach a network namespace from a network; the namespace may be gone already.
+    Del(Del),
+    /// Remove what the network holds for attachments that no longer exist.
+    Gc(Gc),
+    /// Ask whether the network can serve an ADD now.
+    Status(Network),
+    /// Show the spec versions of every plugin of a network, or netloom's own.
+    Version(OptionalNetwork),
+    /// Verify a configuration: its form, its plugins, their versions.
+    Validate(OptionalNetwork),
+    /// Show cached attachments: which container is on which network, with which addresses.
+    List(OptionalNetwork),
+    /// Put the plugins into a directory under the names runtimes look for.
+    Install(Install),
+    /// Build a network in a throw-away host, use it, remove it, and prove that nothing is left.
+    Demo(Demo),
+    /// Print the completions for a shell.
+    Completion {
+        /// The shell to complete for.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// The `name` in the network's configuration.
+    pub(crate) network: String,
+    /// The network namespace: a path such as /var/run/netns/NAME or /proc/PID/ns/net.
+    pub(crate) netns: PathBuf,
+    /// The container's id [default: cnitool's, which follows from the namespace's path].
+    #[arg(long, value_name = "ID")]
+    pub(crate) container_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Del {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Go on past a plugin that fails, and report every failure at the end.
+    #[arg(long)]
+    pub(crate) best_effort: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Network {
+    /// The `name` in the network's configuration.
+    pub(crate) network: String,
+    /// Accepted because cnitool wants it; not used.
+    #[arg(hide = true)]
+    pub(crate) netns: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    #[command(flatten)]
+    pub(crate) network: Network,
+    /// An attachment that is still in use, as CONTAINERID/IFNAME (repeatable)
+    /// [default: every cached attachment whose namespace still exists].
+    #[arg(long, value_name = "ID/IFNAME")]
+    pub(crate) keep: Vec<String>,
+    /// Keep nothing: remove every attachment of the network, as `cnitool gc` does.
+    #[arg(long, conflicts_with = "keep")]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OptionalNetwork {
+    /// The `name` in a network's configuration; without it, all.
+    pub(crate) network: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// Where runtimes look for plugins.
+    #[arg(long, default_value = "/opt/cni/bin", value_name = "DIR")]
+    pub(crate) bin_dir: PathBuf,
+    /// Replace plugins of the same names that are not netloom's.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Do not colour the output.
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,68 @@
+//! The verbs.
+
+mod gc;
+pub(crate) mod install;
+mod list;
+mod network;
+mod version;
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Verb};
+use crate::demo;
+
+/// By which name this program was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Netloom,
+    Cnitool,
+}
+
+pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
+    let options = &cli.options;
+    match &cli.verb {
+        Verb::Add(target) => network::add(options, target),
+        Verb::Check(target) => network::check(options, target),
+        Verb::Del(del) => network::del(options, del),
+        Verb::Gc(gc) => gc::run(options, gc, caller),
+        Verb::Status(network) => network::status(options, network),
+        Verb::Version(network) => version::run(options, network),
+        Verb::Validate(network) => version::validate(options, network),
+        Verb::List(network) => list::run(options, network),
+        Verb::Install(install) => install::run(install),
+        Verb::Demo(demo) => demo::run(demo),
+        Verb::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "netloom", &mut io::stdout());
+            Ok(())
+        }
+    }
+}
+
+/// Tells what failed: a line on stderr, and with `--json` the CNI error object on stdout.
+pub(crate) fn report(error: &anyhow::Error, json: bool) {
+    // Whoever closed stderr or stdout learns of the failure from the exit status.
+    let _ = writeln!(io::stderr(), "netloom: {error:#}");
+    if json {
+        let object = netloom_spec::Error::new(code_of(error), format!("{error:#}"));
+        let _ = writeln!(io::stdout(), "{}", object.to_json());
+    }
+}
+
+fn code_of(error: &anyhow::Error) -> u32 {
+    error
+        .chain()
+        .find_map(|cause| {
+            cause
+                .downcast_ref::<netloom_runtime::Error>()
+                .map(netloom_runtime::Error::code)
+                .or_else(|| {
+                    cause
+                        .downcast_ref::<netloom_spec::Error>()
+                        .map(|it| it.code)
+                })
+        })
+        .unwrap_or(netloom_spec::code::INTERNAL)
+}

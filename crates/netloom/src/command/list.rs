@@ -1,0 +1,71 @@
+//! `list`: the cached attachments.
+
+use std::path::Path;
+
+use anyhow::Result;
+use comfy_table::{Table, presets};
+use netloom_runtime::{CachedAttachment, Cni, RuntimeConf};
+use netloom_spec::{AddResult, NetworkConfigList};
+use serde_json::json;
+
+use super::network::cni;
+use crate::cli::{OptionalNetwork, Options};
+
+pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
+    let cni = cni(options);
+    let mut attachments = cni.cached_attachments(None)?;
+    if let Some(name) = &network.network {
+        attachments.retain(|it| it.network == *name);
+    }
+    if options.json {
+        let all: Vec<_> = attachments.iter().map(|it| object(&cni, it)).collect();
+        println!("{:#}", json!(all));
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["NETWORK", "CONTAINER", "INTERFACE", "ADDRESSES", "NETNS"]);
+    for it in &attachments {
+        table.add_row([
+            it.network.clone(),
+            it.container_id.clone(),
+            it.if_name.clone(),
+            addresses(&cni, it).join(" "),
+            format!(
+                "{}{}",
+                it.netns,
+                if netns_exists(it) { "" } else { " (gone)" }
+            ),
+        ]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+fn object(cni: &Cni, it: &CachedAttachment) -> serde_json::Value {
+    json!({
+        "network": it.network,
+        "containerID": it.container_id,
+        "ifname": it.if_name,
+        "netns": it.netns,
+        "netnsExists": netns_exists(it),
+        "addresses": addresses(cni, it),
+    })
+}
+
+fn netns_exists(it: &CachedAttachment) -> bool {
+    Path::new(&it.netns).exists()
+}
+
+/// The addresses of the cached result; none if the entry has no result one can read.
+fn addresses(cni: &Cni, it: &CachedAttachment) -> Vec<String> {
+    result(cni, it)
+        .map(|result| result.ips.iter().map(|ip| ip.address.to_string()).collect())
+        .unwrap_or_default()
+}
+
+fn result(cni: &Cni, it: &CachedAttachment) -> Option<AddResult> {
+    let list = NetworkConfigList::parse(&it.config).ok()?;
+    let runtime = RuntimeConf::new(&it.container_id, &it.netns, &it.if_name);
+    cni.cached_result(&list, &runtime).ok()?
+}
