@@ -1,20 +1,21 @@
 //! Rules.
 
+mod stored;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::batch::Batch;
 use super::expression::{Base, Compare, Data, Expression, MetaKey, REG_1, REG_2, register_at};
-use super::{Family, Field, Protocol, SUBSYSTEM, Table, Verdict, header, userdata};
+use super::{Family, Field, Protocol, SUBSYSTEM, Verdict, userdata};
 use crate::MacAddress;
-use crate::netlink::{Attributes, Buffer, NLM_F_APPEND, NLM_F_CREATE};
+use crate::netlink::Buffer;
 
-const NFT_MSG_NEWRULE: u16 = SUBSYSTEM | 6;
+pub use stored::RuleInfo;
+
 pub(super) const NFT_MSG_DELRULE: u16 = SUBSYSTEM | 8;
 pub(super) const NFTA_RULE_TABLE: u16 = 1;
 pub(super) const NFTA_RULE_CHAIN: u16 = 2;
-const NFTA_RULE_HANDLE: u16 = 3;
 const NFTA_RULE_EXPRESSIONS: u16 = 4;
 const NFTA_RULE_USERDATA: u16 = 7;
 const NF_NAT_RANGE_PROTO_SPECIFIED: u32 = 2;
@@ -437,80 +438,4 @@ pub(super) fn link_name(name: &str) -> [u8; 16] {
     let length = name.len().min(15);
     padded[..length].copy_from_slice(&name.as_bytes()[..length]);
     padded
-}
-
-/// A rule as the kernel has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleInfo {
-    /// The handle, never used twice in its table.
-    pub handle: u64,
-    /// The comment.
-    pub comment: Option<String>,
-}
-
-impl RuleInfo {
-    pub(super) fn parse(payload: &[u8]) -> Option<(String, String, Self)> {
-        let (mut table, mut chain) = (String::new(), String::new());
-        let mut info = Self {
-            handle: 0,
-            comment: None,
-        };
-        for a in Attributes::after(payload, 4) {
-            match a.kind {
-                NFTA_RULE_TABLE => table = a.string(),
-                NFTA_RULE_CHAIN => chain = a.string(),
-                NFTA_RULE_HANDLE => info.handle = a.be64()?,
-                NFTA_RULE_USERDATA => {
-                    info.comment = userdata::find_comment(a.value, userdata::COMMENT);
-                }
-                _ => {}
-            }
-        }
-        Some((table, chain, info))
-    }
-}
-
-impl Batch<'_> {
-    /// Adds a rule at the end of a chain.
-    pub fn add_rule(&mut self, table: &Table<'_>, chain: &str, rule: &Rule) -> &mut Self {
-        self.new_rule(
-            table,
-            chain,
-            rule,
-            "add rule to chain",
-            NLM_F_CREATE | NLM_F_APPEND,
-        )
-    }
-
-    /// Adds a rule at the beginning of a chain.
-    pub fn insert_rule(&mut self, table: &Table<'_>, chain: &str, rule: &Rule) -> &mut Self {
-        self.new_rule(table, chain, rule, "insert rule into chain", NLM_F_CREATE)
-    }
-
-    /// Deletes a rule by its handle; `is_absent()` if there is none.
-    pub fn delete_rule(&mut self, table: &Table<'_>, chain: &str, handle: u64) -> &mut Self {
-        let object = format!("{handle} of chain {}", table.title_of(chain));
-        let head = header(table.family);
-        self.message("delete rule", object, NFT_MSG_DELRULE, 0, head, |b| {
-            b.put_str(NFTA_RULE_TABLE, table.name);
-            b.put_str(NFTA_RULE_CHAIN, chain);
-            b.put_be64(NFTA_RULE_HANDLE, handle);
-        })
-    }
-
-    fn new_rule(
-        &mut self,
-        table: &Table<'_>,
-        chain: &str,
-        rule: &Rule,
-        operation: &'static str,
-        flags: u16,
-    ) -> &mut Self {
-        let (title, head) = (table.title_of(chain), header(table.family));
-        self.message(operation, title, NFT_MSG_NEWRULE, flags, head, |b| {
-            b.put_str(NFTA_RULE_TABLE, table.name);
-            b.put_str(NFTA_RULE_CHAIN, chain);
-            rule.put(table.family, b);
-        })
-    }
 }

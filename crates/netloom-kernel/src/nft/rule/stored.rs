@@ -1,0 +1,84 @@
+//! Rules in the kernel: add, insert, delete, read back.
+
+use super::{NFT_MSG_DELRULE, NFTA_RULE_CHAIN, NFTA_RULE_TABLE, NFTA_RULE_USERDATA, Rule};
+use crate::netlink::{Attributes, NLM_F_APPEND, NLM_F_CREATE};
+use crate::nft::{Batch, SUBSYSTEM, Table, header, userdata};
+
+const NFT_MSG_NEWRULE: u16 = SUBSYSTEM | 6;
+const NFTA_RULE_HANDLE: u16 = 3;
+
+/// A rule as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleInfo {
+    /// The handle, never used twice in its table.
+    pub handle: u64,
+    /// The comment.
+    pub comment: Option<String>,
+}
+
+impl RuleInfo {
+    pub(in crate::nft) fn parse(payload: &[u8]) -> Option<(String, String, Self)> {
+        let (mut table, mut chain) = (String::new(), String::new());
+        let mut info = Self {
+            handle: 0,
+            comment: None,
+        };
+        for a in Attributes::after(payload, 4) {
+            match a.kind {
+                NFTA_RULE_TABLE => table = a.string(),
+                NFTA_RULE_CHAIN => chain = a.string(),
+                NFTA_RULE_HANDLE => info.handle = a.be64()?,
+                NFTA_RULE_USERDATA => {
+                    info.comment = userdata::find_comment(a.value, userdata::COMMENT);
+                }
+                _ => {}
+            }
+        }
+        Some((table, chain, info))
+    }
+}
+
+impl Batch<'_> {
+    /// Adds a rule at the end of a chain.
+    pub fn add_rule(&mut self, table: &Table<'_>, chain: &str, rule: &Rule) -> &mut Self {
+        self.new_rule(
+            table,
+            chain,
+            rule,
+            "add rule to chain",
+            NLM_F_CREATE | NLM_F_APPEND,
+        )
+    }
+
+    /// Adds a rule at the beginning of a chain.
+    pub fn insert_rule(&mut self, table: &Table<'_>, chain: &str, rule: &Rule) -> &mut Self {
+        self.new_rule(table, chain, rule, "insert rule into chain", NLM_F_CREATE)
+    }
+
+    /// Deletes a rule by its handle; `is_absent()` if there is none.
+    pub fn delete_rule(&mut self, table: &Table<'_>, chain: &str, handle: u64) -> &mut Self {
+        let object = format!("{handle} of chain {}", table.title_of(chain));
+        let head = header(table.family);
+        self.message("delete rule", object, NFT_MSG_DELRULE, 0, head, |b| {
+            b.put_str(NFTA_RULE_TABLE, table.name);
+            b.put_str(NFTA_RULE_CHAIN, chain);
+            b.put_be64(NFTA_RULE_HANDLE, handle);
+        })
+    }
+
+    fn new_rule(
+        &mut self,
+        table: &Table<'_>,
+        chain: &str,
+        rule: &Rule,
+        operation: &'static str,
+        flags: u16,
+    ) -> &mut Self {
+        let (title, head) = (table.title_of(chain), header(table.family));
+        self.message(operation, title, NFT_MSG_NEWRULE, flags, head, |b| {
+            b.put_str(NFTA_RULE_TABLE, table.name);
+            b.put_str(NFTA_RULE_CHAIN, chain);
+            rule.put(table.family, b);
+        })
+    }
+}

@@ -1,0 +1,229 @@
+//! What is asked of links: get, list, create, change, move, remove.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::{
+    IFLA_EXT_MASK, IFLA_IFNAME, IFLA_MASTER, IFLA_NET_NS_FD, Link, LinkRef, RTM_DELLINK,
+    RTM_GETLINK, RTM_NEWLINK, header,
+};
+use crate::error::{Error, Result};
+use crate::netlink::{Buffer, NLM_F_CREATE, NLM_F_DUMP, NLM_F_ECHO, NLM_F_EXCL, Request};
+use crate::netns::Netns;
+use crate::rtnl::{Batch, LinkChange, LinkSpec, Socket};
+
+/// Leaves the counters out of answers: they are most of their length.
+const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
+
+fn get(link: LinkRef<'_>) -> Request {
+    let object = link.to_string();
+    let mut r = Request::new(
+        "get link",
+        object,
+        RTM_GETLINK,
+        0,
+        &header(link.index(), 0, 0),
+    );
+    link.put_name(&mut r.buffer);
+    r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    r
+}
+
+fn create(spec: &LinkSpec<'_>) -> Request {
+    let up = if spec.up { libc::IFF_UP as u32 } else { 0 };
+    let flags = NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO;
+    let object = format!("\"{}\"", spec.name);
+    let mut r = Request::new(
+        "create link",
+        object,
+        RTM_NEWLINK,
+        flags,
+        &header(0, up, up),
+    );
+    spec.put(&mut r.buffer);
+    r
+}
+
+fn set(link: LinkRef<'_>, change: &LinkChange<'_>) -> Request {
+    let (flags, mask) = change.flags();
+    let object = link.to_string();
+    let head = header(link.index(), flags, mask);
+    let mut r = Request::new("set link", object, RTM_NEWLINK, 0, &head);
+    link.put_name(&mut r.buffer);
+    change.put(&mut r.buffer);
+    r
+}
+
+fn rename(index: u32, name: &str) -> Request {
+    let object = format!("with index {index} to \"{name}\"");
+    let mut r = Request::new("rename link", object, RTM_NEWLINK, 0, &header(index, 0, 0));
+    r.buffer.put_str(IFLA_IFNAME, name);
+    r
+}
+
+fn remove(link: LinkRef<'_>) -> Request {
+    let object = link.to_string();
+    let mut r = Request::new(
+        "remove link",
+        object,
+        RTM_DELLINK,
+        0,
+        &header(link.index(), 0, 0),
+    );
+    link.put_name(&mut r.buffer);
+    r.absent_is_success()
+}
+
+impl Socket {
+    /// One link, by name or index, without a dump.
+    ///
+    /// # Errors
+    /// `is_absent()` if there is none.
+    pub fn get_link<'a>(&self, link: impl Into<LinkRef<'a>>) -> Result<Link> {
+        let link = link.into();
+        self.ask(get(link), |_, payload| Link::parse(payload))?
+            .ok_or_else(|| Error::new("get link", link, libc::EBADMSG))
+    }
+
+    /// Like [`Socket::get_link`], with `None` for a link that does not exist.
+    ///
+    /// # Errors
+    /// Anything but absence.
+    pub fn find_link<'a>(&self, link: impl Into<LinkRef<'a>>) -> Result<Option<Link>> {
+        match self.get_link(link) {
+            Ok(link) => Ok(Some(link)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All links of the namespace.
+    ///
+    /// # Errors
+    /// If the kernel refuses the dump.
+    pub fn list_links(&self) -> Result<Vec<Link>> {
+        let mut r = Request::new(
+            "list",
+            "links".into(),
+            RTM_GETLINK,
+            NLM_F_DUMP,
+            &header(0, 0, 0),
+        );
+        r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        self.dump(r, |_, payload| Link::parse(payload))
+    }
+
+    /// The ports of a bridge, or members of a VRF or bond; filtered by the kernel.
+    ///
+    /// # Errors
+    /// If the kernel refuses the dump.
+    pub fn list_ports(&self, master: u32) -> Result<Vec<Link>> {
+        let object = format!("ports of the link with index {master}");
+        let mut r = Request::new("list", object, RTM_GETLINK, NLM_F_DUMP, &header(0, 0, 0));
+        r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        r.buffer.put_u32(IFLA_MASTER, master);
+        self.dump(r, |_, payload| {
+            Link::parse(payload).filter(|link| link.master == Some(master))
+        })
+    }
+
+    /// Creates a link, and returns it as the kernel made it: with its index, its MAC address, and
+    /// for a veth its peer's index in `lower`. One system call each way, no look-up.
+    ///
+    /// The kernel describes the link before it joins its master, so `master` is not set in the
+    /// answer.
+    ///
+    /// # Errors
+    /// `is_exists()` if the name is taken; `is_unsupported()` if the kernel lacks the kind.
+    pub fn create_link(&self, spec: &LinkSpec<'_>) -> Result<Link> {
+        let mut created = None;
+        self.execute_with(create(spec), |header, payload| {
+            if header.kind == RTM_NEWLINK {
+                created = Link::parse(payload);
+            }
+        })?;
+        match created {
+            Some(link) => Ok(link),
+            None => self.get_link(spec.name), // a kernel that does not echo
+        }
+    }
+
+    /// Creates a link straight in another network namespace, over a lower link in this one
+    /// (macvlan, ipvlan, vlan). Nothing is returned: ask a socket of that namespace.
+    ///
+    /// # Errors
+    /// As [`Socket::create_link`].
+    pub fn create_link_in(&self, netns: &Netns, spec: &LinkSpec<'_>) -> Result<()> {
+        let mut request = create(spec);
+        put_netns(&mut request.buffer, netns);
+        self.execute(request).map(drop)
+    }
+
+    /// Changes a link.
+    ///
+    /// # Errors
+    /// `is_absent()` if there is no such link.
+    pub fn set_link<'a>(
+        &self,
+        link: impl Into<LinkRef<'a>>,
+        change: &LinkChange<'_>,
+    ) -> Result<()> {
+        self.execute(set(link.into(), change)).map(drop)
+    }
+
+    /// Gives a link another name.
+    ///
+    /// # Errors
+    /// `is_exists()` if the name is taken; EBUSY on old kernels if the link is up.
+    pub fn rename_link(&self, index: u32, name: &str) -> Result<()> {
+        self.execute(rename(index, name)).map(drop)
+    }
+
+    /// Moves a link to another network namespace, under the same name. Slow (an RCU grace period
+    /// and more): create links where they will live instead.
+    ///
+    /// # Errors
+    /// `is_exists()` if its name is taken there.
+    pub fn move_link<'a>(&self, link: impl Into<LinkRef<'a>>, netns: &Netns) -> Result<()> {
+        let mut request = set(link.into(), &LinkChange::new());
+        put_netns(&mut request.buffer, netns);
+        self.execute(request).map(drop)
+    }
+
+    /// Removes a link; its veth peer goes with it. `false` if there was none.
+    ///
+    /// # Errors
+    /// Anything but absence.
+    pub fn remove_link<'a>(&self, link: impl Into<LinkRef<'a>>) -> Result<bool> {
+        self.execute(remove(link.into()))
+    }
+}
+
+fn put_netns(buffer: &mut Buffer, netns: &Netns) {
+    buffer.put_u32(IFLA_NET_NS_FD, netns.as_fd().as_raw_fd().cast_unsigned());
+}
+
+impl Batch<'_> {
+    /// See [`Socket::create_link`]; [`Batch::commit`] returns the links created.
+    pub fn create_link(&mut self, spec: &LinkSpec<'_>) -> &mut Self {
+        self.push(create(spec))
+    }
+
+    /// See [`Socket::set_link`].
+    pub fn set_link<'a>(
+        &mut self,
+        link: impl Into<LinkRef<'a>>,
+        change: &LinkChange<'_>,
+    ) -> &mut Self {
+        self.push(set(link.into(), change))
+    }
+
+    /// See [`Socket::rename_link`].
+    pub fn rename_link(&mut self, index: u32, name: &str) -> &mut Self {
+        self.push(rename(index, name))
+    }
+
+    /// See [`Socket::remove_link`].
+    pub fn remove_link<'a>(&mut self, link: impl Into<LinkRef<'a>>) -> &mut Self {
+        self.push(remove(link.into()))
+    }
+}
