@@ -2,6 +2,7 @@
 
 use super::directory::Directory;
 use super::owner::Owner;
+use super::store_error::is_transient;
 use rustix::io::Errno;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -13,8 +14,8 @@ pub(super) struct Listing {
     pub(super) owners: HashMap<Owner, Vec<String>>,
     /// Every address that has a file.
     pub(super) taken: BTreeSet<IpAddr>,
-    /// Whether every file could be read.
-    pub(super) complete: bool,
+    /// A file that could not be read, if there is one. Its address stays taken.
+    pub(super) unreadable: Option<(String, Errno)>,
 }
 
 impl Listing {
@@ -23,7 +24,7 @@ impl Listing {
         let mut listing = Self {
             owners: HashMap::new(),
             taken: taken(&names).collect(),
-            complete: true,
+            unreadable: None,
         };
         for name in names.into_iter().filter(|name| address_of(name).is_some()) {
             match reservations.read(&name) {
@@ -35,8 +36,9 @@ impl Listing {
                         .push(name);
                 }
                 Err(Errno::NOENT) => {}
-                // One bad file must not take the network down; its address stays taken.
-                Err(_) => listing.complete = false,
+                Err(errno) if is_transient(errno) => return Err(errno),
+                // One bad file must not take the network down.
+                Err(errno) => listing.unreadable = Some((name, errno)),
             }
         }
         Ok(listing)
@@ -85,6 +87,6 @@ mod tests {
         assert_eq!(listing.owners[&Owner::container("")], ["10.0.0.4"]);
         let taken: Vec<String> = listing.taken.iter().map(IpAddr::to_string).collect();
         assert_eq!(taken, ["10.0.0.2", "10.0.0.3", "10.0.0.4", "fd00::2"]);
-        assert!(listing.complete);
+        assert_eq!(listing.unreadable, None);
     }
 }

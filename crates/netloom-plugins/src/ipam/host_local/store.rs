@@ -146,7 +146,13 @@ impl Store {
     }
 
     fn adopt(&mut self, listing: Listing, index: Option<Index>) {
-        if let Some(mut index) = index.filter(|_| self.access != Access::Read && listing.complete) {
+        if let Some((name, errno)) = &listing.unreadable {
+            let path = self.reservations.path().join(name);
+            self.trouble = Some(failed("read reservation", &path)(*errno));
+        }
+        if let Some(mut index) =
+            index.filter(|_| self.access != Access::Read && listing.unreadable.is_none())
+        {
             match index.rebuild(&listing) {
                 Ok(()) => {
                     self.touched = true;

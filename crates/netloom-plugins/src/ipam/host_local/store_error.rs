@@ -29,17 +29,17 @@ impl StoreError {
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Locked { .. } => true,
-            Self::Io { errno, .. } => matches!(
-                *errno,
-                Errno::NOSPC
-                    | Errno::DQUOT
-                    | Errno::MFILE
-                    | Errno::NFILE
-                    | Errno::NOMEM
-                    | Errno::AGAIN
-            ),
+            Self::Io { errno, .. } => is_transient(*errno),
         }
     }
+}
+
+/// Whether it is for want of something that others use and may give back.
+pub(super) fn is_transient(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN
+    )
 }
 
 /// For `map_err`: names the operation and its object.
