@@ -148,13 +148,11 @@ fn place(from: &Path, to: &Path) -> Result<()> {
 
 /// Asks the binary itself: called by its own name without a command it lists what it can be called as.
 fn plugin_names(binary: &Path) -> Result<Vec<String>> {
-    let output = process::output(
-        Command::new(binary)
-            .arg("--list")
-            .env_clear()
-            .stdin(Stdio::null()),
-    )?;
-    let names: Vec<String> = String::from_utf8(output)?
+    let mut command = Command::new(binary);
+    // Without the hint for people, on stderr.
+    let output = command.env_clear().stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("cannot run {}", binary.display()))?;
+    let names: Vec<String> = String::from_utf8(output.stdout)?
         .split_whitespace()
         .map(str::to_owned)
         .collect();

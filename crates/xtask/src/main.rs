@@ -39,9 +39,18 @@ enum Task {
     Dist(dist::Args),
 }
 
-fn main() -> Result<ExitCode> {
-    let task = Cli::parse().task;
-    // There cargo's own folders are out of sight.
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    // In the throw-away host cargo's own folders may be out of sight.
     if let Task::BenchInside { order } = &task {
         return bench::run_inside(order);
     }

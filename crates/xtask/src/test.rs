@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every tier, from fast to slow, and one summary.
 
 mod built;
+mod guest;
 mod libtest;
 mod report;
 mod tiers;

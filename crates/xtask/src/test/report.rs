@@ -2,14 +2,24 @@
 
 use std::time::Duration;
 
+/// A test that could not be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Skip {
+    /// The test program.
+    pub(crate) program: String,
+    pub(crate) test: String,
+    pub(crate) reason: String,
+}
+
 /// What one tier came to.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) passed: usize,
     /// Each failure in words.
     pub(crate) failures: Vec<String>,
-    /// Each skipped test with its reason.
-    pub(crate) skips: Vec<(String, String)>,
+    pub(crate) skips: Vec<Skip>,
+    /// Skips of earlier tiers that this one made good: counted as passed here, no longer as skipped there.
+    pub(crate) made_good: Vec<Skip>,
     pub(crate) time: Duration,
 }
 
@@ -44,6 +54,11 @@ pub(crate) struct Report {
 impl Report {
     /// Prints what a tier came to, at its end, and keeps it for the summary.
     pub(crate) fn add(&mut self, tier: &'static str, outcome: Outcome) {
+        for (_, earlier) in &mut self.tiers {
+            earlier
+                .skips
+                .retain(|skip| !outcome.made_good.contains(skip));
+        }
         println!(
             "tier {tier}: {} in {:.1} s",
             outcome.counts(),
@@ -82,8 +97,13 @@ impl Report {
     fn skipped(&self) -> Vec<String> {
         let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
         for (tier, outcome) in &self.tiers {
-            for (name, reason) in &outcome.skips {
-                let name = format!("{tier}: {name}");
+            for Skip {
+                program,
+                test,
+                reason,
+            } in &outcome.skips
+            {
+                let name = format!("{tier}: {program}: {test}");
                 match reasons.iter_mut().find(|(known, _)| known == reason) {
                     Some((_, names)) => names.push(name),
                     None => reasons.push((reason, vec![name])),
@@ -114,23 +134,29 @@ impl Report {
 mod tests {
     use super::*;
 
-    fn outcome(passed: usize, failures: &[&str], skips: &[(&str, &str)]) -> Outcome {
+    fn skip(test: &str, reason: &str) -> Skip {
+        Skip {
+            program: "p".into(),
+            test: test.into(),
+            reason: reason.into(),
+        }
+    }
+
+    fn outcome(passed: usize, failures: &[&str], skips: &[Skip]) -> Outcome {
+        let failures = failures.iter().map(ToString::to_string).collect();
         Outcome {
             passed,
-            failures: failures.iter().map(ToString::to_string).collect(),
-            skips: skips
-                .iter()
-                .map(|(name, reason)| (name.to_string(), reason.to_string()))
-                .collect(),
-            time: Duration::ZERO,
+            failures,
+            skips: skips.to_vec(),
+            ..Outcome::default()
         }
     }
 
     #[test]
     fn the_last_line_is_the_sum_in_the_form_that_ci_reads() {
         let mut report = Report::default();
-        report.add("one", outcome(3, &["a"], &[("b", "no modem")]));
-        report.add("two", outcome(4, &[], &[("c", "no modem")]));
+        report.add("one", outcome(3, &["a"], &[skip("b", "no modem")]));
+        report.add("two", outcome(4, &[], &[skip("c", "no modem")]));
         assert_eq!(report.last_line(), "7 passed, 1 failed, 2 skipped");
     }
 
@@ -139,19 +165,38 @@ mod tests {
         let mut report = Report::default();
         report.add(
             "one",
-            outcome(1, &[], &[("b", "no modem"), ("d", "no disk")]),
+            outcome(1, &[], &[skip("b", "no modem"), skip("d", "no disk")]),
         );
-        report.add("two", outcome(1, &[], &[("c", "no modem")]));
+        report.add("two", outcome(1, &[], &[skip("c", "no modem")]));
         assert_eq!(
             report.skipped(),
             [
                 "SKIPPED  no modem",
-                "          one: b",
-                "          two: c",
+                "          one: p: b",
+                "          two: p: c",
                 "SKIPPED  no disk",
-                "          one: d",
+                "          one: p: d",
             ]
         );
+    }
+
+    #[test]
+    fn a_skip_that_a_later_tier_makes_good_is_passed_once_and_not_skipped() {
+        let mut report = Report::default();
+        report.add(
+            "network",
+            outcome(1, &[], &[skip("b", "no vlan"), skip("c", "no modem")]),
+        );
+        let made_good = vec![skip("b", "no vlan")];
+        report.add(
+            "vm",
+            Outcome {
+                passed: 1,
+                made_good,
+                ..Outcome::default()
+            },
+        );
+        assert_eq!(report.last_line(), "2 passed, 0 failed, 1 skipped");
     }
 
     #[test]

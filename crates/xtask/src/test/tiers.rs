@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::built::{self, Built};
+use super::guest::Guest;
 use super::libtest::Tally;
-use super::report::Outcome;
+use super::report::{Outcome, Skip};
 use crate::process::{self, Ending};
 use crate::workspace::Workspace;
 use crate::{dist, tidy};
@@ -90,6 +91,8 @@ pub(crate) struct Runner {
     filter: Option<String>,
     built: Option<Vec<Built>>,
     plugins: Option<dist::Plugins>,
+    /// What the tiers so far could not do.
+    skipped: Vec<Skip>,
     scratch: PathBuf,
 }
 
@@ -103,6 +106,7 @@ impl Runner {
             filter,
             built: None,
             plugins: None,
+            skipped: Vec::new(),
             scratch,
         })
     }
@@ -115,9 +119,11 @@ impl Runner {
             outcome.failures.push(format!("{error:#}"));
         }
         let nothing = outcome.passed + outcome.failures.len() + outcome.skips.len() == 0;
-        if nothing && self.filter.is_none() {
+        // A guest has nothing to do when nothing was skipped.
+        if nothing && self.filter.is_none() && tier.name != VM {
             outcome.failures.push("the tier ran no test".into());
         }
+        self.skipped.extend_from_slice(&outcome.skips);
         outcome.time = begin.elapsed();
         outcome
     }
@@ -211,8 +217,41 @@ impl Runner {
         Ok(())
     }
 
-    fn vm(&mut self, _: &mut Outcome) -> Result<()> {
-        bail!("this tier is not built yet");
+    /// Runs what earlier tiers skipped in a guest whose kernel has more.
+    fn vm(&mut self, outcome: &mut Outcome) -> Result<()> {
+        let guest = Guest::find(&self.workspace)?;
+        let mut earlier = std::mem::take(&mut self.skipped);
+        while let Some(first) = earlier.first().cloned() {
+            let (here, later): (Vec<Skip>, _) = earlier
+                .into_iter()
+                .partition(|skip| skip.program == first.program);
+            earlier = later;
+            let all = self.built()?;
+            let Some(built) = all.iter().find(|built| built.title() == first.program) else {
+                continue;
+            };
+            let mut command = built.command(all);
+            command
+                .arg("--exact")
+                .args(here.iter().map(|skip| &skip.test));
+            println!("\n{} in a guest", first.program);
+            let mut again = Outcome::default();
+            let mut command = guest.command(&command, &self.scratch, &self.skips_file()?);
+            self.run_tests(&first.program, &mut command, &mut again)?;
+            let unproved = |skip: &Skip| {
+                again.skips.iter().any(|other| other.test == skip.test)
+                    || again
+                        .failures
+                        .iter()
+                        .any(|failure| failure.ends_with(&skip.test))
+            };
+            outcome.passed += again.passed;
+            outcome
+                .made_good
+                .extend(here.into_iter().filter(|skip| !unproved(skip)));
+            outcome.failures.append(&mut again.failures);
+        }
+        Ok(())
     }
 
     fn built(&mut self) -> Result<&[Built]> {
@@ -240,8 +279,7 @@ impl Runner {
 
     /// Runs a program that speaks as libtest does; counts its tests, those that skipped themselves apart.
     fn run_tests(&self, title: &str, command: &mut Command, outcome: &mut Outcome) -> Result<()> {
-        let skips = self.scratch.join("skips");
-        fs::write(&skips, "").with_context(|| format!("cannot write {}", skips.display()))?;
+        let skips = self.skips_file()?;
         command.env("NETLOOM_SKIPS", &skips);
         if let Some(plugins) = &self.plugins {
             command.env("NETLOOM_RELEASE_BIN", &plugins.bin);
@@ -250,34 +288,45 @@ impl Runner {
         let ending = process::stream(command, LIMIT, |line| tally.see(line))?;
         let skipped = skipped(&fs::read_to_string(&skips)?, &tally.failures);
         outcome.passed += tally.passed.saturating_sub(skipped.len());
-        let all = skipped.into_iter().chain(tally.ignored);
-        outcome
-            .skips
-            .extend(all.map(|(name, reason)| (format!("{title}: {name}"), reason)));
-        let named = tally.failures.len();
+        let all = skipped
+            .into_iter()
+            .chain(std::mem::take(&mut tally.ignored));
+        outcome.skips.extend(all.map(|(test, reason)| Skip {
+            program: title.into(),
+            test,
+            reason,
+        }));
+        let failures = failures(&tally, &ending);
         outcome.failures.extend(
-            tally
-                .failures
+            failures
                 .into_iter()
-                .map(|name| format!("{title}: {name}")),
+                .map(|failure| format!("{title}: {failure}")),
         );
-        let unnamed = tally.failed.saturating_sub(named);
-        outcome
-            .failures
-            .extend((0..unnamed).map(|_| format!("{title}: a test, see above")));
-        let died = match ending {
-            Ending::TimedOut => Some(format!("not done after {} s, killed", LIMIT.as_secs())),
-            Ending::Exited(status) if tally.unfinished > 0 => Some(format!("died: {status}")),
-            Ending::Exited(status) if !status.success() && tally.failed == 0 => {
-                Some(status.to_string())
-            }
-            Ending::Exited(_) => None,
-        };
-        outcome
-            .failures
-            .extend(died.map(|how| format!("{title}: {how}")));
         Ok(())
     }
+
+    /// An empty file for the tests to write their skips to.
+    fn skips_file(&self) -> Result<PathBuf> {
+        let file = self.scratch.join("skips");
+        fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
+    }
+}
+
+/// Each failed test, and what else went wrong with the program.
+fn failures(tally: &Tally, ending: &Ending) -> Vec<String> {
+    let mut failures = tally.failures.clone();
+    let unnamed = tally.failed.saturating_sub(failures.len());
+    failures.extend((0..unnamed).map(|_| "a test, see above".to_owned()));
+    match ending {
+        Ending::TimedOut => failures.push(format!("not done after {} s, killed", LIMIT.as_secs())),
+        Ending::Exited(status) if tally.unfinished > 0 => failures.push(format!("died: {status}")),
+        Ending::Exited(status) if !status.success() && tally.failed == 0 => {
+            failures.push(status.to_string());
+        }
+        Ending::Exited(_) => {}
+    }
+    failures
 }
 
 /// The tests that wrote down a reason and did not fail for another; each once.
