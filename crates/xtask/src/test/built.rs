@@ -25,16 +25,14 @@ pub(crate) struct Built {
 
 /// Builds all test programs, programs and examples of the workspace.
 pub(crate) fn build(workspace: &Workspace) -> Result<Vec<Built>> {
-    let mut command = workspace.cargo(&[
+    // No choice of targets: only then are examples built as the programs that they are.
+    let arguments = [
         "test",
         "--workspace",
         "--no-run",
-        "--lib",
-        "--bins",
-        "--tests",
-        "--examples",
         "--message-format=json-render-diagnostics",
-    ]);
+    ];
+    let mut command = workspace.cargo(&arguments);
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use crate::workspace::Workspace;
 
 /// A program that runs its arguments as root in a throw-away guest:
-/// `GUEST --timeout SECONDS --out DIR --env NAME=VALUE … -- COMMAND`, where only DIR is written through to the host.
+/// `GUEST --timeout SECONDS --out DIR -- COMMAND`, where only DIR is written through to the host.
 pub(crate) struct Guest(PathBuf);
 
 impl Guest {
@@ -28,17 +28,14 @@ impl Guest {
     pub(crate) fn command(&self, inner: &Command, out: &Path, skips: &Path) -> Command {
         let mut command = Command::new(&self.0);
         command.args(["--timeout", "1200", "--out"]).arg(out);
+        // env(1) and not --env: cargo's names for programs are none that a shell can export.
+        command.args(["--", "env"]);
         let skips = ("NETLOOM_SKIPS".as_ref(), Some(skips.as_os_str()));
         for (name, value) in inner.get_envs().chain([skips]) {
             let value = value.unwrap_or_default().to_string_lossy();
-            command
-                .arg("--env")
-                .arg(format!("{}={value}", name.to_string_lossy()));
+            command.arg(format!("{}={value}", name.to_string_lossy()));
         }
-        command
-            .arg("--")
-            .arg(inner.get_program())
-            .args(inner.get_args());
+        command.arg(inner.get_program()).args(inner.get_args());
         command.current_dir(inner.get_current_dir().unwrap_or(Path::new("/")));
         command
     }
@@ -56,7 +53,7 @@ mod tests {
             Guest("/guest".into()).command(&inner, Path::new("/out"), Path::new("/out/s"));
         assert_eq!(
             crate::process::shown(&command),
-            "/guest --timeout 1200 --out /out --env A=b --env NETLOOM_SKIPS=/out/s -- /bin/test --exact"
+            "/guest --timeout 1200 --out /out -- env A=b NETLOOM_SKIPS=/out/s /bin/test --exact"
         );
         assert_eq!(command.get_current_dir(), Some(Path::new("/usr")));
     }

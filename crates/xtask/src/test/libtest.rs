@@ -8,6 +8,8 @@ pub(crate) struct Tally {
     /// Tests marked `#[ignore]`, with the reason given there.
     pub(crate) ignored: Vec<(String, String)>,
     pub(crate) failures: Vec<String>,
+    /// The tests that passed.
+    pub(crate) names: Vec<String>,
     /// How many runs began (`running N tests`) and have not ended with a result.
     pub(crate) unfinished: usize,
 }
@@ -23,6 +25,7 @@ impl Tally {
             self.unfinished = self.unfinished.saturating_sub(1);
         } else if let Some((name, verdict)) = verdict(line) {
             match verdict {
+                "ok" => self.names.push(name.to_owned()),
                 "FAILED" => self.failures.push(name.to_owned()),
                 _ => self.see_ignored(name, verdict),
             }
@@ -82,6 +85,7 @@ mod tests {
                 failed: 1,
                 ignored: vec![("d".into(), "needs a modem".into())],
                 failures: vec!["b::c".into()],
+                names: vec!["a".into(), "e - should panic".into()],
                 unfinished: 0,
             }
         );

@@ -20,6 +20,8 @@ pub(crate) struct Outcome {
     pub(crate) skips: Vec<Skip>,
     /// Skips of earlier tiers that this one made good: counted as passed here, no longer as skipped there.
     pub(crate) made_good: Vec<Skip>,
+    /// The tests that ran to a good end, those that skipped themselves among them.
+    pub(crate) names: Vec<String>,
     pub(crate) time: Duration,
 }
 

@@ -49,11 +49,7 @@ pub(crate) const TIERS: &[Tier] = &[
         "corpora and properties of the crates without privileges",
         Runner::library,
     ),
-    tier(
-        "examples",
-        "every example builds, and its tests pass",
-        Runner::examples,
-    ),
+    tier("examples", "every example builds", Runner::examples),
     tier("release", "the static plugin binary", Runner::release),
     tier(
         "network",
@@ -204,7 +200,7 @@ impl Runner {
             println!("{} builds", example.title());
             outcome.passed += 1;
         }
-        self.run_built(outcome, |built| built.kind == "example")
+        Ok(())
     }
 
     fn release(&mut self, outcome: &mut Outcome) -> Result<()> {
@@ -238,17 +234,12 @@ impl Runner {
             let mut again = Outcome::default();
             let mut command = guest.command(&command, &self.scratch, &self.skips_file()?);
             self.run_tests(&first.program, &mut command, &mut again)?;
-            let unproved = |skip: &Skip| {
-                again.skips.iter().any(|other| other.test == skip.test)
-                    || again
-                        .failures
-                        .iter()
-                        .any(|failure| failure.ends_with(&skip.test))
-            };
+            let skips = |skip: &Skip| again.skips.iter().any(|other| other.test == skip.test);
+            let proved = |skip: &Skip| again.names.contains(&skip.test) && !skips(skip);
             outcome.passed += again.passed;
             outcome
                 .made_good
-                .extend(here.into_iter().filter(|skip| !unproved(skip)));
+                .extend(here.iter().filter(|skip| proved(skip)).cloned());
             outcome.failures.append(&mut again.failures);
         }
         Ok(())
@@ -296,6 +287,7 @@ impl Runner {
             test,
             reason,
         }));
+        outcome.names.append(&mut tally.names);
         let failures = failures(&tally, &ending);
         outcome.failures.extend(
             failures
