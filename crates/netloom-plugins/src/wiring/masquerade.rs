@@ -24,11 +24,38 @@ pub(crate) fn create(owner: Owner<'_>, backend: Backend, nets: &[IpNet]) -> Resu
     }
 }
 
+/// The addresses of an attachment that goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Addresses<'a> {
+    /// By the result of ADD.
+    Known(&'a [IpNet]),
+    /// As the pod's interface has them now, or none where it cannot be asked: the container may
+    /// have changed them.
+    Seen(&'a [IpNet]),
+}
+
+impl<'a> Addresses<'a> {
+    fn nets(self) -> &'a [IpNet] {
+        match self {
+            Self::Known(nets) | Self::Seen(nets) => nets,
+        }
+    }
+
+    /// No address can be missing; a result without any says nothing.
+    fn is_certain(self) -> bool {
+        matches!(self, Self::Known(nets) if !nets.is_empty())
+    }
+}
+
 /// Removes the masquerade from both packet filters, because the configuration need not say
-/// which it went to. Without addresses it is found by the owner's name alone.
-pub(crate) fn remove(owner: Owner<'_>, choice: BackendChoice, nets: &[IpNet]) -> Result<(), Fault> {
-    let nftables = nftables::remove(owner, nets);
-    let iptables = iptables::remove(owner, choice, nets);
+/// which it went to. Where the addresses do not lead to it, it is found by the owner's name.
+pub(crate) fn remove(
+    owner: Owner<'_>,
+    choice: BackendChoice,
+    of: Addresses<'_>,
+) -> Result<(), Fault> {
+    let nftables = nftables::remove(owner, of.nets());
+    let iptables = iptables::remove(owner, choice, of);
     nftables.and(iptables)
 }
 

@@ -5,5 +5,5 @@ use netloom_kernel::sysctl;
 /// Stops the host from taking routes and addresses from router advertisements that come
 /// in by this link (CVE-2020-10749). A kernel without IPv6 accepts none.
 pub(crate) fn refuse_router_advertisements(link: &str) {
-    let _ = sysctl::set_if_different(&format!("net/ipv6/conf/{link}/accept_ra"), "0");
+    let _ = sysctl::set(&format!("net/ipv6/conf/{link}/accept_ra"), "0");
 }

@@ -1,6 +1,9 @@
 //! The bridge plugin on the real kernel, each test on a throw-away host of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test panics when the machine does not do its part")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test panics when the machine does not do its part"
+)]
 
 mod check;
 mod del;

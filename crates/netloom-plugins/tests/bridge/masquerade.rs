@@ -303,3 +303,19 @@ fn two_interfaces_of_one_container_share_the_iptables_chain_until_the_last_leave
     lab.bridge.del(&conf, &pod).succeeds_silently();
     assert_eq!(traces(&lab), "");
 }
+
+#[test]
+fn an_address_that_the_container_changed_does_not_hide_its_masquerade() {
+    for backend in BOTH {
+        let Some(lab) = lab(backend) else { continue };
+        let pod = lab.host.pod("one");
+        dual(&lab, 5);
+        lab.bridge.add(&conf(&lab, backend), &pod).succeeds();
+        pod.ip("addr flush dev eth0 scope global");
+        pod.ip("addr add 10.1.0.99/24 dev eth0");
+        lab.bridge
+            .del(&conf(&lab, backend), &pod)
+            .succeeds_silently();
+        assert_eq!(traces(&lab), "", "{backend}");
+    }
+}

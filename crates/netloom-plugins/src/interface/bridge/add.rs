@@ -3,7 +3,7 @@
 use super::device::{ensure_bridge, ensure_vlan_interface, keep_mac};
 use super::plan::{Gateway, Layer, LayerThree, Plan};
 use super::port;
-use crate::wiring::masquerade::{self, BackendChoice};
+use crate::wiring::masquerade::{self, Addresses, BackendChoice};
 use crate::wiring::owner::Owner;
 use crate::wiring::pod::{self, Dad, PodLink};
 use crate::wiring::veth::{PodEnd, Wire, create_wire};
@@ -203,7 +203,7 @@ fn create_masquerade<'r>(
         Ok(masquerade::remove(
             owner,
             BackendChoice::Only(backend),
-            &created,
+            Addresses::Known(&created),
         )?)
     });
     masquerade::create(owner, backend, &nets)

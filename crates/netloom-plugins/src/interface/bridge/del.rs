@@ -1,6 +1,7 @@
 //! DEL: everything of the attachment goes, whatever is left of its pod.
 
 use super::config::Remains;
+use crate::wiring::masquerade::Addresses;
 use crate::wiring::owner::Owner;
 use crate::wiring::veth::{Ends, remove_wire};
 use crate::wiring::{masquerade, sandbox, spoof};
@@ -9,6 +10,7 @@ use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Socket;
 use netloom_plugin::{Cleanup, DelRequest};
 use netloom_spec::Error;
+use std::thread::{Builder, ScopedJoinHandle};
 
 /// IPAM plugins that only keep books. Any other may have to talk through the link, as DHCP
 /// does to give its lease back, and so comes before the link goes.
@@ -24,15 +26,17 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
         None
     });
     let if_name = request.if_name.as_str();
-    let nets = match &made {
-        Some(made) => Ends::of(made, if_name)
+    let nets: Vec<IpNet> = match (&made, &netns) {
+        (Some(made), _) => Ends::of(made, if_name)
             .ips(made)
             .map(|ip| ip.address)
             .collect(),
-        None => netns
-            .as_ref()
-            .map(|netns| observed(netns, if_name))
-            .unwrap_or_default(),
+        (None, Some(netns)) => observed(netns, if_name),
+        (None, None) => Vec::new(),
+    };
+    let addresses = match made {
+        Some(_) => Addresses::Known(&nets),
+        None => Addresses::Seen(&nets),
     };
     let release = |cleanup: &mut Cleanup| {
         cleanup.step("release the addresses", request.forward_to_ipam());
@@ -44,25 +48,29 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
     if early {
         release(&mut cleanup);
     }
+    let remove_wire = || remove_wire(netns.as_ref(), if_name, made.as_ref());
     // Removing a link waits long for the kernel's readers: the rest is done meanwhile.
-    std::thread::scope(|scope| {
-        let wire = scope.spawn(|| remove_wire(netns.as_ref(), if_name, made.as_ref()));
-        remove_filters(request, remains, &nets, &mut cleanup);
+    let outcome = std::thread::scope(|scope| {
+        let wire = Builder::new().spawn_scoped(scope, remove_wire);
+        remove_filters(request, remains, addresses, &mut cleanup);
         if !early {
             release(&mut cleanup);
         }
-        match wire.join() {
-            Ok(outcome) => cleanup.step("remove the veth", outcome),
-            Err(panic) => std::panic::resume_unwind(panic),
+        match wire.map(ScopedJoinHandle::join) {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            // No more threads to be had: one after the other, then.
+            Err(_) => remove_wire(),
         }
     });
+    cleanup.step("remove the veth", outcome);
     cleanup.finish()
 }
 
 fn remove_filters(
     request: &DelRequest<'_>,
     remains: Remains,
-    nets: &[IpNet],
+    addresses: Addresses<'_>,
     cleanup: &mut Cleanup,
 ) {
     let owner = Owner {
@@ -73,7 +81,7 @@ fn remove_filters(
     if let Some(choice) = remains.masquerade {
         cleanup.step(
             "remove the masquerade",
-            masquerade::remove(owner, choice, nets),
+            masquerade::remove(owner, choice, addresses),
         );
     }
     if remains.spoof_check {

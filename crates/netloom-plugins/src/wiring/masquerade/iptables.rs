@@ -4,9 +4,9 @@
 use super::super::Fault;
 use super::super::check::drift;
 use super::super::owner::Owner;
-use super::BackendChoice;
 use super::iptables_script::{Script, stale};
 use super::presence;
+use super::{Addresses, BackendChoice};
 use ipnet::IpNet;
 use netloom_kernel::iptables::{self, Family};
 use netloom_spec::Attachment;
@@ -37,15 +37,24 @@ pub(super) fn create(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
 }
 
 /// Removes the chain, its rules and the jumps to it. Nothing is executed where they cannot be.
-pub(super) fn remove(owner: Owner<'_>, choice: BackendChoice, nets: &[IpNet]) -> Result<(), Fault> {
+pub(super) fn remove(
+    owner: Owner<'_>,
+    choice: BackendChoice,
+    of: Addresses<'_>,
+) -> Result<(), Fault> {
     let mut outcome = Ok(());
-    for (family, script) in scripts(owner, nets) {
-        outcome = outcome.and(remove_of(family, &script, choice));
+    for (family, script) in scripts(owner, of.nets()) {
+        outcome = outcome.and(remove_of(family, &script, choice, of.is_certain()));
     }
     outcome
 }
 
-fn remove_of(family: Family, script: &Script, choice: BackendChoice) -> Result<(), Fault> {
+fn remove_of(
+    family: Family,
+    script: &Script,
+    choice: BackendChoice,
+    certain: bool,
+) -> Result<(), Fault> {
     let there = if choice.excludes_iptables() {
         presence::has_chain(family, script.chain())?
     } else {
@@ -58,7 +67,7 @@ fn remove_of(family: Family, script: &Script, choice: BackendChoice) -> Result<(
         return Ok(());
     }
     // Something of it is gone already, or others share the chain: look, then remove what is there.
-    match script.sweep(&save(family)?) {
+    match script.sweep(&save(family)?, certain) {
         Some(text) => restore(family, &text),
         None => Ok(()),
     }

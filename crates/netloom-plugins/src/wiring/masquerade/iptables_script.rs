@@ -98,14 +98,17 @@ impl Script {
         script
     }
 
-    /// Removes what is really there; `None` when nothing is. With addresses, jumps from
-    /// other addresses stay, and with them the chain: it is shared by the attachments of
-    /// one container to one network.
-    pub(super) fn sweep(&self, saved: &str) -> Option<String> {
+    /// Removes what is really there; `None` when nothing is. Jumps from other addresses stay, and
+    /// with them the chain: it is shared by the attachments of one container to one network.
+    /// Unless the addresses are `certain`, all jumps go when none of them is from these.
+    pub(super) fn sweep(&self, saved: &str, certain: bool) -> Option<String> {
         let saved = Saved::parse(saved);
-        let (gone, kept): (Vec<_>, Vec<_>) = saved
+        let (mut gone, mut kept): (Vec<_>, Vec<_>) = saved
             .jumps_to(&self.chain)
-            .partition(|jump| self.is_empty() || self.owns(jump));
+            .partition(|jump| self.owns(jump));
+        if gone.is_empty() && !certain {
+            std::mem::swap(&mut gone, &mut kept);
+        }
         if gone.is_empty() && !saved.declares(&self.chain) {
             return None;
         }
@@ -416,7 +419,7 @@ mod tests {
     #[test]
     fn a_sweep_keeps_the_chain_while_another_attachment_jumps_to_it() {
         let script = script(&["10.1.0.6/16"]);
-        assert_eq!(script.sweep(&saved(&script)), None);
+        assert_eq!(script.sweep(&saved(&script), true), None);
         let both = saved(&script).replace(
             "-A POSTROUTING",
             &format!(
@@ -424,7 +427,7 @@ mod tests {
                 script.chain()
             ),
         );
-        let text = script.sweep(&both).unwrap();
+        let text = script.sweep(&both, true).unwrap();
         assert!(text.contains("-D POSTROUTING -s 10.1.0.6/32"), "{text}");
         assert!(!text.contains("-X") && !text.contains("10.1.0.5"), "{text}");
     }
@@ -432,11 +435,11 @@ mod tests {
     #[test]
     fn a_sweep_without_addresses_removes_every_jump_and_the_chain() {
         let script = script(&[]);
-        let text = script.sweep(&saved(&script)).unwrap();
+        let text = script.sweep(&saved(&script), false).unwrap();
         assert!(text.contains("-D POSTROUTING -s 10.1.0.5/32"), "{text}");
         assert!(text.contains("-X CNI-"), "{text}");
         assert_eq!(
-            script.sweep("*nat\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n"),
+            script.sweep("*nat\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n", false),
             None
         );
     }

@@ -148,28 +148,38 @@ fn add_foundation(socket: &Socket, batch: &mut Batch<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Removes the owner's elements, and the rules that the Go plugins made for it. Without addresses
-/// all elements are looked through.
+/// Removes the owner's elements, and the rules that the Go plugins made for it. Where the addresses
+/// do not lead to all of its elements, all elements are looked through.
 pub(super) fn remove(owner: Owner<'_>, nets: &[IpNet]) -> std::result::Result<(), Fault> {
     let entries = Entry::all(owner, nets);
     let prefix = owner.nft_prefix();
+    let is_own = |comment: &str| has_prefix(Some(comment), &prefix);
     let remove = || {
         atomically(&Socket::open()?, |socket, batch| {
-            for entry in &entries {
-                if socket
-                    .get_element(&TABLE, entry.map(), &entry.key())?
-                    .is_some_and(|found| entry.owns(&found))
-                {
+            let found = own_entries(socket, &entries)?;
+            if found.is_empty() || found.len() < entries.len() {
+                delete_elements(socket, batch, is_own)?;
+            } else {
+                for entry in found {
                     batch.delete_elements(&TABLE, entry.map(), &[Element::new(entry.key())]);
                 }
             }
-            if entries.is_empty() {
-                delete_elements(socket, batch, |comment| has_prefix(Some(comment), &prefix))?;
-            }
-            delete_rules(socket, batch, |comment| has_prefix(Some(comment), &prefix))
+            delete_rules(socket, batch, is_own)
         })
     };
     tolerate_no_nftables(remove()).map_err(Fault::kernel("failed to remove nftables' masquerade"))
+}
+
+/// The entries that are in their maps and have not gone over to another owner.
+fn own_entries<'e>(socket: &Socket, entries: &'e [Entry]) -> Result<Vec<&'e Entry>> {
+    let mut found = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let element = socket.get_element(&TABLE, entry.map(), &entry.key())?;
+        if element.is_some_and(|element| entry.owns(&element)) {
+            found.push(entry);
+        }
+    }
+    Ok(found)
 }
 
 /// Deletes the elements of all maps whose comment says so; returns the chains the others go to.
