@@ -1,3 +1,4 @@
 //! Plugins that give addresses to the interfaces other plugins make.
 
 pub mod host_local;
+pub mod static_;

@@ -22,6 +22,7 @@ registry! {
     crate::chained::debug::Debug,
     crate::ipam::host_local::HostLocal,
     crate::interface::loopback::Loopback,
+    crate::ipam::static_::Static,
 }
 
 /// Name and function of every plugin, for a program that calls them in process. Their delegates
