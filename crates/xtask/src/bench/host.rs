@@ -10,6 +10,9 @@ use rustix::mount::{MountFlags, mount};
 use super::contender::{Pod, Side};
 use crate::process;
 
+/// A namespace for all pods of which only addresses are asked: plugins refuse to work on the host's own.
+pub(crate) const SPARE: &str = "/run/netns/spare";
+
 /// Puts memory over the places where plugins keep state, so that the machine's own stays out of reach.
 pub(crate) fn prepare() -> Result<()> {
     for folder in ["/run", "/var/lib"] {
@@ -18,7 +21,8 @@ pub(crate) fn prepare() -> Result<()> {
     }
     // So that it shows this network namespace.
     mount("sysfs", "/sys", "sysfs", MountFlags::RDONLY, None).context("cannot mount sysfs")?;
-    ip(&["link", "set", "lo", "up"])
+    ip(&["link", "set", "lo", "up"])?;
+    ip(&["netns", "add", "spare"])
 }
 
 /// An `ip` command; not part of any measurement.

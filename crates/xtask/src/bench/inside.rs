@@ -103,7 +103,7 @@ impl<'s> Lane<'s> {
             true => host::pod(&scenario.name, side, number),
             false => Ok(Pod {
                 id: format!("{:0<64}", format!("{}-{side}-{number}", scenario.name)),
-                netns: "/proc/self/ns/net".into(),
+                netns: host::SPARE.into(),
                 number,
             }),
         });
