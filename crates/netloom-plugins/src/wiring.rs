@@ -5,6 +5,8 @@
 //! once; `remove_` treats what is absent as success. Nothing here knows a plugin.
 
 pub(crate) mod check;
+pub(crate) mod detach;
+pub(crate) mod dns;
 pub(crate) mod fault;
 pub(crate) mod forwarding;
 pub(crate) mod gateway;

@@ -14,13 +14,13 @@
 mod add;
 mod check;
 mod config;
-mod del;
 mod device;
 mod gc;
 mod plan;
 mod port;
 mod vlan;
 
+use crate::wiring::detach::{Remains, detach};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
 use netloom_spec::{AddResult, Error};
@@ -47,7 +47,7 @@ impl Plugin for Bridge {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        del::del(request)
+        detach(request, Remains::read(request.conf))
     }
 
     fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {

@@ -66,3 +66,8 @@ impl From<Fault> for Error {
         Self::new(code, fault.to_string())
     }
 }
+
+/// A configuration error that names its field.
+pub(crate) fn invalid(message: impl Into<String>) -> Error {
+    Error::new(code::INVALID_CONFIG, message)
+}

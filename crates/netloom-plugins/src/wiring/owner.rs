@@ -3,7 +3,7 @@
 //! The names are those of the Go reference plugins, so that a container added by
 //! one implementation is checked and deleted by the other.
 
-use netloom_spec::Attachment;
+use netloom_spec::{Attachment, ContainerId, IfName, NetworkName};
 use sha2::{Digest, Sha512};
 
 /// Longest comment that `nft` accepts and shows, in bytes.
@@ -23,6 +23,19 @@ pub(crate) struct Owner<'a> {
 }
 
 impl<'a> Owner<'a> {
+    /// The attachment that a request is about.
+    pub(crate) fn new(
+        network: &'a NetworkName,
+        container_id: &'a ContainerId,
+        if_name: &'a IfName,
+    ) -> Self {
+        Self {
+            network: network.as_str(),
+            container_id: container_id.as_str(),
+            if_name: if_name.as_str(),
+        }
+    }
+
     /// The owner that a valid attachment of GC stands for.
     pub(crate) fn of(network: &'a str, attachment: &'a Attachment) -> Self {
         Self {

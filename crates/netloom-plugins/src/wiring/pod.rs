@@ -32,6 +32,20 @@ pub(crate) enum Dad {
     Off,
 }
 
+/// The commonest mistake is a second ADD: it must not leave as much as a bridge behind.
+pub(crate) fn refuse_taken_name(inside: &Socket, if_name: &str, netns: &str) -> Result<(), Fault> {
+    let found = inside.find_link(if_name).map_err(Fault::kernel(format!(
+        "look for {if_name:?} in the container"
+    )))?;
+    match found {
+        None => Ok(()),
+        Some(_) => Err(Fault::NameTaken {
+            name: if_name.to_owned(),
+            netns: netns.to_owned(),
+        }),
+    }
+}
+
 /// Sets the link up without addresses.
 pub(crate) fn set_up(pod: PodLink<'_>) -> Result<(), Fault> {
     pod.socket

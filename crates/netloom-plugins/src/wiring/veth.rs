@@ -1,11 +1,12 @@
 //! The wire between host and pod.
 
+use super::fault::invalid;
 use super::{Fault, random, sysctls};
 use netloom_kernel::MacAddress;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkSpec, PeerSpec, Socket};
 use netloom_plugin::Undo;
-use netloom_spec::{AddResult, Interface, IpConfig, Mac};
+use netloom_spec::{AddResult, Error, Interface, IpConfig, Mac};
 
 /// How often another random name is tried when one is taken.
 const NAME_ATTEMPTS: usize = 10;
@@ -32,13 +33,24 @@ pub(crate) struct Wire {
     pub(crate) pod_mac: MacAddress,
 }
 
-/// Makes both ends in one message, each where it will live; the host's end is up and a
-/// port of `master`, the pod's end is down.
+/// Reads `mtu`: a veth takes 68 to 65535; 0 leaves the choice to the kernel.
+pub(crate) fn mtu(value: i64) -> Result<Option<u32>, Error> {
+    match value {
+        0 => Ok(None),
+        68..=65535 => Ok(u32::try_from(value).ok()),
+        _ => Err(invalid(format!(
+            "invalid mtu {value} (must be between 68 and 65535, or 0 for the kernel's default)"
+        ))),
+    }
+}
+
+/// Makes both ends in one message, each where it will live; the host's end is up and, if there
+/// is a `master`, a port of it; the pod's end is down.
 pub(crate) fn create_wire<'r>(
     host: &Socket,
     pod: PodEnd<'_>,
     mtu: Option<u32>,
-    master: u32,
+    master: Option<u32>,
     undo: &mut Undo<'r>,
 ) -> Result<Wire, Fault> {
     let pod_mac = pod.mac.map_or_else(random::mac, |mac| mac.0);
@@ -51,7 +63,11 @@ pub(crate) fn create_wire<'r>(
         let spec = LinkSpec::veth(&name, peer)
             .mac(random::mac())
             .mtu(mtu.unwrap_or(0));
-        match host.create_link(&spec.master(master).up()) {
+        let spec = match master {
+            Some(master) => spec.master(master),
+            None => spec,
+        };
+        match host.create_link(&spec.up()) {
             Ok(link) => {
                 let index = link.index;
                 undo.push(format!("remove the veth {name}"), move || {
@@ -84,7 +100,7 @@ pub(crate) fn create_wire<'r>(
     unreachable!("the last attempt returns")
 }
 
-fn remove_by_index(index: u32) -> Result<(), netloom_spec::Error> {
+fn remove_by_index(index: u32) -> Result<(), Error> {
     let remove = || Socket::open()?.remove_link(index).map(drop);
     Ok(remove().map_err(Fault::kernel("failed to remove the veth"))?)
 }

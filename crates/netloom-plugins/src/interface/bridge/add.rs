@@ -29,7 +29,7 @@ pub(super) fn add<'r>(
     let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
     let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
     let if_name = request.if_name.as_str();
-    refuse_taken_name(&inside, if_name, request.netns)?;
+    pod::refuse_taken_name(&inside, if_name, request.netns)?;
 
     let bridge = ensure_bridge(&host, &plan)?;
     let end = PodEnd {
@@ -37,10 +37,10 @@ pub(super) fn add<'r>(
         netns: &netns,
         mac: plan.mac,
     };
-    let wire = create_wire(&host, end, plan.mtu, bridge.index, undo)?;
+    let wire = create_wire(&host, end, plan.mtu, Some(bridge.index), undo)?;
     keep_mac(&host, &bridge)?;
     port::configure(&host, &bridge, &wire.host, &plan)?;
-    let owner = owner(request);
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     if plan.spoof_check {
         spoof::create(owner, &wire.host.name, wire.pod_mac, undo)?;
     }
@@ -75,28 +75,6 @@ pub(super) fn add<'r>(
         result.dns = dns;
     }
     Ok(result)
-}
-
-fn owner<'r>(request: &'r AddRequest<'r>) -> Owner<'r> {
-    Owner {
-        network: request.network().as_str(),
-        container_id: request.container_id.as_str(),
-        if_name: request.if_name.as_str(),
-    }
-}
-
-/// The commonest mistake is a second ADD: it must not leave as much as a bridge behind.
-fn refuse_taken_name(inside: &Socket, if_name: &str, netns: &str) -> Result<(), Fault> {
-    let found = inside.find_link(if_name).map_err(Fault::kernel(format!(
-        "look for {if_name:?} in the container"
-    )))?;
-    match found {
-        None => Ok(()),
-        Some(_) => Err(Fault::NameTaken {
-            name: if_name.to_owned(),
-            netns: netns.to_owned(),
-        }),
-    }
 }
 
 /// Bridge, host's end, container: the order is an interface to chained plugins.

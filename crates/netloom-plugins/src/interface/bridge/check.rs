@@ -37,11 +37,7 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     let bridge = subject.bridge()?;
     let (position, container) = subject.container()?;
     let port = subject.port(&bridge, &container)?;
-    let owner = Owner {
-        network: request.network().as_str(),
-        container_id: request.container_id.as_str(),
-        if_name: request.if_name.as_str(),
-    };
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     if plan.spoof_check {
         spoof::check(owner, &port.name)?;
     }

@@ -1,7 +1,7 @@
 //! The bridge plugin's configuration as it comes over the wire.
 
-use crate::wiring::masquerade::BackendChoice;
-use netloom_spec::{CniArgs, Error, PluginConf, code};
+use crate::wiring::dns::OwnDns;
+use netloom_spec::{CniArgs, Error, PluginConf};
 use serde::Deserialize;
 
 /// The bridge that is used when the configuration names none.
@@ -46,17 +46,6 @@ pub(super) struct Trunk {
     pub(super) id: Option<i64>,
 }
 
-/// `dns` of the plugin's own configuration. A list that is present counts, even
-/// when it is empty.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct OwnDns {
-    nameservers: Option<Vec<String>>,
-    domain: String,
-    search: Option<Vec<String>>,
-    options: Option<Vec<String>>,
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Args {
@@ -93,54 +82,5 @@ impl Config {
         .into_iter()
         .find(|mac| !mac.is_empty())
         .map(str::to_owned))
-    }
-}
-
-impl OwnDns {
-    /// The DNS settings that replace those of the IPAM plugin.
-    pub(super) fn replacement(&self) -> Option<netloom_spec::Dns> {
-        let given = self.nameservers.is_some()
-            || self.search.is_some()
-            || self.options.is_some()
-            || !self.domain.is_empty();
-        given.then(|| netloom_spec::Dns {
-            nameservers: self.nameservers.clone().unwrap_or_default(),
-            domain: self.domain.clone(),
-            search: self.search.clone().unwrap_or_default(),
-            options: self.options.clone().unwrap_or_default(),
-        })
-    }
-}
-
-/// A configuration error that names its field.
-pub(super) fn invalid(message: impl Into<String>) -> Error {
-    Error::new(code::INVALID_CONFIG, message)
-}
-
-/// What DEL needs of the configuration. It is read key by key: DEL must not fail because of
-/// a key that it has no use for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Remains {
-    /// There may be a masquerade.
-    pub(super) masquerade: Option<BackendChoice>,
-    /// There may be a spoof check.
-    pub(super) spoof_check: bool,
-}
-
-impl Remains {
-    /// Never fails; a value that cannot be read counts as the one that means more to remove.
-    pub(super) fn read(conf: &PluginConf) -> Self {
-        let on = |key| {
-            conf.get(key)
-                .is_some_and(|value| *value != false && !value.is_null())
-        };
-        let backend = conf
-            .get("ipMasqBackend")
-            .and_then(serde_json::Value::as_str);
-        let choice = BackendChoice::parse(backend).unwrap_or(BackendChoice::Any);
-        Self {
-            masquerade: on("ipMasq").then_some(choice),
-            spoof_check: on("macspoofchk"),
-        }
     }
 }

@@ -1,8 +1,10 @@
 //! What ADD is going to do, decided from the configuration and the request alone.
 
-use super::config::{Config, invalid};
+use super::config::Config;
 use super::vlan::Vlans;
+use crate::wiring::fault::invalid;
 use crate::wiring::masquerade::BackendChoice;
+use crate::wiring::veth;
 use netloom_spec::{Dns, Error, IfName, Mac, PluginConf};
 
 /// A valid request. Nothing in it can contradict itself.
@@ -83,7 +85,7 @@ impl Plan {
         }
         let plan = Self {
             bridge: bridge_name(&config.bridge)?,
-            mtu: mtu(config.mtu)?,
+            mtu: veth::mtu(config.mtu)?,
             promiscuous: config.promisc_mode,
             hairpin: config.hairpin_mode,
             isolated: config.port_isolation,
@@ -146,17 +148,6 @@ fn bridge_name(name: &str) -> Result<String, Error> {
         Err(error) => Err(invalid(format!(
             "invalid bridge name {name:?}: {}",
             error.msg
-        ))),
-    }
-}
-
-/// A veth takes 68 to 65535; 0 leaves the choice to the kernel.
-fn mtu(value: i64) -> Result<Option<u32>, Error> {
-    match value {
-        0 => Ok(None),
-        68..=65535 => Ok(u32::try_from(value).ok()),
-        _ => Err(invalid(format!(
-            "invalid mtu {value} (must be between 68 and 65535, or 0 for the kernel's default)"
         ))),
     }
 }

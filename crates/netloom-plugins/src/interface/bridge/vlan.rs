@@ -1,6 +1,7 @@
 //! Which VLANs a port carries: validation of `vlan` and `vlanTrunk`.
 
-use super::config::{Config, Trunk, invalid};
+use super::config::{Config, Trunk};
+use crate::wiring::fault::invalid;
 use netloom_spec::Error;
 use std::collections::BTreeSet;
 

@@ -1,24 +1,51 @@
-//! DEL: everything of the attachment goes, whatever is left of its pod.
+//! DEL of a pod that hangs on a veth: everything of the attachment goes, whatever is left of
+//! the pod.
 
-use super::config::Remains;
-use crate::wiring::masquerade::Addresses;
-use crate::wiring::owner::Owner;
-use crate::wiring::veth::{Ends, remove_wire};
-use crate::wiring::{masquerade, sandbox, spoof};
+use super::masquerade::{Addresses, BackendChoice};
+use super::owner::Owner;
+use super::veth::{Ends, remove_wire};
+use super::{masquerade, sandbox, spoof};
 use ipnet::IpNet;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Socket;
 use netloom_plugin::{Cleanup, DelRequest};
-use netloom_spec::Error;
+use netloom_spec::{Error, PluginConf};
 use std::thread::{Builder, ScopedJoinHandle};
 
 /// IPAM plugins that only keep books. Any other may have to talk through the link, as DHCP
 /// does to give its lease back, and so comes before the link goes.
 const BOOKKEEPERS: [&str; 2] = ["host-local", "static"];
 
+/// What DEL needs of the configuration. It is read key by key: DEL must not fail because of
+/// a key that it has no use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Remains {
+    /// There may be a masquerade.
+    pub(crate) masquerade: Option<BackendChoice>,
+    /// There may be a spoof check.
+    pub(crate) spoof_check: bool,
+}
+
+impl Remains {
+    /// Never fails; a value that cannot be read counts as the one that means more to remove.
+    pub(crate) fn read(conf: &PluginConf) -> Self {
+        let on = |key| {
+            conf.get(key)
+                .is_some_and(|value| *value != false && !value.is_null())
+        };
+        let backend = conf
+            .get("ipMasqBackend")
+            .and_then(serde_json::Value::as_str);
+        let choice = BackendChoice::parse(backend).unwrap_or(BackendChoice::Any);
+        Self {
+            masquerade: on("ipMasq").then_some(choice),
+            spoof_check: on("macspoofchk"),
+        }
+    }
+}
+
 /// Removes the attachment. What is absent is success; every step is tried.
-pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
-    let remains = Remains::read(request.conf);
+pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), Error> {
     let made = request.prev_result();
     let mut cleanup = Cleanup::new();
     let netns = sandbox::open_if_there(request.netns).unwrap_or_else(|fault| {
@@ -73,11 +100,7 @@ fn remove_filters(
     addresses: Addresses<'_>,
     cleanup: &mut Cleanup,
 ) {
-    let owner = Owner {
-        network: request.network().as_str(),
-        container_id: request.container_id.as_str(),
-        if_name: request.if_name.as_str(),
-    };
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     if let Some(choice) = remains.masquerade {
         cleanup.step(
             "remove the masquerade",
