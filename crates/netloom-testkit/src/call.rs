@@ -3,12 +3,19 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 use crate::pod::Pod;
+
+/// How long a call may take, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program, its environment and its stdin: made once, run any number of times.
 ///
@@ -53,6 +60,14 @@ impl Call {
         self
     }
 
+    /// An environment variable that the call will have.
+    #[must_use]
+    pub fn variable(&self, key: &str) -> Option<&OsStr> {
+        self.environment
+            .get(OsStr::new(key))
+            .map(OsString::as_os_str)
+    }
+
     /// Sets `CNI_CONTAINERID`, `CNI_NETNS` and `CNI_IFNAME=eth0` as a runtime does for this pod.
     #[must_use]
     pub fn pod(self, pod: &Pod) -> Self {
@@ -87,25 +102,39 @@ impl Call {
         wrapped
     }
 
-    /// Runs it to its end in the namespaces of the calling thread.
+    /// Runs it to its end in the namespaces of the calling thread. What takes longer than any
+    /// plugin may is killed, with all its children.
     #[must_use]
     pub fn run(&self) -> Outcome {
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .env_clear()
             .envs(&self.environment)
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {:?}: {error}", self.program));
-        if let Some(mut pipe) = child.stdin.take() {
-            // A program that ends without reading its input is no fault of the test.
-            let _ = pipe.write_all(&self.stdin);
-        }
-        let output = child
-            .wait_with_output()
-            .unwrap_or_else(|error| panic!("cannot wait for {:?}: {error}", self.program));
+        let pipe = child.stdin.take();
+        let group = Pid::from_child(&child);
+        let (tell, ended) = mpsc::channel::<()>();
+        let output = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+            });
+            scope.spawn(move || {
+                // A program that ends without reading its input is no fault of the test.
+                let _ = pipe.map(|mut pipe| pipe.write_all(&self.stdin));
+            });
+            let output = child.wait_with_output();
+            drop(tell);
+            output
+        });
+        let output =
+            output.unwrap_or_else(|error| panic!("cannot wait for {:?}: {error}", self.program));
         Outcome {
             call: self.describe(),
             status: output.status,

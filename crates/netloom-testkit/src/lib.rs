@@ -24,6 +24,7 @@
 pub mod probe;
 
 mod call;
+mod fault;
 mod host;
 mod namespace;
 mod parallel;
@@ -31,14 +32,17 @@ mod plugin;
 mod pod;
 mod skip;
 mod snapshot;
+mod trace;
 mod traffic;
 mod uplink;
 
 pub use call::{Call, CniError, Outcome};
+pub use fault::{Faults, Point, Scene, Struck, Tally, assert_no_residue};
 pub use host::Host;
 pub use parallel::parallel;
 pub use plugin::{DEBIAN_DIR, PLUGIN_NAMES, Plugin, PluginDir};
 pub use pod::Pod;
 pub use skip::skip;
 pub use snapshot::{Difference, Snapshot};
+pub use trace::{SystemCall, Trace, peak_memory};
 pub use uplink::Uplink;

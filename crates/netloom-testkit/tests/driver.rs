@@ -61,3 +61,12 @@ fn nothing_of_the_tests_environment_leaks_into_a_call() {
     names.retain(|name| *name != "HOME");
     assert_eq!(names, ["CNI_X", "PATH"]);
 }
+
+#[test]
+fn a_call_reads_and_writes_more_than_a_pipe_holds() {
+    let input = "x".repeat(1 << 20);
+    let out = Call::new("/bin/cat").stdin(input.clone()).run();
+    assert!(out.is_success());
+    assert_eq!(out.stdout.len(), input.len());
+    assert!(Call::new("/bin/true").stdin(input).run().is_success());
+}

@@ -43,6 +43,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
         "strace",
         "fault injection and counting system calls",
     ),
+    need("time", "time", "measuring a plugin's memory"),
     need("ping", "iputils-ping", "reaching a pod"),
     need("conntrack", "conntrack", "connection tracking"),
     need("jq", "jq", "the tutorials' shell plugins"),

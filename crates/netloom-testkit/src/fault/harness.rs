@@ -1,0 +1,202 @@
+//! ADD with a fault at every point: nothing may be left.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+
+use crate::call::{Call, Outcome};
+use crate::fault::{Faults, Point};
+use crate::host::Host;
+use crate::parallel;
+use crate::pod::Pod;
+use crate::snapshot::Snapshot;
+
+/// A fresh host in which an ADD is about to happen.
+pub struct Scene {
+    /// Pods to look into; the first is the one that is added. (They go before the host does.)
+    pub pods: Vec<Pod>,
+    /// The host.
+    pub host: Host,
+    /// The call of ADD.
+    pub add: Call,
+    /// The call of DEL that undoes it.
+    pub del: Call,
+    /// Bridges that may stay: see [`Snapshot::without_shared`].
+    pub bridges: Vec<String>,
+}
+
+impl Scene {
+    fn snapshot(&self) -> Snapshot {
+        let pods: Vec<&Pod> = self.pods.iter().collect();
+        let bridges: Vec<&str> = self.bridges.iter().map(String::as_str).collect();
+        Snapshot::take(&self.host, &pods).without_shared(&bridges)
+    }
+}
+
+/// How many points were tried, and what came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Points at which a system call was made to fail.
+    pub failed: usize,
+    /// Those of them after which ADD succeeded all the same.
+    pub tolerated: usize,
+    /// Points at which the program was killed.
+    pub killed: usize,
+    /// Points that were not reached in the run with the fault.
+    pub missed: usize,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            failed,
+            tolerated,
+            killed,
+            missed,
+        } = self;
+        write!(
+            f,
+            "{} points tried: {failed} failed ({tolerated} of them tolerated), {killed} killed; \
+             {missed} more were not reached again",
+            failed + killed,
+        )
+    }
+}
+
+enum Trial {
+    Refused,
+    Tolerated,
+    Killed,
+    Missed,
+}
+
+/// Puts a fault at every point of the scene's ADD, each in a fresh scene, and asserts that
+/// nothing is left:
+///
+/// - a system call fails and ADD fails: everything is as before, without any DEL;
+/// - a system call fails and ADD succeeds all the same: after DEL everything is as before;
+/// - ADD is killed: after DEL everything is as before, and then ADD and DEL work as ever.
+///
+/// `within` names a program that ADD executes, to put the faults there. Prints and gives back how
+/// many points were tried; `None` after a [`skip`](crate::skip).
+pub fn assert_no_residue(
+    name: &str,
+    within: Option<&str>,
+    scene: impl Fn() -> Option<Scene> + Sync,
+) -> Option<Tally> {
+    let faults = {
+        let scene = scene()?;
+        match within {
+            None => Faults::points(&scene.add)?,
+            Some(child) => Faults::points_within(&scene.add, child)?,
+        }
+    };
+    let mut trials: Vec<(usize, bool)> = faults.fallible().map(|k| (k, false)).collect();
+    trials.extend(faults.mortal().map(|k| (k, true)));
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let results = parallel(trials.len(), workers, |index| {
+        let (k, kill) = trials[index];
+        let Some(scene) = scene() else {
+            return Ok(Trial::Missed);
+        };
+        let faults = faults.of_call(&scene.add);
+        let tried = if kill {
+            kill_at(&scene, &faults, k)
+        } else {
+            fail_at(&scene, &faults, k)
+        };
+        tried.map_err(|problem| {
+            let verb = if kill { "killed" } else { "made to fail" };
+            format!("{verb} at {}\n{problem}", faults.list()[k])
+        })
+    });
+    Some(count(name, results))
+}
+
+fn count(name: &str, results: Vec<Result<Trial, String>>) -> Tally {
+    let mut tally = Tally::default();
+    let mut problems = Vec::new();
+    for result in results {
+        match result {
+            Ok(Trial::Refused) => tally.failed += 1,
+            Ok(Trial::Tolerated) => {
+                tally.failed += 1;
+                tally.tolerated += 1;
+            }
+            Ok(Trial::Killed) => tally.killed += 1,
+            Ok(Trial::Missed) => tally.missed += 1,
+            Err(problem) => problems.push(problem),
+        }
+    }
+    println!("{name}: {tally}");
+    assert!(
+        problems.is_empty(),
+        "{name}: {} faults leave something behind; {tally}\n\n{}",
+        problems.len(),
+        problems.join("\n\n"),
+    );
+    tally
+}
+
+fn fail_at(scene: &Scene, faults: &Faults, k: usize) -> Result<Trial, String> {
+    let before = scene.snapshot();
+    let point = &faults.list()[k];
+    let struck = faults.fail_at(k, point.likely_errno());
+    if !struck.hit {
+        return Ok(Trial::Missed);
+    }
+    let outcome = &struck.outcome;
+    if outcome.is_success() {
+        same_after_del(scene, &before).map_err(|problem| format!("{problem}\n{outcome}"))?;
+        return Ok(Trial::Tolerated);
+    }
+    answers(point, outcome)?;
+    same(scene, &before, "after the failed ADD").map_err(|text| format!("{text}\n{outcome}"))?;
+    Ok(Trial::Refused)
+}
+
+fn kill_at(scene: &Scene, faults: &Faults, k: usize) -> Result<Trial, String> {
+    let before = scene.snapshot();
+    let struck = faults.kill_at(k);
+    if !struck.hit {
+        return Ok(Trial::Missed);
+    }
+    same_after_del(scene, &before)?;
+    let again = scene.add.run();
+    if !again.is_success() {
+        return Err(format!("ADD no longer works after that\n{again}"));
+    }
+    same_after_del(scene, &before)?;
+    Ok(Trial::Killed)
+}
+
+/// A failed ADD says so with an error object, unless its stdout was what failed.
+fn answers(point: &Point, outcome: &Outcome) -> Result<(), String> {
+    if outcome.status.signal().is_some() {
+        return Err(format!("ADD died\n{outcome}"));
+    }
+    let stdout_failed = point.name.starts_with("write") && point.text.starts_with("1,");
+    let object: Result<serde_json::Value, _> = serde_json::from_str(&outcome.stdout);
+    match object {
+        Ok(object) if object["code"].is_u64() && object["msg"].is_string() => Ok(()),
+        _ if stdout_failed => Ok(()),
+        _ => Err(format!("ADD failed without an error object\n{outcome}")),
+    }
+}
+
+fn same_after_del(scene: &Scene, before: &Snapshot) -> Result<(), String> {
+    let del = scene.del.run();
+    if !del.is_success() || !del.stdout.is_empty() {
+        return Err(format!("DEL fails or speaks\n{del}"));
+    }
+    same(scene, before, "after DEL")
+}
+
+fn same(scene: &Scene, before: &Snapshot, when: &str) -> Result<(), String> {
+    let difference = scene.snapshot().difference_from(before);
+    if difference.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{when} the state is not what it was:\n{difference}"
+    ))
+}
