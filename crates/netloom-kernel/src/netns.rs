@@ -3,7 +3,7 @@
 mod bound;
 
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -26,9 +26,9 @@ pub enum OpenError {
         /// The path as given.
         path: PathBuf,
     },
-    /// Something is there, but it is not a namespace: the left-over mount point of a namespace
-    /// that is gone, for example.
-    #[error("unknown FS magic on \"{}\": {magic:x}", path.display())]
+    /// Something is there, but it is not a network namespace: the left-over mount point of one
+    /// that is gone, for example, or a namespace of another type.
+    #[error("{}", not_a_netns(path, *magic))]
     NotANetns {
         /// The path as given.
         path: PathBuf,
@@ -38,6 +38,22 @@ pub enum OpenError {
     /// Anything else.
     #[error(transparent)]
     Io(#[from] Error),
+}
+
+/// The words that callers of the reference plugins know, where they are true.
+fn not_a_netns(path: &Path, magic: u64) -> String {
+    let path = path.display();
+    if magic == libc::NSFS_MAGIC as u64 {
+        return format!("\"{path}\" is a namespace, but not a network namespace");
+    }
+    format!("unknown FS magic on \"{path}\": {magic:x}")
+}
+
+fn is_network_namespace(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: NS_GET_NSTYPE takes no argument and returns a CLONE_NEW* flag or -1.
+    #[expect(unsafe_code, reason = "rustix has no NS_GET_NSTYPE")]
+    let kind = unsafe { libc::ioctl(fd.as_raw_fd(), libc::NS_GET_NSTYPE as _) };
+    kind == libc::CLONE_NEWNET
 }
 
 /// An open network namespace, which lives at least as long as this handle.
@@ -72,8 +88,8 @@ impl Netns {
     /// Opens a network namespace by a path such as `/var/run/netns/pod1` or `/proc/1234/ns/net`.
     ///
     /// # Errors
-    /// [`OpenError`] tells a path that is not there and a file that is no namespace (anything not
-    /// on nsfs or procfs) from other failures.
+    /// [`OpenError`] tells a path that is not there and a file that is no network namespace from
+    /// other failures.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let failed = |errno| match errno {
@@ -84,7 +100,8 @@ impl Netns {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
         let magic = rustix::fs::fstatfs(&fd).map_err(failed)?.f_type as u64;
-        if magic != libc::NSFS_MAGIC as u64 && magic != libc::PROC_SUPER_MAGIC as u64 {
+        // Type and not magic decides: other types of namespaces are on nsfs as well.
+        if !is_network_namespace(fd.as_fd()) {
             return Err(OpenError::NotANetns {
                 path: path.into(),
                 magic,

@@ -35,12 +35,15 @@ fn opening_tells_what_is_not_there_from_what_is_no_namespace() {
         Netns::open("/run/file/below").unwrap_err(),
         OpenError::Io(_)
     ));
-    // A namespace of another type is refused when it is entered.
-    let mounts = Netns::open("/proc/self/ns/mnt").unwrap();
-    let error = mounts.run(|| ()).unwrap_err();
+    let error = Netns::open("/proc/self/ns/mnt").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "enter network namespace \"/proc/self/ns/mnt\": Invalid argument (22)"
+        "\"/proc/self/ns/mnt\" is a namespace, but not a network namespace"
+    );
+    let error = Netns::open("/proc/self/status").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "unknown FS magic on \"/proc/self/status\": 9fa0"
     );
 }
 
