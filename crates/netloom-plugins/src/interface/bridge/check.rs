@@ -24,11 +24,12 @@ struct Subject<'a> {
 /// Fails with the first difference.
 pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     let (plan, _) = Plan::new(request.conf, request.args)?;
+    let made = request.prev_result()?;
     let netns = sandbox::open(request.netns)?;
     request.forward_to_ipam()?;
     let subject = Subject {
         plan: &plan,
-        made: &request.prev_result()?,
+        made: &made,
         if_name: request.if_name.as_str(),
         netns: request.netns,
         host: Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?,
