@@ -34,12 +34,18 @@ pub(crate) fn ip(arguments: &[&str]) -> Result<()> {
 pub(crate) fn pod(scenario: &str, side: &str, number: u16) -> Result<Pod> {
     let name = format!("{scenario}-{side}-{number}");
     ip(&["netns", "add", &name])?;
-    // As long as the ids of real runtimes.
+    let netns = Path::new("/run/netns").join(name);
     Ok(Pod {
-        id: format!("{name:0<64}"),
-        netns: Path::new("/run/netns").join(name),
+        id: container_id(scenario, side, number),
+        netns,
         number,
     })
+}
+
+/// As long as the ids of real runtimes.
+pub(crate) fn container_id(scenario: &str, side: &str, number: u16) -> String {
+    // The number has a fixed width: padding must not make 1 into 10.
+    format!("{:0<64}", format!("{scenario}-{side}-{number:05}"))
 }
 
 /// A bridge as the plugins leave it: with the gateway's address, up.
@@ -84,4 +90,20 @@ pub(crate) fn empty(folder: &Path) -> Result<PathBuf> {
     }
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_container_has_an_id_of_its_own() {
+        let mut ids: Vec<String> = (0..1000)
+            .map(|number| container_id("bridge", "ours", number))
+            .collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| id.len() == 64));
+    }
 }

@@ -102,7 +102,7 @@ impl<'s> Lane<'s> {
         let pods = (0..rounds + 2).map(|number| match scenario.pods {
             true => host::pod(&scenario.name, side, number),
             false => Ok(Pod {
-                id: format!("{:0<64}", format!("{}-{side}-{number}", scenario.name)),
+                id: host::container_id(&scenario.name, side, number),
                 netns: host::SPARE.into(),
                 number,
             }),
