@@ -22,6 +22,7 @@ registry! {
     crate::chained::debug::Debug,
     crate::ipam::host_local::HostLocal,
     crate::interface::loopback::Loopback,
+    crate::interface::ptp::Ptp,
     crate::ipam::static_::Static,
 }
 

@@ -11,6 +11,8 @@ pub(crate) mod fault;
 pub(crate) mod forwarding;
 pub(crate) mod gateway;
 pub(crate) mod host_address;
+pub(crate) mod ipam;
+pub(crate) mod listed;
 pub(crate) mod masquerade;
 pub(crate) mod owner;
 pub(crate) mod pod;

@@ -34,8 +34,7 @@ pub(crate) fn enter() -> bool {
 
 /// Says that a test cannot run here, and counts it where `cargo xtask test` looks.
 pub(crate) fn skip(reason: &str) {
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    println!("SKIPPED {test}: {reason}");
+    println!("SKIPPED: {reason}");
     if let Some(path) = std::env::var_os("NETLOOM_SKIPS") {
         use std::io::Write;
         let mut file = std::fs::OpenOptions::new()
@@ -43,7 +42,7 @@ pub(crate) fn skip(reason: &str) {
             .create(true)
             .open(path)
             .unwrap();
-        writeln!(file, "{test}: {reason}").unwrap();
+        writeln!(file, "netloom-kernel: {reason}").unwrap();
     }
 }
 

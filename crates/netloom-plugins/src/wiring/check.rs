@@ -37,6 +37,27 @@ pub(crate) fn container_interface<'a>(
     }))
 }
 
+/// The veth of that name.
+pub(crate) fn veth(socket: &Socket, name: &str) -> Result<Link, Fault> {
+    let found = socket
+        .find_link(name)
+        .map_err(Fault::kernel(format!("look up {name:?}")))?;
+    let link = found.ok_or_else(|| drift(format!("Interface name {name} not found")))?;
+    if link.is_veth() {
+        Ok(link)
+    } else {
+        Err(drift(format!("Error: interface {name} not of type veth")))
+    }
+}
+
+/// The link is up.
+pub(crate) fn up(link: &Link) -> Result<(), Fault> {
+    if link.flags.is_up() {
+        return Ok(());
+    }
+    Err(drift(format!("Interface {} is down", link.name)))
+}
+
 /// The MAC address is the one of the result, where the result has one.
 pub(crate) fn mac(link: &Link, listed: &Interface) -> Result<(), Fault> {
     let wanted: Option<Mac> = listed.mac.parse().ok();

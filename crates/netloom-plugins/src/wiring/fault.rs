@@ -38,6 +38,9 @@ pub(crate) enum Fault {
     /// An address has no gateway and none can be computed.
     #[error(transparent)]
     NoGateway(#[from] NoGateway),
+    /// A routed link needs to know its gateway.
+    #[error("the IPAM plugin gave {0} without a gateway, and ptp routes everything through it")]
+    MissingGateway(ipnet::IpNet),
     /// CHECK: what exists is not what ADD made.
     #[error("{0}")]
     Drift(String),
@@ -61,6 +64,7 @@ impl From<Fault> for Error {
             | Fault::OtherAddress { .. }
             | Fault::NoAddresses
             | Fault::NoGateway(_)
+            | Fault::MissingGateway(_)
             | Fault::Drift(_) => code::INTERNAL,
         };
         Self::new(code, fault.to_string())

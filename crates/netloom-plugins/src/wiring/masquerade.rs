@@ -13,14 +13,28 @@ use super::Fault;
 use super::check::drift;
 use super::owner::Owner;
 use ipnet::IpNet;
-use netloom_spec::Attachment;
+use netloom_plugin::Undo;
+use netloom_spec::{AddResult, Attachment};
 
-/// Masquerades the pod's addresses; `nets` have the prefixes of their subnets. Doing it again
-/// changes nothing.
-pub(crate) fn create(owner: Owner<'_>, backend: Backend, nets: &[IpNet]) -> Result<(), Fault> {
+/// Masquerades the addresses of a result of ADD. Doing it again changes nothing.
+pub(crate) fn create<'r>(
+    owner: Owner<'r>,
+    choice: BackendChoice,
+    result: &AddResult,
+    undo: &mut Undo<'r>,
+) -> Result<(), Fault> {
+    let backend = choice.for_add();
+    // With the prefixes of their subnets.
+    let nets: Vec<IpNet> = result.ips.iter().map(|ip| ip.address).collect();
+    let created = nets.clone();
+    // Registered first: what fails half way is taken back as well.
+    undo.push("remove the masquerade", move || {
+        let choice = BackendChoice::Only(backend);
+        Ok(remove(owner, choice, Addresses::Known(&created))?)
+    });
     match backend {
-        Backend::Iptables => iptables::create(owner, nets),
-        Backend::Nftables => nftables::create(owner, nets),
+        Backend::Iptables => iptables::create(owner, &nets),
+        Backend::Nftables => nftables::create(owner, &nets),
     }
 }
 

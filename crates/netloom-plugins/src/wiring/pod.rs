@@ -53,10 +53,24 @@ pub(crate) fn set_up(pod: PodLink<'_>) -> Result<(), Fault> {
         .map_err(Fault::kernel(format!("failed to set {:?} up", pod.name)))
 }
 
+/// Where the rest of an address's subnet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subnet {
+    /// On the link.
+    OnLink,
+    /// Behind the gateway, which alone is on the link.
+    BehindGateway,
+}
+
 /// Gives the link its addresses, sets it up and adds the routes, all in one batch.
 ///
 /// Addresses that belong to no interface or to another one are none of this link's.
-pub(crate) fn configure(pod: PodLink<'_>, result: &AddResult, dad: Dad) -> Result<(), Fault> {
+pub(crate) fn configure(
+    pod: PodLink<'_>,
+    result: &AddResult,
+    dad: Dad,
+    subnet: Subnet,
+) -> Result<(), Fault> {
     let own = |ip: &&IpConfig| ip.interface == Some(pod.position);
     let ips: Vec<_> = result.ips.iter().filter(own).collect();
     let v6 = ips.iter().any(|ip| ip.address.addr().is_ipv6());
@@ -68,11 +82,14 @@ pub(crate) fn configure(pod: PodLink<'_>, result: &AddResult, dad: Dad) -> Resul
 
     let mut batch = pod.socket.batch();
     for ip in &ips {
-        let spec = AddressSpec::new(ip.address);
-        batch.add_address(
-            pod.index,
-            if dad == Dad::Off { spec.no_dad() } else { spec },
-        );
+        let mut spec = AddressSpec::new(ip.address);
+        if dad == Dad::Off {
+            spec = spec.no_dad();
+        }
+        if subnet == Subnet::BehindGateway {
+            spec = spec.no_prefix_route();
+        }
+        batch.add_address(pod.index, spec);
     }
     batch.set_link(pod.index, &LinkChange::new().up());
     // A route by way of a tentative source address would not serve yet.
@@ -81,10 +98,26 @@ pub(crate) fn configure(pod: PodLink<'_>, result: &AddResult, dad: Dad) -> Resul
         settle(pod)?;
         batch = pod.socket.batch();
     }
+    if subnet == Subnet::BehindGateway {
+        for ip in &ips {
+            route_by_gateway(&mut batch, pod.index, ip);
+        }
+    }
     for route in &result.routes {
         batch.add_route_beside(&route_spec(route, pod.index, result));
     }
     commit(batch, pod.name)
+}
+
+/// Takes the place of the subnet's own route: the gateway is on the link, the subnet behind it.
+fn route_by_gateway(batch: &mut Batch<'_>, link: u32, ip: &IpConfig) {
+    let Some(gateway) = ip.gateway else { return };
+    let source = ip.address.addr();
+    let to_gateway = RouteSpec::to(gateway.into()).scope(Scope::Link);
+    let to_subnet = RouteSpec::to(ip.address.trunc()).via(gateway);
+    for route in [to_gateway, to_subnet] {
+        batch.replace_route(&route.device(link).source(source));
+    }
 }
 
 fn commit(batch: Batch<'_>, name: &str) -> Result<(), Fault> {

@@ -65,7 +65,7 @@ fn results_with_interfaces_list_bridge_host_end_and_container_in_this_order() {
             json!({"dst": "::/0", "gw": "fd00:1::1"})
         );
         assert_eq!(
-            version >= "1",
+            version == "1.1.0",
             interfaces[2]["mtu"] == 1500,
             "{version}: {result}"
         );

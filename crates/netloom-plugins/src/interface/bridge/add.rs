@@ -1,17 +1,18 @@
 //! ADD.
 
 use super::device::{ensure_bridge, ensure_vlan_interface, keep_mac};
-use super::plan::{Gateway, Layer, LayerThree, Plan};
+use super::plan::{Gateway, Layer, Plan};
 use super::port;
-use crate::wiring::masquerade::{self, Addresses, BackendChoice};
 use crate::wiring::owner::Owner;
-use crate::wiring::pod::{self, Dad, PodLink};
+use crate::wiring::pod::{self, Dad, PodLink, Subnet};
 use crate::wiring::veth::{PodEnd, Wire, create_wire};
-use crate::wiring::{Fault, forwarding, gateway, host_address, sandbox, spoof};
+use crate::wiring::{
+    Fault, forwarding, gateway, host_address, ipam, listed, masquerade, sandbox, spoof,
+};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Link, Socket};
 use netloom_plugin::{AddRequest, Undo};
-use netloom_spec::{AddResult, Error, Interface, Mac};
+use netloom_spec::{AddResult, Error, Version};
 use std::time::{Duration, Instant};
 
 /// Position of the container's interface in the result, which chained plugins rely on.
@@ -60,16 +61,25 @@ pub(super) fn add<'r>(
         Layer::Three(layer) => {
             take_addresses(request, layer.gateway, &mut result, undo)?;
             let dad = if layer.dad { Dad::On } else { Dad::Off };
-            pod::configure(pod, &result, dad)?;
+            pod::configure(pod, &result, dad, Subnet::OnLink)?;
             if let Some(gateway) = layer.gateway {
-                serve_as_gateway(&host, &bridge, &plan, gateway, &mut result)?;
+                serve_as_gateway(
+                    &host,
+                    &bridge,
+                    &plan,
+                    gateway,
+                    request.version(),
+                    &mut result,
+                )?;
             }
-            create_masquerade(owner, layer, &result, undo)?;
+            if let Some(choice) = layer.masquerade {
+                masquerade::create(owner, choice, &result, undo)?;
+            }
         }
     }
     if plan.layer != (Layer::Two { up: false }) {
         let port = wait_until_up(&host, &wire.host)?;
-        result.interfaces[1].mac = text(&port);
+        result.interfaces[1].mac = listed::mac_text(port.mac);
     }
     if let Some(dns) = own_dns {
         result.dns = dns;
@@ -79,50 +89,33 @@ pub(super) fn add<'r>(
 
 /// Bridge, host's end, container: the order is an interface to chained plugins.
 fn interfaces(bridge: &Link, wire: &Wire, request: &AddRequest<'_>) -> AddResult {
-    let container = Interface {
-        mac: Mac(wire.pod_mac).to_string(),
-        // Both ends of a veth are made with the same MTU.
-        mtu: wire.host.mtu,
-        sandbox: request.netns.to_owned(),
-        ..Interface::new(request.if_name.as_str())
-    };
+    let version = request.version();
+    let name = request.if_name.as_str();
+    // Both ends of a veth are made with the same MTU.
+    let container = listed::pod_link(
+        name,
+        Some(wire.pod_mac),
+        wire.host.mtu,
+        request.netns,
+        version,
+    );
     let mut result = AddResult::new();
-    result.interfaces = vec![of_host(bridge), of_host(&wire.host), container];
+    result.interfaces = vec![
+        listed::host_link(bridge, version),
+        listed::host_link(&wire.host, version),
+        container,
+    ];
     result
 }
 
-fn of_host(link: &Link) -> Interface {
-    Interface {
-        mac: text(link),
-        mtu: link.mtu,
-        ..Interface::new(link.name.as_str())
-    }
-}
-
-fn text(link: &Link) -> String {
-    link.mac.map(|mac| Mac(mac).to_string()).unwrap_or_default()
-}
-
-/// Asks the IPAM plugin, and completes its answer with gateways and default routes.
+/// Completes the IPAM plugin's answer with gateways and default routes.
 fn take_addresses<'r>(
     request: &'r AddRequest<'r>,
     as_gateway: Option<Gateway>,
     result: &mut AddResult,
     undo: &mut Undo<'r>,
 ) -> Result<(), Error> {
-    let Some(ipam) = request.ipam() else {
-        return Ok(());
-    };
-    let answer = ipam.add(undo)?;
-    if answer.ips.is_empty() {
-        return Err(Fault::NoAddresses.into());
-    }
-    result.ips = answer.ips;
-    result.routes = answer.routes;
-    result.dns = answer.dns;
-    for ip in &mut result.ips {
-        ip.interface = Some(CONTAINER);
-    }
+    ipam::take_addresses(request, CONTAINER, result, undo)?;
     if let Some(as_gateway) = as_gateway {
         gateway::fill(&mut result.ips).map_err(Fault::from)?;
         if as_gateway.default_route {
@@ -138,6 +131,7 @@ fn serve_as_gateway(
     bridge: &Link,
     plan: &Plan,
     gateway: Gateway,
+    version: Version,
     result: &mut AddResult,
 ) -> Result<(), Fault> {
     let vlan_interface = match (plan.vlans.access, &plan.vlans.port) {
@@ -154,7 +148,7 @@ fn serve_as_gateway(
         _ => None,
     };
     if let Some(link) = &vlan_interface {
-        result.interfaces.push(of_host(link));
+        result.interfaces.push(listed::host_link(link, version));
     }
     let link = vlan_interface.as_ref().unwrap_or(bridge);
     let addresses = gateway::host_addresses(&result.ips);
@@ -162,29 +156,6 @@ fn serve_as_gateway(
         host_address::ensure_address(host, link, *address, gateway.force_address)?;
     }
     forwarding::ensure_forwarding(addresses.iter().map(IpNet::addr))
-}
-
-fn create_masquerade<'r>(
-    owner: Owner<'r>,
-    layer: &LayerThree,
-    result: &AddResult,
-    undo: &mut Undo<'r>,
-) -> Result<(), Fault> {
-    let Some(choice) = layer.masquerade else {
-        return Ok(());
-    };
-    let backend = choice.for_add();
-    let nets: Vec<IpNet> = result.ips.iter().map(|ip| ip.address).collect();
-    let created = nets.clone();
-    // Registered first: what fails half way is taken back as well.
-    undo.push("remove the masquerade", move || {
-        Ok(masquerade::remove(
-            owner,
-            BackendChoice::Only(backend),
-            Addresses::Known(&created),
-        )?)
-    });
-    masquerade::create(owner, backend, &nets)
 }
 
 fn wait_until_up(host: &Socket, port: &Link) -> Result<Link, Fault> {

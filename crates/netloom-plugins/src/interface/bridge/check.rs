@@ -75,7 +75,7 @@ impl Subject<'_> {
             )));
         }
         check::mac(&link, listed)?;
-        check_up(&link)?;
+        check::up(&link)?;
         let promiscuous = link.promiscuity != 0;
         if promiscuous != self.plan.promiscuous {
             return Err(drift(format!(
@@ -90,19 +90,10 @@ impl Subject<'_> {
     fn container(&self) -> Result<(usize, Link), Fault> {
         let (position, listed) = check::container_interface(self.made, self.if_name, self.netns)?;
         let name = self.if_name;
-        let found = self
-            .inside
-            .find_link(name)
-            .map_err(Fault::kernel("look up the container's"))?;
-        let link = found.ok_or_else(|| drift(format!("Interface name {name} not found")))?;
-        if !link.is_veth() {
-            return Err(drift(format!(
-                "Error: Container interface {name} not of type veth"
-            )));
-        }
+        let link = check::veth(&self.inside, name)?;
         check::mac(&link, listed)?;
         if self.plan.layer != (Layer::Two { up: false }) {
-            check_up(&link)?;
+            check::up(&link)?;
         }
         Ok((position, link))
     }
@@ -134,7 +125,7 @@ impl Subject<'_> {
         }
         check::mac(&port, listed)?;
         check::mtu(&port, listed)?;
-        check_up(&port)?;
+        check::up(&port)?;
         self.port_flags(&port)?;
         if let Some(vlans) = &self.plan.vlans.port {
             self.port_vlans(&port, vlans)?;
@@ -230,11 +221,4 @@ impl Subject<'_> {
             None => Ok(()),
         }
     }
-}
-
-fn check_up(link: &Link) -> Result<(), Fault> {
-    if link.flags.is_up() {
-        return Ok(());
-    }
-    Err(drift(format!("Interface {} is down", link.name)))
 }

@@ -1,0 +1,102 @@
+//! ADD.
+
+use super::CONTAINER;
+use super::plan::Plan;
+use crate::wiring::owner::Owner;
+use crate::wiring::pod::{self, Dad, PodLink, Subnet};
+use crate::wiring::veth::{PodEnd, create_wire};
+use crate::wiring::{Fault, forwarding, ipam, listed, masquerade, sandbox, sysctls};
+use ipnet::IpNet;
+use netloom_kernel::rtnl::{AddressSpec, Link, RouteSpec, Scope, Socket};
+use netloom_plugin::{AddRequest, Undo};
+use netloom_spec::{AddResult, Error, IpConfig};
+
+/// Makes the attachment. Nothing is touched before the whole request is known to be good.
+pub(super) fn add<'r>(
+    request: &'r AddRequest<'r>,
+    undo: &mut Undo<'r>,
+) -> Result<AddResult, Error> {
+    let plan = Plan::new(request.conf)?;
+    let netns = sandbox::open(request.netns)?;
+    let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
+    let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    let name = request.if_name.as_str();
+    pod::refuse_taken_name(&inside, name, request.netns)?;
+
+    let mut result = AddResult::new();
+    ipam::take_addresses(request, CONTAINER, &mut result, undo)?;
+    refuse_missing_gateways(&result)?;
+    forwarding::ensure_forwarding(result.ips.iter().map(|ip| ip.address.addr()))?;
+
+    let end = PodEnd {
+        name,
+        netns: &netns,
+        mac: None,
+    };
+    let wire = create_wire(&host, end, plan.mtu, None, undo)?;
+    // In time: addresses come with the carrier, when the pod's end is up.
+    sysctls::skip_duplicate_address_detection(&wire.host.name);
+    let version = request.version();
+    result.interfaces = vec![
+        listed::host_link(&wire.host, version),
+        listed::pod_link(
+            name,
+            Some(wire.pod_mac),
+            wire.host.mtu,
+            request.netns,
+            version,
+        ),
+    ];
+    let pod = PodLink {
+        netns: &netns,
+        socket: &inside,
+        name,
+        index: wire.pod_index,
+        position: CONTAINER,
+    };
+    // Nobody else is on the link who could have the same address.
+    pod::configure(pod, &result, Dad::Off, Subnet::BehindGateway)?;
+    route_to_pod(&host, &wire.host, &result)?;
+    if let Some(choice) = plan.masquerade {
+        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+        masquerade::create(owner, choice, &result, undo)?;
+    }
+    if let Some(dns) = plan.dns {
+        result.dns = dns;
+    }
+    Ok(result)
+}
+
+/// The gateway is what the pod's routes lead to; none can be made up for a routed link.
+fn refuse_missing_gateways(result: &AddResult) -> Result<(), Fault> {
+    match result.ips.iter().find(|ip| ip.gateway.is_none()) {
+        Some(ip) => Err(Fault::MissingGateway(ip.address)),
+        None => Ok(()),
+    }
+}
+
+/// The host's side: the gateway's address on the link, and a route to each of the pod's.
+fn route_to_pod(host: &Socket, link: &Link, result: &AddResult) -> Result<(), Fault> {
+    let mut batch = host.batch();
+    for gateway in gateways(&result.ips) {
+        batch.add_address(link.index, AddressSpec::new(gateway).no_dad());
+    }
+    for ip in &result.ips {
+        let route = RouteSpec::to(ip.address.addr().into()).device(link.index);
+        batch.replace_route(&route.scope(Scope::Host));
+    }
+    let what = format!("failed to route to the pod by {:?}", link.name);
+    batch.commit().map(drop).map_err(Fault::kernel(what))
+}
+
+/// Each gateway as a single address, once.
+pub(super) fn gateways(ips: &[IpConfig]) -> Vec<IpNet> {
+    let mut found: Vec<IpNet> = ips
+        .iter()
+        .filter_map(|ip| ip.gateway)
+        .map(IpNet::from)
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
