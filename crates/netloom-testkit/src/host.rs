@@ -11,7 +11,7 @@ use rustix::mount::{
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
-use crate::pod::Pod;
+use crate::pod::{self, Pod};
 use crate::uplink::Uplink;
 use crate::{namespace, skip};
 
@@ -66,6 +66,7 @@ impl Host {
         for directory in PRIVATE_DIRECTORIES {
             make_private(Path::new(directory));
         }
+        pod::create_directory();
         let host = Self {
             net: namespace::open("/proc/thread-self/ns/net"),
             outer,

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::thread::UnshareFlags;
@@ -18,12 +18,12 @@ const DIRECTORY: &str = "/run/netns";
 pub struct Pod {
     name: String,
     path: PathBuf,
-    netns: File,
+    /// Keeps the namespace alive; `None` once the pod has been removed.
+    netns: Mutex<Option<File>>,
 }
 
 impl Pod {
     pub(crate) fn create(name: &str) -> Self {
-        ensure_directory();
         let path = Path::new(DIRECTORY).join(name);
         File::create_new(&path).unwrap_or_else(|error| panic!("cannot make {path:?}: {error}"));
         // A namespace is born in a thread that then ends; the bind mount keeps it.
@@ -42,7 +42,7 @@ impl Pod {
         }
         Self {
             name: name.to_owned(),
-            netns: namespace::open(&path),
+            netns: Mutex::new(Some(namespace::open(&path))),
             path,
         }
     }
@@ -67,7 +67,7 @@ impl Pod {
 
     /// Runs `work` in a thread inside the pod's network namespace.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        namespace::run_in(&self.netns, work)
+        namespace::run_in(&self.netns(), work)
     }
 
     /// Runs a shell line inside the pod and gives back its stdout; panics if it fails.
@@ -104,20 +104,32 @@ impl Pod {
     }
 
     /// A file that stands for the pod's network namespace.
+    ///
+    /// # Panics
+    /// If the pod has been removed.
     #[must_use]
-    pub fn netns(&self) -> &File {
-        &self.netns
+    pub fn netns(&self) -> File {
+        let netns = self.netns.lock();
+        let netns = netns.unwrap_or_else(|_| panic!("a thread panicked with a pod in its hands"));
+        match netns.as_ref().map(File::try_clone) {
+            Some(Ok(file)) => file,
+            other => panic!("pod {} has no network namespace: {other:?}", self.name),
+        }
     }
 
     /// Takes the network namespace away but leaves the plain file at its path, as a half-done
-    /// clean-up by a runtime does.
+    /// clean-up by a runtime does. The kernel destroys the namespace with its last user, in its
+    /// own time.
     pub fn unmount(&self) {
+        if let Ok(mut netns) = self.netns.lock() {
+            *netns = None;
+        }
         detach(&self.path);
     }
 
     /// Takes the network namespace and its path away, as a runtime does before a late DEL.
     pub fn remove(&self) {
-        detach(&self.path);
+        self.unmount();
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -128,11 +140,9 @@ impl Drop for Pod {
     }
 }
 
-/// Makes `/run/netns` a shared mount of its own, as `ip netns add` does the first time.
-fn ensure_directory() {
-    if Path::new(DIRECTORY).is_dir() {
-        return;
-    }
+/// Makes `/run/netns` a shared mount of its own, as `ip netns add` does the first time: part of a new host,
+/// so that no pod changes more than its own file.
+pub(crate) fn create_directory() {
     let made = std::fs::create_dir_all(DIRECTORY)
         .map_err(|error| error.to_string())
         .and_then(|()| {

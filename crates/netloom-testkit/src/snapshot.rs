@@ -110,7 +110,7 @@ impl Snapshot {
         };
         snapshot.insert("host", namespace::run_in(host.netns(), network));
         for pod in pods {
-            let found = namespace::run_in(pod.netns(), network);
+            let found = namespace::run_in(&pod.netns(), network);
             snapshot.insert(&format!("pod {}", pod.name()), found);
         }
         for directory in DIRECTORIES {

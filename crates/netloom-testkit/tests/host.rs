@@ -1,6 +1,7 @@
 //! Throw-away hosts, pods and the uplink.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use netloom_testkit::{Host, Uplink, parallel, probe};
 
@@ -66,6 +67,19 @@ fn an_unmounted_pod_leaves_a_plain_file_and_a_removed_one_nothing() {
     assert_eq!(std::fs::read(pod.path()).unwrap(), b"");
     pod.remove();
     assert!(!pod.path().exists());
+}
+
+#[test]
+fn the_links_of_a_removed_pod_go_with_it() {
+    let Some(host) = Host::new() else { return };
+    let pod = host.pod("one");
+    host.ip("link add v0 type veth peer name eth0 netns one");
+    pod.remove();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while host.ip("-br link").contains("v0") {
+        assert!(Instant::now() < deadline, "the namespace is still in use");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
