@@ -55,14 +55,12 @@ pub(crate) fn create_wire<'r>(
 ) -> Result<Wire, Fault> {
     let pod_mac = pod.mac.map_or_else(random::mac, |mac| mac.0);
     for attempt in 1.. {
-        let name = random::veth_name();
+        let (name, mac) = (random::veth_name(), random::mac());
         let peer = PeerSpec::new(pod.name)
             .in_netns(pod.netns)
             .mac(pod_mac)
             .mtu(mtu.unwrap_or(0));
-        let spec = LinkSpec::veth(&name, peer)
-            .mac(random::mac())
-            .mtu(mtu.unwrap_or(0));
+        let spec = LinkSpec::veth(&name, peer).mac(mac).mtu(mtu.unwrap_or(0));
         let spec = match master {
             Some(master) => spec.master(master),
             None => spec,
@@ -93,6 +91,10 @@ pub(crate) fn create_wire<'r>(
             }
             Err(error) => {
                 let what = format!("failed to make the veth {name} and its peer {:?}", pod.name);
+                // The wire is there if only the kernel's answer was lost.
+                undo.push(format!("remove the veth {name}"), move || {
+                    remove_by_name(&name, mac)
+                });
                 return Err(Fault::kernel(what)(error));
             }
         }
@@ -102,6 +104,13 @@ pub(crate) fn create_wire<'r>(
 
 fn remove_by_index(index: u32) -> Result<(), Error> {
     let remove = || Socket::open()?.remove_link(index).map(drop);
+    Ok(remove().map_err(Fault::kernel("failed to remove the veth"))?)
+}
+
+/// The address tells the wire from one that somebody else made under this name.
+fn remove_by_name(name: &str, mac: MacAddress) -> Result<(), Error> {
+    let mac = Mac(mac).to_string();
+    let remove = || remove_veth(&Socket::open()?, name, Some(&mac)).map(drop);
     Ok(remove().map_err(Fault::kernel("failed to remove the veth"))?)
 }
 
