@@ -3,6 +3,8 @@
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 
+use rustix::process::Signal;
+
 use crate::call::{Call, Outcome};
 use crate::fault::{Faults, Point};
 use crate::host::Host;
@@ -39,6 +41,8 @@ pub struct Tally {
     pub failed: usize,
     /// Those of them after which ADD succeeded all the same.
     pub tolerated: usize,
+    /// Those of them after which ADD aborted itself.
+    pub aborted: usize,
     /// Points at which the program was killed.
     pub killed: usize,
     /// Points that were not reached in the run with the fault.
@@ -50,12 +54,13 @@ impl fmt::Display for Tally {
         let Self {
             failed,
             tolerated,
+            aborted,
             killed,
             missed,
         } = self;
         write!(
             f,
-            "{} points tried: {failed} failed ({tolerated} of them tolerated), {killed} killed; \
+            "{} points tried: {failed} failed (tolerated: {tolerated}, aborted: {aborted}), {killed} killed; \
              {missed} more were not reached again",
             failed + killed,
         )
@@ -65,6 +70,7 @@ impl fmt::Display for Tally {
 enum Trial {
     Refused,
     Tolerated,
+    Aborted,
     Killed,
     Missed,
 }
@@ -74,6 +80,7 @@ enum Trial {
 ///
 /// - a system call fails and ADD fails: everything is as before, without any DEL;
 /// - a system call fails and ADD succeeds all the same: after DEL everything is as before;
+/// - a system call fails and ADD aborts, because it is stuck in a wrong namespace: the same;
 /// - ADD is killed: after DEL everything is as before, and then ADD and DEL work as ever.
 ///
 /// `within` names a program that ADD executes, to put the faults there. Prints and gives back how
@@ -122,6 +129,10 @@ fn count(name: &str, results: Vec<Result<Trial, String>>) -> Tally {
                 tally.failed += 1;
                 tally.tolerated += 1;
             }
+            Ok(Trial::Aborted) => {
+                tally.failed += 1;
+                tally.aborted += 1;
+            }
             Ok(Trial::Killed) => tally.killed += 1,
             Ok(Trial::Missed) => tally.missed += 1,
             Err(problem) => problems.push(problem),
@@ -148,6 +159,10 @@ fn fail_at(scene: &Scene, faults: &Faults, k: usize) -> Result<Trial, String> {
     if outcome.is_success() {
         same_after_del(scene, &before).map_err(|problem| format!("{problem}\n{outcome}"))?;
         return Ok(Trial::Tolerated);
+    }
+    if outcome.status.signal() == Some(Signal::ABORT.as_raw()) {
+        same_after_del(scene, &before)?;
+        return Ok(Trial::Aborted);
     }
     answers(point, outcome)?;
     same(scene, &before, "after the failed ADD").map_err(|text| format!("{text}\n{outcome}"))?;

@@ -8,6 +8,8 @@ use super::{Fact, Kind, elements, text};
 
 /// Regular chains that plugins keep for all attachments, as the reference plugins call them.
 const KEPT_CHAINS: [&str; 1] = ["inet cni_plugins_masquerade masq_checks"];
+/// How the names of chains begin that serve whoever is in a subnet.
+const SUBNET_CHAINS: &str = "inet cni_plugins_masquerade subnet-";
 /// Built-in chains of iptables, which appear with a table's first use.
 const BUILT_IN: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
@@ -82,17 +84,18 @@ fn is_empty_iptables_chain(fact: &Fact, value: &Value) -> bool {
     fact.kind == Kind::IptablesChain && BUILT_IN.contains(&name) && rules <= 1
 }
 
-/// Empty sets and maps; kept chains that are empty; base chains whose rules, none of them an
-/// attachment's, only lead there; and then tables in which nothing remains.
+/// Empty sets and maps; the chains of subnets; kept chains and base chains none of whose rules is
+/// an attachment's; and then tables in which nothing remains.
 fn remove_idle_nftables(facts: &mut Facts) {
     facts.retain(|fact, value| {
         let empty = |member: &str| elements(value[member].clone()).is_empty();
         match fact.kind {
             Kind::NftSet => !empty("elem"),
-            Kind::NftChain if KEPT_CHAINS.contains(&fact.name.as_str()) => !empty("rules"),
-            Kind::NftChain if !value["hook"].is_null() => {
-                let rules = elements(value["rules"].clone());
-                !rules.iter().all(is_static)
+            Kind::NftChain if fact.name.starts_with(SUBNET_CHAINS) => false,
+            Kind::NftChain => {
+                let kept = KEPT_CHAINS.contains(&fact.name.as_str());
+                let own = !kept && value["hook"].is_null();
+                own || !elements(value["rules"].clone()).iter().all(is_static)
             }
             _ => true,
         }
@@ -110,16 +113,23 @@ fn remove_idle_nftables(facts: &mut Facts) {
     });
 }
 
-/// A rule without a comment, hence without an owner, that only lets packets pass or sends them to
-/// a kept chain or a map.
+/// A rule that looks the packet up in a map, or one without a comment, hence without an owner,
+/// that only lets packets pass or sends them to a kept chain.
 fn is_static(rule: &Value) -> bool {
     let expressions = elements(rule["expr"].clone());
-    let passes_on = expressions.iter().any(|expression| {
-        let target = ["jump", "goto"].map(|verdict| text(&expression[verdict], "target"));
-        let kept = |chain: &String| chain.ends_with(&format!(" {}", target.concat()));
-        let ends = ["return", "accept", "vmap"];
-        ends.iter().any(|end| expression.get(end).is_some())
-            || !target.concat().is_empty() && KEPT_CHAINS.map(String::from).iter().any(kept)
+    let has = |name: &str| {
+        expressions
+            .iter()
+            .any(|expression| expression.get(name).is_some())
+    };
+    let targets = expressions.iter().map(|expression| {
+        ["jump", "goto"]
+            .map(|verdict| text(&expression[verdict], "target"))
+            .concat()
     });
-    rule["comment"].is_null() && passes_on
+    let to_kept = targets.filter(|target| !target.is_empty()).any(|target| {
+        let kept = format!(" {target}");
+        KEPT_CHAINS.iter().any(|chain| chain.ends_with(&kept))
+    });
+    has("vmap") || rule["comment"].is_null() && (has("return") || has("accept") || to_kept)
 }
