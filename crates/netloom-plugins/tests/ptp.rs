@@ -266,6 +266,12 @@ fn del_removes_everything_whatever_is_left_of_the_pod() {
             if Path::new("/run/netns/one").exists() {
                 pod.remove();
             }
+            // Without a result nothing leads to the veth of a namespace that is gone; the kernel
+            // takes it away with the namespace, in its own time.
+            let end = host_end(&result);
+            lab.host.sh(&format!(
+                "timeout 5 sh -c 'while ip link show {end} >&- 2>&-; do sleep 0.05; done'"
+            ));
             assert_same(&before, &Snapshot::take(&lab.host, &[]));
         }
     }
