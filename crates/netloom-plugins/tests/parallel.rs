@@ -32,13 +32,6 @@ fn pods(host: &Host, count: usize) -> Vec<Pod> {
         .collect()
 }
 
-/// One pod comes and goes, so that what all share is there before the first look.
-fn make_shared(host: &Host, plugin: &Plugin, conf: &Value) {
-    let pod = host.pod("first");
-    plugin.add(conf, &pod).succeeds();
-    plugin.del(conf, &pod).succeeds_silently();
-}
-
 /// The host and some of the pods: one look into each of them would take long.
 fn look(host: &Host, pods: &[Pod]) -> Snapshot {
     let some: Vec<&Pod> = pods.iter().step_by(23).collect();
@@ -87,7 +80,6 @@ fn come_and_go(count: usize, backend: &str) {
     let bridge = Plugin::ours(&plugins, "bridge");
     let conf = conf(backend);
     let pods = pods(&host, count);
-    make_shared(&host, &bridge, &conf);
     let before = look(&host, &pods);
 
     let results = all_succeed(&parallel(count, AT_ONCE, |i| bridge.add(&conf, &pods[i])));
@@ -127,7 +119,6 @@ fn pods_that_come_do_not_disturb_pods_that_go() {
     let bridge = Plugin::ours(&plugins, "bridge");
     let conf = conf("nftables");
     let pods = pods(&host, 24);
-    make_shared(&host, &bridge, &conf);
     let before = look(&host, &pods);
     let rounds = parallel(pods.len(), AT_ONCE, |i| {
         let mut outcomes = Vec::new();
@@ -150,7 +141,6 @@ fn one_of_many_adds_for_the_same_pod_wins_and_is_left_whole() {
     let bridge = Plugin::ours(&plugins, "bridge");
     let conf = conf("nftables");
     let pods = pods(&host, 6);
-    make_shared(&host, &bridge, &conf);
     for pod in &pods {
         let before = look(&host, &pods);
         let outcomes = parallel(6, 6, |_| bridge.add(&conf, pod));
