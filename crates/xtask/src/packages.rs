@@ -55,6 +55,23 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("containerd", "containerd", "ctr run --cni"),
 ];
 
+/// What building the VM tier's kernel uses.
+pub(crate) const FOR_KERNEL: &[Need] = &[
+    need("apt-get", "apt", "finding the kernel's source"),
+    need("dpkg-deb", "dpkg", "unpacking the kernel's source"),
+    need("xz", "xz-utils", "unpacking the kernel's source"),
+    need("gcc", "gcc", "compiling the kernel"),
+    need(
+        "/usr/include/stdio.h",
+        "libc6-dev",
+        "compiling the kernel, which is static",
+    ),
+    need("make", "make", "compiling the kernel"),
+    need("flex", "flex", "configuring the kernel"),
+    need("bison", "bison", "configuring the kernel"),
+    need("bc", "bc", "configuring the kernel"),
+];
+
 /// What the bench uses.
 pub(crate) const FOR_BENCH: &[Need] = &[
     need("ip", "iproute2", "pods"),
@@ -70,6 +87,12 @@ impl Need {
             false => process::find_program(self.probe).is_some(),
         }
     }
+}
+
+/// The packages of what is not there.
+pub(crate) fn missing(needs: &[Need]) -> Vec<&'static str> {
+    let missing = needs.iter().filter(|need| !need.is_there());
+    missing.map(|need| need.package).collect()
 }
 
 /// Installs what is missing where that is possible; says what stays missing.

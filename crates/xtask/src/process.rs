@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -100,6 +100,14 @@ pub(crate) fn stream(
         return Ok(Ending::TimedOut);
     }
     Ok(Ending::Exited(child.wait()?))
+}
+
+/// Asks a command that has a process group of its own to end, with all in it, and waits for it.
+pub(crate) fn terminate_group(child: &mut Child) {
+    let group = rustix::process::Pid::from_child(child);
+    // An error means that it has ended already.
+    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+    let _ = child.wait();
 }
 
 fn read_lines(from: impl std::io::Read, to: &mpsc::Sender<String>) {

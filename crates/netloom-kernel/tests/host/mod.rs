@@ -34,7 +34,8 @@ pub(crate) fn enter() -> bool {
 
 /// Says that a test cannot run here, and counts it where `cargo xtask test` looks.
 pub(crate) fn skip(reason: &str) {
-    println!("SKIPPED: {reason}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    println!("SKIPPED {test}: {reason}");
     if let Some(path) = std::env::var_os("NETLOOM_SKIPS") {
         use std::io::Write;
         let mut file = std::fs::OpenOptions::new()
@@ -42,7 +43,7 @@ pub(crate) fn skip(reason: &str) {
             .create(true)
             .open(path)
             .unwrap();
-        writeln!(file, "netloom-kernel: {reason}").unwrap();
+        writeln!(file, "{test}: {reason}").unwrap();
     }
 }
 

@@ -18,8 +18,8 @@ pub(crate) struct Outcome {
     /// Each failure in words.
     pub(crate) failures: Vec<String>,
     pub(crate) skips: Vec<Skip>,
-    /// Skips of earlier tiers that this one made good: counted as passed here, no longer as skipped there.
-    pub(crate) made_good: Vec<Skip>,
+    /// Skips of earlier tiers that this one did or told again: whatever became of them is counted here, no longer there.
+    pub(crate) taken_over: Vec<Skip>,
     /// The tests that ran to a good end, those that skipped themselves among them.
     pub(crate) names: Vec<String>,
     pub(crate) time: Duration,
@@ -59,7 +59,7 @@ impl Report {
         for (_, earlier) in &mut self.tiers {
             earlier
                 .skips
-                .retain(|skip| !outcome.made_good.contains(skip));
+                .retain(|skip| !outcome.taken_over.contains(skip));
         }
         println!(
             "tier {tier}: {} in {:.1} s",
@@ -183,18 +183,18 @@ mod tests {
     }
 
     #[test]
-    fn a_skip_that_a_later_tier_makes_good_is_passed_once_and_not_skipped() {
+    fn a_skip_that_a_later_tier_takes_over_is_counted_there_alone() {
         let mut report = Report::default();
         report.add(
             "network",
             outcome(1, &[], &[skip("b", "no vlan"), skip("c", "no modem")]),
         );
-        let made_good = vec![skip("b", "no vlan")];
+        let taken_over = vec![skip("b", "no vlan")];
         report.add(
             "vm",
             Outcome {
                 passed: 1,
-                made_good,
+                taken_over,
                 ..Outcome::default()
             },
         );

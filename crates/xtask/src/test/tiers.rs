@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::built::{self, Built};
-use super::guest::Guest;
 use super::libtest::Tally;
 use super::report::{Outcome, Skip};
+use super::vm::Vm;
 use crate::process::{self, Ending};
 use crate::workspace::Workspace;
 use crate::{dist, tidy};
 
 /// One test program may take this long; one that hangs is killed and counted as failed.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+pub(super) const LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// The tier that runs only when asked for.
+/// The tier that does what the others skipped.
 pub(crate) const VM: &str = "vm";
 
 /// A kind of test.
@@ -61,7 +61,11 @@ pub(crate) const TIERS: &[Tier] = &[
         "the command, other programs' plugins, real runtimes",
         Runner::black_box,
     ),
-    tier(VM, "what this kernel is too small for", Runner::vm),
+    tier(
+        VM,
+        "under User-Mode Linux, what was skipped so far",
+        Runner::vm,
+    ),
 ];
 
 /// A tier's name, for the command line.
@@ -81,19 +85,29 @@ const LIBRARY: [&str; 4] = [
 /// Crates whose tests talk to the kernel.
 const NETWORK: [&str; 3] = ["netloom-kernel", "netloom-testkit", "netloom-plugins"];
 
+/// Whether a test program is one of the network tier.
+pub(super) fn is_network(built: &Built) -> bool {
+    built.kind == "test" && NETWORK.contains(&built.krate.as_str())
+}
+
 /// Runs tiers, and keeps what later ones take from earlier ones.
 pub(crate) struct Runner {
-    workspace: Workspace,
-    filter: Option<String>,
+    pub(super) workspace: Workspace,
+    pub(super) filter: Option<String>,
     built: Option<Vec<Built>>,
     plugins: Option<dist::Plugins>,
+    vm: Option<Vm>,
     /// What the tiers so far could not do.
-    skipped: Vec<Skip>,
-    scratch: PathBuf,
+    pub(super) skipped: Vec<Skip>,
+    pub(super) scratch: PathBuf,
 }
 
 impl Runner {
-    pub(crate) fn new(workspace: &Workspace, filter: Option<String>) -> Result<Self> {
+    pub(crate) fn new(
+        workspace: &Workspace,
+        filter: Option<String>,
+        vm: Option<Vm>,
+    ) -> Result<Self> {
         let scratch = workspace.target.join("xtask-test");
         fs::create_dir_all(&scratch)
             .with_context(|| format!("cannot make {}", scratch.display()))?;
@@ -102,6 +116,7 @@ impl Runner {
             filter,
             built: None,
             plugins: None,
+            vm,
             skipped: Vec::new(),
             scratch,
         })
@@ -180,9 +195,7 @@ impl Runner {
     }
 
     fn network(&mut self, outcome: &mut Outcome) -> Result<()> {
-        self.run_built(outcome, |built| {
-            built.kind == "test" && NETWORK.contains(&built.krate.as_str())
-        })
+        self.run_built(outcome, is_network)
     }
 
     fn black_box(&mut self, outcome: &mut Outcome) -> Result<()> {
@@ -213,39 +226,14 @@ impl Runner {
         Ok(())
     }
 
-    /// Runs what earlier tiers skipped in a guest whose kernel has more.
     fn vm(&mut self, outcome: &mut Outcome) -> Result<()> {
-        let guest = Guest::find(&self.workspace)?;
-        let mut earlier = std::mem::take(&mut self.skipped);
-        while let Some(first) = earlier.first().cloned() {
-            let (here, later): (Vec<Skip>, _) = earlier
-                .into_iter()
-                .partition(|skip| skip.program == first.program);
-            earlier = later;
-            let all = self.built()?;
-            let Some(built) = all.iter().find(|built| built.title() == first.program) else {
-                continue;
-            };
-            let mut command = built.command(all);
-            command
-                .arg("--exact")
-                .args(here.iter().map(|skip| &skip.test));
-            println!("\n{} in a guest", first.program);
-            let mut again = Outcome::default();
-            let mut command = guest.command(&command, &self.scratch, &self.skips_file()?);
-            self.run_tests(&first.program, &mut command, &mut again)?;
-            let skips = |skip: &Skip| again.skips.iter().any(|other| other.test == skip.test);
-            let proved = |skip: &Skip| again.names.contains(&skip.test) && !skips(skip);
-            outcome.passed += again.passed;
-            outcome
-                .made_good
-                .extend(here.iter().filter(|skip| proved(skip)).cloned());
-            outcome.failures.append(&mut again.failures);
+        match self.vm.take() {
+            Some(vm) => self.run_vm(vm, outcome),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    fn built(&mut self) -> Result<&[Built]> {
+    pub(super) fn built(&mut self) -> Result<&[Built]> {
         if self.built.is_none() {
             self.built = Some(built::build(&self.workspace)?);
         }
@@ -269,7 +257,12 @@ impl Runner {
     }
 
     /// Runs a program that speaks as libtest does; counts its tests, those that skipped themselves apart.
-    fn run_tests(&self, title: &str, command: &mut Command, outcome: &mut Outcome) -> Result<()> {
+    pub(super) fn run_tests(
+        &self,
+        title: &str,
+        command: &mut Command,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
         let skips = self.skips_file()?;
         command.env("NETLOOM_SKIPS", &skips);
         if let Some(plugins) = &self.plugins {
@@ -298,7 +291,7 @@ impl Runner {
     }
 
     /// An empty file for the tests to write their skips to.
-    fn skips_file(&self) -> Result<PathBuf> {
+    pub(super) fn skips_file(&self) -> Result<PathBuf> {
         let file = self.scratch.join("skips");
         fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
         Ok(file)
