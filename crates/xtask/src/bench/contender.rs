@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::call::Call;
@@ -42,6 +42,15 @@ pub(crate) struct Pod {
     pub(crate) number: u16,
 }
 
+/// Who gives a pod its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Addressing {
+    /// The IPAM plugin.
+    Ipam,
+    /// The runtime, in CNI_ARGS, as the plugin `static` takes it.
+    Runtime,
+}
+
 /// One side of a scenario.
 pub(crate) struct Contender {
     pub(crate) side: Side,
@@ -54,6 +63,8 @@ pub(crate) enum Kind {
         folder: PathBuf,
         name: &'static str,
         conf: Value,
+        /// Who gives the addresses.
+        addressing: Addressing,
     },
     /// The kernel's own work, and where it puts a file for each pod.
     Floor {
@@ -61,6 +72,12 @@ pub(crate) enum Kind {
         bridge: String,
         state: PathBuf,
         set: Option<[&'static str; 2]>,
+    },
+    /// The kernel's own work for a pod with a fixed address: `verb` and what it wants to know of the host.
+    FixedFloor {
+        program: PathBuf,
+        verb: &'static str,
+        master: Option<&'static str>,
     },
     /// A program that starts, and ends.
     Start {
@@ -72,7 +89,22 @@ pub(crate) enum Kind {
 impl Contender {
     pub(crate) fn add(&self, pod: &Pod) -> Result<Call> {
         match &self.kind {
-            Kind::Plugin { folder, name, conf } => plugin(folder, name, conf, "ADD", pod),
+            Kind::Plugin { conf, .. } => self.plugin(conf, "ADD", pod),
+            Kind::FixedFloor {
+                program,
+                verb,
+                master,
+            } => {
+                let link = format!("floor{}", pod.number);
+                let words = [
+                    (*verb).to_owned(),
+                    pod.netns.display().to_string(),
+                    master.map_or(link, str::to_owned),
+                    self.address(pod),
+                    self.gateway(),
+                ];
+                Ok(floor(program, &words, None))
+            }
             Kind::Floor {
                 program,
                 bridge,
@@ -81,7 +113,7 @@ impl Contender {
             } => {
                 let address = self.address(pod);
                 let file = state.join(&address).display().to_string();
-                let gateway = format!("{}.0.1", self.side.network());
+                let gateway = self.gateway();
                 let link = format!("floor{}", pod.number);
                 let netns = pod.netns.display().to_string();
                 let words = [
@@ -102,10 +134,14 @@ impl Contender {
     /// `answer` is what ADD wrote: a runtime keeps it, and passes it to DEL. A program that only starts has no DEL.
     pub(crate) fn del(&self, pod: &Pod, answer: &[u8]) -> Result<Option<Call>> {
         match &self.kind {
-            Kind::Plugin { folder, name, conf } => {
+            Kind::Plugin { conf, .. } => {
                 let mut conf = conf.clone();
                 conf["prevResult"] = serde_json::from_slice(answer).context("ADD's answer")?;
-                plugin(folder, name, &conf, "DEL", pod).map(Some)
+                self.plugin(&conf, "DEL", pod).map(Some)
+            }
+            Kind::FixedFloor { program, .. } => {
+                let words = ["remove".to_owned(), pod.netns.display().to_string()];
+                Ok(Some(floor(program, &words, None)))
             }
             Kind::Floor {
                 program,
@@ -126,26 +162,45 @@ impl Contender {
         }
     }
 
-    /// The address that the floor gives to a pod: the first is the gateway's.
-    fn address(&self, pod: &Pod) -> String {
-        let [high, low] = (pod.number + 2).to_be_bytes();
-        format!("{}.{high}.{low}", self.side.network())
-    }
-}
-
-fn plugin(folder: &Path, name: &str, conf: &Value, command: &str, pod: &Pod) -> Result<Call> {
-    Ok(Call {
-        program: folder.join(name),
-        arguments: Vec::new(),
-        environment: vec![
+    fn plugin(&self, conf: &Value, command: &str, pod: &Pod) -> Result<Call> {
+        let Kind::Plugin {
+            folder,
+            name,
+            addressing,
+            ..
+        } = &self.kind
+        else {
+            bail!("only plugins are called as plugins");
+        };
+        let mut environment = vec![
             ("CNI_COMMAND", command.into()),
             ("CNI_CONTAINERID", pod.id.clone()),
             ("CNI_NETNS", pod.netns.display().to_string()),
             ("CNI_IFNAME", "eth0".into()),
             ("CNI_PATH", folder.display().to_string()),
-        ],
-        stdin: serde_json::to_vec(conf)?,
-    })
+        ];
+        if *addressing == Addressing::Runtime {
+            let (address, gateway) = (self.address(pod), self.gateway());
+            let args = format!("IgnoreUnknown=1;IP={address}/16;GATEWAY={gateway}");
+            environment.push(("CNI_ARGS", args));
+        }
+        Ok(Call {
+            program: folder.join(name),
+            arguments: Vec::new(),
+            environment,
+            stdin: serde_json::to_vec(conf)?,
+        })
+    }
+
+    /// The fixed address of a pod; the network's first is the gateway's.
+    fn address(&self, pod: &Pod) -> String {
+        let [high, low] = (pod.number + 2).to_be_bytes();
+        format!("{}.{high}.{low}", self.side.network())
+    }
+
+    fn gateway(&self) -> String {
+        format!("{}.0.1", self.side.network())
+    }
 }
 
 fn floor(program: &Path, words: &[String], set: Option<[&'static str; 2]>) -> Call {

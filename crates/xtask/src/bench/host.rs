@@ -55,6 +55,13 @@ pub(crate) fn bridge(name: &str, address: &str) -> Result<()> {
     ip(&["link", "set", name, "up"])
 }
 
+/// A link of the host for others to stand on.
+pub(crate) fn parent(name: &str) -> Result<()> {
+    ip(&["link", "add", name, "type", "veth", "peer", "name", "far0"])?;
+    ip(&["link", "set", "far0", "up"])?;
+    ip(&["link", "set", name, "up"])
+}
+
 /// Whatever bridges a scenario left: the next one wants new ones.
 pub(crate) fn remove_bridges() {
     for side in [Side::Ours, Side::Peer, Side::Floor] {

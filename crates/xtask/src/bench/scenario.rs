@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Order;
-use super::contender::{Contender, Kind, Side};
+use super::contender::{Addressing, Contender, Kind, Side};
 use super::{host, pool};
 
 /// Contenders that do the same in turn.
@@ -23,6 +23,8 @@ pub(crate) struct Scenario {
 }
 
 const SIZES: [u32; 4] = [10, 1_000, 10_000, 60_000];
+/// The host's link that macvlans stand on.
+const MASTER: &str = "parent0";
 const FLOOR_SET: [&str; 2] = ["floor", "pods"];
 
 pub(crate) fn all() -> Vec<Scenario> {
@@ -66,6 +68,21 @@ pub(crate) fn all() -> Vec<Scenario> {
             },
         ),
     ];
+    all.push(scenario("ptp-static", "ptp + static", |s, o| {
+        fixed(s, o, "ptp", None)
+    }));
+    all.push(scenario("macvlan-static", "macvlan + static", |s, o| {
+        host::parent(MASTER)?;
+        fixed(s, o, "macvlan", Some(MASTER))
+    }));
+    all.push(Scenario {
+        pods: false,
+        ..scenario("static", "static alone", |s, o| {
+            let mut all = fixed(s, o, "static", None)?;
+            all.retain(|contender| contender.side != Side::Floor);
+            Ok(all)
+        })
+    });
     for size in SIZES {
         let name = format!("host-local-{size}");
         let what = format!("host-local alone, {size} reservations");
@@ -122,6 +139,7 @@ fn bridges(scenario: &Scenario, order: &Order, more: &Value) -> Result<Vec<Conte
                 folder: folder.clone(),
                 name: "bridge",
                 conf,
+                addressing: Addressing::Ipam,
             },
         });
     }
@@ -129,6 +147,41 @@ fn bridges(scenario: &Scenario, order: &Order, more: &Value) -> Result<Vec<Conte
     if more["ipMasqBackend"] != "iptables" {
         contenders.push(floor(scenario, order, masquerades)?);
     }
+    Ok(contenders)
+}
+
+/// A plugin whose pods get their addresses from the runtime, by way of `static`.
+fn fixed(
+    scenario: &Scenario,
+    order: &Order,
+    plugin: &'static str,
+    master: Option<&'static str>,
+) -> Result<Vec<Contender>> {
+    let mut contenders = Vec::new();
+    for (side, folder) in [(Side::Ours, &order.ours), (Side::Peer, &order.peer)] {
+        let mut conf = conf(scenario, side, order, 16);
+        conf["ipam"] = json!({ "type": "static", "routes": [{ "dst": "0.0.0.0/0" }] });
+        if let Some(master) = master {
+            conf["master"] = json!(master);
+        }
+        contenders.push(Contender {
+            side,
+            kind: Kind::Plugin {
+                folder: folder.clone(),
+                name: plugin,
+                conf,
+                addressing: Addressing::Runtime,
+            },
+        });
+    }
+    contenders.push(Contender {
+        side: Side::Floor,
+        kind: Kind::FixedFloor {
+            program: order.floor.clone(),
+            verb: plugin,
+            master,
+        },
+    });
     Ok(contenders)
 }
 
@@ -162,6 +215,7 @@ fn pools(scenario: &Scenario, order: &Order) -> Result<Vec<Contender>> {
             folder: folder.clone(),
             name: "host-local",
             conf,
+            addressing: Addressing::Ipam,
         };
         contenders.push(Contender { side, kind });
     }

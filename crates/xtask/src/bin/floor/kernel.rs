@@ -39,8 +39,13 @@ impl Routing {
         Ok(number(&self.0.exchange(&request, None)?, 4))
     }
 
-    /// Makes both ends where they will live; returns the index of the one in the pod, `eth0`.
-    pub(crate) fn create_veth(&self, name: &str, bridge: u32, netns: &File) -> io::Result<u32> {
+    /// Makes both ends where they will live; returns the index of the host's and that of the pod's, `eth0`.
+    pub(crate) fn create_veth(
+        &self,
+        name: &str,
+        bridge: Option<u32>,
+        netns: &File,
+    ) -> io::Result<(u32, u32)> {
         let netns: RawFd = netns.as_raw_fd();
         // More than one queue makes the kernel wait for all its readers (RCU).
         let one_queue = |message: &mut Request| {
@@ -54,7 +59,9 @@ impl Routing {
             &link(0, true),
             |message| {
                 message.text(3, name);
-                message.attribute(10, &bridge.to_ne_bytes()); // IFLA_MASTER
+                if let Some(bridge) = bridge {
+                    message.attribute(10, &bridge.to_ne_bytes()); // IFLA_MASTER
+                }
                 one_queue(message);
                 message.nest(18, &[], |info| {
                     info.text(1, "veth");
@@ -70,8 +77,46 @@ impl Routing {
         );
         let created = self.0.exchange(&request, Some(1))?;
         let peer = find(&created[LINK..], 5); // IFLA_LINK
-        peer.map(|index| number(index, 0))
+        peer.map(|index| (number(&created, 4), number(index, 0)))
             .ok_or_else(|| io::Error::other("the kernel names no peer"))
+    }
+
+    /// Makes `eth0` in the pod.
+    pub(crate) fn create_macvlan(&self, master: u32, netns: &File) -> io::Result<()> {
+        let mut request = Request::default();
+        request.message(NEWLINK, ACK | CREATE | EXCL, &link(0, false), |message| {
+            message.text(3, "eth0");
+            message.attribute(5, &master.to_ne_bytes()); // IFLA_LINK
+            message.attribute(28, &netns.as_raw_fd().to_ne_bytes()); // IFLA_NET_NS_FD
+            message.nest(18, &[], |info| {
+                info.text(1, "macvlan");
+                // IFLA_MACVLAN_MODE: bridge
+                info.nest(2, &[], |data| data.attribute(1, &4_u32.to_ne_bytes()));
+            });
+        });
+        self.0.exchange(&request, Some(1)).map(|_| ())
+    }
+
+    /// The host's side of a routed pod: the gateway's address, and the route.
+    pub(crate) fn route_to_pod(
+        &self,
+        index: u32,
+        address: Ipv4Addr,
+        gateway: Ipv4Addr,
+    ) -> io::Result<()> {
+        let mut request = Request::default();
+        let header = [&[INET, 32, 0, 0][..], &index.to_ne_bytes()].concat();
+        request.message(NEWADDR, CREATE | EXCL, &header, |message| {
+            message.attribute(1, &gateway.octets()); // IFA_ADDRESS
+            message.attribute(2, &gateway.octets()); // IFA_LOCAL
+        });
+        // Main table (254), made at boot (3), scope link (253), unicast (1).
+        let header = [INET, 32, 0, 0, 254, 3, 253, 1, 0, 0, 0, 0];
+        request.message(NEWROUTE, ACK | CREATE | EXCL, &header, |message| {
+            message.attribute(1, &address.octets()); // RTA_DST
+            message.attribute(4, &index.to_ne_bytes()); // RTA_OIF
+        });
+        self.0.exchange(&request, Some(2)).map(|_| ())
     }
 
     /// Link up, address and default route in one batch.

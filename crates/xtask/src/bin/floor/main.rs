@@ -1,4 +1,4 @@
-//! The floor of `cargo xtask bench`: the least program that makes the kernel objects of one ADD of bridge with host-local.
+//! The floor of `cargo xtask bench`: the least program that makes the kernel objects of one ADD.
 //!
 //! It reads no configuration, checks nothing, answers nothing and cleans nothing up when it fails. What a plugin takes
 //! beyond it is the price of being a plugin; what it takes itself is the kernel's.
@@ -17,7 +17,10 @@ use std::os::fd::AsFd;
 
 const USAGE: &str = "floor nothing
 floor add NETNS HOST_LINK BRIDGE ADDRESS GATEWAY FILE [NFT_TABLE NFT_SET]
-floor del NETNS ADDRESS FILE [NFT_TABLE NFT_SET]";
+floor del NETNS ADDRESS FILE [NFT_TABLE NFT_SET]
+floor ptp NETNS HOST_LINK ADDRESS GATEWAY
+floor macvlan NETNS MASTER ADDRESS GATEWAY
+floor remove NETNS";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os()
@@ -31,6 +34,9 @@ fn main() -> ExitCode {
             add(netns, [link, bridge], [address, gateway], file, set)
         }
         ["del", netns, address, file, set @ ..] => del(netns, address, file, set),
+        ["ptp", netns, link, address, gateway] => ptp(netns, link, [address, gateway]),
+        ["macvlan", netns, master, address, gateway] => macvlan(netns, master, [address, gateway]),
+        ["remove", netns] => remove(netns),
         _ => Err(io::Error::other(USAGE)),
     };
     match done {
@@ -59,7 +65,7 @@ fn add(
     let netns = File::open(netns)?;
     let host = kernel::Routing::open()?;
     let bridge = host.index_of(bridge)?;
-    let inside = host.create_veth(link, bridge, &netns)?;
+    let (_, inside) = host.create_veth(link, Some(bridge), &netns)?;
     if let [table, set] = set {
         kernel::add_to_set(table, set, address)?;
     }
@@ -75,6 +81,33 @@ fn del(netns: &str, address: &str, file: &str, set: &[&str]) -> io::Result<()> {
     enter(&File::open(netns)?)?;
     kernel::Routing::open()?.remove("eth0")?;
     fs::remove_file(file)
+}
+
+/// What ptp with fixed addresses makes.
+fn ptp(netns: &str, link: &str, addresses: [&str; 2]) -> io::Result<()> {
+    let (address, gateway) = (parse(addresses[0])?, parse(addresses[1])?);
+    let netns = File::open(netns)?;
+    let host = kernel::Routing::open()?;
+    let (outside, inside) = host.create_veth(link, None, &netns)?;
+    host.route_to_pod(outside, address, gateway)?;
+    enter(&netns)?;
+    kernel::Routing::open()?.configure(inside, address, gateway)
+}
+
+/// What macvlan with fixed addresses makes.
+fn macvlan(netns: &str, master: &str, addresses: [&str; 2]) -> io::Result<()> {
+    let (address, gateway) = (parse(addresses[0])?, parse(addresses[1])?);
+    let netns = File::open(netns)?;
+    let host = kernel::Routing::open()?;
+    host.create_macvlan(host.index_of(master)?, &netns)?;
+    enter(&netns)?;
+    let inside = kernel::Routing::open()?;
+    inside.configure(inside.index_of("eth0")?, address, gateway)
+}
+
+fn remove(netns: &str) -> io::Result<()> {
+    enter(&File::open(netns)?)?;
+    kernel::Routing::open()?.remove("eth0")
 }
 
 /// Nothing that follows needs the host, so there is no way back.
