@@ -3,6 +3,7 @@
 mod bound;
 
 use std::fmt;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -49,11 +50,16 @@ fn not_a_netns(path: &Path, magic: u64) -> String {
     format!("unknown FS magic on \"{path}\": {magic:x}")
 }
 
-fn is_network_namespace(fd: BorrowedFd<'_>) -> bool {
+/// The `CLONE_NEW*` flag of a namespace; files of other file systems refuse the question, each
+/// in its own way.
+fn namespace_type(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
     // SAFETY: NS_GET_NSTYPE takes no argument and returns a CLONE_NEW* flag or -1.
     #[expect(unsafe_code, reason = "rustix has no NS_GET_NSTYPE")]
     let kind = unsafe { libc::ioctl(fd.as_raw_fd(), libc::NS_GET_NSTYPE as _) };
-    kind == libc::CLONE_NEWNET
+    if kind < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(kind)
 }
 
 /// An open network namespace, which lives at least as long as this handle.
@@ -101,16 +107,19 @@ impl Netns {
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
         let magic = rustix::fs::fstatfs(&fd).map_err(failed)?.f_type as u64;
         // Type and not magic decides: other types of namespaces are on nsfs as well.
-        if !is_network_namespace(fd.as_fd()) {
-            return Err(OpenError::NotANetns {
+        match namespace_type(fd.as_fd()) {
+            Ok(libc::CLONE_NEWNET) => Ok(Self {
+                fd,
+                path: path.into(),
+            }),
+            Err(error) if magic == libc::NSFS_MAGIC as u64 => {
+                Err(Error::of_io("ask the type of namespace", quoted(path), &error).into())
+            }
+            _ => Err(OpenError::NotANetns {
                 path: path.into(),
                 magic,
-            });
+            }),
         }
-        Ok(Self {
-            fd,
-            path: path.into(),
-        })
     }
 
     /// The namespace of the current thread.
