@@ -120,17 +120,20 @@ impl Call {
         let group = Pid::from_child(&child);
         let (tell, ended) = mpsc::channel::<()>();
         let output = std::thread::scope(|scope| {
-            scope.spawn(move || {
+            let watch = scope.spawn(move || {
                 if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
                     let _ = kill_process_group(group, Signal::KILL);
                 }
             });
-            scope.spawn(move || {
+            let feed = scope.spawn(move || {
                 // A program that ends without reading its input is no fault of the test.
                 let _ = pipe.map(|mut pipe| pipe.write_all(&self.stdin));
             });
             let output = child.wait_with_output();
             drop(tell);
+            // A thread that is not quite gone would keep the host's mount namespace in use.
+            let joined = watch.join().and(feed.join());
+            joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             output
         });
         let output =

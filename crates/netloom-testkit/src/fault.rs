@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::call::{Call, Outcome};
 use crate::trace::{TraceLog, has_strace};
 
-pub use harness::{Scene, Tally, assert_no_residue};
+pub use harness::{Scene, Tally, assert_del_completes, assert_no_residue};
 pub use points::Point;
 
 /// The places of a call at which a fault can be put.

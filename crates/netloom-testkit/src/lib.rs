@@ -37,7 +37,7 @@ mod traffic;
 mod uplink;
 
 pub use call::{Call, CniError, Outcome};
-pub use fault::{Faults, Point, Scene, Struck, Tally, assert_no_residue};
+pub use fault::{Faults, Point, Scene, Struck, Tally, assert_del_completes, assert_no_residue};
 pub use host::Host;
 pub use parallel::parallel;
 pub use plugin::{DEBIAN_DIR, PLUGIN_NAMES, Plugin, PluginDir};

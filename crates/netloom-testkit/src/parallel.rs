@@ -9,19 +9,25 @@ pub fn parallel<T: Send>(count: usize, at_most: usize, work: impl Fn(usize) -> T
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(count));
     std::thread::scope(|scope| {
-        for _ in 0..at_most.min(count) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= count {
-                        return;
-                    }
-                    let result = work(index);
-                    done.lock()
-                        .unwrap_or_else(|_| panic!("another worker panicked"))
-                        .push((index, result));
+        let worker = || {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    return;
                 }
-            });
+                let result = work(index);
+                done.lock()
+                    .unwrap_or_else(|_| panic!("another worker panicked"))
+                    .push((index, result));
+            }
+        };
+        let workers: Vec<_> = (0..at_most.min(count))
+            .map(|_| scope.spawn(worker))
+            .collect();
+        for worker in workers {
+            // A thread that is not quite gone would keep the host's mount namespace in use.
+            let joined = worker.join();
+            joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     });
     let mut results = done

@@ -1,12 +1,14 @@
 //! Faults strike where they should, and the harness sees what they leave behind.
 
-use netloom_testkit::{Call, Faults, Host, Plugin, Scene, Trace, assert_no_residue, peak_memory};
+use netloom_testkit::{
+    Call, Faults, Host, Plugin, Scene, Trace, assert_del_completes, assert_no_residue, peak_memory,
+};
 use serde_json::json;
 
 /// A program that writes two files one after the other and says so, or removes what it did.
 const SCRIPT: &str = r#"read line
-[ "$CNI_COMMAND" = DEL ] && { rm -f /run/first /run/second; exit 0; }
 trap '[ $done ] || { [ "$CAREFUL" ] && rm -f /run/first /run/second; echo "{\"code\": 5, \"msg\": \"x\"}"; exit 1; }' EXIT
+[ "$CNI_COMMAND" = DEL ] && { rm -f /run/first /run/second; done=1; exit 0; }
 /usr/bin/install -m 644 /etc/hostname /run/first || exit 1
 echo 1 > /run/second || exit 1
 echo '{}' || exit 1
@@ -126,6 +128,18 @@ fn the_harness_tells_the_careless_from_the_careful() {
     let message = message.downcast_ref::<String>().unwrap();
     assert!(message.contains("+ host: file /run/first"), "{message}");
     assert!(message.contains("after the failed ADD"), "{message}");
+    let tally = assert_del_completes("DEL", scene("1")).unwrap();
+    assert!(tally.failed >= 1 && tally.killed >= 1, "{tally}");
+    // `cat` deletes nothing, and says that it did.
+    let lying = || {
+        let scene = scene("1")()?;
+        let del = Call::new("/bin/cat").stdin("");
+        Some(Scene { del, ..scene })
+    };
+    let lying = std::panic::catch_unwind(|| assert_del_completes("lying DEL", lying));
+    let message = lying.unwrap_err();
+    let message = message.downcast_ref::<String>().unwrap();
+    assert!(message.contains("+ host: file /run/first"), "{message}");
 }
 
 /// Go moves work from thread to thread, and strace counts in each: a fault is not certain to hit.

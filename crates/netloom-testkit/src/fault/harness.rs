@@ -90,13 +90,72 @@ pub fn assert_no_residue(
     within: Option<&str>,
     scene: impl Fn() -> Option<Scene> + Sync,
 ) -> Option<Tally> {
-    let faults = {
-        let scene = scene()?;
-        match within {
-            None => Faults::points(&scene.add)?,
-            Some(child) => Faults::points_within(&scene.add, child)?,
-        }
+    let learn = |scene: &Scene| match within {
+        None => Faults::points(&scene.add),
+        Some(child) => Faults::points_within(&scene.add, child),
     };
+    try_all(name, &scene, learn, |scene, faults, k, kill| {
+        let faults = faults.of_call(&scene.add);
+        if kill {
+            kill_at(scene, &faults, k)
+        } else {
+            fail_at(scene, &faults, k)
+        }
+    })
+}
+
+/// Puts a fault at every point of the scene's DEL of what its ADD made, each in a fresh scene, and
+/// asserts that DEL ends what it began:
+///
+/// - a system call fails and DEL fails: after another DEL everything is as it was before ADD;
+/// - a system call fails and DEL succeeds all the same: everything is so already;
+/// - DEL is killed: after another DEL everything is so.
+///
+/// Prints and gives back how many points were tried; `None` after a [`skip`](crate::skip).
+pub fn assert_del_completes(name: &str, scene: impl Fn() -> Option<Scene> + Sync) -> Option<Tally> {
+    let learn = |scene: &Scene| {
+        scene.add.run().succeeds();
+        Faults::points(&scene.del)
+    };
+    try_all(name, &scene, learn, |scene, faults, k, kill| {
+        let before = scene.snapshot();
+        scene.add.run().succeeds();
+        let faults = faults.of_call(&scene.del);
+        let errno = faults.list()[k].likely_errno();
+        let struck = if kill {
+            faults.kill_at(k)
+        } else {
+            faults.fail_at(k, errno)
+        };
+        let outcome = &struck.outcome;
+        let told = |problem| format!("{problem}\n{outcome}");
+        if !struck.hit {
+            return Ok(Trial::Missed);
+        }
+        if kill {
+            same_after_del(scene, &before).map_err(told)?;
+            return Ok(Trial::Killed);
+        }
+        if outcome.is_success() {
+            same(scene, &before, "after a DEL that claims success").map_err(told)?;
+            return Ok(Trial::Tolerated);
+        }
+        if outcome.status.signal() != Some(Signal::ABORT.as_raw()) {
+            answers(&faults.list()[k], outcome)?;
+        }
+        same_after_del(scene, &before).map_err(told)?;
+        Ok(Trial::Refused)
+    })
+}
+
+/// Learns the points in one scene and tries each in another.
+fn try_all(
+    name: &str,
+    scene: &(impl Fn() -> Option<Scene> + Sync),
+    learn: impl FnOnce(&Scene) -> Option<Faults>,
+    attempt: impl Fn(&Scene, &Faults, usize, bool) -> Result<Trial, String> + Sync,
+) -> Option<Tally> {
+    let faults = learn(&scene()?)?;
     let mut trials: Vec<(usize, bool)> = faults.fallible().map(|k| (k, false)).collect();
     trials.extend(faults.mortal().map(|k| (k, true)));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -105,13 +164,7 @@ pub fn assert_no_residue(
         let Some(scene) = scene() else {
             return Ok(Trial::Missed);
         };
-        let faults = faults.of_call(&scene.add);
-        let tried = if kill {
-            kill_at(&scene, &faults, k)
-        } else {
-            fail_at(&scene, &faults, k)
-        };
-        tried.map_err(|problem| {
+        attempt(&scene, &faults, k, kill).map_err(|problem| {
             let verb = if kill { "killed" } else { "made to fail" };
             format!("{verb} at {}\n{problem}", faults.list()[k])
         })
@@ -184,17 +237,19 @@ fn kill_at(scene: &Scene, faults: &Faults, k: usize) -> Result<Trial, String> {
     Ok(Trial::Killed)
 }
 
-/// A failed ADD says so with an error object, unless its stdout was what failed.
+/// A failed call says so with an error object, unless its stdout was what failed.
 fn answers(point: &Point, outcome: &Outcome) -> Result<(), String> {
     if outcome.status.signal().is_some() {
-        return Err(format!("ADD died\n{outcome}"));
+        return Err(format!("the call died\n{outcome}"));
     }
     let stdout_failed = point.name.starts_with("write") && point.text.starts_with("1,");
     let object: Result<serde_json::Value, _> = serde_json::from_str(&outcome.stdout);
     match object {
         Ok(object) if object["code"].is_u64() && object["msg"].is_string() => Ok(()),
         _ if stdout_failed => Ok(()),
-        _ => Err(format!("ADD failed without an error object\n{outcome}")),
+        _ => Err(format!(
+            "the call failed without an error object\n{outcome}"
+        )),
     }
 }
 

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::Fact;
 
+/// How much of an object is told that is new or gone.
+const READABLE: usize = 400;
+
 /// Lines that tell what appeared (`+`), what is gone (`-`) and what changed (`~`).
 #[derive(Clone, Debug)]
 pub struct Difference(Vec<String>);
@@ -57,7 +60,9 @@ fn whole(fact: &Fact, value: &Value) -> String {
     if name.contains(&value) {
         return name;
     }
-    format!("{name} {value}")
+    let short: String = value.chars().take(READABLE).collect();
+    let rest = if short.len() < value.len() { "…" } else { "" };
+    format!("{name} {short}{rest}")
 }
 
 /// One line for each member that differs, each with the path to it.
