@@ -1,9 +1,10 @@
 //! ADD with a fault at every system call: nothing is left.
 
-use netloom_testkit::{Host, Plugin, PluginDir, Scene, assert_no_residue, probe, skip};
+use netloom_testkit::{Host, Plugin, PluginDir, Scene, probe, skip};
+use netloom_testkit::{assert_del_completes, assert_no_residue};
 use serde_json::json;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_netloom-plugins");
+use crate::PROGRAM;
 
 /// A pod about to be added by bridge and host-local, with everything that they can make.
 fn scene(plugins: &PluginDir, backend: &str) -> Option<Scene> {
@@ -75,4 +76,17 @@ fn no_fault_of_iptables_restore_leaves_anything() {
     let within = assert_no_residue("within iptables-restore", Some("iptables-restore"), first);
     let Some(tally) = within else { return };
     assert!(tally.failed > 10 && tally.killed > 5, "{tally}");
+}
+
+#[test]
+fn a_del_with_a_fault_is_completed_by_the_next() {
+    let plugins = PluginDir::of(PROGRAM);
+    for backend in ["nftables", "iptables"] {
+        let name = format!("DEL, {backend}");
+        let scene = || scene(&plugins, backend);
+        let Some(tally) = assert_del_completes(&name, scene) else {
+            return;
+        };
+        assert!(tally.failed > 40 && tally.killed > 20, "{tally}");
+    }
 }

@@ -1,4 +1,15 @@
 //! Bridge and host-local together, and every plugin of the registry alike, as a runtime or a
-//! person at the shell meets them: faults, crowds, nonsense, limits, tutorials.
+//! person at the shell meets them.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test panics when the machine does not do its part"
+)]
 
 mod fault;
+mod limits;
+mod registry;
+mod tutorial;
+
+/// The binary under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_netloom-plugins");

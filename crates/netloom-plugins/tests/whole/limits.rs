@@ -1,0 +1,119 @@
+//! What a plugin may cost: memory, executions, time spent waiting.
+
+use netloom_testkit::{Host, Plugin, PluginDir, Trace, peak_memory, probe, skip};
+use serde_json::{Value, json};
+
+use crate::PROGRAM;
+
+/// The most memory that may be resident during a call of the binary that is shipped, in KiB.
+const MEMORY: u64 = 6 * 1024;
+/// How much of it a call may take on top of the binary itself, which in a build for tests is large.
+const OWN_MEMORY: u64 = 3 * 1024;
+
+fn conf(backend: &str) -> Value {
+    json!({
+        "cniVersion": "1.1.0", "name": "net", "type": "bridge", "bridge": "br0",
+        "isDefaultGateway": true, "ipMasq": true, "ipMasqBackend": backend, "macspoofchk": true,
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": "10.1.0.0/16"}], [{"subnet": "fd00:1::/64"}]]
+        }
+    })
+}
+
+#[test]
+fn no_command_takes_six_megabytes() {
+    // Told by: cargo test --release -p netloom-plugins --test whole limits
+    let Some(host) = Host::new() else { return };
+    let plugins = PluginDir::of(PROGRAM);
+    let bridge = Plugin::ours(&plugins, "bridge");
+    let conf = conf("nftables");
+    let other = host.pod("other");
+    bridge.add(&conf, &other).succeeds();
+    // What a thousand pods leave behind must not be read into memory either.
+    for address in 0..1000 {
+        let (third, fourth) = (2 + address / 250, 1 + address % 250);
+        let file = format!("/var/lib/cni/networks/net/10.1.{third}.{fourth}");
+        std::fs::write(file, "somebody\r\neth0").unwrap();
+    }
+    let pod = host.pod("one");
+    let version = bridge.call("VERSION", &json!({}));
+    let Some((floor, _)) = peak_memory(&version) else {
+        return;
+    };
+    let most = if cfg!(debug_assertions) {
+        floor + OWN_MEMORY
+    } else {
+        MEMORY
+    };
+    for command in ["STATUS", "ADD", "DEL", "GC"] {
+        let mut conf = conf.clone();
+        if command == "GC" {
+            conf["cni.dev/valid-attachments"] =
+                json!([{"containerID": other.container_id(), "ifname": "eth0"}]);
+        }
+        let call = bridge.call(command, &conf).pod(&pod);
+        let Some((kib, outcome)) = peak_memory(&call) else {
+            return;
+        };
+        outcome.succeeds();
+        println!("{command} takes {kib} KiB, VERSION {floor} KiB");
+        assert!(
+            kib < most,
+            "{command} takes {kib} KiB, more than {most} KiB"
+        );
+    }
+}
+
+/// ADD, CHECK, DEL, GC and STATUS of a second pod, each traced.
+fn traces(backend: &str) -> Option<Vec<(&'static str, Trace)>> {
+    let host = Host::new()?;
+    let plugins = PluginDir::of(PROGRAM);
+    let bridge = Plugin::ours(&plugins, "bridge");
+    let mut conf = conf(backend);
+    bridge.add(&conf, &host.pod("other")).succeeds();
+    let pod = host.pod("one");
+    let mut traces = Vec::new();
+    for command in ["STATUS", "ADD", "CHECK", "DEL", "DEL", "GC"] {
+        let trace = Trace::of(&bridge.call(command, &conf).pod(&pod))?;
+        let answer = trace.outcome.succeeds();
+        if command == "ADD" {
+            conf["prevResult"] = answer;
+        }
+        if command == "DEL" {
+            conf["cni.dev/valid-attachments"] = json!([]);
+        }
+        traces.push((command, trace));
+    }
+    Some(traces)
+}
+
+#[test]
+fn with_nftables_nothing_is_executed_and_nothing_waits_for_time() {
+    for (command, trace) in traces("nftables").unwrap_or_default() {
+        assert!(
+            trace.executions().is_empty(),
+            "{command}: {:?}",
+            trace.executions()
+        );
+        assert!(trace.sleeps().is_empty(), "{command}: {:?}", trace.sleeps());
+    }
+}
+
+#[test]
+fn with_iptables_a_family_costs_one_execution() {
+    if !probe::has_iptables() {
+        return skip("no iptables on this machine");
+    }
+    for (command, trace) in traces("iptables").unwrap_or_default() {
+        let programs = trace.executions();
+        let most = match command {
+            "ADD" => 2,
+            // To look and to change.
+            "CHECK" | "DEL" | "GC" => 4,
+            _ => 0,
+        };
+        assert!(programs.len() <= most, "{command} executes {programs:?}");
+        assert!(trace.sleeps().is_empty(), "{command}: {:?}", trace.sleeps());
+    }
+}
