@@ -8,7 +8,9 @@
 //! * [`nft`]: nf_tables transactions and filtered reads over netlink, without executing `nft`;
 //! * [`iptables`]: one `iptables-restore` transaction per family;
 //! * [`sysctl`]: values under `/proc/sys`;
-//! * [`announce`]: gratuitous ARP and unsolicited neighbour advertisements.
+//! * [`announce`]: gratuitous ARP and unsolicited neighbour advertisements;
+//! * [`packet`]: packet sockets with a filter;
+//! * [`daemon`]: signals as a descriptor, and sockets inherited from a service manager.
 //!
 //! Every failed call is one [`Error`]: what was attempted, on what, the errno and the kernel's own
 //! words. Verbs are contracts: `create_` and `add_` fail when the object exists, `replace_` and
@@ -20,11 +22,13 @@
 //! This is the only crate of the workspace with `unsafe` code; each block says why it is sound.
 
 pub mod announce;
+pub mod daemon;
 mod error;
 pub mod iptables;
 mod netlink;
 pub mod netns;
 pub mod nft;
+pub mod packet;
 pub mod rtnl;
 pub mod sysctl;
 pub mod unshare;

@@ -1,6 +1,6 @@
 //! What happens in a namespace, as it happens.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -53,6 +53,12 @@ pub struct Subscription {
     channel: Channel,
 }
 
+impl AsFd for Subscription {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
 impl Subscription {
     /// Subscribes in the namespace that a socket belongs to, wherever the current thread is.
     ///
@@ -91,6 +97,15 @@ impl Subscription {
         }
         self.drain().map_err(failed)?;
         Ok(true)
+    }
+
+    /// Takes all events that have arrived, without waiting: for a caller with a poll(2) of its own.
+    ///
+    /// # Errors
+    /// If recv(2) fails.
+    pub fn clear(&self) -> Result<()> {
+        self.drain()
+            .map_err(|errno| Error::of("read", "network events", errno))
     }
 
     /// Takes all that has arrived.
