@@ -19,8 +19,15 @@ pub fn main(plugins: &[&'static dyn Plugin]) -> ExitCode {
     let env = Env::inherited();
     let argv: Vec<OsString> = std::env::args_os().collect();
     let (mut stdin, mut stdout, mut stderr) = (io::stdin(), Stdout, io::stderr());
-    let status = match choose(plugins, &argv) {
-        Ok(plugin) => run(plugin, plugins, &env, &mut stdin, &mut stdout, &mut stderr),
+    let chosen = choose(plugins, &argv);
+    if let Ok((plugin, arguments)) = &chosen
+        && !arguments.is_empty()
+        && let Some(code) = plugin.command_line(arguments)
+    {
+        return code;
+    }
+    let status = match chosen {
+        Ok((plugin, _)) => run(plugin, plugins, &env, &mut stdin, &mut stdout, &mut stderr),
         Err(called) => {
             let asked = env
                 .get("CNI_COMMAND")
@@ -31,23 +38,25 @@ pub fn main(plugins: &[&'static dyn Plugin]) -> ExitCode {
     ExitCode::from(u8::from(status != 0))
 }
 
-/// The plugin a program is called as, or what it was called by.
-fn choose(
+/// The plugin a program is called as and the arguments after its name, or what it was called by.
+fn choose<'a>(
     plugins: &[&'static dyn Plugin],
-    argv: &[OsString],
-) -> Result<&'static dyn Plugin, Called> {
+    argv: &'a [OsString],
+) -> Result<(&'static dyn Plugin, &'a [OsString]), Called> {
+    let after = |count: usize| argv.get(count..).unwrap_or_default();
     if let [only] = plugins {
-        return Ok(*only);
+        return Ok((*only, after(1)));
     }
     let mut names = argv.iter().take(2).map(base_name);
     let program = names.next().unwrap_or_default();
     if let Some(plugin) = find(plugins, &program) {
-        return Ok(plugin);
+        return Ok((plugin, after(1)));
     }
     let argument = names.next();
     argument
         .as_deref()
         .and_then(|name| find(plugins, name))
+        .map(|plugin| (plugin, after(2)))
         .ok_or(Called { program, argument })
 }
 

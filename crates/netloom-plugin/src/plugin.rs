@@ -2,6 +2,8 @@
 
 use crate::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest, Undo};
 use netloom_spec::{AddResult, Error, Version};
+use std::ffi::OsString;
+use std::process::ExitCode;
 
 /// One CNI plugin, of any kind: interface, chained or IPAM.
 ///
@@ -21,6 +23,14 @@ pub trait Plugin: Sync {
     /// The release printed after the name when somebody runs the plugin by hand.
     fn release(&self) -> &'static str {
         concat!("netloom v", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// What the program does when a person or a service manager calls it with arguments after the
+    /// plugin's name (`dhcp daemon`), which no runtime does. `None`: the arguments mean nothing to
+    /// the plugin, and it is called as usual.
+    fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
+        let _ = arguments;
+        None
     }
 
     /// ADD: makes the attachment and describes it.
