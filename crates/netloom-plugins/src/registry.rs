@@ -20,6 +20,7 @@ macro_rules! registry {
 registry! {
     crate::interface::bridge::Bridge,
     crate::chained::debug::Debug,
+    crate::ipam::dhcp::Dhcp,
     crate::ipam::host_local::HostLocal,
     crate::interface::loopback::Loopback,
     crate::interface::ptp::Ptp,

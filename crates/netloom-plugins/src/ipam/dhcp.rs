@@ -1,0 +1,226 @@
+//! dhcp: addresses from a DHCP server on the pod's own network.
+//!
+//! A lease must be kept for as long as the pod lives, so there is a daemon (`dhcp daemon`), which
+//! the plugin asks over a socket. Plugin and daemon speak the reference's protocol, so that either
+//! may be the reference's.
+//!
+//! The plugin makes nothing itself. The daemon sets the pod's link up if it is down, and sets it
+//! down when its lease is lost. It keeps a file for each attachment, see [`store`], from which it
+//! goes on after a restart, and from which DEL and GC can give a lease back while no daemon runs.
+
+mod attachment;
+mod client4;
+mod clock;
+mod config;
+mod daemon;
+mod domains;
+mod error;
+mod flags;
+mod gob;
+mod identity;
+mod offline;
+mod port;
+mod retry;
+mod rpc;
+mod store;
+mod text;
+mod v4;
+mod v6;
+
+use config::{Wanted, socket};
+use error::DhcpError;
+use identity::Identity;
+use netloom_plugin::{
+    AddRequest, AddResult, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
+    StatusRequest, Undo,
+};
+use rpc::client::{CallError, Client};
+use rpc::{CmdArgs, Method};
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The plugin dhcp.
+#[derive(Debug)]
+pub struct Dhcp;
+
+/// How long an ADD waits for the daemon, which itself gives up after 208 s unless told otherwise.
+const ADD_LIMIT: Duration = Duration::from_secs(300);
+
+/// How long everything else waits: the daemon answers at once.
+const LIMIT: Duration = Duration::from_secs(10);
+
+impl Plugin for Dhcp {
+    fn name(&self) -> &'static str {
+        "dhcp"
+    }
+
+    fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
+        let (first, rest) = arguments.split_first()?;
+        (first == "daemon").then(|| daemon::main(rest))
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        Wanted::new(request.conf, request.args)?;
+        let args = cmd_args(request, attached(request))?;
+        let socket = socket(request.conf);
+        let client = Client::connect(&socket, ADD_LIMIT).map_err(DhcpError::from)?;
+        let result = client.result(Method::Allocate, &args);
+        let result = result.map_err(DhcpError::from)?;
+        undo.push("release the lease", move || {
+            let client = Client::connect(&socket, LIMIT).map_err(DhcpError::from)?;
+            Ok(client
+                .nothing(Method::Release, &args)
+                .map_err(DhcpError::from)?)
+        });
+        Ok(result)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        Wanted::new(request.conf, request.args)?;
+        let attached = Attached {
+            container_id: request.container_id.as_str(),
+            netns: request.netns,
+            if_name: request.if_name.as_str(),
+            args: request.args,
+        };
+        let args = cmd_args(request, attached)?;
+        let lease = held(&socket(request.conf), &args).map_err(DhcpError::from)?;
+        match request.conf.prev_result()? {
+            Some(previous) => Ok(require_listed(&lease, &previous)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Needs only the names and `daemonSocketPath`. Without a daemon the lease is given back from
+    /// its file: a daemon that does not run must not keep a pod from being removed.
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        let socket = socket(request.conf);
+        let identity = Identity {
+            container_id: request.container_id.as_str().to_owned(),
+            network: request.network().as_str().to_owned(),
+            if_name: request.if_name.as_str().to_owned(),
+        };
+        let attached = Attached {
+            container_id: &identity.container_id,
+            netns: request.netns.unwrap_or_default(),
+            if_name: &identity.if_name,
+            args: request.args,
+        };
+        let args = cmd_args(request, attached)?;
+        match call(&socket, Method::Release, &args) {
+            Ok(()) => Ok(()),
+            Err(error @ CallError::Refused { .. }) => Err(DhcpError::from(error).into()),
+            Err(error) => {
+                for fault in offline::release(&socket, &identity) {
+                    request.warn(&format!("{error}; {fault}"));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        let Some(valid) = &request.valid else {
+            request.warn("GC without cni.dev/valid-attachments, nothing is removed");
+            return Ok(());
+        };
+        let socket = socket(request.conf);
+        let args = CmdArgs {
+            stdin: request.stdin().to_vec(),
+            ..CmdArgs::default()
+        };
+        match call(&socket, Method::Collect, &args) {
+            Ok(()) => Ok(()),
+            Err(error @ CallError::NoMethod(_)) => {
+                request.warn(&format!("{error}; its leases end when they expire"));
+                Ok(())
+            }
+            Err(error) if error.is_unreachable() => Ok(offline::collect(
+                &socket,
+                request.network().as_str(),
+                valid,
+            )?),
+            Err(error) => Err(DhcpError::from(error).into()),
+        }
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        Wanted::new(request.conf, "")?;
+        match Client::connect(&socket(request.conf), LIMIT) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(DhcpError::NotAvailable(error).into()),
+        }
+    }
+}
+
+/// What names an attachment in a call.
+struct Attached<'a> {
+    container_id: &'a str,
+    netns: &'a str,
+    if_name: &'a str,
+    args: &'a str,
+}
+
+fn attached<'a>(request: &'a AddRequest<'_>) -> Attached<'a> {
+    Attached {
+        container_id: request.container_id.as_str(),
+        netns: request.netns,
+        if_name: request.if_name.as_str(),
+        args: request.args,
+    }
+}
+
+fn cmd_args(context: &Context<'_>, attached: Attached<'_>) -> Result<CmdArgs, DhcpError> {
+    let netns = port::absolute(attached.netns).map_err(|cause| DhcpError::Netns {
+        path: attached.netns.to_owned(),
+        cause,
+    })?;
+    let path = context.env().get("CNI_PATH").unwrap_or_default();
+    Ok(CmdArgs {
+        container_id: attached.container_id.to_owned(),
+        netns,
+        if_name: attached.if_name.to_owned(),
+        args: attached.args.to_owned(),
+        path: path.to_string_lossy().into_owned(),
+        stdin: context.stdin().to_vec(),
+    })
+}
+
+fn call(socket: &Path, method: Method, args: &CmdArgs) -> Result<(), CallError> {
+    Client::connect(socket, LIMIT)?.nothing(method, args)
+}
+
+/// The lease there is. The reference's daemon can only be asked for one, and makes one if there is
+/// none.
+fn held(socket: &Path, args: &CmdArgs) -> Result<AddResult, CallError> {
+    match Client::connect(socket, LIMIT)?.result(Method::Check, args) {
+        Err(CallError::NoMethod(_)) => {
+            Client::connect(socket, ADD_LIMIT)?.result(Method::Allocate, args)
+        }
+        result => result,
+    }
+}
+
+/// Every leased address must be one that the pod was given.
+fn require_listed(lease: &AddResult, previous: &AddResult) -> Result<(), DhcpError> {
+    let missing = lease.ips.iter().find(|leased| {
+        let same = |ip: &netloom_spec::IpConfig| ip.address.addr() == leased.address.addr();
+        !previous.ips.iter().any(same)
+    });
+    let Some(missing) = missing else {
+        return Ok(());
+    };
+    let listed: Vec<String> = (previous.ips.iter())
+        .map(|ip| ip.address.to_string())
+        .collect();
+    Err(DhcpError::NotInPrevResult {
+        leased: missing.address.to_string(),
+        previous: listed.join(", "),
+    })
+}

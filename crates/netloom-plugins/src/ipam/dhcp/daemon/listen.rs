@@ -1,0 +1,116 @@
+//! Where the daemon listens: a socket of its own, or one passed by systemd.
+
+use netloom_kernel::daemon::passed_descriptor;
+use rustix::fs::Mode;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// Why the daemon cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ListenError {
+    #[error("Too many ({0}) FDs passed through socket activation, it must be 1")]
+    TooMany(u32),
+    #[error("LISTEN_FDS is {0:?}, it must be a number")]
+    Count(String),
+    #[error(transparent)]
+    Passed(#[from] netloom_kernel::Error),
+    #[error("the passed socket is not one with a path: {0}")]
+    PassedAddress(io::Error),
+    #[error("another daemon listens at {}", .0.display())]
+    Taken(PathBuf),
+    #[error("listen unix {}: {cause}", path.display())]
+    Listen { path: PathBuf, cause: io::Error },
+}
+
+/// The listening socket.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) socket: UnixListener,
+    pub(super) path: PathBuf,
+    /// Whether the file is ours to remove.
+    own: bool,
+}
+
+impl Listening {
+    /// Takes the passed socket if there is one, else listens at `path`.
+    pub(super) fn open(path: &Path) -> Result<Self, ListenError> {
+        let listening = match passed()? {
+            Some(passed) => passed,
+            None => Self::bind(path)?,
+        };
+        let nonblocking = listening.socket.set_nonblocking(true);
+        nonblocking.map_err(|cause| ListenError::Listen {
+            path: listening.path.clone(),
+            cause,
+        })?;
+        Ok(listening)
+    }
+
+    /// Listens with mode 0660. The file of a daemon that is no more is removed.
+    fn bind(path: &Path) -> Result<Self, ListenError> {
+        let failed = |cause| ListenError::Listen {
+            path: path.to_owned(),
+            cause,
+        };
+        if let Some(parent) = path.parent() {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700);
+            builder.create(parent).map_err(failed)?;
+        }
+        match UnixStream::connect(path) {
+            Ok(_) => return Err(ListenError::Taken(path.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(failed)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+        // The mode must be right from the first moment. There are no other threads.
+        let before = rustix::process::umask(Mode::from_raw_mode(0o117));
+        let socket = UnixListener::bind(path);
+        rustix::process::umask(before);
+        Ok(Self {
+            socket: socket.map_err(failed)?,
+            path: path.to_owned(),
+            own: true,
+        })
+    }
+
+    /// Removes the file, unless it is systemd's.
+    pub(super) fn remove(self) -> io::Result<()> {
+        if self.own {
+            fs::remove_file(&self.path)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The socket passed by systemd (sd_listen_fds(3)): its variables are for the process they name.
+fn passed() -> Result<Option<Listening>, ListenError> {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    if variable("LISTEN_PID") != std::process::id().to_string() {
+        return Ok(None);
+    }
+    let count = variable("LISTEN_FDS");
+    match count.parse() {
+        Ok(0) => return Ok(None),
+        Ok(1) => {}
+        Ok(count) => return Err(ListenError::TooMany(count)),
+        Err(_) if count.is_empty() => return Ok(None),
+        Err(_) => return Err(ListenError::Count(count)),
+    }
+    let socket = UnixListener::from(passed_descriptor()?);
+    let address = socket.local_addr().map_err(ListenError::PassedAddress)?;
+    let path = address.as_pathname().map(Path::to_owned);
+    let path =
+        path.ok_or_else(|| ListenError::PassedAddress(io::ErrorKind::InvalidInput.into()))?;
+    Ok(Some(Listening {
+        socket,
+        path,
+        own: false,
+    }))
+}

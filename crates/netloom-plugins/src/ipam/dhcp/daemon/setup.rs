@@ -1,0 +1,84 @@
+//! Start and end of the daemon.
+
+use super::super::flags::Flags;
+use super::super::store::{Store, directory};
+use super::listen::{ListenError, Listening};
+use super::poller::{Poller, Token};
+use super::serve::Daemon;
+use netloom_kernel::daemon::Termination;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the daemon ends, or does not start.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DaemonError {
+    #[error("Error getting listener: {0}")]
+    Listen(#[from] ListenError),
+    #[error("Error writing pidfile {}: {cause}", path.display())]
+    Pidfile { path: PathBuf, cause: io::Error },
+    #[error("leases in {}: {cause}", directory.display())]
+    Leases {
+        directory: PathBuf,
+        cause: io::Error,
+    },
+    #[error("another daemon keeps the leases in {}", .0.display())]
+    Kept(PathBuf),
+    #[error("cannot wait for events: {0}")]
+    Events(#[from] rustix::io::Errno),
+    #[error(transparent)]
+    Kernel(#[from] netloom_kernel::Error),
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(super) fn run(flags: Flags) -> Result<(), DaemonError> {
+    // Before anything is opened that could be taken for a passed socket.
+    let socket = format!("{}{}", flags.host_prefix, flags.socket);
+    let listening = Listening::open(Path::new(&socket))?;
+    let termination = Termination::listen()?;
+    let poller = Poller::new()?;
+    allow_many_descriptors();
+    let directory = directory(&listening.path);
+    let store = match Store::open(directory.clone()) {
+        Ok(Some(store)) => store,
+        Ok(None) => return Err(DaemonError::Kept(directory)),
+        Err(cause) => return Err(DaemonError::Leases { directory, cause }),
+    };
+    let pidfile = flags.pidfile.clone();
+    if let Some(path) = &pidfile {
+        write_pidfile(path).map_err(|cause| DaemonError::Pidfile {
+            path: path.clone(),
+            cause,
+        })?;
+    }
+    poller.add(&termination, Token::Termination)?;
+    poller.add(&listening.socket, Token::Listener)?;
+    super::log(&format!("listening at {}", listening.path.display()));
+    let mut daemon = Daemon::new(flags, poller, listening, store);
+    daemon.resume()?;
+    let outcome = daemon.serve();
+    let listening = daemon.end();
+    for removed in [listening.remove(), pidfile.map_or(Ok(()), fs::remove_file)] {
+        if let Err(error) = removed {
+            super::log(&format!("socket or pidfile not removed: {error}"));
+        }
+    }
+    outcome
+}
+
+/// An acquisition holds two or three descriptors, and hundreds may run at once.
+fn allow_many_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // With fewer it still works, for fewer at once.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// Written in full or not at all: who reads it sends signals.
+fn write_pidfile(path: &Path) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".draft");
+    fs::write(&draft, std::process::id().to_string())?;
+    fs::rename(&draft, path)
+}

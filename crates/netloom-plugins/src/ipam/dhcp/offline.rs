@@ -1,0 +1,63 @@
+//! Giving leases back while no daemon runs.
+
+use super::attachment::Attachment;
+use super::error::DhcpError;
+use super::flags::Flags;
+use super::identity::Identity;
+use super::store::{Record, Store, directory};
+use std::path::Path;
+
+/// Gives the lease of one attachment back, if there is one. Returns what is worth a warning.
+pub(super) fn release(socket: &Path, identity: &Identity) -> Vec<String> {
+    let store = match Store::open_existing(directory(socket)) {
+        Ok(Some(store)) => store,
+        // A daemon that is just starting has read the lease and will see that the pod is gone.
+        Ok(None) => return vec!["no lease to release".to_owned()],
+        Err(error) => return vec![error.to_string()],
+    };
+    let released = match store.read(identity) {
+        Ok(Some(record)) => {
+            release_record(record);
+            vec!["released without the daemon".to_owned()]
+        }
+        Ok(None) => vec!["no lease to release".to_owned()],
+        Err(error) => vec![format!("the lease cannot be read: {error}")],
+    };
+    let removed = store.remove(identity).err();
+    released
+        .into_iter()
+        .chain(removed.map(|error| error.to_string()))
+        .collect()
+}
+
+/// Gives back all leases of a network but those of valid attachments.
+pub(super) fn collect(
+    socket: &Path,
+    network: &str,
+    valid: &[netloom_plugin::Attachment],
+) -> Result<(), DhcpError> {
+    let directory = directory(socket);
+    let failed = |cause| DhcpError::Leases {
+        directory: directory.clone(),
+        cause,
+    };
+    let Some(store) = Store::open_existing(directory.clone()).map_err(failed)? else {
+        return Ok(());
+    };
+    let (records, mut faults) = store.list().map_err(failed)?;
+    for record in records {
+        if record.identity.is_stale(network, valid) {
+            let identity = record.identity.clone();
+            release_record(record);
+            faults.extend(store.remove(&identity).err().map(|error| error.to_string()));
+        }
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(DhcpError::SomeLeases { directory, faults })
+}
+
+fn release_record(record: Record) {
+    Attachment::resume(record, &Flags::default()).release();
+}

@@ -1,0 +1,168 @@
+//! Leases on disk, so that a daemon that starts again goes on with them.
+//!
+//! One file for each attachment in a directory beside the socket: daemon and plugin find it by the
+//! same `daemonSocketPath`, and daemons with different sockets do not share it. A lease means
+//! nothing after a reboot, when the pods are gone, so `/run` is the place. Who holds the lock of
+//! the directory is the daemon.
+
+use super::config::Wanted;
+use super::identity::Identity;
+use super::v4;
+use super::v6;
+use netloom_kernel::netns::NetnsId;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// One attachment with its leases.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    #[serde(flatten)]
+    pub(super) identity: Identity,
+    /// The path as the plugin was given it.
+    pub(super) netns: String,
+    /// Device and inode of the namespace.
+    pub(super) netns_id: Option<(u64, u64)>,
+    /// The run of the kernel in which the times below mean something.
+    pub(super) boot_id: String,
+    pub(super) wanted: Wanted,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ipv4: Option<v4::lease::Lease>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ipv6: Option<v6::lease::Lease>,
+    /// Why the pod may not use it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lost: Option<String>,
+}
+
+impl Record {
+    pub(super) fn netns_id(&self) -> Option<NetnsId> {
+        let (device, inode) = self.netns_id?;
+        Some(NetnsId { device, inode })
+    }
+}
+
+/// The run of the kernel.
+pub(super) fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// Where the leases of the daemon at a socket are.
+pub(super) fn directory(socket: &Path) -> PathBuf {
+    let mut directory = socket.as_os_str().to_owned();
+    directory.push(".leases");
+    directory.into()
+}
+
+/// The directory, locked against every other daemon.
+#[derive(Debug)]
+pub(super) struct Store {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the directory, which is made if it is missing. `None` if somebody else has it.
+    pub(super) fn open(directory: PathBuf) -> io::Result<Option<Self>> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)?;
+        Self::lock(directory)
+    }
+
+    /// Opens the directory if it is there and nobody else has it.
+    pub(super) fn open_existing(directory: PathBuf) -> io::Result<Option<Self>> {
+        if directory.try_exists()? {
+            Self::lock(directory)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn lock(directory: PathBuf) -> io::Result<Option<Self>> {
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(directory.join("lock"))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self {
+                directory,
+                _lock: lock,
+            })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Writes a lease. Whoever reads sees the old one or the new one.
+    pub(super) fn write(&self, record: &Record) -> io::Result<()> {
+        let path = self.directory.join(record.identity.file_name());
+        let draft = path.with_extension("draft");
+        remove_file(&draft)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)?;
+        file.write_all(&serde_json::to_vec_pretty(record)?)?;
+        fs::rename(&draft, &path)
+    }
+
+    /// The lease of an attachment, if there is one.
+    pub(super) fn read(&self, identity: &Identity) -> io::Result<Option<Record>> {
+        match fs::read(self.directory.join(identity.file_name())) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the lease of an attachment; one that is not there is removed already.
+    pub(super) fn remove(&self, identity: &Identity) -> io::Result<()> {
+        remove_file(&self.directory.join(identity.file_name()))
+    }
+
+    /// All leases, and what is wrong with files that are none. Those of an earlier run of the
+    /// kernel are removed: their pods are gone.
+    pub(super) fn list(&self) -> io::Result<(Vec<Record>, Vec<String>)> {
+        let (mut records, mut faults) = (Vec::new(), Vec::new());
+        let boot_id = boot_id();
+        for entry in fs::read_dir(&self.directory)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let read = fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+            match read {
+                Ok(record) => {
+                    let record: Record = record;
+                    if record.boot_id == boot_id {
+                        records.push(record);
+                    } else {
+                        remove_file(&path)?;
+                    }
+                }
+                Err(error) => faults.push(format!("{}: {error}", path.display())),
+            }
+        }
+        Ok((records, faults))
+    }
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}

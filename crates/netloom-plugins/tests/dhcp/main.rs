@@ -1,0 +1,11 @@
+//! dhcp, its daemon, and Debian's dnsmasq on a real kernel.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod acquire;
+mod daemon;
+mod faults;
+mod interop;
+mod lan;
+mod running;
+mod server;
