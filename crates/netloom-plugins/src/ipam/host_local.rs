@@ -131,7 +131,10 @@ impl Plugin for HostLocal {
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
-        let plan = Plan::new(request.conf, request.version(), "")?;
+        let Some(plan) = Plan::without_attachment(request.conf, request.version())? else {
+            // The ranges come with each ADD.
+            return Ok(());
+        };
         let place = place(request.conf, request.network());
         Ok(require_free(&plan.sets, &place)?)
     }

@@ -363,6 +363,16 @@ fn a_bad_request_is_refused_and_nothing_is_made() {
 }
 
 #[test]
+fn status_is_good_where_the_ranges_come_with_each_add() {
+    let pool = Pool::dual_stack();
+    let mut conf = pool.conf();
+    conf["ipam"].as_object_mut().unwrap().remove("ranges");
+    pool.ours().status(&conf).succeeds_silently();
+    conf["ipam"]["routes"] = json!([{"dst": "default"}]);
+    pool.ours().status(&conf).fails_with(7);
+}
+
+#[test]
 fn two_ipv4_sets_need_a_version_that_can_say_so() {
     let pool = Pool::new(json!([[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.2.0.0/24"}]]));
     let mut conf = pool.conf();

@@ -114,6 +114,22 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Reads the configuration of a request without an attachment, and so without `runtimeConfig`;
+    /// `None` if it leaves the ranges to that.
+    pub(super) fn without_attachment(
+        conf: &PluginConf,
+        version: Version,
+    ) -> Result<Option<Self>, Error> {
+        let document: Document = conf.decode()?;
+        let has_ranges = |ipam: &Ipam| ipam.subnet.is_some() || !ipam.ranges.is_empty();
+        if document.ipam.is_some_and(|ipam| !has_ranges(&ipam)) {
+            return Ok(None);
+        }
+        Self::new(conf, version, "").map(Some)
+    }
+}
+
 /// Where the state of the network is. Needs no valid configuration, so that DEL and GC can remove
 /// what an earlier configuration made.
 pub(super) fn place(conf: &PluginConf, network: &NetworkName) -> Place {
