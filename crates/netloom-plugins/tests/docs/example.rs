@@ -18,10 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Example<'a> {
     block: &'a Block,
     conf: Value,
-    /// `needs=a,b`: link kinds (`vlan`, `dummy`), `vlan-filtering`, `iptables`.
+    /// `needs=a,b`: link kinds (`vlan`, `dummy`), `vlan-filtering`, `iptables`, `program:NAME`.
     needs: Vec<&'a str>,
-    /// `setup="…"`: a line of shell for the host.
+    /// `setup="…"`: a line of shell for the host, with the plugins in its `PATH`.
     setup: &'a str,
+    /// `teardown="…"`: one that ends what the setup left running.
+    teardown: &'a str,
     /// `runtime="…"`: what the runtime offers, as `key: value` of JSON with ' in place of ".
     runtime: Map<String, Value>,
     /// `args="…"`: `CNI_ARGS`.
@@ -42,7 +44,7 @@ pub(crate) fn run_all(page: &Page) {
 
 impl<'a> Example<'a> {
     fn read(block: &'a Block, page: &str) -> Self {
-        const KNOWN: [&str; 5] = ["needs", "setup", "runtime", "args", "since"];
+        const KNOWN: [&str; 6] = ["needs", "setup", "teardown", "runtime", "args", "since"];
         let mut unknown = block
             .attributes
             .keys()
@@ -62,6 +64,7 @@ impl<'a> Example<'a> {
                 .filter(|need| !need.is_empty())
                 .collect(),
             setup: get("setup"),
+            teardown: get("teardown"),
             runtime: serde_json::from_str(&runtime)
                 .unwrap_or_else(|error| panic!("{}: runtime: {error}", block.place)),
             args: get("args"),
@@ -113,6 +116,17 @@ impl<'a> Example<'a> {
     fn run(&self, bin: &PluginDir) {
         let place = &self.block.place;
         let Some(host) = self.host() else { return };
+        let _teardown = Teardown {
+            host: &host,
+            line: self.teardown,
+        };
+        if !self.setup.is_empty() {
+            host.sh(&format!(
+                "PATH=$PATH:{}; {}",
+                bin.path().display(),
+                self.setup
+            ));
+        }
         let versions = self.versions();
         let stated = self.conf["cniVersion"].as_str().unwrap();
         assert!(
@@ -136,18 +150,16 @@ impl<'a> Example<'a> {
     fn host(&self) -> Option<Host> {
         let host = Host::new()?;
         for need in &self.needs {
-            let is_there = match *need {
-                "iptables" => probe::has_iptables(),
-                "vlan-filtering" => probe::has_vlan_filtering(),
-                kind => probe::has_link_kind(kind),
+            let is_there = match need.split_once(':') {
+                Some(("program", name)) => probe::has_program(name),
+                _ if *need == "iptables" => probe::has_iptables(),
+                _ if *need == "vlan-filtering" => probe::has_vlan_filtering(),
+                _ => probe::has_link_kind(need),
             };
             if !is_there {
                 skip(&format!("{}: needs {need}", self.block.place));
                 return None;
             }
-        }
-        if !self.setup.is_empty() {
-            host.sh(self.setup);
         }
         Some(host)
     }
@@ -233,6 +245,19 @@ impl<'a> Example<'a> {
                 self.block.place
             );
         }
+    }
+}
+
+/// Ends what a setup left running, also when the example fails.
+struct Teardown<'a> {
+    host: &'a Host,
+    line: &'a str,
+}
+
+impl Drop for Teardown<'_> {
+    fn drop(&mut self) {
+        // A second panic would hide the first.
+        self.host.sh(&format!("{}\ntrue", self.line));
     }
 }
 
