@@ -30,7 +30,7 @@ pub use link::spec::LinkSpec;
 pub use link::veth::PeerSpec;
 pub use link::vlan::VlanProtocol;
 pub use link::vxlan::VxlanOptions;
-pub use link::{Link, LinkFlags, LinkRef, OperationalState};
+pub use link::{Link, LinkFlags, LinkRef, OperationalState, Parent};
 pub use neighbour::{Neighbour, NeighbourSpec, NeighbourState};
 pub use route::{Family, NextHop, Route, RouteFilter, RouteKind, RouteSpec, Scope, table};
 pub use rule::{Rule, RuleAction, RuleSpec};

@@ -37,8 +37,12 @@ const IFLA_PROMISCUITY: u16 = 30;
 pub(super) const IFLA_NUM_TX_QUEUES: u16 = 31;
 pub(super) const IFLA_NUM_RX_QUEUES: u16 = 32;
 const IFLA_LINK_NETNSID: u16 = 37;
+const IFLA_TARGET_NETNSID: u16 = 46;
 const IFLA_PROP_LIST: u16 = 52;
 const IFLA_ALT_IFNAME: u16 = 53;
+const IFLA_PERM_ADDRESS: u16 = 54;
+const IFLA_PARENT_DEV_NAME: u16 = 56;
+const IFLA_PARENT_DEV_BUS_NAME: u16 = 57;
 pub(super) const IFLA_INFO_KIND: u16 = 1;
 pub(super) const IFLA_INFO_DATA: u16 = 2;
 pub(super) const IFLA_INFO_SLAVE_KIND: u16 = 4;
@@ -185,6 +189,15 @@ impl OperationalState {
     }
 }
 
+/// The device that a link is a port of.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+pub struct Parent {
+    /// The bus it is on: `pci`, `virtio`, `auxiliary`, `usb` …
+    pub bus: String,
+    /// Its name there: `0000:00:05.0`, `virtio0`.
+    pub name: String,
+}
+
 /// A link as the kernel describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Link {
@@ -198,6 +211,13 @@ pub struct Link {
     pub hardware_type: u16,
     /// The hardware address; `None` if it has none of six bytes.
     pub mac: Option<MacAddress>,
+    /// The hardware address as it is: six bytes for Ethernet, twenty for InfiniBand, none for CAN.
+    pub address: Vec<u8>,
+    /// The hardware address that the device was made with, whatever was set since; `None` for
+    /// virtual links, which have none.
+    pub permanent_mac: Option<MacAddress>,
+    /// The device that the link is a port of; `None` for virtual links, and before Linux 5.14.
+    pub parent: Option<Parent>,
     /// The MTU in bytes.
     pub mtu: u32,
     /// The flags.
@@ -236,7 +256,13 @@ impl Link {
         };
         for a in Attributes::after(payload, 16) {
             match a.kind {
-                IFLA_ADDRESS => link.mac = a.mac(),
+                IFLA_ADDRESS => {
+                    link.mac = a.mac();
+                    link.address = a.value.to_vec();
+                }
+                IFLA_PERM_ADDRESS => link.permanent_mac = a.mac(),
+                IFLA_PARENT_DEV_NAME => link.parent_mut().name = a.string(),
+                IFLA_PARENT_DEV_BUS_NAME => link.parent_mut().bus = a.string(),
                 IFLA_IFNAME => link.name = a.string(),
                 IFLA_MTU => link.mtu = a.u32().unwrap_or_default(),
                 IFLA_LINK => link.lower = a.u32().filter(|index| *index != 0),
@@ -263,6 +289,10 @@ impl Link {
             }
         }
         Some(link)
+    }
+
+    fn parent_mut(&mut self) -> &mut Parent {
+        self.parent.get_or_insert_default()
     }
 
     /// Whether packets can pass: it is set up and the driver reports it up, or reports nothing

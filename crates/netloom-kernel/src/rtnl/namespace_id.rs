@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use super::Socket;
 use crate::error::Result;
-use crate::netlink::{Attributes, Request};
+use crate::netlink::{Attributes, NLM_F_DUMP, Request};
 use crate::netns::Netns;
 
 const RTM_GETNSID: u16 = 90;
@@ -30,6 +30,28 @@ impl Socket {
         r.buffer
             .put_u32(NETNSA_FD, netns.as_fd().as_raw_fd().cast_unsigned());
         self.ask(r, |_, payload| {
+            Attributes::after(payload, 4)
+                .find(|a| a.kind == NETNSA_NSID)
+                .and_then(|a| a.i32())
+                .filter(|id| *id >= 0)
+        })
+    }
+
+    /// The numbers of all namespaces that this one knows and that still exist. It knows those
+    /// that a link of its own has been moved to, or has its other end in.
+    ///
+    /// # Errors
+    /// If the kernel refuses the dump.
+    pub fn list_namespace_ids(&self) -> Result<Vec<i32>> {
+        let header = [0; 4]; // struct rtgenmsg, padded
+        let r = Request::new(
+            "list",
+            "known namespaces".into(),
+            RTM_GETNSID,
+            NLM_F_DUMP,
+            &header,
+        );
+        self.dump(r, |_, payload| {
             Attributes::after(payload, 4)
                 .find(|a| a.kind == NETNSA_NSID)
                 .and_then(|a| a.i32())

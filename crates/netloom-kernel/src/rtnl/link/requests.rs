@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::{
-    IFLA_EXT_MASK, IFLA_IFNAME, IFLA_MASTER, IFLA_NET_NS_FD, Link, LinkRef, RTM_DELLINK,
-    RTM_GETLINK, RTM_NEWLINK, header,
+    IFLA_EXT_MASK, IFLA_IFNAME, IFLA_MASTER, IFLA_NET_NS_FD, IFLA_TARGET_NETNSID, Link, LinkRef,
+    RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, header,
 };
 use crate::error::{Error, Result};
 use crate::netlink::{Buffer, NLM_F_CREATE, NLM_F_DUMP, NLM_F_ECHO, NLM_F_EXCL, Request};
@@ -112,6 +112,20 @@ impl Socket {
         self.dump(r, |_, payload| Link::parse(payload))
     }
 
+    /// All links of another namespace, which this one knows by a number: see
+    /// [`Socket::list_namespace_ids`].
+    ///
+    /// # Errors
+    /// `is_absent()` or EINVAL if the number stands for no namespace (any more).
+    pub fn list_links_of(&self, namespace_id: i32) -> Result<Vec<Link>> {
+        let object = format!("links of the namespace known as {namespace_id}");
+        let mut r = Request::new("list", object, RTM_GETLINK, NLM_F_DUMP, &header(0, 0, 0));
+        r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        r.buffer
+            .put_u32(IFLA_TARGET_NETNSID, namespace_id.cast_unsigned());
+        self.dump(r, |_, payload| Link::parse(payload))
+    }
+
     /// The ports of a bridge, or members of a VRF or bond; filtered by the kernel.
     ///
     /// # Errors
@@ -186,6 +200,30 @@ impl Socket {
     pub fn move_link<'a>(&self, link: impl Into<LinkRef<'a>>, netns: &Netns) -> Result<()> {
         let mut request = set(link.into(), &LinkChange::new());
         put_netns(&mut request.buffer, netns);
+        self.execute(request).map(drop)
+    }
+
+    /// Moves a link to another network namespace under another name, and changes it there: one
+    /// message, in the course of which no other process sees it half done.
+    ///
+    /// If a step fails, the ones before it stay done. They are: the move, the name, the alias, the
+    /// flags. The name of before may be taken in the other namespace.
+    ///
+    /// # Errors
+    /// `is_exists()` if the name is taken there; it may have been moved then, under its old name.
+    /// EINVAL if a link of this kind cannot be moved.
+    pub fn move_link_as(
+        &self,
+        index: u32,
+        netns: &Netns,
+        name: &str,
+        change: &LinkChange<'_>,
+    ) -> Result<()> {
+        let mut request = set(LinkRef::Index(index), change);
+        request.operation = "move link";
+        request.object = format!("with index {index} to {netns} as \"{name}\"");
+        put_netns(&mut request.buffer, netns);
+        request.buffer.put_str(IFLA_IFNAME, name);
         self.execute(request).map(drop)
     }
 
