@@ -21,6 +21,7 @@ registry! {
     crate::interface::bridge::Bridge,
     crate::chained::debug::Debug,
     crate::ipam::dhcp::Dhcp,
+    crate::interface::host_device::HostDevice,
     crate::ipam::host_local::HostLocal,
     crate::interface::loopback::Loopback,
     crate::interface::ptp::Ptp,

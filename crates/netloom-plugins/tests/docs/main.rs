@@ -37,6 +37,7 @@ pages! {
     the_examples_of_bridge_work = "bridge",
     the_examples_of_debug_work = "debug",
     the_examples_of_dhcp_work = "dhcp",
+    the_examples_of_host_device_work = "host-device",
     the_examples_of_host_local_work = "host-local",
     the_examples_of_loopback_work = "loopback",
     the_examples_of_ptp_work = "ptp",

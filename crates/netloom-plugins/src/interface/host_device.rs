@@ -1,0 +1,100 @@
+//! The host-device plugin: lends a device of the host to a pod.
+//!
+//! | object | owner |
+//! |---|---|
+//! | the device | the host; the pod has it from ADD to DEL |
+//! | the device's alias: its name on the host | the attachment, gone after DEL |
+//! | the device's name in the pod, its addresses and routes there | the attachment, go with the move |
+//!
+//! The alias is what makes a loan survive: it is set before the device leaves the host and cleared
+//! when it has its name again, and goes with it wherever it goes. So DEL knows the device after the
+//! container renamed it, after ADD or DEL was killed half way, and after the container died and the
+//! kernel gave it back to the host under the name that it had in there. No other state is kept.
+//!
+//! A device that is bound to a driver of user space (DPDK) has no link: nothing is moved.
+
+mod add;
+mod address;
+mod check;
+mod config;
+mod error;
+mod give_back;
+mod lend;
+mod loan;
+mod plan;
+mod selector;
+mod status;
+mod sysfs;
+
+use crate::wiring::sandbox;
+use config::Config;
+use loan::Loan;
+use netloom_plugin::{AddRequest, CheckRequest, Cleanup, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{Plugin, Undo};
+use netloom_spec::{AddResult, Error};
+use selector::Selector;
+use sysfs::Sysfs;
+
+/// The plugin `host-device`.
+#[derive(Debug, Clone, Copy)]
+pub struct HostDevice;
+
+impl Plugin for HostDevice {
+    fn name(&self) -> &'static str {
+        "host-device"
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        add::add(request, &Sysfs::of_host(), undo)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        check::check(request, &Sysfs::of_host())
+    }
+
+    /// What the configuration names need not exist any more; the device is known by its loan.
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        let mut cleanup = Cleanup::new();
+        let netns = sandbox::open_if_there(request.netns).unwrap_or_else(|fault| {
+            cleanup.step("open the netns", Err(fault));
+            None
+        });
+        // DHCP gives its lease back through the device.
+        cleanup.step("release the addresses", request.forward_to_ipam());
+        let sysfs = Sysfs::of_host();
+        let made = request.prev_result();
+        let loan = Loan {
+            if_name: request.if_name.as_str(),
+            selector: Selector::remembered(&Config::lenient(request.conf)),
+            address: made.and_then(|made| address::listed(&made, request.if_name.as_str())),
+            sysfs: &sysfs,
+        };
+        cleanup.step(
+            "give the device back",
+            give_back::give_back(netns.as_ref(), &loan),
+        );
+        cleanup.finish()
+    }
+
+    /// A device on the host is in no pod, so whatever its alias says of a loan is over.
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        let mut cleanup = Cleanup::new();
+        cleanup.step("collect stale addresses", request.forward_to_ipam());
+        let selector = Selector::remembered(&Config::lenient(request.conf));
+        if let (Some(_), Some(Selector::Name(name))) = (&request.valid, selector) {
+            cleanup.step(
+                "restore the device's name",
+                give_back::restore_name(&name, &Sysfs::of_host()),
+            );
+        }
+        cleanup.finish()
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        status::status(request, &Sysfs::of_host())
+    }
+}

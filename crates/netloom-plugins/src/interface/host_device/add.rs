@@ -1,0 +1,106 @@
+//! ADD.
+
+use super::address;
+use super::lend::lend;
+use super::loan::{alias_of, came_back};
+use super::plan::Plan;
+use super::selector::Device;
+use super::sysfs::Sysfs;
+use crate::wiring::pod::{self, Dad, PodLink, Subnet};
+use crate::wiring::{Fault, ipam, listed, sandbox};
+use netloom_kernel::netns::Netns;
+use netloom_kernel::rtnl::Socket;
+use netloom_plugin::{AddRequest, Undo};
+use netloom_spec::{AddResult, Error, Interface, Version};
+
+/// Position of the container's interface in the result.
+pub(super) const CONTAINER: usize = 0;
+
+/// Makes the attachment. Nothing is touched before the whole request is known to be good.
+pub(super) fn add<'r>(
+    request: &'r AddRequest<'r>,
+    sysfs: &Sysfs,
+    undo: &mut Undo<'r>,
+) -> Result<AddResult, Error> {
+    let plan = Plan::new(request.conf, sysfs)?;
+    let netns = sandbox::open(request.netns)?;
+    let mut result = if plan.user_space {
+        let mut result = AddResult::new();
+        result.interfaces = vec![without_link(&plan, request)];
+        ipam::take_addresses(request, CONTAINER, &mut result, undo)?;
+        result
+    } else {
+        with_link(&plan, request, &netns, sysfs, undo)?
+    };
+    if let Some(dns) = plan.dns {
+        result.dns = dns;
+    }
+    Ok(result)
+}
+
+/// All that a runtime can be told of a device that has no link.
+fn without_link(plan: &Plan, request: &AddRequest<'_>) -> Interface {
+    Interface {
+        sandbox: request.netns.to_owned(),
+        pci_id: pci_id(plan.pci.clone(), request.version()),
+        ..Interface::new(request.if_name.as_str())
+    }
+}
+
+fn with_link<'r>(
+    plan: &Plan,
+    request: &'r AddRequest<'r>,
+    netns: &Netns,
+    sysfs: &Sysfs,
+    undo: &mut Undo<'r>,
+) -> Result<AddResult, Error> {
+    let name = request.if_name.as_str();
+    let inside = Socket::open_in(netns).map_err(Fault::kernel("failed to enter the netns"))?;
+    let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    pod::refuse_taken_name(&inside, name, request.netns)?;
+    let device = plan.selector.find(&host, sysfs)?;
+    let device = under_own_name(device, name);
+
+    lend(&host, &device, netns, request, sysfs, undo)?;
+    let link = inside
+        .get_link(name)
+        .map_err(Fault::kernel(format!("failed to find {name:?}")))?;
+    let version = request.version();
+    let parent = device.link.parent.as_ref();
+    let pci = parent.and_then(|parent| sysfs.pci_of(parent));
+    let mut result = AddResult::new();
+    result.interfaces = vec![Interface {
+        mac: address::text(&link.address),
+        pci_id: pci_id(pci.or_else(|| plan.pci.clone()), version),
+        ..listed::pod_link(name, None, link.mtu, request.netns, version)
+    }];
+    ipam::take_addresses(request, CONTAINER, &mut result, undo)?;
+    let pod = PodLink {
+        netns,
+        socket: &inside,
+        name,
+        index: link.index,
+        position: CONTAINER,
+    };
+    if !result.ips.is_empty() {
+        pod::configure(pod, &result, Dad::On, Subnet::OnLink)?;
+    }
+    Ok(result)
+}
+
+/// A device that the kernel gave back and no DEL has seen yet has its name in the alias.
+fn under_own_name(device: Device, if_name: &str) -> Device {
+    match alias_of(&device.link) {
+        Some(alias) if came_back(&device.link, if_name) => Device {
+            host_name: alias.to_owned(),
+            ..device
+        },
+        _ => device,
+    }
+}
+
+/// Results know the key since CNI 1.1.0.
+fn pci_id(id: Option<String>, version: Version) -> String {
+    id.filter(|_| version >= Version::V1_1_0)
+        .unwrap_or_default()
+}

@@ -1,0 +1,136 @@
+//! The device's way back to the host, from wherever it is.
+
+use super::error::Failure;
+use super::loan::{InPod, Loan, OnHost};
+use super::selector::{Selector, list};
+use super::sysfs::Sysfs;
+use crate::wiring::Fault;
+use netloom_kernel::netns::Netns;
+use netloom_kernel::rtnl::{Link, LinkChange, Socket};
+
+/// Brings the device back under its own name, down and without the alias. Success if there is
+/// nothing to bring back.
+///
+/// If the host has another link of that name, nothing is changed: the device stays in the pod as it
+/// is, or on the host under the name that it has.
+pub(super) fn give_back(netns: Option<&Netns>, loan: &Loan<'_>) -> Result<(), Failure> {
+    let host = open_host()?;
+    if let Some(netns) = netns {
+        let inside = Socket::open_in(netns).map_err(Fault::kernel("failed to enter the netns"))?;
+        match loan.in_pod(list(&inside)?) {
+            InPod::Lent(link, name) => return move_out(&inside, netns, &host, &link, &name),
+            InPod::Nameless(link) => return Err(Failure::Nameless(link.name)),
+            InPod::Absent => {}
+        }
+    }
+    settle(&host, loan)
+}
+
+/// Restores the name of a device that the kernel gave back to the host, whoever had it.
+pub(super) fn restore_name(host_name: &str, sysfs: &Sysfs) -> Result<(), Failure> {
+    let loan = Loan {
+        if_name: host_name,
+        selector: Some(Selector::Name(host_name.to_owned())),
+        address: None,
+        sysfs,
+    };
+    settle(&open_host()?, &loan)
+}
+
+fn open_host() -> Result<Socket, Fault> {
+    Socket::open().map_err(Fault::kernel("failed to reach the kernel"))
+}
+
+/// One message moves, renames and clears the alias: killed or not, the device has either its alias
+/// or its name.
+fn move_out(
+    inside: &Socket,
+    netns: &Netns,
+    host: &Socket,
+    link: &Link,
+    name: &str,
+) -> Result<(), Failure> {
+    let failed = || {
+        format!(
+            "failed to move {:?} back to the host as {name:?}",
+            link.name
+        )
+    };
+    refuse_taken(host, link, name)?;
+    let home = Netns::current().map_err(Fault::kernel(failed()))?;
+    let change = LinkChange::new().alias("");
+    match inside.move_link_as(link.index, &home, name, &change) {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_exists() => {
+            // Somebody took the name just now: back to the pod with it, as it was.
+            return_to_pod(host, netns, link, name);
+            Err(taken(link, name))
+        }
+        Err(error) => Err(Fault::kernel(failed())(error).into()),
+    }
+}
+
+/// What fails here is made good by the next DEL.
+fn return_to_pod(host: &Socket, netns: &Netns, link: &Link, host_name: &str) {
+    let Ok(Some(stray)) = host.find_link(&link.name) else {
+        return;
+    };
+    if stray.alias.as_deref() == Some(host_name) && stray.address == link.address {
+        let mut change = LinkChange::new();
+        if link.flags.is_up() {
+            change = change.up();
+        }
+        let _ = host.move_link_as(stray.index, netns, &link.name, &change);
+    }
+}
+
+/// Makes good on the host what a killed ADD or DEL, or a container that died, left there.
+fn settle(host: &Socket, loan: &Loan<'_>) -> Result<(), Failure> {
+    match loan.on_host(list(host)?) {
+        OnHost::Settled => Ok(()),
+        OnHost::Marked(link) => clear_alias(host, &link),
+        OnHost::Renamed(link, name) => {
+            refuse_taken(host, &link, &name)?;
+            rename(host, &link, &name)?;
+            clear_alias(host, &link)
+        }
+    }
+}
+
+fn rename(host: &Socket, link: &Link, name: &str) -> Result<(), Failure> {
+    let failed = || Fault::kernel(format!("failed to rename {:?} to {name:?}", link.name));
+    if link.flags.is_up() {
+        // Kernels before 6.2 rename only links that are down.
+        host.set_link(link.index, &LinkChange::new().down())
+            .map_err(failed())?;
+    }
+    match host.rename_link(link.index, name) {
+        Err(error) if error.is_exists() => Err(taken(link, name)),
+        done => Ok(done.map_err(failed())?),
+    }
+}
+
+fn clear_alias(host: &Socket, link: &Link) -> Result<(), Failure> {
+    let cleared = host.set_link(link.index, &LinkChange::new().alias(""));
+    Ok(cleared.map_err(Fault::kernel(format!(
+        "failed to clear the alias of {:?}",
+        link.name
+    )))?)
+}
+
+fn refuse_taken(host: &Socket, link: &Link, name: &str) -> Result<(), Failure> {
+    let found = host
+        .find_link(name)
+        .map_err(Fault::kernel(format!("failed to look for {name:?}")))?;
+    match found {
+        None => Ok(()),
+        Some(_) => Err(taken(link, name)),
+    }
+}
+
+fn taken(link: &Link, name: &str) -> Failure {
+    Failure::HostNameTaken {
+        link: link.name.clone(),
+        name: name.to_owned(),
+    }
+}
