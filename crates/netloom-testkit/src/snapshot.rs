@@ -14,6 +14,7 @@ mod traffic_control;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -179,18 +180,29 @@ fn network() -> Found {
     let ruleset = nftables::observe();
     found.extend(iptables::observe(nftables::has_extensions(&ruleset)));
     found.extend(ruleset);
-    found.extend(traffic_control::observe());
+    let filters_vlans = found
+        .iter()
+        .any(|(_, _, value)| value["linkinfo"]["info_data"]["vlan_filtering"] == 1);
+    found.extend(traffic_control::observe(filters_vlans));
     found.extend(sysctl::observe());
     found
 }
 
 /// stdout of a program that lists something, or what it says on stderr if it fails.
-fn listing(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
+fn listing(program: &str, arguments: &[&str], stdin: &str) -> Result<String, String> {
+    let run = || {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut pipe) = child.stdin.take() {
+            pipe.write_all(stdin.as_bytes())?;
+        }
+        child.wait_with_output()
+    };
+    let output = run().unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -198,8 +210,8 @@ fn listing(program: &str, arguments: &[&str]) -> Result<String, String> {
 }
 
 /// The JSON documents that a listing consists of.
-fn documents(program: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
-    let text = listing(program, arguments)?;
+fn documents(program: &str, arguments: &[&str], stdin: &str) -> Result<Vec<Value>, String> {
+    let text = listing(program, arguments, stdin)?;
     let documents: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&text)
         .into_iter()
         .collect();

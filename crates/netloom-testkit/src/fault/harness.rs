@@ -164,7 +164,11 @@ fn try_all(
         let Some(scene) = scene() else {
             return Ok(Trial::Missed);
         };
-        attempt(&scene, &faults, k, kill).map_err(|problem| {
+        let tried = attempt(&scene, &faults, k, kill);
+        if matches!(tried, Ok(Trial::Tolerated)) {
+            println!("{name}: tolerated is {}", faults.list()[k]);
+        }
+        tried.map_err(|problem| {
             let verb = if kill { "killed" } else { "made to fail" };
             format!("{verb} at {}\n{problem}", faults.list()[k])
         })

@@ -40,45 +40,60 @@ const PASSING: [&str; 29] = [
 const PASSING_FLAGS: [&str; 4] = ["LOWER_UP", "NO-CARRIER", "RUNNING", "M-DOWN"];
 const FOREVER: u64 = u32::MAX as u64;
 
+/// What is listed by one `ip`: a process for each would make a snapshot slow.
+const BATCH: &str = "address show
+route show table all
+neighbour show nud permanent
+rule show
+";
+
 /// Everything `ip` knows about the namespace of the calling thread.
 pub(super) fn observe() -> Found {
+    let mut lists = list(&["-d", "-batch", "-"], BATCH).into_iter();
+    let mut next = || lists.next().map(elements).unwrap_or_default();
     let mut found = Found::new();
-    for link in list(&["-d", "address", "show"]) {
-        links(link, &mut found);
-    }
-    for route in list(&["-d", "route", "show", "table", "all"]) {
-        routes(route, &mut found);
-    }
-    for family in ["-4", "-6"] {
-        for (number, rule) in list(&[family, "rule", "show"]).into_iter().enumerate() {
-            // Of two equal rules the second gets its number.
-            let name = format!("{family} {rule}");
-            let twin = found.iter().any(|(_, other, _)| *other == name);
-            let name = if twin {
-                format!("{name} ({number})")
-            } else {
-                name
-            };
-            found.push((Kind::Rule, name, Value::Null));
-        }
-    }
-    for mut neighbour in list(&["neighbour", "show", "nud", "permanent"]) {
-        strip(&mut neighbour, &["ifindex"]);
-        let name = format!(
-            "{} dev {}",
-            text(&neighbour, "dst"),
-            text(&neighbour, "dev")
-        );
-        found.push((Kind::Neighbour, name, neighbour));
-    }
+    next().into_iter().for_each(|link| links(link, &mut found));
+    next()
+        .into_iter()
+        .for_each(|route| routes(route, &mut found));
+    next()
+        .into_iter()
+        .for_each(|entry| neighbours(entry, &mut found));
+    rules("-4", next(), &mut found);
+    let lists = list(&["-d", "-6", "rule", "show"], "");
+    rules(
+        "-6",
+        lists.into_iter().flat_map(elements).collect(),
+        &mut found,
+    );
     found
 }
 
-fn list(arguments: &[&str]) -> Vec<Value> {
+fn list(arguments: &[&str], stdin: &str) -> Vec<Value> {
     let mut all = vec!["-j"];
     all.extend(arguments);
-    let documents = documents("ip", &all).unwrap_or_else(|error| panic!("ip {all:?}: {error}"));
-    documents.into_iter().flat_map(elements).collect()
+    documents("ip", &all, stdin).unwrap_or_else(|error| panic!("ip {all:?}: {error}"))
+}
+
+fn neighbours(mut neighbour: Value, found: &mut Found) {
+    strip(&mut neighbour, &["ifindex"]);
+    let (address, link) = (text(&neighbour, "dst"), text(&neighbour, "dev"));
+    let name = format!("{address} dev {link}");
+    found.push((Kind::Neighbour, name, neighbour));
+}
+
+fn rules(family: &str, rules: Vec<Value>, found: &mut Found) {
+    for (number, rule) in rules.into_iter().enumerate() {
+        // Of two equal rules the second gets its number.
+        let name = format!("{family} {rule}");
+        let twin = found.iter().any(|(_, other, _)| *other == name);
+        let name = if twin {
+            format!("{name} ({number})")
+        } else {
+            name
+        };
+        found.push((Kind::Rule, name, Value::Null));
+    }
 }
 
 /// One element of `ip address show`: the link and its addresses.

@@ -30,7 +30,7 @@ fn save(family: &str, variant: &str, found: &mut Found) {
     if !probe::has_program(&program) {
         return;
     }
-    let text = listing(&program, &[]).unwrap_or_else(|error| panic!("{program}: {error}"));
+    let text = listing(&program, &[], "").unwrap_or_else(|error| panic!("{program}: {error}"));
     let mut table = "";
     let mut chains: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for line in text.lines() {

@@ -11,7 +11,7 @@ const PASSING: [&str; 5] = ["handle", "packets", "bytes", "expires", "used"];
 
 /// Everything `nft list ruleset` shows in the namespace of the calling thread.
 pub(super) fn observe() -> Found {
-    let mut documents = match documents("nft", &["-j", "list", "ruleset"]) {
+    let mut documents = match documents("nft", &["-j", "list", "ruleset"], "") {
         Ok(documents) => documents,
         Err(error) => panic!("nft -j list ruleset: {error}"),
     };

@@ -7,9 +7,9 @@ use super::{Found, Kind, documents, elements, strip, text};
 /// Disciplines that the kernel gives every link by itself.
 const DEFAULTS: [&str; 4] = ["noqueue", "pfifo_fast", "fq_codel", "mq"];
 
-/// All disciplines; filters of links that have one that somebody asked for; VLANs, where the
-/// kernel can filter them.
-pub(super) fn observe() -> Found {
+/// All disciplines; filters of links that have one that somebody asked for; VLANs, if a
+/// bridge filters them.
+pub(super) fn observe(filters_vlans: bool) -> Found {
     let mut found = Found::new();
     let mut shaped = Vec::new();
     for mut discipline in list(&["qdisc", "show"]) {
@@ -31,13 +31,15 @@ pub(super) fn observe() -> Found {
     for link in shaped {
         filters(&link, &mut found);
     }
-    found.extend(vlans());
+    if filters_vlans {
+        found.extend(vlans());
+    }
     found
 }
 
 fn filters(link: &str, found: &mut Found) {
     for side in ["root", "ingress", "egress"] {
-        let Ok(listed) = documents("tc", &["-j", "filter", "show", "dev", link, side]) else {
+        let Ok(listed) = documents("tc", &["-j", "filter", "show", "dev", link, side], "") else {
             continue;
         };
         for (number, filter) in listed.into_iter().flat_map(elements).enumerate() {
@@ -53,13 +55,13 @@ fn filters(link: &str, found: &mut Found) {
 fn list(arguments: &[&str]) -> Vec<Value> {
     let mut all = vec!["-j"];
     all.extend(arguments);
-    let documents = documents("tc", &all).unwrap_or_else(|error| panic!("tc {all:?}: {error}"));
+    let documents = documents("tc", &all, "").unwrap_or_else(|error| panic!("tc {all:?}: {error}"));
     documents.into_iter().flat_map(elements).collect()
 }
 
-/// A kernel without VLAN filtering refuses the listing: then there are none.
+/// The VLANs of every port of every bridge.
 fn vlans() -> Found {
-    let listed = documents("bridge", &["-j", "vlan", "show"]).unwrap_or_default();
+    let listed = documents("bridge", &["-j", "vlan", "show"], "").unwrap_or_default();
     let ports = listed.into_iter().flat_map(elements);
     ports
         .map(|port| (Kind::Vlan, format!("dev {}", text(&port, "ifname")), port))
