@@ -9,7 +9,9 @@
 //! goes on after a restart, and from which DEL and GC can give a lease back while no daemon runs.
 
 mod attachment;
+mod client;
 mod client4;
+mod client6;
 mod clock;
 mod config;
 mod daemon;
@@ -20,10 +22,12 @@ mod gob;
 mod identity;
 mod offline;
 mod port;
+mod port6;
 mod retry;
 mod rpc;
 mod store;
 mod text;
+mod times;
 mod v4;
 mod v6;
 
@@ -70,15 +74,14 @@ impl Plugin for Dhcp {
         let args = cmd_args(request, attached(request))?;
         let socket = socket(request.conf);
         let client = Client::connect(&socket, ADD_LIMIT).map_err(DhcpError::from)?;
-        let result = client.result(Method::Allocate, &args);
-        let result = result.map_err(DhcpError::from)?;
+        // Before the call: the daemon may have a lease whose description does not arrive.
+        let released = args.clone();
         undo.push("release the lease", move || {
-            let client = Client::connect(&socket, LIMIT).map_err(DhcpError::from)?;
-            Ok(client
-                .nothing(Method::Release, &args)
-                .map_err(DhcpError::from)?)
+            Ok(call(&socket, Method::Release, &released).map_err(DhcpError::from)?)
         });
-        Ok(result)
+        Ok(client
+            .result(Method::Allocate, &args)
+            .map_err(DhcpError::from)?)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {

@@ -13,7 +13,7 @@ const DISCOVER: u8 = 1;
 const REQUEST: u8 = 3;
 
 /// Flags of a daemon that gives up soon.
-const SOON: [&str; 6] = [
+pub(crate) const SOON: [&str; 6] = [
     "-timeout",
     "100ms",
     "-resendmax",

@@ -5,7 +5,9 @@
 mod acquire;
 mod daemon;
 mod faults;
+mod injected;
 mod interop;
 mod lan;
 mod running;
 mod server;
+mod v6;

@@ -1,14 +1,17 @@
 //! One attachment: its clients, and who waits for them.
 
-use super::client4::{Client4, Turn};
+use super::client::{Client, Turn};
+use super::client4::Client4;
+use super::client6::Client6;
 use super::clock::Moment;
 use super::config::Wanted;
 use super::flags::Flags;
 use super::identity::Identity;
-use super::port::{Port, Site};
+use super::port::Site;
 use super::store::{Record, boot_id};
 use netloom_kernel::netns::NetnsId;
 use netloom_spec::AddResult;
+use std::os::fd::BorrowedFd;
 
 /// A call that waits for a lease.
 #[derive(Debug)]
@@ -49,12 +52,11 @@ pub(super) struct Attachment {
     pub(super) site: Site,
     wanted: Wanted,
     v4: Option<Client4>,
+    v6: Option<Client6>,
     lost: Option<String>,
     pub(super) waiters: Vec<Waiter>,
     /// The deadline that the daemon has noted.
     pub(super) noted: Option<Moment>,
-    /// Whether the daemon waits for the port.
-    pub(super) polled: bool,
 }
 
 impl Attachment {
@@ -91,22 +93,26 @@ impl Attachment {
             netns,
             wanted,
             ipv4,
+            ipv6,
             lost,
             ..
         } = record;
         let v4 = wanted
             .ipv4
             .then(|| Client4::new(&identity, &wanted, flags.broadcast, flags.patience, ipv4));
+        let v6 = wanted
+            .ipv6
+            .then(|| Client6::new(&identity, flags.patience, ipv6));
         Self {
             identity,
             netns,
             site,
             wanted,
             v4,
+            v6,
             lost,
             waiters: Vec::new(),
             noted: None,
-            polled: false,
         }
     }
 
@@ -118,15 +124,17 @@ impl Attachment {
         if let Some(reason) = &self.lost {
             return Standing::Lost(reason.clone());
         }
-        if self
-            .v4
-            .as_ref()
-            .is_none_or(|client| client.lease().is_some())
-        {
+        if self.clients().all(Client::has_lease) {
             Standing::Held
         } else {
             Standing::Acquiring
         }
+    }
+
+    fn clients(&self) -> impl Iterator<Item = &dyn Client> {
+        let v4 = self.v4.as_ref().map(|client| client as &dyn Client);
+        v4.into_iter()
+            .chain(self.v6.as_ref().map(|client| client as &dyn Client))
     }
 
     /// What an ADD returns.
@@ -134,6 +142,9 @@ impl Attachment {
         let mut result = AddResult::new();
         if let Some(lease) = self.v4.as_ref().and_then(Client4::lease) {
             lease.describe(self.wanted.priority, &mut result);
+        }
+        if let Some(lease) = self.v6.as_ref().and_then(Client6::lease) {
+            lease.describe(&mut result);
         }
         result
     }
@@ -147,7 +158,7 @@ impl Attachment {
             boot_id: boot_id(),
             wanted: self.wanted.clone(),
             ipv4: self.v4.as_ref().and_then(Client4::lease).cloned(),
-            ipv6: None,
+            ipv6: self.v6.as_ref().and_then(Client6::lease).cloned(),
             lost: self.lost.clone(),
         }
     }
@@ -157,11 +168,13 @@ impl Attachment {
         if self.lost.is_some() {
             return None;
         }
-        self.v4.as_ref().and_then(Client4::deadline)
+        self.clients().filter_map(Client::deadline).min()
     }
 
-    pub(super) fn port4(&self) -> Option<&Port> {
-        self.v4.as_ref().and_then(Client4::port)
+    /// What to wait for beside what is waited for already.
+    pub(super) fn new_descriptors(&mut self) -> (Option<BorrowedFd<'_>>, Option<BorrowedFd<'_>>) {
+        let v4 = self.v4.as_mut().and_then(Client::new_descriptor);
+        (v4, self.v6.as_mut().and_then(Client::new_descriptor))
     }
 
     /// Begins to acquire leases.
@@ -175,7 +188,7 @@ impl Attachment {
     }
 
     pub(super) fn readable(&mut self, now: Moment) -> Change {
-        self.each(|client, _, log| client.readable(now, log))
+        self.each(|client, site, log| client.readable(site, now, log))
     }
 
     /// Gives the leases back, as far as that is possible.
@@ -186,18 +199,21 @@ impl Attachment {
         });
     }
 
-    fn each(&mut self, mut turn: impl FnMut(&mut Client4, &Site, &dyn Fn(&str)) -> Turn) -> Change {
+    fn each(
+        &mut self,
+        mut turn: impl FnMut(&mut dyn Client, &Site, &dyn Fn(&str)) -> Turn,
+    ) -> Change {
         let before = self.standing();
         let identity = self.identity.to_string();
         let log = |text: &str| super::daemon::log(&format!("{identity}: {text}"));
-        let turn = match &mut self.v4 {
-            Some(client) => turn(client, &self.site, &log),
-            None => Turn::Quiet,
-        };
-        if self.port4().is_none() {
-            self.polled = false;
+        let mut news = Turn::Quiet;
+        if let Some(client) = &mut self.v4 {
+            news = turn(client, &self.site, &log);
         }
-        self.changed(&before, turn)
+        if let Some(client) = &mut self.v6 {
+            news = news.or_worse(turn(client, &self.site, &log));
+        }
+        self.changed(&before, news)
     }
 
     fn changed(&mut self, before: &Standing, turn: Turn) -> Change {

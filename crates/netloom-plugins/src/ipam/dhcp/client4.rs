@@ -1,5 +1,6 @@
 //! The IPv4 client of one link: the machine, and the port it speaks through when it must.
 
+use super::client::{Client, Turn};
 use super::clock::{Dice, Moment};
 use super::config::Wanted;
 use super::identity::Identity;
@@ -7,25 +8,15 @@ use super::port::{Port, PortError, Site};
 use super::retry::Patience;
 use super::v4::lease::Lease;
 use super::v4::machine::{Effect, Machine, Profile};
-
-/// What became of an event.
-#[derive(Debug)]
-pub(super) enum Turn {
-    /// Nothing to tell.
-    Quiet,
-    /// There is a lease, a new one or one that lasts longer.
-    Bound,
-    /// There is none any more, or there will be none.
-    Lost(String),
-    /// The link or its namespace is gone.
-    Gone(PortError),
-}
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// An IPv4 client.
 #[derive(Debug)]
 pub(super) struct Client4 {
     machine: Machine,
     port: Option<Port>,
+    /// The port is known to who waits for it.
+    known: bool,
 }
 
 /// What an attachment's client says of itself.
@@ -54,81 +45,12 @@ impl Client4 {
         Self {
             machine,
             port: None,
+            known: false,
         }
     }
 
     pub(super) fn lease(&self) -> Option<&Lease> {
         self.machine.lease()
-    }
-
-    pub(super) fn deadline(&self) -> Option<Moment> {
-        self.machine.deadline()
-    }
-
-    pub(super) fn port(&self) -> Option<&Port> {
-        self.port.as_ref()
-    }
-
-    /// Begins to acquire a lease.
-    pub(super) fn start(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn {
-        if let Err(error) = self.ensure_port(site) {
-            return Turn::Lost(error.to_string());
-        }
-        let effects = self.machine.start(now);
-        self.perform(effects, log)
-    }
-
-    /// A deadline may have come.
-    pub(super) fn timer(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
-            return Turn::Quiet;
-        }
-        match self.ensure_port(site) {
-            Err(error) if error.is_gone() => return Turn::Gone(error),
-            // What could not be opened now may be openable at the next try.
-            Err(error) => log(&error.to_string()),
-            Ok(()) => {}
-        }
-        let effects = self.machine.timer(now);
-        self.perform(effects, log)
-    }
-
-    /// Something arrived.
-    pub(super) fn readable(&mut self, now: Moment, log: &dyn Fn(&str)) -> Turn {
-        loop {
-            let Some(port) = &self.port else {
-                return Turn::Quiet;
-            };
-            match port.receive() {
-                Ok(None) => return Turn::Quiet,
-                Ok(Some((message, from))) => {
-                    let effects = self.machine.receive(now, &message, from);
-                    match self.perform(effects, log) {
-                        Turn::Quiet => {}
-                        turn => return turn,
-                    }
-                }
-                Err(error) => {
-                    // Down or removed: the next try will tell.
-                    log(&error.to_string());
-                    self.port = None;
-                    return Turn::Quiet;
-                }
-            }
-        }
-    }
-
-    /// Gives the lease back, as far as that is possible.
-    pub(super) fn release(&mut self, site: &Site, log: &dyn Fn(&str)) {
-        if self.lease().is_none() && !self.machine.is_listening() {
-            return;
-        }
-        if let Err(error) = self.ensure_port(site) {
-            log(&format!("cannot release the lease: {error}"));
-        }
-        let effects = self.machine.release();
-        self.perform(effects, log);
-        self.port = None;
     }
 
     fn ensure_port(&mut self, site: &Site) -> Result<(), PortError> {
@@ -137,6 +59,7 @@ impl Client4 {
             let port = Port::open(site, leased)?;
             self.machine.set_mac(port.mac);
             self.port = Some(port);
+            self.known = false;
         }
         Ok(())
     }
@@ -160,5 +83,78 @@ impl Client4 {
             self.port = None;
         }
         turn
+    }
+}
+
+impl Client for Client4 {
+    fn deadline(&self) -> Option<Moment> {
+        self.machine.deadline()
+    }
+
+    fn has_lease(&self) -> bool {
+        self.lease().is_some()
+    }
+
+    fn new_descriptor(&mut self) -> Option<BorrowedFd<'_>> {
+        let known = std::mem::replace(&mut self.known, true);
+        self.port.as_ref().filter(|_| !known).map(AsFd::as_fd)
+    }
+
+    fn start(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn {
+        if let Err(error) = self.ensure_port(site) {
+            return Turn::Lost(error.to_string());
+        }
+        let effects = self.machine.start(now);
+        self.perform(effects, log)
+    }
+
+    fn timer(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Turn::Quiet;
+        }
+        match self.ensure_port(site) {
+            Err(error) if error.is_gone() => return Turn::Gone(error),
+            // What could not be opened now may be openable at the next try.
+            Err(error) => log(&error.to_string()),
+            Ok(()) => {}
+        }
+        let effects = self.machine.timer(now);
+        self.perform(effects, log)
+    }
+
+    fn readable(&mut self, _: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn {
+        loop {
+            let Some(port) = &self.port else {
+                return Turn::Quiet;
+            };
+            match port.receive() {
+                Ok(None) => return Turn::Quiet,
+                Ok(Some((message, from))) => {
+                    let effects = self.machine.receive(now, &message, from);
+                    match self.perform(effects, log) {
+                        Turn::Quiet => {}
+                        turn => return turn,
+                    }
+                }
+                Err(error) => {
+                    // Down or removed: the next try will tell.
+                    log(&error.to_string());
+                    self.port = None;
+                    return Turn::Quiet;
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, site: &Site, log: &dyn Fn(&str)) {
+        if self.lease().is_none() && !self.machine.is_listening() {
+            return;
+        }
+        if let Err(error) = self.ensure_port(site) {
+            log(&format!("cannot release the lease: {error}"));
+        }
+        let effects = self.machine.release();
+        self.perform(effects, log);
+        self.port = None;
     }
 }

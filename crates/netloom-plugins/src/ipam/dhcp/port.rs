@@ -10,7 +10,7 @@ use netloom_kernel::netns::{Netns, NetnsId, OpenError};
 use netloom_kernel::packet::{self, BROADCAST, IPV4};
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
 use netloom_kernel::{Error, MacAddress};
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,11 @@ pub(super) enum PortError {
     NoLink(String),
     #[error("{0:?} has no hardware address of 6 bytes, DHCP needs one")]
     NoMac(String),
+    #[error("cannot open UDP port 546 at {address}: {cause}")]
+    Udp {
+        address: Ipv6Addr,
+        cause: std::io::Error,
+    },
     #[error(transparent)]
     Kernel(#[from] Error),
 }
@@ -45,7 +50,7 @@ impl PortError {
         match self {
             Self::Netns { cause, .. } => !matches!(cause, OpenError::Io(_)),
             Self::Replaced(_) | Self::NoLink(_) => true,
-            Self::NoMac(_) | Self::Kernel(_) => false,
+            Self::NoMac(_) | Self::Udp { .. } | Self::Kernel(_) => false,
         }
     }
 }

@@ -444,10 +444,11 @@ impl Daemon {
             self.deadlines.extend(deadline.map(|moment| (moment, id)));
             attachment.noted = deadline;
         }
-        if let Some(port) = attachment.port4().filter(|_| !attachment.polled) {
-            match self.poller.add(port, Token::Port4(id)) {
-                Ok(()) => attachment.polled = true,
-                Err(errno) => attachment.log(&format!("cannot wait for answers: {errno}")),
+        let (v4, v6) = attachment.new_descriptors();
+        for (descriptor, token) in [(v4, Token::Port4(id)), (v6, Token::Port6(id))] {
+            let added = descriptor.map(|descriptor| self.poller.add(descriptor, token));
+            if let Some(Err(errno)) = added {
+                log(&format!("cannot wait for answers: {errno}"));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::super::clock::Moment;
 use super::super::text;
+use super::super::times::Times;
 use super::message::Message;
 use super::option;
 use ipnet::{IpNet, Ipv4Net};
@@ -9,13 +10,9 @@ use netloom_kernel::MacAddress;
 use netloom_spec::{AddResult, Dns, IpConfig, Route};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 /// A server that names no time means this.
 const DEFAULT_TIME: u32 = 60 * 60;
-
-/// A lease time without end (RFC 2131, section 3.3).
-const INFINITE: u32 = u32::MAX;
 
 /// The scope of destinations on the link itself.
 const SCOPE_LINK: u8 = 253;
@@ -55,39 +52,6 @@ pub(in super::super) struct Lease {
     pub(in super::super) dns: Dns,
     /// When it ends and when to ask for more; `None` for never.
     pub(in super::super) times: Option<Times>,
-}
-
-/// The times of a lease that ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in super::super) struct Times {
-    /// When to ask its server to extend it (T1).
-    pub(in super::super) renew: Moment,
-    /// When to ask any server (T2).
-    pub(in super::super) rebind: Moment,
-    pub(in super::super) expire: Moment,
-}
-
-impl Times {
-    /// From what a server says, in seconds, counted from when it was asked.
-    fn new(asked: Moment, lease: u32, renew: Option<u32>, rebind: Option<u32>) -> Option<Self> {
-        if lease == INFINITE {
-            return None;
-        }
-        let lease = u64::from(lease);
-        let default_rebind = lease * 7 / 8;
-        let rebind = rebind
-            .map(u64::from)
-            .filter(|t| *t <= lease)
-            .unwrap_or(default_rebind);
-        let renew = renew.map(u64::from).filter(|t| *t <= rebind);
-        let renew = renew.unwrap_or((lease / 2).min(rebind));
-        let after = |seconds| asked + Duration::from_secs(seconds);
-        Some(Self {
-            renew: after(renew),
-            rebind: after(rebind),
-            expire: after(lease),
-        })
-    }
 }
 
 impl Lease {
