@@ -14,6 +14,7 @@ pub(crate) mod host_address;
 pub(crate) mod ipam;
 pub(crate) mod listed;
 pub(crate) mod masquerade;
+pub(crate) mod nftables;
 pub(crate) mod owner;
 pub(crate) mod pod;
 pub(crate) mod random;

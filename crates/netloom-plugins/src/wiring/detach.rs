@@ -2,6 +2,7 @@
 //! the pod.
 
 use super::masquerade::{Addresses, BackendChoice};
+use super::nftables::Nftables;
 use super::owner::Owner;
 use super::veth::{Ends, remove_wire};
 use super::{masquerade, sandbox, spoof};
@@ -79,7 +80,8 @@ pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), E
     // Removing a link waits long for the kernel's readers: the rest is done meanwhile.
     let outcome = std::thread::scope(|scope| {
         let wire = Builder::new().spawn_scoped(scope, remove_wire);
-        remove_filters(request, remains, addresses, &mut cleanup);
+        let _open_until_the_link_is_gone =
+            remove_filters(request, remains, addresses, &mut cleanup);
         if !early {
             release(&mut cleanup);
         }
@@ -94,22 +96,34 @@ pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), E
     cleanup.finish()
 }
 
+/// Returns the socket that it used, for the reason that [`Nftables`] tells.
 fn remove_filters(
     request: &DelRequest<'_>,
     remains: Remains,
     addresses: Addresses<'_>,
     cleanup: &mut Cleanup,
-) {
+) -> Option<Nftables> {
+    if remains.masquerade.is_none() && !remains.spoof_check {
+        return None;
+    }
+    let nftables = match Nftables::open() {
+        Ok(nftables) => nftables,
+        Err(fault) => {
+            cleanup.step("remove the packet filters", Err(fault));
+            return None;
+        }
+    };
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     if let Some(choice) = remains.masquerade {
         cleanup.step(
             "remove the masquerade",
-            masquerade::remove(owner, choice, addresses),
+            masquerade::remove(&nftables, owner, choice, addresses),
         );
     }
     if remains.spoof_check {
-        cleanup.step("remove the spoof check", spoof::remove(owner));
+        cleanup.step("remove the spoof check", spoof::remove(&nftables, owner));
     }
+    Some(nftables)
 }
 
 /// The addresses that the pod's interface has now; none when it cannot be asked.

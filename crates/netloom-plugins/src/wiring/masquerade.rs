@@ -11,6 +11,7 @@ pub(crate) use backend::{Backend, BackendChoice};
 
 use super::Fault;
 use super::check::drift;
+use super::nftables::Nftables;
 use super::owner::Owner;
 use ipnet::IpNet;
 use netloom_plugin::Undo;
@@ -30,7 +31,12 @@ pub(crate) fn create<'r>(
     // Registered first: what fails half way is taken back as well.
     undo.push("remove the masquerade", move || {
         let choice = BackendChoice::Only(backend);
-        Ok(remove(owner, choice, Addresses::Known(&created))?)
+        Ok(remove(
+            &Nftables::open()?,
+            owner,
+            choice,
+            Addresses::Known(&created),
+        )?)
     });
     match backend {
         Backend::Iptables => iptables::create(owner, &nets),
@@ -64,13 +70,14 @@ impl<'a> Addresses<'a> {
 /// Removes the masquerade from both packet filters, because the configuration need not say
 /// which it went to. Where the addresses do not lead to it, it is found by the owner's name.
 pub(crate) fn remove(
+    nftables: &Nftables,
     owner: Owner<'_>,
     choice: BackendChoice,
     of: Addresses<'_>,
 ) -> Result<(), Fault> {
-    let nftables = nftables::remove(owner, of.nets());
-    let iptables = iptables::remove(owner, choice, of);
-    nftables.and(iptables)
+    let by_nftables = nftables::remove(nftables, owner, of.nets());
+    let by_iptables = iptables::remove(nftables, owner, choice, of);
+    by_nftables.and(by_iptables)
 }
 
 /// CHECK: every address is masqueraded, by the packet filter that the configuration names or

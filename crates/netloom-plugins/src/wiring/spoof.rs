@@ -6,6 +6,7 @@
 
 use super::Fault;
 use super::check::drift;
+use super::nftables::Nftables;
 use super::owner::{Owner, network_hash};
 use super::transaction::atomically;
 use netloom_kernel::nft::{Batch, Chain, Family, Hook, Rule, Socket, Table, priority};
@@ -45,7 +46,9 @@ pub(crate) fn create<'r>(
     undo: &mut Undo<'r>,
 ) -> std::result::Result<(), Fault> {
     let names = Names::new(&owner.spoof_reference());
-    undo.push("remove the spoof check", move || Ok(remove(owner)?));
+    undo.push("remove the spoof check", move || {
+        Ok(remove(&Nftables::open()?, owner)?)
+    });
     let create = || {
         let socket = Socket::open()?;
         let mut batch = socket.batch();
@@ -107,14 +110,13 @@ fn delete_jumps(socket: &Socket, batch: &mut Batch<'_>, names: &Names) -> Result
 }
 
 /// Removes what the owner has. The base chain is shared and stays.
-pub(crate) fn remove(owner: Owner<'_>) -> std::result::Result<(), Fault> {
+pub(crate) fn remove(nftables: &Nftables, owner: Owner<'_>) -> std::result::Result<(), Fault> {
     let names = Names::new(&owner.spoof_reference());
-    let remove = || {
-        atomically(&Socket::open()?, |socket, batch| {
-            delete(socket, batch, &names)
-        })
-    };
-    tolerate_no_nftables(remove()).map_err(Fault::kernel("failed to teardown spoof-check"))
+    let remove =
+        |socket: &Socket| atomically(socket, |socket, batch| delete(socket, batch, &names));
+    nftables
+        .with(remove)
+        .map_err(Fault::kernel("failed to teardown spoof-check"))
 }
 
 fn delete(socket: &Socket, batch: &mut Batch<'_>, names: &Names) -> Result<()> {
@@ -162,8 +164,8 @@ pub(crate) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
         .iter()
         .map(|attachment| Owner::of(network, attachment).nft_comment())
         .collect();
-    let collect = || {
-        atomically(&Socket::open()?, |socket, batch| {
+    let collect = |socket: &Socket| {
+        atomically(socket, |socket, batch| {
             for chain in socket.list_chains(&TABLE)? {
                 let Some(comment) = chain.comment.filter(|c| c.starts_with(&own)) else {
                     continue;
@@ -182,13 +184,8 @@ pub(crate) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
             Ok(())
         })
     };
-    tolerate_no_nftables(collect()).map_err(Fault::kernel("failed to collect stale spoof checks"))
-}
-
-/// A kernel without nf_tables, or without those of bridges, has nothing to remove.
-fn tolerate_no_nftables(outcome: Result<()>) -> Result<()> {
-    match outcome {
-        Err(error) if error.is_unsupported() => Ok(()),
-        outcome => outcome,
-    }
+    let nftables = Nftables::open()?;
+    nftables
+        .with(collect)
+        .map_err(Fault::kernel("failed to collect stale spoof checks"))
 }

@@ -3,6 +3,7 @@
 
 use super::super::Fault;
 use super::super::check::drift;
+use super::super::nftables::Nftables;
 use super::super::owner::Owner;
 use super::iptables_script::{Script, stale};
 use super::presence;
@@ -20,11 +21,12 @@ fn scripts(owner: Owner<'_>, nets: &[IpNet]) -> [(Family, Script); 2] {
 
 /// Makes the chain, its rules and the jumps to it.
 pub(super) fn create(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
+    let nftables = Nftables::open()?;
     for (family, script) in scripts(owner, nets) {
         if script.is_empty() {
             continue;
         }
-        let text = if presence::may_have_chain(family, script.chain())? {
+        let text = if presence::may_have_chain(&nftables, family, script.chain())? {
             script.complete(&save(family)?)
         } else {
             Some(script.create())
@@ -38,27 +40,35 @@ pub(super) fn create(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
 
 /// Removes the chain, its rules and the jumps to it. Nothing is executed where they cannot be.
 pub(super) fn remove(
+    nftables: &Nftables,
     owner: Owner<'_>,
     choice: BackendChoice,
     of: Addresses<'_>,
 ) -> Result<(), Fault> {
     let mut outcome = Ok(());
     for (family, script) in scripts(owner, of.nets()) {
-        outcome = outcome.and(remove_of(family, &script, choice, of.is_certain()));
+        outcome = outcome.and(remove_of(
+            nftables,
+            family,
+            &script,
+            choice,
+            of.is_certain(),
+        ));
     }
     outcome
 }
 
 fn remove_of(
+    nftables: &Nftables,
     family: Family,
     script: &Script,
     choice: BackendChoice,
     certain: bool,
 ) -> Result<(), Fault> {
     let there = if choice.excludes_iptables() {
-        presence::has_chain(family, script.chain())?
+        presence::has_chain(nftables, family, script.chain())?
     } else {
-        presence::may_have_chain(family, script.chain())?
+        presence::may_have_chain(nftables, family, script.chain())?
     };
     if !there || !iptables::is_available(family) {
         return Ok(());
@@ -75,11 +85,12 @@ fn remove_of(
 
 /// Every rule is there.
 pub(super) fn check(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
+    let nftables = Nftables::open()?;
     for (family, script) in scripts(owner, nets) {
         if script.is_empty() {
             continue;
         }
-        let saved = match presence::may_have_chain(family, script.chain())? {
+        let saved = match presence::may_have_chain(&nftables, family, script.chain())? {
             true => save(family)?,
             false => String::new(),
         };
@@ -95,8 +106,9 @@ pub(super) fn check(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
 /// Removes the chains of containers that have no valid attachment to the network. The chain
 /// does not tell interfaces apart, so one valid attachment keeps a container's chain.
 pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
+    let nftables = Nftables::open()?;
     for family in FAMILIES {
-        if !iptables::is_available(family) || !presence::may_have_nat_table(family)? {
+        if !iptables::is_available(family) || !presence::may_have_nat_table(&nftables, family)? {
             continue;
         }
         if let Some(text) = stale(&save(family)?, network, valid) {

@@ -15,6 +15,7 @@
 
 use super::super::Fault;
 use super::super::check::drift;
+use super::super::nftables::Nftables;
 use super::super::owner::{Owner, network_hash};
 use super::super::transaction::atomically;
 use super::entry::{Entry, MAPS, has_prefix, key_of};
@@ -150,12 +151,16 @@ fn add_foundation(socket: &Socket, batch: &mut Batch<'_>) -> Result<()> {
 
 /// Removes the owner's elements, and the rules that the Go plugins made for it. Where the addresses
 /// do not lead to all of its elements, all elements are looked through.
-pub(super) fn remove(owner: Owner<'_>, nets: &[IpNet]) -> std::result::Result<(), Fault> {
+pub(super) fn remove(
+    nftables: &Nftables,
+    owner: Owner<'_>,
+    nets: &[IpNet],
+) -> std::result::Result<(), Fault> {
     let entries = Entry::all(owner, nets);
     let prefix = owner.nft_prefix();
     let is_own = |comment: &str| has_prefix(Some(comment), &prefix);
-    let remove = || {
-        atomically(&Socket::open()?, |socket, batch| {
+    let remove = |socket: &Socket| {
+        atomically(socket, |socket, batch| {
             let found = own_entries(socket, &entries)?;
             if found.is_empty() || found.len() < entries.len() {
                 delete_elements(socket, batch, is_own)?;
@@ -167,7 +172,9 @@ pub(super) fn remove(owner: Owner<'_>, nets: &[IpNet]) -> std::result::Result<()
             delete_rules(socket, batch, is_own)
         })
     };
-    tolerate_no_nftables(remove()).map_err(Fault::kernel("failed to remove nftables' masquerade"))
+    nftables
+        .with(remove)
+        .map_err(Fault::kernel("failed to remove nftables' masquerade"))
 }
 
 /// The entries that are in their maps and have not gone over to another owner.
@@ -266,8 +273,8 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
     let is_stale = |comment: &str| {
         has_prefix(Some(comment), &format!("{hash}-")) && !valid.iter().any(|v| v == comment)
     };
-    let collect = || {
-        atomically(&Socket::open()?, |socket, batch| {
+    let collect = |socket: &Socket| {
+        atomically(socket, |socket, batch| {
             let kept = delete_elements(socket, batch, is_stale)?;
             delete_rules(socket, batch, is_stale)?;
             for chain in socket.list_chains(&TABLE)? {
@@ -279,13 +286,8 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
             Ok(())
         })
     };
-    tolerate_no_nftables(collect()).map_err(Fault::kernel("failed to collect stale masquerade"))
-}
-
-/// A kernel without nf_tables has nothing to remove.
-fn tolerate_no_nftables(outcome: Result<()>) -> Result<()> {
-    match outcome {
-        Err(error) if error.is_unsupported() => Ok(()),
-        outcome => outcome,
-    }
+    let nftables = Nftables::open()?;
+    nftables
+        .with(collect)
+        .map_err(Fault::kernel("failed to collect stale masquerade"))
 }

@@ -1,32 +1,43 @@
 //! Whether iptables can have something, found out without executing it.
 
 use super::super::Fault;
+use super::super::nftables::Nftables;
 use netloom_kernel::iptables::Family;
 use netloom_kernel::nft::{self, Socket, Table};
 
 /// Whether the iptables that is built on nf_tables has this chain in its table `nat`.
-pub(super) fn has_chain(family: Family, chain: &str) -> Result<bool, Fault> {
-    ask(|socket| Ok(socket.get_chain(&nat(family), chain)?.is_some()))
+pub(super) fn has_chain(nftables: &Nftables, family: Family, chain: &str) -> Result<bool, Fault> {
+    ask(nftables, |socket| {
+        Ok(socket.get_chain(&nat(family), chain)?.is_some())
+    })
 }
 
 /// Whether any iptables can have it: the old kind keeps its chains out of sight.
-pub(super) fn may_have_chain(family: Family, chain: &str) -> Result<bool, Fault> {
-    Ok(has_legacy_nat_table(family) || has_chain(family, chain)?)
+pub(super) fn may_have_chain(
+    nftables: &Nftables,
+    family: Family,
+    chain: &str,
+) -> Result<bool, Fault> {
+    Ok(has_legacy_nat_table(family) || has_chain(nftables, family, chain)?)
 }
 
 /// Whether any iptables has a table `nat`.
-pub(super) fn may_have_nat_table(family: Family) -> Result<bool, Fault> {
+pub(super) fn may_have_nat_table(nftables: &Nftables, family: Family) -> Result<bool, Fault> {
     if has_legacy_nat_table(family) {
         return Ok(true);
     }
-    ask(|socket| Ok(socket.get_table(&nat(family))?.is_some()))
+    ask(nftables, |socket| {
+        Ok(socket.get_table(&nat(family))?.is_some())
+    })
 }
 
-fn ask(question: impl FnOnce(&Socket) -> netloom_kernel::Result<bool>) -> Result<bool, Fault> {
-    match Socket::open().and_then(|socket| question(&socket)) {
-        Err(error) if error.is_unsupported() => Ok(false),
-        answer => answer.map_err(Fault::kernel("failed to look for iptables' masquerade")),
-    }
+fn ask(
+    nftables: &Nftables,
+    question: impl FnOnce(&Socket) -> netloom_kernel::Result<bool>,
+) -> Result<bool, Fault> {
+    nftables
+        .with(question)
+        .map_err(Fault::kernel("failed to look for iptables' masquerade"))
 }
 
 fn nat(family: Family) -> Table<'static> {
