@@ -1,8 +1,8 @@
 //! One directory, and the few things done with the names in it.
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, Timespec, Timestamps, UTIME_OMIT, futimens,
-    openat, readlinkat, renameat, statx, symlinkat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, Timespec, Timestamps, UTIME_OMIT, fstat,
+    ftruncate, futimens, openat, readlinkat, renameat, statx, symlinkat, unlinkat,
 };
 use rustix::io::{Errno, read, write};
 use std::fs::DirBuilder;
@@ -77,10 +77,18 @@ impl Directory {
     }
 
     /// Writes a file in place; one that is absent is created with mode 0600.
+    ///
+    /// It is made shorter after and not emptied before: ext4 writes what was emptied to the disk
+    /// as soon as it is closed, and to empty it again waits until that is done.
     pub(super) fn overwrite(&self, name: &str, content: &[u8]) -> Result<(), Errno> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
         let file = openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?;
-        write_all(&file, content)
+        write_all(&file, content)?;
+        let length = content.len() as u64;
+        if u64::try_from(fstat(&file)?.st_size).is_ok_and(|size| size > length) {
+            ftruncate(&file, length)?;
+        }
+        Ok(())
     }
 
     /// Writes a new file of mode 0600. A file of that name is removed first and never written

@@ -399,9 +399,9 @@ impl Store {
 
     /// Notes the address that was reserved last in a range set.
     ///
-    /// Written in place, as the reference does: if this is interrupted the file is empty or
-    /// short, and the next search begins elsewhere, which does no harm. A rename would be
-    /// one more change of the directory for nothing.
+    /// Written in place: if this is interrupted the file is empty or has digits too many, and the
+    /// next search begins elsewhere, which does no harm. A rename would be one more change of the
+    /// directory for nothing.
     pub(super) fn set_last_reserved(
         &mut self,
         set: usize,
