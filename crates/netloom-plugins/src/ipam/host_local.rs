@@ -14,6 +14,8 @@ mod blocks;
 mod config;
 mod directory;
 mod error;
+#[cfg(test)]
+mod healing_tests;
 mod index;
 mod listing;
 mod lock;
@@ -22,6 +24,8 @@ mod ranges;
 mod resolv_conf;
 mod store;
 mod store_error;
+mod survey;
+mod table;
 
 use allocator::{Pool, take_next};
 use config::{Plan, place};

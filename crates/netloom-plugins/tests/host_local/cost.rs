@@ -3,7 +3,9 @@
 use crate::pool::Pool;
 use netloom_testkit::{Call, skip};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 /// The system calls of one run, by name.
 fn system_calls(pool: &Pool, call: &Call) -> BTreeMap<String, usize> {
@@ -91,4 +93,27 @@ fn the_only_hole_of_a_nearly_full_pool_is_found_without_trying_every_name() {
         ["10.1.30.99"]
     );
     assert_eq!(calls["renameat2"], 1);
+}
+
+#[test]
+fn after_a_foreign_change_only_what_changed_is_read() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        skip("no strace: install Debian's package strace");
+        return;
+    }
+    let pool = pool_with(1000);
+    // All were reserved long before the index was written, as far as it can tell.
+    let owners = File::options()
+        .write(true)
+        .open(pool.owners_file())
+        .unwrap();
+    owners
+        .set_modified(SystemTime::now() + Duration::from_secs(60))
+        .unwrap();
+    pool.write("10.1.200.1", "foreign\r\neth0");
+    let calls = system_calls(&pool, &pool.call("DEL", "foreign"));
+    assert!((1000..1100).contains(&calls["statx"]), "{calls:?}");
+    assert!(calls["openat"] < 20, "{calls:?}");
+    assert!(pool.of("foreign").is_empty());
+    pool.assert_index_is_right();
 }

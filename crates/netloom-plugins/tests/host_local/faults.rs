@@ -64,8 +64,16 @@ type Prepare = fn(&Pool);
 const SITUATIONS: [(&str, Prepare); 3] = [
     ("with an index", |_| {}),
     ("with an index to be healed", |pool| {
-        pool.write("10.1.0.250", "foreign\r\neth0");
-        std::fs::remove_file(pool.directory().join("10.1.0.250")).unwrap();
+        // One that the index knows is gone, another is new, and a third was made anew.
+        drop(pool.call("ADD", "gone").run());
+        for address in pool.of("gone") {
+            std::fs::remove_file(pool.directory().join(address)).unwrap();
+        }
+        let two = pool.of("two");
+        for address in two {
+            std::fs::remove_file(pool.directory().join(&address)).unwrap();
+            pool.write(&address, "two\r\neth0");
+        }
     }),
     ("without an index", |pool| {
         drop(std::fs::remove_dir_all(pool.data_dir().join(".netloom")));
@@ -152,8 +160,6 @@ const FALLIBLE: &[&str] = &[
     "fstat",
     "newfstatat",
     "statx",
-    "readlink",
-    "readlinkat",
     "read",
     "pread64",
     "write",
@@ -161,8 +167,8 @@ const FALLIBLE: &[&str] = &[
     "renameat2",
     "rename",
     "renameat",
-    "symlink",
-    "symlinkat",
+    "lseek",
+    "ftruncate",
     "unlink",
     "unlinkat",
     "utimensat",

@@ -2,8 +2,8 @@
 
 use crate::pool::{Pool, address};
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
-use std::time::SystemTime;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, SystemTime};
 
 /// A pool with two attachments and an index that counts.
 fn pool() -> Pool {
@@ -66,24 +66,44 @@ fn a_removed_index_is_made_anew() {
 #[test]
 fn a_spoilt_index_is_mended() {
     let pool = pool();
-    let spoil: [(&str, &dyn Fn()); 6] = [
-        ("a link removed", &|| {
-            fs::remove_file(pool.index().join("a:eth0")).unwrap()
+    let disturb = || drop(File::create(pool.index().join("disturbing")).unwrap());
+    let spoil: [(&str, &dyn Fn()); 8] = [
+        ("no owners", &|| {
+            fs::remove_file(pool.owners_file()).unwrap();
         }),
-        ("a link too many", &|| {
-            symlink("10.1.0.2", pool.index().join("z:eth0")).unwrap()
+        ("owners of another boot", &|| {
+            fs::rename(pool.owners_file(), pool.index().join(".owners-another")).unwrap();
         }),
-        ("a link to nonsense", &|| {
-            fs::remove_file(pool.index().join("a:eth0")).unwrap();
-            symlink("../../etc/passwd", pool.index().join("a:eth0")).unwrap();
+        ("an empty file of owners", &|| {
+            File::create(pool.owners_file()).unwrap();
+            disturb();
         }),
-        ("a file for a link", &|| {
-            fs::remove_file(pool.index().join("a:eth0")).unwrap();
-            fs::write(pool.index().join("a:eth0"), "10.1.0.2").unwrap();
+        ("a torn file of owners", &|| {
+            let file = File::options()
+                .write(true)
+                .open(pool.owners_file())
+                .unwrap();
+            file.set_len(4095).unwrap();
+            disturb();
+        }),
+        ("a hole in the owners", &|| {
+            let file = File::options()
+                .write(true)
+                .open(pool.owners_file())
+                .unwrap();
+            file.set_len(0).unwrap();
+            file.set_len(4096).unwrap();
+            file.set_modified(SystemTime::now() + Duration::from_secs(60))
+                .unwrap();
+            disturb();
+        }),
+        ("nonsense for owners", &|| {
+            fs::write(pool.owners_file(), [0x55; 8192]).unwrap();
+            disturb();
         }),
         ("drafts left behind", &|| {
             fs::write(pool.index().join(".reserving"), "half").unwrap();
-            symlink("10.1.0.2", pool.index().join(".linking")).unwrap();
+            fs::write(pool.index().join(".owners"), "half").unwrap();
         }),
         ("a draft that is a reservation's second name", &|| {
             let draft = pool.index().join(".reserving");
@@ -152,10 +172,86 @@ fn an_owner_of_very_many_addresses_is_read_from_the_reservations() {
         pool.add("many")
             .fails_with(999)
             .names(&["has been allocated to many"]);
-        assert_eq!(pool.links()["many:eth0"], "*");
+        let read_all = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+        assert_eq!(
+            pool.noted()
+                .iter()
+                .filter(|(_, at)| *at == read_all)
+                .count(),
+            1
+        );
+        assert_eq!(pool.noted().len(), 3);
     }
     pool.del("many").succeeds_silently();
     assert_eq!(pool.reserved().len(), 2);
+    // That there is much to be read is forgotten when it turns out to be nothing.
+    pool.del("many").succeeds_silently();
+    pool.assert_index_is_right();
+}
+
+#[test]
+fn an_address_that_changed_hands_by_another_program_is_its_new_owners() {
+    let pool = pool();
+    // Both were reserved long before the index was written, as far as it can tell.
+    let owners = File::options()
+        .write(true)
+        .open(pool.owners_file())
+        .unwrap();
+    owners
+        .set_modified(SystemTime::now() + Duration::from_secs(60))
+        .unwrap();
+    fs::remove_file(pool.directory().join("10.1.0.2")).unwrap();
+    pool.write("10.1.0.2", "c\r\neth0");
+    pool.del("a").succeeds_silently();
+    pool.assert_index_is_right();
+    pool.del("c").succeeds_silently();
+    assert_eq!(
+        pool.reserved().into_keys().collect::<Vec<_>>(),
+        ["10.1.0.3"]
+    );
+    pool.assert_index_is_right();
+}
+
+#[test]
+fn a_spelling_of_an_address_that_is_not_the_usual_one_is_found() {
+    let pool = Pool::dual_stack();
+    pool.write("FD00::99", "odd\r\neth0");
+    for _ in 0..2 {
+        pool.add("odd").fails_with(999).names(&["allocated to odd"]);
+    }
+    pool.del("odd").succeeds_silently();
+    assert!(pool.reserved().is_empty());
+    // That there is something to be read is forgotten when it turns out to be nothing.
+    pool.del("odd").succeeds_silently();
+    pool.assert_index_is_right();
+}
+
+#[test]
+fn a_container_of_very_many_interfaces_does_not_fill_the_index() {
+    let pool = Pool::ipv4("10.1.0.0/23");
+    for host in 2..250 {
+        pool.write(&format!("10.1.0.{host}"), &format!("many\r\neth{host}"));
+    }
+    pool.add("other").succeeds();
+    assert_eq!(pool.noted().len(), 2);
+    pool.del("many").succeeds_silently();
+    pool.del("other").succeeds_silently();
+    assert_eq!(pool.reserved().len(), 248);
+    pool.assert_index_is_right();
+}
+
+#[test]
+fn the_index_grows_with_the_pool() {
+    let pool = Pool::ipv4("10.1.0.0/20");
+    for step in 0..300 {
+        pool.add(&format!("pod-{step}")).succeeds();
+    }
+    assert!(fs::metadata(pool.owners_file()).unwrap().len() > 4096);
+    pool.assert_index_is_right();
+    for step in 0..300 {
+        pool.del(&format!("pod-{step}")).succeeds_silently();
+    }
+    assert!(pool.reserved().is_empty());
     pool.assert_index_is_right();
 }
 

@@ -4,6 +4,7 @@ use netloom_testkit::{Call, Outcome, Plugin, PluginDir};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -103,7 +104,7 @@ impl Pool {
         };
         entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.parse::<std::net::IpAddr>().is_ok())
+            .filter(|name| name.parse::<IpAddr>().is_ok())
             // Another thread's DEL may come first.
             .filter_map(|name| {
                 let content = fs::read_to_string(self.directory().join(&name)).ok()?;
@@ -122,38 +123,47 @@ impl Pool {
             .collect()
     }
 
-    /// The links of the index, which must be what the reservations say.
-    pub(crate) fn links(&self) -> BTreeMap<String, String> {
-        let Ok(entries) = fs::read_dir(self.index()) else {
-            return BTreeMap::new();
-        };
-        entries
-            .map(|entry| entry.unwrap())
-            .filter(|entry| entry.file_type().unwrap().is_symlink())
-            .map(|entry| {
-                let target = fs::read_link(entry.path()).unwrap();
-                let name = entry.file_name().into_string().unwrap();
-                (name, target.to_str().unwrap().to_owned())
-            })
-            .collect()
+    /// The file of the index that says who owns what.
+    pub(crate) fn owners_file(&self) -> PathBuf {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        self.index().join(format!(".owners-{}", boot.trim()))
     }
 
-    /// Asserts that the index has exactly the links that the reservations call for.
+    /// What the index has noted: the hash of an owner and an address, which is `::` where the
+    /// owner's reservations are to be read.
+    pub(crate) fn noted(&self) -> BTreeSet<(u64, IpAddr)> {
+        let table = fs::read(self.owners_file()).unwrap_or_default();
+        let entries = table.chunks_exact(32).map(|entry| {
+            let (owner, rest) = entry.split_first_chunk().unwrap();
+            let bits = u128::from_le_bytes(*rest.first_chunk::<16>().unwrap());
+            (
+                u64::from_le_bytes(*owner),
+                IpAddr::from(Ipv6Addr::from_bits(bits)).to_canonical(),
+            )
+        });
+        entries.filter(|(owner, _)| *owner != 0).collect()
+    }
+
+    /// Asserts that the index says what one would say that is made anew.
     #[track_caller]
     pub(crate) fn assert_index_is_right(&self) {
-        let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let copy = Self {
+            plugins: PluginDir::of(env!("CARGO_BIN_EXE_netloom-plugins")),
+            data: tempfile::tempdir().unwrap(),
+            ranges: self.ranges.clone(),
+        };
         for (name, content) in self.reserved() {
-            let (id, if_name) = content.split_once("\r\n").unwrap_or((&content, ""));
-            expected
-                .entry(format!("{id}:{if_name}"))
-                .or_default()
-                .push(name);
+            copy.write(&name, &content);
         }
-        let expected: BTreeMap<String, String> = expected
-            .into_iter()
-            .map(|(owner, names)| (owner, names.join(",")))
-            .collect();
-        assert_eq!(self.links(), expected);
+        if copy.directory().exists() {
+            copy.del("nobody-has-this-id").succeeds_silently();
+        }
+        assert_eq!(self.noted(), copy.noted());
+        let addresses: BTreeSet<String> =
+            self.noted().into_iter().map(|n| n.1.to_string()).collect();
+        if !addresses.contains("::") {
+            assert_eq!(addresses, self.reserved().into_keys().collect());
+        }
     }
 }
 

@@ -1,14 +1,41 @@
 //! One directory, and the few things done with the names in it.
 
+use super::owner::mix;
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, Timespec, Timestamps, UTIME_OMIT, fstat,
-    ftruncate, futimens, openat, readlinkat, renameat, statx, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom, Statx, StatxFlags, Timespec, Timestamps,
+    UTIME_OMIT, fstat, ftruncate, futimens, openat, renameat, seek, statx, unlinkat,
 };
 use rustix::io::{Errno, read, write};
 use std::fs::DirBuilder;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+const LISTING_BUFFER: usize = 64 * 1024;
+const CHANGE: StatxFlags = StatxFlags::CTIME.union(StatxFlags::INO);
+
+/// When a file was last changed, and which one it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) seconds: i64,
+    nanoseconds: u32,
+    inode: u64,
+}
+
+impl Change {
+    fn new(stat: &Statx) -> Self {
+        Self {
+            seconds: stat.stx_ctime.tv_sec,
+            nanoseconds: stat.stx_ctime.tv_nsec,
+            inode: stat.stx_ino,
+        }
+    }
+
+    /// All of it in one number: another file, or the same one changed again, has another number.
+    pub(super) fn mark(self) -> u64 {
+        mix(self.inode ^ mix(self.seconds as u64 ^ mix(self.nanoseconds.into())))
+    }
+}
 
 /// An open directory.
 #[derive(Debug)]
@@ -49,31 +76,55 @@ impl Directory {
     /// The names of everything that is no directory, in no order.
     pub(super) fn names(&self) -> Result<Vec<String>, Errno> {
         let mut names = Vec::new();
-        for entry in Dir::read_from(&self.fd)? {
+        self.each_name(|name| {
+            names.push(name.to_owned());
+            Ok(())
+        })?;
+        Ok(names)
+    }
+
+    /// Calls `see` with the name of everything that is no directory, in no order.
+    pub(super) fn each_name<E: From<Errno>>(
+        &self,
+        mut see: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        seek(&self.fd, SeekFrom::Start(0))?;
+        let mut buffer = Vec::with_capacity(LISTING_BUFFER);
+        let mut entries = RawDir::new(&self.fd, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
             let entry = entry?;
-            if entry.file_type() != FileType::Directory {
-                // Nothing that is of interest here has a name that is no text.
-                names.extend(entry.file_name().to_str().ok().map(str::to_owned));
+            // Nothing that is of interest here has a name that is no text.
+            if entry.file_type() != FileType::Directory
+                && let Ok(name) = entry.file_name().to_str()
+            {
+                see(name)?;
             }
         }
-        Ok(names)
+        Ok(())
     }
 
     /// The whole content of a file.
     pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, Errno> {
+        self.open_for_reading(name).and_then(|file| read_all(&file))
+    }
+
+    /// The whole content of a file, and its last change.
+    pub(super) fn read_with_change(&self, name: &str) -> Result<(Vec<u8>, Change), Errno> {
+        let file = self.open_for_reading(name)?;
+        let stat = statx(&file, c"", AtFlags::EMPTY_PATH, CHANGE)?;
+        Ok((read_all(&file)?, Change::new(&stat)))
+    }
+
+    fn open_for_reading(&self, name: &str) -> Result<OwnedFd, Errno> {
         // Not blocking: nobody must be able to stall us by a fifo of that name.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(&self.fd, name, flags, Mode::empty())?;
-        let mut content = Vec::new();
-        let mut buffer = [0; 512];
-        loop {
-            let count = uninterrupted(|| read(&file, &mut buffer))?;
-            content.extend_from_slice(&buffer[..count]);
-            // A short count is the end of a regular file; asking again would be a wasted call.
-            if count < buffer.len() {
-                return Ok(content);
-            }
-        }
+        openat(&self.fd, name, flags, Mode::empty())
+    }
+
+    /// A file's last change.
+    pub(super) fn change(&self, name: &str) -> Result<Change, Errno> {
+        let stat = statx(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW, CHANGE)?;
+        Ok(Change::new(&stat))
     }
 
     /// Writes a file in place; one that is absent is created with mode 0600.
@@ -115,31 +166,14 @@ impl Directory {
         }
     }
 
-    /// Where a symbolic link points to, if there is one.
-    pub(super) fn link(&self, name: &str) -> Result<Option<String>, Errno> {
-        match readlinkat(&self.fd, name, Vec::new()) {
-            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(errno),
-        }
+    /// Gives a file another name in the same directory.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
+        renameat(&self.fd, from, &self.fd, to)
     }
 
-    /// Makes a symbolic link; what has that name is replaced.
-    pub(super) fn set_link(&self, name: &str, target: &str, draft: &str) -> Result<(), Errno> {
-        match symlinkat(target, &self.fd, name) {
-            Err(Errno::EXIST) => {}
-            outcome => return outcome,
-        }
-        self.remove(draft)?;
-        symlinkat(target, &self.fd, draft)?;
-        renameat(&self.fd, draft, &self.fd, name)
-    }
-
-    /// When the directory was last changed, asked from the server on a network filesystem.
+    /// When the directory was last changed.
     pub(super) fn modified(&self) -> Result<(i64, u32), Errno> {
-        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
-        let time = statx(&self.fd, c"", flags, StatxFlags::MTIME)?.stx_mtime;
-        Ok((time.tv_sec, time.tv_nsec))
+        modified(&self.fd)
     }
 
     pub(super) fn set_modified(&self, (seconds, nanoseconds): (i64, u32)) -> Result<(), Errno> {
@@ -156,6 +190,26 @@ impl Directory {
                 },
             },
         )
+    }
+}
+
+/// When a file or directory was last changed, asked from the server on a network filesystem.
+pub(super) fn modified(file: &OwnedFd) -> Result<(i64, u32), Errno> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
+    let time = statx(file, c"", flags, StatxFlags::MTIME)?.stx_mtime;
+    Ok((time.tv_sec, time.tv_nsec))
+}
+
+fn read_all(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    let mut content = Vec::new();
+    let mut buffer = [0; 512];
+    loop {
+        let count = uninterrupted(|| read(file, &mut buffer))?;
+        content.extend_from_slice(&buffer[..count]);
+        // A short count is the end of a regular file; asking again would be a wasted call.
+        if count < buffer.len() {
+            return Ok(content);
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! It is the directory `<dataDir>/.netloom/<network>`, beside the reservations and hidden, because
 //! other programs read every file under `<dataDir>/<network>`:
 //!
-//! - for every owner a symbolic link `<container id>:<interface name>` to the comma-separated list
-//!   of its addresses, so that a look-up is one system call;
+//! - `.owners-<boot>`: who owns which address, see [`table`](super::table). What was written
+//!   before a power loss may be lost in part, so only the running kernel's counts;
 //! - the blocks of taken addresses, see [`blocks`](super::blocks).
 //!
 //! **When it counts.** After each change, and under the lock, both directories get a modification
@@ -16,53 +16,62 @@
 //! moment, and a sum of two equal numbers is never odd. A filesystem that cuts off nanoseconds
 //! never yields a pair either.
 //!
+//! An index that does not count is healed: reservations that it knows, and that were not changed
+//! since, are not read again, see [`survey`](super::survey).
+//!
 //! A content that was changed in place does not show in the times. So an answer is verified where
 //! it matters: the store reads a reservation before it is reported or removed.
 
 use super::blocks::{self, Blocks};
 use super::directory::Directory;
-use super::listing::Listing;
 use super::owner::Owner;
-use rustix::io::Errno;
-use std::collections::HashMap;
+use super::survey::{Earlier, SurveyError, survey};
+use super::table::{Entry, Key, Table};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{Errno, read};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A link while it is made.
-const LINK_DRAFT: &str = ".linking";
+/// How the table's file's name begins.
+const TABLE_PREFIX: &str = ".owners-";
+/// Names the run of the kernel.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// A reservation before it is published.
 pub(super) const RESERVATION_DRAFT: &str = ".reserving";
-/// The longest list of addresses that goes into a link; some filesystems allow 1023 bytes.
-const TARGET_LIMIT: usize = 1000;
-/// In place of a longer list: the reservations must be read.
-const TOO_MANY: &str = "*";
 const MIRROR: u32 = 999_999_999;
 
 /// The index of one network.
 #[derive(Debug)]
 pub(super) struct Index {
     directory: Directory,
+    /// The name of the table's file.
+    name: String,
+    table: Option<Table>,
     blocks: Blocks,
 }
 
 impl Index {
     pub(super) fn open(path: PathBuf) -> Result<Self, Errno> {
-        Directory::open(path).map(Self::new)
+        Self::new(Directory::open(path)?)
     }
 
     /// Opens the index and makes it if there is none. Other users may not see who owns what, as
     /// they may not read the reservations.
     pub(super) fn create(path: PathBuf) -> Result<Self, Errno> {
-        Directory::create(path, 0o700).map(Self::new)
+        Self::new(Directory::create(path, 0o700)?)
     }
 
-    fn new(directory: Directory) -> Self {
-        Self {
+    fn new(directory: Directory) -> Result<Self, Errno> {
+        let name = format!("{TABLE_PREFIX}{}", boot_id()?);
+        Ok(Self {
+            // One that cannot be opened is replaced.
+            table: Table::open(&directory, &name).ok(),
             directory,
+            name,
             blocks: Blocks::default(),
-        }
+        })
     }
 
     pub(super) fn directory(&self) -> &Directory {
@@ -71,6 +80,9 @@ impl Index {
 
     /// Whether the index is what the reservations are.
     pub(super) fn counts_for(&self, reservations: &Directory) -> bool {
+        if self.table.is_none() {
+            return false;
+        }
         match (reservations.modified(), self.directory.modified()) {
             (Ok((seconds, n)), Ok((own_seconds, mirrored))) => {
                 seconds == own_seconds && u64::from(n) + u64::from(mirrored) == u64::from(MIRROR)
@@ -93,22 +105,45 @@ impl Index {
     }
 
     /// The names of the owner's reservations; `None` if the reservations must be read to know.
-    pub(super) fn names_of(&self, owner: &Owner) -> Result<Option<Vec<String>>, Errno> {
-        let target = self.directory.link(&owner.file_name())?;
-        Ok(match target.as_deref() {
-            None => Some(Vec::new()),
-            Some(TOO_MANY) => None,
-            Some(list) => Some(list.split(',').map(str::to_owned).collect()),
-        })
+    pub(super) fn names_of(&mut self, owner: &Owner) -> Result<Option<Vec<String>>, Errno> {
+        let table = self.table.as_mut().ok_or(Errno::NOENT)?;
+        let addresses = table.addresses(owner.fingerprint())?;
+        Ok(addresses.map(|all| all.iter().map(IpAddr::to_string).collect()))
     }
 
-    /// Notes the names of the owner's reservations.
-    pub(super) fn record(&self, owner: &Owner, names: &[String]) -> Result<(), Errno> {
-        if names.is_empty() {
-            return self.directory.remove(&owner.file_name()).map(drop);
+    /// Notes a new reservation, whose last change has this mark.
+    pub(super) fn insert(&mut self, owner: &Owner, name: &str, mark: u64) -> Result<(), Errno> {
+        let table = self.table.as_mut().ok_or(Errno::NOENT)?;
+        let entry = Entry {
+            owner: owner.fingerprint(),
+            key: Key::of_name(name),
+            mark,
+        };
+        if table.insert(entry)? {
+            return Ok(());
         }
-        self.directory
-            .set_link(&owner.file_name(), &target(names), LINK_DRAFT)
+        let (mut entries, _) = table.read()?;
+        entries.push(entry);
+        self.table = Some(Table::write(&self.directory, &self.name, entries)?);
+        Ok(())
+    }
+
+    /// Forgets a reservation.
+    pub(super) fn remove(&mut self, owner: &Owner, name: &str) -> Result<(), Errno> {
+        let table = self.table.as_mut().ok_or(Errno::NOENT)?;
+        table.remove(owner.fingerprint(), Key::of_name(name))
+    }
+
+    /// What is noted.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> Result<Vec<Entry>, Errno> {
+        let table = self.table.as_ref().ok_or(Errno::NOENT)?;
+        table.read().map(|(entries, _)| entries)
+    }
+
+    #[cfg(test)]
+    pub(super) fn table_path(&self) -> PathBuf {
+        self.directory.path().join(&self.name)
     }
 
     /// The first address from `from` to `to`, both included, that is not noted as taken.
@@ -121,31 +156,26 @@ impl Index {
         self.blocks.mark(&self.directory, address, taken, create)
     }
 
-    /// Makes the index say what `listing` says, changing only what differs.
-    pub(super) fn rebuild(&mut self, listing: &Listing) -> Result<(), Errno> {
-        let owners = listing.owners.iter();
-        let mut links: HashMap<String, String> = owners
-            .map(|(owner, names)| (owner.file_name(), target(names)))
-            .collect();
+    /// All reservations. Of what is in the table, only what was changed since is read.
+    pub(super) fn survey(&self, reservations: &Directory) -> Result<Vec<Entry>, SurveyError> {
+        // A table that cannot be read is as good as none.
+        let earlier = self.table.as_ref().and_then(|table| table.read().ok());
+        let earlier = earlier.map_or_else(Earlier::default, |(entries, (written, _))| {
+            Earlier::new(&entries, written)
+        });
+        survey(reservations, &earlier)
+    }
+
+    /// Makes the index say that these are all reservations.
+    pub(super) fn rebuild(&mut self, entries: Vec<Entry>) -> Result<(), Errno> {
+        self.rebuild_blocks(entries.iter().filter_map(|entry| entry.key.address()))?;
         for name in self.directory.names()? {
-            if name.starts_with(blocks::PREFIX) {
-                continue;
-            }
-            match links.get(&name) {
-                None => drop(self.directory.remove(&name)?),
-                // What is no link, or unreadable, is replaced below.
-                Some(target)
-                    if self.directory.link(&name).ok().flatten().as_ref() == Some(target) =>
-                {
-                    links.remove(&name);
-                }
-                Some(_) => {}
+            if !name.starts_with(blocks::PREFIX) && name != self.name {
+                self.directory.remove(&name)?;
             }
         }
-        for (name, target) in links {
-            self.directory.set_link(&name, &target, LINK_DRAFT)?;
-        }
-        self.rebuild_blocks(listing.taken.iter().copied())
+        self.table = Some(Table::write(&self.directory, &self.name, entries)?);
+        Ok(())
     }
 
     /// Makes the blocks say that just these addresses are taken.
@@ -163,14 +193,17 @@ impl Index {
     }
 }
 
-/// The same names give the same text, in whatever order they were found.
-fn target(names: &[String]) -> String {
-    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
-    names.sort_unstable();
-    let list = names.join(",");
-    if list.len() > TARGET_LIMIT {
-        TOO_MANY.to_owned()
-    } else {
-        list
-    }
+/// Letters, digits and dashes.
+fn boot_id() -> Result<String, Errno> {
+    let file = openat(
+        CWD,
+        BOOT_ID,
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let mut text = [0; 64];
+    let count = read(&file, &mut text)?;
+    let text = std::str::from_utf8(text[..count].trim_ascii()).map_err(|_| Errno::ILSEQ)?;
+    let is_id = !text.is_empty() && text.bytes().all(|b| b == b'-' || b.is_ascii_alphanumeric());
+    is_id.then(|| text.to_owned()).ok_or(Errno::ILSEQ)
 }

@@ -3,15 +3,24 @@
 use super::directory::Directory;
 use super::owner::Owner;
 use super::store_error::is_transient;
+use super::table::{Entry, Key};
 use rustix::io::Errno;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// All reservations of a network.
+/// A reservation.
 #[derive(Debug)]
+pub(super) struct Reservation {
+    pub(super) name: String,
+    pub(super) owner: Owner,
+    /// See [`Change::mark`](super::directory::Change::mark).
+    mark: u64,
+}
+
+/// All reservations of a network.
+#[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// The files of each owner, by name.
-    pub(super) owners: HashMap<Owner, Vec<String>>,
+    pub(super) reservations: Vec<Reservation>,
     /// Every address that has a file.
     pub(super) taken: BTreeSet<IpAddr>,
     /// A file that could not be read, if there is one. Its address stays taken.
@@ -19,22 +28,20 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub(super) fn read(reservations: &Directory) -> Result<Self, Errno> {
-        let names = reservations.names()?;
+    pub(super) fn read(directory: &Directory) -> Result<Self, Errno> {
+        let names = directory.names()?;
         let mut listing = Self {
-            owners: HashMap::new(),
+            reservations: Vec::new(),
             taken: taken(&names).collect(),
             unreadable: None,
         };
-        for name in names.into_iter().filter(|name| address_of(name).is_some()) {
-            match reservations.read(&name) {
-                Ok(content) => {
-                    listing
-                        .owners
-                        .entry(Owner::read(&content))
-                        .or_default()
-                        .push(name);
-                }
+        for name in names.into_iter().filter(|name| is_reservation(name)) {
+            match directory.read_with_change(&name) {
+                Ok((content, change)) => listing.reservations.push(Reservation {
+                    name,
+                    owner: Owner::read(&content),
+                    mark: change.mark(),
+                }),
                 Err(Errno::NOENT) => {}
                 Err(errno) if is_transient(errno) => return Err(errno),
                 // One bad file must not take the network down.
@@ -43,19 +50,40 @@ impl Listing {
         }
         Ok(listing)
     }
+
+    /// The names of the owner's reservations.
+    pub(super) fn names_of(&self, owner: &Owner) -> Vec<String> {
+        let theirs = self.reservations.iter().filter(|r| r.owner == *owner);
+        theirs.map(|r| r.name.clone()).collect()
+    }
+
+    /// The reservations as the index keeps them.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let entries = self.reservations.iter().map(|reservation| Entry {
+            owner: reservation.owner.fingerprint(),
+            key: Key::of_name(&reservation.name),
+            mark: reservation.mark,
+        });
+        entries.collect()
+    }
 }
 
 /// The addresses that are taken by files of these names.
 pub(super) fn taken(names: &[String]) -> impl Iterator<Item = IpAddr> {
-    // A file under another spelling of an address does not keep us from making the usual one.
-    names
-        .iter()
-        .filter_map(|name| address_of(name).filter(|address| address.to_string() == *name))
+    names.iter().filter_map(|name| taken_by(name))
 }
 
-/// The address a file stands for. `lock` and `last_reserved_ip.N` stand for none.
-fn address_of(name: &str) -> Option<IpAddr> {
-    name.parse().ok()
+/// The address that is taken by a file of this name.
+pub(super) fn taken_by(name: &str) -> Option<IpAddr> {
+    let address: IpAddr = name.parse().ok()?;
+    // A file under another spelling of an address does not keep us from making the usual one.
+    // Only IPv6 addresses have others.
+    (address.is_ipv4() || address.to_string() == *name).then_some(address)
+}
+
+/// Whether the name is that of an address. `lock` and `last_reserved_ip.N` stand for none.
+pub(super) fn is_reservation(name: &str) -> bool {
+    name.parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]
@@ -80,11 +108,11 @@ mod tests {
         }
         fs::create_dir(dir.path().join("10.0.0.9")).unwrap();
         let listing = Listing::read(&Directory::open(dir.path().to_owned()).unwrap()).unwrap();
-        let mut names = listing.owners[&Owner::attachment("a", "eth0")].clone();
+        let mut names = listing.names_of(&Owner::attachment("a", "eth0"));
         names.sort();
         assert_eq!(names, ["10.0.0.2", "FD00::3", "fd00::2"]);
-        assert_eq!(listing.owners[&Owner::container("b")], ["10.0.0.3"]);
-        assert_eq!(listing.owners[&Owner::container("")], ["10.0.0.4"]);
+        assert_eq!(listing.names_of(&Owner::container("b")), ["10.0.0.3"]);
+        assert_eq!(listing.names_of(&Owner::container("")), ["10.0.0.4"]);
         let taken: Vec<String> = listing.taken.iter().map(IpAddr::to_string).collect();
         assert_eq!(taken, ["10.0.0.2", "10.0.0.3", "10.0.0.4", "fd00::2"]);
         assert_eq!(listing.unreadable, None);

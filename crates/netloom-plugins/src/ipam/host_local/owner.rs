@@ -1,14 +1,9 @@
 //! Who holds an address.
 
-use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// What stands between the container id and the interface name.
 const SEPARATOR: &[u8] = b"\r\n";
-/// The kernel's limit for an interface name, without the final zero.
-const IF_NAME_LIMIT: usize = 15;
-/// The limit of every common filesystem.
-const FILE_NAME_LIMIT: usize = 255;
 
 /// Who holds an address: the content of the address's file, without the white space around it.
 ///
@@ -49,33 +44,51 @@ impl Owner {
         })
     }
 
-    /// A file name that no other owner has.
-    ///
-    /// `<container id>:<interface name>`, for a person to read: neither can contain a colon. What
-    /// would be too long, or was written by something else than a CNI plugin, becomes a hash.
-    pub(super) fn file_name(&self) -> String {
-        self.plain_name().unwrap_or_else(|| {
-            let hex: String = Sha256::digest(&self.0)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            format!("sha256:{hex}")
-        })
+    /// What stands for the owner in the index.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let upper = hash(self.parts().0) >> 32 << 32;
+        // Never zero, which means nobody.
+        Fingerprint(upper | hash(&self.0) >> 32 | 1)
+    }
+}
+
+/// A hash of an owner: of its container id in the upper half, and of all in the lower one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Fingerprint(u64);
+
+impl Fingerprint {
+    pub(super) fn from_bits(bits: u64) -> Option<Self> {
+        (bits != 0).then_some(Self(bits))
     }
 
-    fn plain_name(&self) -> Option<String> {
-        let (id, if_name) = self.parts();
-        let plain_id = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
-        let plain_if = |byte: &u8| byte.is_ascii_graphic() && !b"/:".contains(byte);
-        // The hashes' names have a longer second part, so no plain name is one of them.
-        let plain = id.first()?.is_ascii_alphanumeric()
-            && id.iter().all(plain_id)
-            && if_name.is_none_or(|name| {
-                (1..=IF_NAME_LIMIT).contains(&name.len()) && name.iter().all(plain_if)
-            });
-        let name = [id, b":", if_name.unwrap_or_default()].concat();
-        (plain && name.len() <= FILE_NAME_LIMIT).then(|| String::from_utf8(name).ok())?
+    pub(super) fn bits(self) -> u64 {
+        self.0
     }
+
+    /// One of `count` places, the same for all owners with one container id.
+    pub(super) fn place(self, count: usize) -> usize {
+        (((self.0 >> 32) * count as u64) >> 32) as usize
+    }
+
+    pub(super) fn is_of_same_container(self, other: Self) -> bool {
+        self.0 >> 32 == other.0 >> 32
+    }
+}
+
+/// FNV-1a, with MurmurHash's last step to spread similar ids: files hold it, so it must not
+/// change from one build to the next as the standard library's may.
+fn hash(bytes: &[u8]) -> u64 {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    mix(hash)
+}
+
+/// Every bit of the outcome depends on every bit of `number`.
+pub(super) fn mix(number: u64) -> u64 {
+    let number = (number ^ number >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let number = (number ^ number >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    number ^ number >> 33
 }
 
 impl fmt::Display for Owner {
@@ -110,28 +123,30 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_owners_have_readable_file_names() {
-        assert_eq!(Owner::attachment("pod-1", "eth0").file_name(), "pod-1:eth0");
-        assert_eq!(Owner::container("pod-1").file_name(), "pod-1:");
+    fn fingerprints_tell_owners_apart_and_keep_a_container_together() {
+        let mut seen = std::collections::HashSet::new();
+        let mut places = [0; 8];
+        for number in 0..10_000 {
+            let id = format!("{number:064x}");
+            let container = Owner::container(&id).fingerprint();
+            places[container.place(8)] += 1;
+            assert!(seen.insert(container));
+            for if_name in ["eth0", "eth1"] {
+                let owner = Owner::attachment(&id, if_name).fingerprint();
+                assert!(seen.insert(owner));
+                assert_eq!(owner.place(8), container.place(8));
+                assert!(owner.is_of_same_container(container));
+            }
+        }
+        assert!(
+            places.iter().all(|count| (1_000..1_500).contains(count)),
+            "{places:?}"
+        );
     }
 
     #[test]
-    fn odd_owners_have_hashes_for_names() {
-        let long = "x".repeat(300);
-        for owner in [
-            Owner::attachment(&long, "eth0"),
-            Owner::container("../../etc/passwd"),
-            Owner::container(""),
-            Owner::container(".hidden"),
-            Owner::read(b"a:b"),
-            Owner::read(b"a\nb"),
-            Owner::read(b"\xff\xfe"),
-            Owner::attachment("a", "b\r\nc"),
-            Owner::attachment("a", "b/c"),
-            Owner::attachment("sha256", &"0".repeat(64)),
-        ] {
-            let name = owner.file_name();
-            assert!(name.starts_with("sha256:") && name.len() == 71, "{name}");
-        }
+    fn fingerprints_are_the_same_in_every_build() {
+        let owner = Owner::attachment("pod-1", "eth0");
+        assert_eq!(owner.fingerprint().bits(), 0xe4b1_bfb4_d8b1_e177);
     }
 }

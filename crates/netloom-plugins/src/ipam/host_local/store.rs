@@ -14,10 +14,12 @@
 
 use super::directory::Directory;
 use super::index::{Index, RESERVATION_DRAFT};
-use super::listing::{self, Listing};
+use super::listing::{self, Listing, taken_by};
 use super::lock;
 use super::owner::Owner;
 use super::store_error::{StoreError, failed};
+use super::survey::SurveyError;
+use super::table::Entry;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fstat, linkat, openat, renameat_with};
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -73,8 +75,6 @@ pub(super) struct Store {
     listing: Option<Listing>,
     /// The reservations of the owners that were asked for, as they are now.
     known: HashMap<Owner, Vec<String>>,
-    /// The owners whose reservations were changed.
-    changed: Vec<Owner>,
     /// Whether the stamps have to be renewed.
     touched: bool,
     trouble: Option<StoreError>,
@@ -123,43 +123,62 @@ impl Store {
             index: None,
             listing: None,
             known: HashMap::new(),
-            changed: Vec::new(),
             touched: false,
             trouble: None,
         };
         match index {
             Ok(index) if index.counts_for(&store.reservations) => store.index = Some(index),
-            Ok(index) => store.heal(Some(index))?,
+            Ok(index) => store.heal(index),
             // Whoever only looks does not make an index, and does not complain that there is none.
-            Err(_) if access == Access::Read => store.heal(None)?,
+            Err(_) if access == Access::Read => {}
             Err(errno) => store.trouble = Some(failed("open index", &place.index())(errno)),
         }
         Ok(store)
     }
 
-    /// Reads all reservations, and makes the index anew from them if it may be written.
-    fn heal(&mut self, index: Option<Index>) -> Result<(), StoreError> {
-        let listing = Listing::read(&self.reservations)
-            .map_err(failed("read directory", self.reservations.path()))?;
-        self.adopt(listing, index);
-        Ok(())
+    /// Makes the index count again, unless we only look. Without an index everything is done
+    /// as well, by reading all reservations.
+    fn heal(&mut self, index: Index) {
+        if self.access == Access::Read {
+            return;
+        }
+        match index.survey(&self.reservations) {
+            Ok(entries) => self.rebuild(index, entries),
+            Err(SurveyError::Directory(errno)) => {
+                let path = self.reservations.path();
+                self.trouble = Some(failed("read directory", path)(errno));
+            }
+            Err(SurveyError::Reservation(name, errno)) => self.unreadable(&name, errno),
+        }
     }
 
+    fn rebuild(&mut self, mut index: Index, entries: Vec<Entry>) {
+        match index.rebuild(entries) {
+            Ok(()) => {
+                self.touched = true;
+                self.index = Some(index);
+            }
+            Err(errno) => self.give_up("rebuild index", &index, errno),
+        }
+    }
+
+    fn unreadable(&mut self, name: &str, errno: Errno) {
+        let path = self.reservations.path().join(name);
+        self.trouble = Some(failed("read reservation", &path)(errno));
+    }
+
+    /// Reads all reservations.
+    fn read_all(&self) -> Result<Listing, StoreError> {
+        let path = self.reservations.path();
+        Listing::read(&self.reservations).map_err(failed("read directory", path))
+    }
+
+    /// Takes what was read for the truth, and makes the index anew from it.
     fn adopt(&mut self, listing: Listing, index: Option<Index>) {
         if let Some((name, errno)) = &listing.unreadable {
-            let path = self.reservations.path().join(name);
-            self.trouble = Some(failed("read reservation", &path)(*errno));
-        }
-        if let Some(mut index) =
-            index.filter(|_| self.access != Access::Read && listing.unreadable.is_none())
-        {
-            match index.rebuild(&listing) {
-                Ok(()) => {
-                    self.touched = true;
-                    self.index = Some(index);
-                }
-                Err(errno) => self.give_up("rebuild index", &index, errno),
-            }
+            self.unreadable(name, *errno);
+        } else if let Some(index) = index.filter(|_| self.access != Access::Read) {
+            self.rebuild(index, listing.entries());
         }
         self.listing = Some(listing);
     }
@@ -184,8 +203,8 @@ impl Store {
     }
 
     /// What the index says, if that is true.
-    fn names_in_index(&self, owner: &Owner) -> Option<Vec<String>> {
-        let names = self.index.as_ref()?.names_of(owner).ok().flatten()?;
+    fn names_in_index(&mut self, owner: &Owner) -> Option<Vec<String>> {
+        let names = self.index.as_mut()?.names_of(owner).ok().flatten()?;
         names
             .iter()
             .all(|name| self.holds(owner, name))
@@ -193,15 +212,17 @@ impl Store {
     }
 
     fn names_in_listing(&mut self, owner: &Owner) -> Result<Vec<String>, StoreError> {
+        Ok(self.listing()?.names_of(owner))
+    }
+
+    /// Everything, read when it is needed for the first time.
+    fn listing(&mut self) -> Result<&Listing, StoreError> {
         if self.listing.is_none() {
             let index = self.index.take();
-            self.heal(index)?;
+            let listing = self.read_all()?;
+            self.adopt(listing, index);
         }
-        let found = self
-            .listing
-            .as_ref()
-            .and_then(|listing| listing.owners.get(owner));
-        Ok(found.cloned().unwrap_or_default())
+        Ok(self.listing.get_or_insert_default())
     }
 
     fn holds(&self, owner: &Owner, name: &str) -> bool {
@@ -237,8 +258,9 @@ impl Store {
             .map_err(failed("reserve", &path))?;
         self.mark(address, true, choice == Choice::Ours);
         if reserved {
+            self.insert(owner, &name);
             names.push(name);
-            self.note(owner, names);
+            self.known.insert(owner.clone(), names);
         }
         Ok(reserved)
     }
@@ -275,13 +297,13 @@ impl Store {
         let mut errors = Vec::new();
         let mut left = Vec::new();
         for name in self.held_by(owner).map_err(|error| vec![error])? {
-            let removed = names.contains(&name).then(|| self.remove(&name));
+            let removed = names.contains(&name).then(|| self.remove(owner, &name));
             if !matches!(removed, Some(Ok(()))) {
                 left.push(name);
             }
             errors.extend(removed.and_then(Result::err));
         }
-        self.note(owner, left);
+        self.known.insert(owner.clone(), left);
         if errors.is_empty() {
             Ok(())
         } else {
@@ -289,12 +311,13 @@ impl Store {
         }
     }
 
-    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+    fn remove(&mut self, owner: &Owner, name: &str) -> Result<(), StoreError> {
         self.touched = true;
         let path = self.reservations.path().join(name);
         self.reservations
             .remove(name)
             .map_err(failed("remove", &path))?;
+        self.write_index(|index| index.remove(owner, name));
         if let Ok(address) = name.parse() {
             self.mark(address, false, false);
         }
@@ -304,27 +327,24 @@ impl Store {
     /// Removes every reservation whose owner is not to be kept. Goes on past an error.
     pub(super) fn retain(&mut self, keep: impl Fn(&Owner) -> bool) -> Result<(), Vec<StoreError>> {
         let index = self.index.take();
-        self.heal(None).map_err(|error| vec![error])?;
-        let Some(mut listing) = self.listing.take() else {
-            return Ok(());
-        };
+        let mut listing = self.read_all().map_err(|error| vec![error])?;
         let mut errors = Vec::new();
-        for (owner, names) in &mut listing.owners {
+        listing.reservations.retain(|reservation| {
+            let (owner, name) = (&reservation.owner, &reservation.name);
             if keep(owner) {
-                continue;
+                return true;
             }
-            names.retain(|name| match self.remove(name) {
+            match self.remove(owner, name) {
                 Ok(()) => {
-                    listing.taken.retain(|address| address.to_string() != *name);
+                    taken_by(name).map(|address| listing.taken.remove(&address));
                     false
                 }
                 Err(error) => {
                     errors.push(error);
                     true
                 }
-            });
-        }
-        listing.owners.retain(|_, names| !names.is_empty());
+            }
+        });
         self.adopt(listing, index);
         if errors.is_empty() {
             Ok(())
@@ -333,16 +353,23 @@ impl Store {
         }
     }
 
-    fn note(&mut self, owner: &Owner, names: Vec<String>) {
-        self.known.insert(owner.clone(), names);
-        if !self.changed.contains(owner) {
-            self.changed.push(owner.clone());
-        }
+    /// Notes a reservation that was just made.
+    fn insert(&mut self, owner: &Owner, name: &str) {
+        // Without an index there is no need to ask.
+        let change = self.index.as_ref().map(|_| self.reservations.change(name));
+        self.write_index(|index| match change {
+            Some(change) => index.insert(owner, name, change?.mark()),
+            None => Ok(()),
+        });
     }
 
     fn mark(&mut self, address: IpAddr, taken: bool, create: bool) {
+        self.write_index(|index| index.mark(address, taken, create));
+    }
+
+    fn write_index(&mut self, write: impl FnOnce(&mut Index) -> Result<(), Errno>) {
         if let Some(mut index) = self.index.take() {
-            match index.mark(address, taken, create) {
+            match write(&mut index) {
                 Ok(()) => self.index = Some(index),
                 Err(errno) => self.give_up("write index", &index, errno),
             }
@@ -354,7 +381,8 @@ impl Store {
         if let Some(index) = &mut self.index {
             return index.first_free(from, to);
         }
-        let taken = self.listing.as_ref().map(|listing| &listing.taken);
+        // If they cannot be read, nothing is known, and each address is tried.
+        let taken = self.listing().ok().map(|listing| &listing.taken);
         let mut next = Some(from);
         while let Some(address) = next.filter(|address| *address <= to) {
             if !taken.is_some_and(|taken| taken.contains(&address)) {
@@ -374,7 +402,7 @@ impl Store {
         let names = self.reservations.names();
         let names = names.map_err(failed("read directory", self.reservations.path()))?;
         if self.access == Access::Read {
-            self.heal(None)?;
+            self.listing()?;
             return Ok(true);
         }
         self.touched = true;
@@ -382,7 +410,7 @@ impl Store {
             Ok(()) => self.index = Some(index),
             Err(errno) => {
                 self.give_up("rebuild index", &index, errno);
-                self.heal(None)?;
+                self.listing()?;
             }
         }
         Ok(true)
@@ -421,18 +449,11 @@ impl Store {
     #[must_use]
     pub(super) fn finish(mut self) -> Option<StoreError> {
         if let Some(index) = self.index.take().filter(|_| self.touched)
-            && let Err(errno) = self.update(&index)
+            && let Err(errno) = index.stamp(&self.reservations)
         {
             self.give_up("write index", &index, errno);
         }
         self.trouble
-    }
-
-    fn update(&self, index: &Index) -> Result<(), Errno> {
-        for owner in &self.changed {
-            index.record(owner, self.known.get(owner).map_or(&[], Vec::as_slice))?;
-        }
-        index.stamp(&self.reservations)
     }
 }
 
