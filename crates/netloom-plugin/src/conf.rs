@@ -5,7 +5,8 @@ use std::io::Read;
 
 /// All of stdin.
 pub(crate) fn read(stdin: &mut dyn Read) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
+    // Room for most of them, so that one call reads all and another finds the end.
+    let mut bytes = Vec::with_capacity(4096);
     stdin
         .read_to_end(&mut bytes)
         .map_err(|cause| Error::new(code::IO, format!("error reading from stdin: {cause}")))?;
