@@ -25,7 +25,7 @@ pub use link::bridge::BridgeOptions;
 pub use link::change::LinkChange;
 pub use link::ipvlan::{IpvlanFlag, IpvlanMode};
 pub use link::kind::{KindSpec, LinkKind};
-pub use link::macvlan::MacvlanMode;
+pub use link::macvlan::{MacvlanMode, MacvlanOptions};
 pub use link::spec::LinkSpec;
 pub use link::veth::PeerSpec;
 pub use link::vlan::VlanProtocol;

@@ -211,6 +211,32 @@ fn default_routes_of_both_families_are_found() {
         assert_eq!(default[0].gateway, Some(gateway.parse().unwrap()));
         assert_eq!(default[0].table, table::MAIN);
     }
+    for (to, default) in [
+        ("192.0.2.1", true),
+        ("10.1.0.9", false),
+        ("3fff::1", true),
+        ("2001:db8::9", false),
+    ] {
+        let entry = socket.match_route(to.parse().unwrap()).unwrap();
+        assert_eq!(
+            (entry.is_default(), entry.device, entry.table),
+            (default, Some(link), table::MAIN),
+            "{to}"
+        );
+    }
+    let elsewhere = RouteSpec::to("192.0.2.0/24".parse().unwrap()).device(link);
+    socket.add_route(&elsewhere.table(1000)).unwrap();
+    socket
+        .add_rule(&RuleSpec::to_table(Family::V4, 1000))
+        .unwrap();
+    let entry = socket.match_route([192, 0, 2, 1].into()).unwrap();
+    assert_eq!((entry.table, entry.is_default()), (1000, false));
+    assert!(
+        !socket
+            .lookup_route([192, 0, 2, 1].into())
+            .unwrap()
+            .is_default()
+    );
 }
 
 #[test]

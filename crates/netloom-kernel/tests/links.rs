@@ -5,8 +5,8 @@ mod host;
 use netloom_kernel::netns;
 use netloom_kernel::rtnl::{
     AddressSpec, BridgeOptions, BridgePortChange, BridgeVlan, IpvlanFlag, IpvlanMode, KindSpec,
-    LinkChange, LinkKind, LinkSpec, MacvlanMode, PeerSpec, RouteSpec, Socket, VlanProtocol,
-    VxlanOptions,
+    LinkChange, LinkKind, LinkSpec, MacvlanMode, MacvlanOptions, PeerSpec, RouteSpec, Socket,
+    VlanProtocol, VxlanOptions,
 };
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x42];
@@ -260,11 +260,12 @@ fn every_kind_of_link_is_read_back_as_it_was_made() {
         protocol: VlanProtocol::Dot1ad,
     };
     let ipvlan = KindSpec::Ipvlan(IpvlanMode::L3, IpvlanFlag::Private);
+    let quiet = MacvlanOptions {
+        mode: MacvlanMode::Private,
+        broadcast_queue_len: Some(500),
+    };
     let kinds = [
-        (
-            KindSpec::Macvlan(MacvlanMode::Private),
-            LinkKind::Macvlan(MacvlanMode::Private),
-        ),
+        (KindSpec::Macvlan(quiet), LinkKind::Macvlan(quiet)),
         (
             ipvlan,
             LinkKind::Ipvlan(IpvlanMode::L3, IpvlanFlag::Private),
@@ -318,7 +319,7 @@ fn a_macvlan_is_made_in_place_over_a_lower_link_outside() {
     let lower = socket
         .create_link(&LinkSpec::veth("lower", PeerSpec::new("rewol")))
         .unwrap();
-    let kind = KindSpec::Macvlan(MacvlanMode::Bridge);
+    let kind = KindSpec::Macvlan(MacvlanMode::Bridge.into());
     match socket.create_link_in(&pod, &LinkSpec::new("eth0", kind).lower(lower.index)) {
         Err(error) if error.is_unsupported() => return host::skip(&error.to_string()),
         outcome => outcome.unwrap(),
@@ -326,6 +327,32 @@ fn a_macvlan_is_made_in_place_over_a_lower_link_outside() {
     let link = inside.get_link("eth0").unwrap();
     assert_eq!(link.lower, Some(lower.index));
     assert!(socket.find_link("eth0").unwrap().is_none());
+}
+
+#[test]
+fn a_link_outside_of_the_same_name_is_not_in_the_way() {
+    if !host::enter() {
+        return;
+    }
+    let (pod, inside) = host::pod();
+    let socket = Socket::open().unwrap();
+    let lower = socket
+        .create_link(&LinkSpec::veth("eth0", PeerSpec::new("rewol")))
+        .unwrap();
+    let spec = || LinkSpec::new("eth0", KindSpec::Macvlan(MacvlanMode::Bridge.into()));
+    match socket.create_link_in(&pod, &spec().lower(lower.index)) {
+        Err(error) if error.is_unsupported() => return host::skip(&error.to_string()),
+        outcome => outcome.unwrap(),
+    }
+    // What kernels before 6.14 need for it works everywhere.
+    inside.remove_link("eth0").unwrap();
+    let spec = spec().lower(lower.index);
+    socket
+        .create_link_in(&pod, &spec.clone().index(0x4000_0001))
+        .unwrap();
+    assert_eq!(inside.get_link("eth0").unwrap().index, 0x4000_0001);
+    let error = socket.create_link_in(&pod, &spec).unwrap_err();
+    assert!(error.is_exists(), "{error}");
 }
 
 #[test]

@@ -130,6 +130,12 @@ impl LinkFlags {
         self.0 & libc::IFF_RUNNING as u32 != 0
     }
 
+    /// It has a carrier: a cable is in, or the link it stands on has one.
+    #[must_use]
+    pub fn has_carrier(self) -> bool {
+        self.0 & libc::IFF_LOWER_UP as u32 != 0
+    }
+
     /// It is a loopback link.
     #[must_use]
     pub fn is_loopback(self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::bridge::{BridgeOptions, put_bridge};
 use super::ipvlan::{IpvlanFlag, IpvlanMode};
-use super::macvlan::MacvlanMode;
+use super::macvlan::MacvlanOptions;
 use super::veth::PeerSpec;
 use super::vlan::VlanProtocol;
 use super::vxlan::VxlanOptions;
@@ -23,7 +23,7 @@ pub enum KindSpec<'a> {
     /// [`Socket::set_link`](super::super::Socket::set_link) stays.
     Bridge(BridgeOptions),
     /// A link of its own MAC address on a lower link.
-    Macvlan(MacvlanMode),
+    Macvlan(MacvlanOptions),
     /// A link that shares the MAC address of its lower link.
     Ipvlan(IpvlanMode, IpvlanFlag),
     /// An IEEE 802.1Q (or 802.1ad) VLAN of a lower link.
@@ -68,7 +68,7 @@ impl KindSpec<'_> {
             b.nest(IFLA_INFO_DATA, |b| match self {
                 Self::Veth(peer) => peer.put(b),
                 Self::Bridge(options) => put_bridge(b, options),
-                Self::Macvlan(mode) => mode.put(b),
+                Self::Macvlan(options) => options.put(b),
                 Self::Ipvlan(mode, flag) => mode.put(*flag, b),
                 Self::Vlan { id, protocol } => protocol.put(*id, b),
                 Self::Vxlan(options) => options.put(b),
@@ -87,7 +87,7 @@ pub enum LinkKind {
     /// A bridge.
     Bridge(BridgeOptions),
     /// A macvlan.
-    Macvlan(MacvlanMode),
+    Macvlan(MacvlanOptions),
     /// An ipvlan.
     Ipvlan(IpvlanMode, IpvlanFlag),
     /// A VLAN.
@@ -137,7 +137,7 @@ impl LinkKind {
         Some(match name.as_str() {
             "veth" => Self::Veth,
             "bridge" => Self::Bridge(BridgeOptions::parse(data)),
-            "macvlan" => Self::Macvlan(MacvlanMode::parse(data)),
+            "macvlan" => Self::Macvlan(MacvlanOptions::parse(data)),
             "ipvlan" => {
                 let (mode, flag) = IpvlanMode::parse(data);
                 Self::Ipvlan(mode, flag)

@@ -1,8 +1,45 @@
-//! Modes of a macvlan.
+//! Settings of a macvlan.
 
 use crate::netlink::{Attributes, Buffer};
 
 const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_MACVLAN_BC_QUEUE_LEN: u16 = 7;
+
+/// The settings of a macvlan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MacvlanOptions {
+    /// How it reaches its siblings.
+    pub mode: MacvlanMode,
+    /// How many broadcast and multicast packets may wait; `None` leaves the kernel's default (1000).
+    /// The lower link uses the largest that any of its macvlans asks for.
+    pub broadcast_queue_len: Option<u32>,
+}
+
+impl From<MacvlanMode> for MacvlanOptions {
+    fn from(mode: MacvlanMode) -> Self {
+        Self {
+            mode,
+            ..Self::default()
+        }
+    }
+}
+
+impl MacvlanOptions {
+    pub(super) fn put(&self, b: &mut Buffer) {
+        b.put_u32(IFLA_MACVLAN_MODE, self.mode.bit());
+        if let Some(packets) = self.broadcast_queue_len {
+            b.put_u32(IFLA_MACVLAN_BC_QUEUE_LEN, packets);
+        }
+    }
+
+    pub(super) fn parse(data: &[u8]) -> Self {
+        Self {
+            mode: MacvlanMode::parse(data),
+            broadcast_queue_len: Attributes::find(data, IFLA_MACVLAN_BC_QUEUE_LEN)
+                .and_then(|a| a.u32()),
+        }
+    }
+}
 
 /// How the macvlans of one lower link reach each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -31,11 +68,7 @@ impl MacvlanMode {
         }
     }
 
-    pub(super) fn put(self, b: &mut Buffer) {
-        b.put_u32(IFLA_MACVLAN_MODE, self.bit());
-    }
-
-    pub(super) fn parse(data: &[u8]) -> Self {
+    fn parse(data: &[u8]) -> Self {
         let bits = Attributes::find(data, IFLA_MACVLAN_MODE)
             .and_then(|a| a.u32())
             .unwrap_or(0);

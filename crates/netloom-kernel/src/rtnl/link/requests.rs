@@ -37,7 +37,7 @@ fn create(spec: &LinkSpec<'_>) -> Request {
         object,
         RTM_NEWLINK,
         flags,
-        &header(0, up, up),
+        &header(spec.index.unwrap_or(0), up, up),
     );
     spec.put(&mut r.buffer);
     r
@@ -164,12 +164,32 @@ impl Socket {
     /// Creates a link straight in another network namespace, over a lower link in this one
     /// (macvlan, ipvlan, vlan). Nothing is returned: ask a socket of that namespace.
     ///
+    /// Kernels before 6.14 take a link of this namespace that bears the name for the one to create,
+    /// unless the request says by its index which one it means. So where that is in the way the
+    /// link gets an index that neither namespace uses.
+    ///
     /// # Errors
     /// As [`Socket::create_link`].
     pub fn create_link_in(&self, netns: &Netns, spec: &LinkSpec<'_>) -> Result<()> {
-        let mut request = create(spec);
-        put_netns(&mut request.buffer, netns);
-        self.execute(request).map(drop)
+        let create_with = |index| {
+            let mut spec = spec.clone();
+            spec.index = index;
+            let mut request = create(&spec);
+            put_netns(&mut request.buffer, netns);
+            self.execute(request).map(drop)
+        };
+        match create_with(spec.index) {
+            Err(error) if error.is_exists() && self.find_link(spec.name)?.is_some() => {}
+            outcome => return outcome,
+        }
+        let first = unused_index();
+        for index in first..first + INDEX_ATTEMPTS {
+            match create_with(Some(index)) {
+                Err(error) if error.is_busy() => {}
+                outcome => return outcome,
+            }
+        }
+        create_with(Some(first + INDEX_ATTEMPTS))
     }
 
     /// Changes a link.
@@ -234,6 +254,14 @@ impl Socket {
     pub fn remove_link<'a>(&self, link: impl Into<LinkRef<'a>>) -> Result<bool> {
         self.execute(remove(link.into()))
     }
+}
+
+/// How often another index is tried when a link of the other namespace has it.
+const INDEX_ATTEMPTS: u32 = 8;
+
+/// An index far above those that the kernel gives, different for each process.
+fn unused_index() -> u32 {
+    0x4000_0000 | (std::process::id() << 6) & 0x3fff_ffff
 }
 
 fn put_netns(buffer: &mut Buffer, netns: &Netns) {

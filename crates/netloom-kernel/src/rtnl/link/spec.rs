@@ -26,6 +26,7 @@ use crate::netlink::Buffer;
 pub struct LinkSpec<'a> {
     pub(super) name: &'a str,
     pub(super) up: bool,
+    pub(super) index: Option<u32>,
     mac: Option<MacAddress>,
     mtu: Option<u32>,
     master: Option<u32>,
@@ -42,6 +43,7 @@ impl<'a> LinkSpec<'a> {
         Self {
             name,
             up: false,
+            index: None,
             mac: None,
             mtu: None,
             master: None,
@@ -63,6 +65,13 @@ impl<'a> LinkSpec<'a> {
     #[must_use]
     pub fn up(mut self) -> Self {
         self.up = true;
+        self
+    }
+
+    /// Its interface index; without it the next free one of its namespace.
+    #[must_use]
+    pub fn index(mut self, index: u32) -> Self {
+        self.index = Some(index);
         self
     }
 

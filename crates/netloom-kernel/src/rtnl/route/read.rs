@@ -14,6 +14,9 @@ use crate::netlink::{Attribute, Attributes, NLM_F_DUMP, Request, align};
 use crate::rtnl::Socket;
 
 const RTM_F_CLONED: u32 = 0x200;
+/// Without it IPv4 says "main" of every table. IPv6 always says which, and refuses to be asked.
+const RTM_F_LOOKUP_TABLE: u32 = 0x1000;
+const RTM_F_FIB_MATCH: u32 = 0x2000;
 const RTNEXTHOP_LEN: usize = 8;
 
 /// A route as the kernel describes it.
@@ -229,14 +232,30 @@ impl Socket {
         }
     }
 
-    /// The route that a packet to an address would take. Never a dump.
+    /// The route that a packet to an address would take: to that address alone, whatever entry of
+    /// whatever table it comes from. Never a dump.
     ///
     /// # Errors
     /// ENETUNREACH or EHOSTUNREACH if there is none.
     pub fn lookup_route(&self, to: IpAddr) -> Result<Route> {
+        self.look_up(to, 0)
+    }
+
+    /// The entry of a routing table by which a packet to an address would go. Never a dump. Needs
+    /// Linux 4.13; an older kernel answers as [`Socket::lookup_route`] does.
+    ///
+    /// # Errors
+    /// ENETUNREACH or EHOSTUNREACH if there is none.
+    pub fn match_route(&self, to: IpAddr) -> Result<Route> {
+        let which_table = if to.is_ipv4() { RTM_F_LOOKUP_TABLE } else { 0 };
+        self.look_up(to, RTM_F_FIB_MATCH | which_table)
+    }
+
+    fn look_up(&self, to: IpAddr, flags: u32) -> Result<Route> {
         let mut header = [0; 12];
         header[0] = family_of(to);
         header[1] = if to.is_ipv4() { 32 } else { 128 };
+        header[8..12].copy_from_slice(&flags.to_ne_bytes());
         let mut r = Request::new("look up route to", to.to_string(), RTM_GETROUTE, 0, &header);
         r.buffer.put(RTA_DST, &octets(to));
         self.ask(r, |_, payload| Route::parse(payload))?
