@@ -21,9 +21,11 @@ registry! {
     crate::interface::bridge::Bridge,
     crate::chained::debug::Debug,
     crate::ipam::dhcp::Dhcp,
+    crate::interface::dummy::Dummy,
     crate::interface::host_device::HostDevice,
     crate::ipam::host_local::HostLocal,
     crate::interface::loopback::Loopback,
+    crate::interface::macvlan::Macvlan,
     crate::interface::ptp::Ptp,
     crate::ipam::static_::Static,
 }

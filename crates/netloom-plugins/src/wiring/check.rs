@@ -1,7 +1,9 @@
 //! CHECK: what is observed in the pod against the result of ADD.
 
 use super::{Fault, gateway};
-use netloom_kernel::rtnl::{Family, Link, Route as KernelRoute, RouteFilter, Socket, table};
+use netloom_kernel::rtnl::{
+    Family, Link, LinkKind, Route as KernelRoute, RouteFilter, Socket, table,
+};
 use netloom_spec::{AddResult, Interface, Mac, Route};
 use std::net::IpAddr;
 
@@ -47,6 +49,20 @@ pub(crate) fn veth(socket: &Socket, name: &str) -> Result<Link, Fault> {
         Ok(link)
     } else {
         Err(drift(format!("Error: interface {name} not of type veth")))
+    }
+}
+
+/// The container's interface, which must be of this kind, by the kernel's name for it.
+pub(crate) fn of_kind(inside: &Socket, name: &str, kind: &str) -> Result<Link, Fault> {
+    let found = inside
+        .find_link(name)
+        .map_err(Fault::kernel(format!("look up {name:?}")))?;
+    let link = found.ok_or_else(|| drift(format!("Interface name {name} not found")))?;
+    match link.kind.as_ref().map_or("none", LinkKind::name) {
+        found if found == kind => Ok(link),
+        found => Err(drift(format!(
+            "Error: Container interface {name} not of type {kind}: it is of type {found}"
+        ))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong with the wiring, and the CNI code of each.
 
 use super::gateway::NoGateway;
+use super::master::Place;
 use netloom_kernel::netns::OpenError;
 use netloom_spec::{Error, code};
 
@@ -20,7 +21,7 @@ pub(crate) enum Fault {
     #[error("{0:?} already exists but is not a bridge")]
     NotABridge(String),
     /// The pod has an interface of that name already.
-    #[error("container veth name ({name:?}) already exists in netns {netns:?}")]
+    #[error("container interface name ({name:?}) already exists in netns {netns:?}")]
     NameTaken { name: String, netns: String },
     /// The host's side has another address than the gateway's.
     #[error(
@@ -32,6 +33,16 @@ pub(crate) enum Fault {
         wanted: ipnet::IpNet,
         found: ipnet::IpNet,
     },
+    /// The link that the pod's is to stand on.
+    #[error("failed to lookup master {name:?} {}: {cause}", place.words())]
+    NoMaster {
+        name: String,
+        place: Place,
+        cause: netloom_kernel::Error,
+    },
+    /// `master` was left to the default route.
+    #[error("no default route interface found {}: name one as \"master\"", .0.words())]
+    NoDefaultRoute(Place),
     /// The IPAM plugin answered without addresses.
     #[error("IPAM plugin returned missing IP config")]
     NoAddresses,
@@ -62,6 +73,8 @@ impl From<Fault> for Error {
             Fault::Kernel { .. }
             | Fault::NameTaken { .. }
             | Fault::OtherAddress { .. }
+            | Fault::NoMaster { .. }
+            | Fault::NoDefaultRoute(_)
             | Fault::NoAddresses
             | Fault::NoGateway(_)
             | Fault::MissingGateway(_)

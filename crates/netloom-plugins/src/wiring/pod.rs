@@ -30,6 +30,19 @@ pub(crate) struct PodLink<'a> {
 pub(crate) enum Dad {
     On,
     Off,
+    /// As the namespace is set; that is with it, unless somebody turned it off.
+    AsSet,
+}
+
+/// Whether the link tells its neighbours of its addresses when it comes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Announce {
+    /// As the namespace is set; that is not at all, unless somebody asked for it.
+    AsSet,
+    /// Those of IPv4, by gratuitous ARP.
+    V4,
+    /// All.
+    Both,
 }
 
 /// The commonest mistake is a second ADD: it must not leave as much as a bridge behind.
@@ -62,20 +75,24 @@ pub(crate) enum Subnet {
     BehindGateway,
 }
 
+/// How addresses are put on a link.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) dad: Dad,
+    pub(crate) subnet: Subnet,
+    pub(crate) announce: Announce,
+}
+
 /// Gives the link its addresses, sets it up and adds the routes, all in one batch.
 ///
 /// Addresses that belong to no interface or to another one are none of this link's.
-pub(crate) fn configure(
-    pod: PodLink<'_>,
-    result: &AddResult,
-    dad: Dad,
-    subnet: Subnet,
-) -> Result<(), Fault> {
+pub(crate) fn configure(pod: PodLink<'_>, result: &AddResult, manner: Manner) -> Result<(), Fault> {
+    let Manner { dad, subnet, .. } = manner;
     let own = |ip: &&IpConfig| ip.interface == Some(pod.position);
     let ips: Vec<_> = result.ips.iter().filter(own).collect();
     let v6 = ips.iter().any(|ip| ip.address.addr().is_ipv6());
     pod.netns
-        .run(|| set_sysctls(pod.name, v6, dad))
+        .run(|| set_sysctls(pod.name, v6, manner))
         .map_err(Fault::kernel(
             "failed to enter the container's network namespace",
         ))??;
@@ -93,7 +110,7 @@ pub(crate) fn configure(
     }
     batch.set_link(pod.index, &LinkChange::new().up());
     // A route by way of a tentative source address would not serve yet.
-    if v6 && dad == Dad::On {
+    if v6 && dad != Dad::Off {
         commit(batch, pod.name)?;
         settle(pod)?;
         batch = pod.socket.batch();
@@ -127,7 +144,15 @@ fn commit(batch: Batch<'_>, name: &str) -> Result<(), Fault> {
         .map_err(Fault::kernel(format!("failed to configure {name:?}")))
 }
 
+/// Waits for duplicate address detection. It does not even begin without a carrier.
 fn settle(pod: PodLink<'_>) -> Result<(), Fault> {
+    let link = pod
+        .socket
+        .get_link(pod.index)
+        .map_err(Fault::kernel(format!("look up {:?}", pod.name)))?;
+    if !link.flags.has_carrier() {
+        return Ok(());
+    }
     pod.socket
         .wait_addresses_settled(pod.index, Instant::now() + DAD_PATIENCE)
         .map_err(Fault::kernel(format!(
@@ -137,9 +162,10 @@ fn settle(pod: PodLink<'_>) -> Result<(), Fault> {
 }
 
 /// The settings that must be right before the first address. Runs in the pod.
-fn set_sysctls(name: &str, v6: bool, dad: Dad) -> Result<(), Fault> {
+fn set_sysctls(name: &str, v6: bool, manner: Manner) -> Result<(), Fault> {
     // Without these the link works, only less well; a kernel without IPv6 lacks them.
-    match dad {
+    match manner.dad {
+        Dad::AsSet => {}
         Dad::On => {
             let _ = sysctl::set(&format!("net/ipv6/conf/{name}/enhanced_dad"), "1");
             let _ = sysctl::set(&format!("net/ipv6/conf/{name}/accept_dad"), "1");
@@ -148,7 +174,12 @@ fn set_sysctls(name: &str, v6: bool, dad: Dad) -> Result<(), Fault> {
             let _ = sysctl::set(&format!("net/ipv6/conf/{name}/accept_dad"), "0");
         }
     }
-    let _ = sysctl::set(&format!("net/ipv4/conf/{name}/arp_notify"), "1");
+    if manner.announce != Announce::AsSet {
+        let _ = sysctl::set(&format!("net/ipv4/conf/{name}/arp_notify"), "1");
+    }
+    if manner.announce == Announce::Both {
+        let _ = sysctl::set(&format!("net/ipv6/conf/{name}/ndisc_notify"), "1");
+    }
     if !v6 {
         return Ok(());
     }

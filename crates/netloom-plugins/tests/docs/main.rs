@@ -37,9 +37,11 @@ pages! {
     the_examples_of_bridge_work = "bridge",
     the_examples_of_debug_work = "debug",
     the_examples_of_dhcp_work = "dhcp",
+    the_examples_of_dummy_work = "dummy",
     the_examples_of_host_device_work = "host-device",
     the_examples_of_host_local_work = "host-local",
     the_examples_of_loopback_work = "loopback",
+    the_examples_of_macvlan_work = "macvlan",
     the_examples_of_ptp_work = "ptp",
     the_examples_of_static_work = "static",
 }

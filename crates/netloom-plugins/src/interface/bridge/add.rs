@@ -4,7 +4,7 @@ use super::device::{ensure_bridge, ensure_vlan_interface, keep_mac};
 use super::plan::{Gateway, Layer, Plan};
 use super::port;
 use crate::wiring::owner::Owner;
-use crate::wiring::pod::{self, Dad, PodLink, Subnet};
+use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
 use crate::wiring::veth::{PodEnd, Wire, create_wire};
 use crate::wiring::{
     Fault, forwarding, gateway, host_address, ipam, listed, masquerade, sandbox, spoof,
@@ -60,8 +60,12 @@ pub(super) fn add<'r>(
         Layer::Two { up: true } => pod::set_up(pod)?,
         Layer::Three(layer) => {
             take_addresses(request, layer.gateway, &mut result, undo)?;
-            let dad = if layer.dad { Dad::On } else { Dad::Off };
-            pod::configure(pod, &result, dad, Subnet::OnLink)?;
+            let manner = Manner {
+                dad: if layer.dad { Dad::On } else { Dad::Off },
+                subnet: Subnet::OnLink,
+                announce: Announce::V4,
+            };
+            pod::configure(pod, &result, manner)?;
             if let Some(gateway) = layer.gateway {
                 serve_as_gateway(
                     &host,

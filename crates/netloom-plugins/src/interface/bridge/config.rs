@@ -1,6 +1,7 @@
 //! The bridge plugin's configuration as it comes over the wire.
 
 use crate::wiring::dns::OwnDns;
+use crate::wiring::mac::WithMac;
 use netloom_spec::{CniArgs, Error, PluginConf};
 use serde::Deserialize;
 
@@ -50,12 +51,6 @@ pub(super) struct Trunk {
 #[serde(default)]
 struct Args {
     cni: WithMac,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct WithMac {
-    mac: String,
 }
 
 impl Config {

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::vlan::Vlans;
 use crate::wiring::fault::invalid;
 use crate::wiring::masquerade::BackendChoice;
-use crate::wiring::veth;
+use crate::wiring::{mac, veth};
 use netloom_spec::{Dns, Error, IfName, Mac, PluginConf};
 
 /// A valid request. Nothing in it can contradict itself.
@@ -71,7 +71,7 @@ impl Plan {
         let vlans = Vlans::new(config)?;
         let mac = config
             .mac(cni_args)?
-            .map(|text| mac_address(&text))
+            .map(|text| mac::unicast(&text))
             .transpose()?;
         if has_ipam && config.disable_container_interface {
             return Err(invalid(
@@ -150,21 +150,6 @@ fn bridge_name(name: &str) -> Result<String, Error> {
             error.msg
         ))),
     }
-}
-
-fn mac_address(text: &str) -> Result<Mac, Error> {
-    let mac: Mac = text.parse().map_err(|error| {
-        invalid(format!(
-            "invalid mac {text:?} for the container interface: {error}"
-        ))
-    })?;
-    // The kernel refuses group addresses and zero for an interface.
-    if mac.0[0] & 1 == 1 || mac.0 == [0; 6] {
-        return Err(invalid(format!(
-            "invalid mac {text:?} for the container interface: a unicast address is needed"
-        )));
-    }
-    Ok(mac)
 }
 
 #[cfg(test)]

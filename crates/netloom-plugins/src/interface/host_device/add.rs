@@ -6,7 +6,7 @@ use super::loan::{alias_of, came_back};
 use super::plan::Plan;
 use super::selector::Device;
 use super::sysfs::Sysfs;
-use crate::wiring::pod::{self, Dad, PodLink, Subnet};
+use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
 use crate::wiring::{Fault, ipam, listed, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Socket;
@@ -83,7 +83,12 @@ fn with_link<'r>(
         position: CONTAINER,
     };
     if !result.ips.is_empty() {
-        pod::configure(pod, &result, Dad::On, Subnet::OnLink)?;
+        let manner = Manner {
+            dad: Dad::On,
+            subnet: Subnet::OnLink,
+            announce: Announce::V4,
+        };
+        pod::configure(pod, &result, manner)?;
     }
     Ok(result)
 }

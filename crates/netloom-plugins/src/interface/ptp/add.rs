@@ -3,7 +3,7 @@
 use super::CONTAINER;
 use super::plan::Plan;
 use crate::wiring::owner::Owner;
-use crate::wiring::pod::{self, Dad, PodLink, Subnet};
+use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
 use crate::wiring::veth::{PodEnd, create_wire};
 use crate::wiring::{Fault, forwarding, ipam, listed, masquerade, sandbox, sysctls};
 use ipnet::IpNet;
@@ -55,7 +55,12 @@ pub(super) fn add<'r>(
         position: CONTAINER,
     };
     // Nobody else is on the link who could have the same address.
-    pod::configure(pod, &result, Dad::Off, Subnet::BehindGateway)?;
+    let manner = Manner {
+        dad: Dad::Off,
+        subnet: Subnet::BehindGateway,
+        announce: Announce::V4,
+    };
+    pod::configure(pod, &result, manner)?;
     route_to_pod(&host, &wire.host, &result)?;
     if let Some(choice) = plan.masquerade {
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);

@@ -1,0 +1,88 @@
+//! The dummy plugin: an interface that leads nowhere, to hold addresses.
+//!
+//! | object | owner |
+//! |---|---|
+//! | the dummy in the pod, its addresses and routes | the attachment |
+
+use crate::wiring::dns::OwnDns;
+use crate::wiring::ipam;
+use crate::wiring::master::Place;
+use crate::wiring::pod::Announce;
+use crate::wiring::single_link::{self, POSITION, Site, require_ipam};
+use netloom_kernel::rtnl::{KindSpec, LinkSpec};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{Plugin, Undo};
+use netloom_spec::{AddResult, Dns, Error, PluginConf};
+use serde::Deserialize;
+
+/// The kernel's name of the kind of link.
+const KIND: &str = "dummy";
+
+/// The plugin `dummy`.
+#[derive(Debug, Clone, Copy)]
+pub struct Dummy;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Config {
+    dns: OwnDns,
+}
+
+/// A valid request.
+#[derive(Debug)]
+struct Plan {
+    /// Replaces the DNS of the IPAM plugin.
+    dns: Option<Dns>,
+}
+
+impl Plan {
+    fn new(conf: &PluginConf) -> Result<Self, Error> {
+        let config: Config = conf.decode()?;
+        require_ipam(KIND, conf.ipam_type())?;
+        Ok(Self {
+            dns: config.dns.replacement(),
+        })
+    }
+}
+
+impl Plugin for Dummy {
+    fn name(&self) -> &'static str {
+        "dummy"
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        let plan = Plan::new(request.conf)?;
+        let site = Site::open_for_add(request)?;
+        let spec = LinkSpec::new(site.name, KindSpec::Dummy);
+        let link = site.create_link(Place::Pod, &spec, KIND, undo)?;
+        let mut result = site.result(&link, request);
+        ipam::take_addresses(request, POSITION, &mut result, undo)?;
+        site.configure(&link, &result, Announce::AsSet)?;
+        if let Some(dns) = plan.dns {
+            result.dns = dns;
+        }
+        Ok(result)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        Plan::new(request.conf)?;
+        single_link::check(request, KIND, |_, _| Ok(()))
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        single_link::del(request, KIND)
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        request.forward_to_ipam()
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        Plan::new(request.conf)?;
+        request.forward_to_ipam()
+    }
+}

@@ -1,0 +1,108 @@
+//! The macvlan plugin: gives a pod a MAC address of its own on a link of the host, the master.
+//!
+//! | object | owner |
+//! |---|---|
+//! | the macvlan in the pod, its addresses and routes | the attachment |
+//!
+//! Nothing of it is on the host: the master is only looked at. With `linkInContainer` it is a link
+//! of the pod.
+
+mod plan;
+
+use crate::wiring::check::drift;
+use crate::wiring::pod::Announce;
+use crate::wiring::single_link::{self, POSITION, Site, status_of_master};
+use crate::wiring::{Fault, ipam, master};
+use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{Plugin, Undo};
+use netloom_spec::{AddResult, Error};
+use plan::{Plan, mode_name};
+
+/// The kernel's name of the kind of link.
+const KIND: &str = "macvlan";
+
+/// The plugin `macvlan`.
+#[derive(Debug, Clone, Copy)]
+pub struct Macvlan;
+
+impl Plugin for Macvlan {
+    fn name(&self) -> &'static str {
+        "macvlan"
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        let plan = Plan::new(request.conf, request.args)?;
+        let site = Site::open_for_add(request)?;
+        let master = site.master(plan.place, plan.master.as_deref())?;
+        let mtu = master::mtu(plan.mtu, &master)?;
+
+        let mut spec = LinkSpec::new(site.name, KindSpec::Macvlan(plan.options))
+            .lower(master.index)
+            .mtu(mtu);
+        if let Some(mac) = plan.mac {
+            spec = spec.mac(mac.0);
+        }
+        let link = site.create_link(plan.place, &spec, KIND, undo)?;
+        let mut result = site.result(&link, request);
+        // After the link, through which an IPAM plugin such as dhcp talks.
+        ipam::take_addresses(request, POSITION, &mut result, undo)?;
+        site.configure(&link, &result, Announce::Both)?;
+        if let Some(dns) = plan.dns {
+            result.dns = dns;
+        }
+        Ok(result)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf, request.args)?;
+        single_link::check(request, KIND, |site, link| {
+            let master = site.master(plan.place, plan.master.as_deref())?;
+            master::check(&site.inside, link, &master, plan.place)?;
+            check_options(&plan, link)
+        })
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        single_link::del(request, KIND)
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        request.forward_to_ipam()
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf, "")?;
+        status_of_master(plan.place, plan.master.as_deref())?;
+        request.forward_to_ipam()
+    }
+}
+
+/// Mode and queue length are those of the plan.
+fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
+    let Some(LinkKind::Macvlan(options)) = link.kind else {
+        return Ok(());
+    };
+    let (mode, wanted) = (mode_name(options.mode), mode_name(plan.options.mode));
+    if mode != wanted {
+        return Err(drift(format!(
+            "Container macvlan mode {mode} of {} does not match expected value: {wanted}",
+            link.name
+        )));
+    }
+    // Older kernels do not tell the length.
+    match (
+        options.broadcast_queue_len,
+        plan.options.broadcast_queue_len,
+    ) {
+        (Some(length), Some(wanted)) if length != wanted => Err(drift(format!(
+            "Interface {} has bcqueuelen {length}, not {wanted}",
+            link.name
+        ))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,169 @@
+//! Attachments that are one link in the pod: macvlan, ipvlan, vlan, dummy, tap.
+//!
+//! The link is made where it will live, under its final name, in one message: it is never seen
+//! half made, and never on the host.
+
+mod check;
+mod remove;
+
+use super::master::{self, Place};
+use super::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
+use super::{Fault, listed, sandbox};
+use netloom_kernel::netns::Netns;
+use netloom_kernel::rtnl::{Link, LinkSpec, Socket};
+use netloom_plugin::{AddRequest, Undo};
+use netloom_spec::{AddResult, Error, code};
+use std::rc::Rc;
+
+pub(crate) use check::check;
+pub(crate) use remove::del;
+use remove::remove_link;
+
+/// Position of the link in the result's `interfaces`.
+pub(crate) const POSITION: usize = 0;
+
+/// The two sides of an attachment, and the name of its link.
+#[derive(Debug)]
+pub(crate) struct Site<'a> {
+    /// The pod's namespace.
+    pub(crate) netns: Netns,
+    /// A socket of the pod.
+    pub(crate) inside: Rc<Socket>,
+    /// A socket of the host.
+    pub(crate) host: Socket,
+    /// `CNI_IFNAME`.
+    pub(crate) name: &'a str,
+    /// `CNI_NETNS`.
+    pub(crate) path: &'a str,
+}
+
+impl<'a> Site<'a> {
+    /// Opens both sides.
+    pub(crate) fn open(name: &'a str, path: &'a str) -> Result<Self, Fault> {
+        let netns = sandbox::open(path)?;
+        let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
+        let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+        Ok(Self {
+            netns,
+            inside: Rc::new(inside),
+            host,
+            name,
+            path,
+        })
+    }
+
+    /// Opens both sides for ADD, which a link of that name refuses.
+    pub(crate) fn open_for_add(request: &'a AddRequest<'a>) -> Result<Self, Fault> {
+        let site = Self::open(request.if_name.as_str(), request.netns)?;
+        pod::refuse_taken_name(&site.inside, site.name, site.path)?;
+        Ok(site)
+    }
+
+    /// The link to stand on; without a name that of the default route.
+    pub(crate) fn master(&self, place: Place, name: Option<&str>) -> Result<Link, Fault> {
+        let socket = match place {
+            Place::Host => &self.host,
+            Place::Pod => &self.inside,
+        };
+        master::find(socket, place, name)
+    }
+
+    /// Makes the link in the pod, down, and registers its removal. What it stands on, if
+    /// anything, is at `place`.
+    pub(crate) fn create_link<'r>(
+        &self,
+        place: Place,
+        spec: &LinkSpec<'_>,
+        kind: &'static str,
+        undo: &mut Undo<'r>,
+    ) -> Result<Link, Fault> {
+        let made = match place {
+            Place::Host => self.host.create_link_in(&self.netns, spec).map(|()| None),
+            Place::Pod => self.inside.create_link(spec).map(Some),
+        };
+        if made.as_ref().is_err_and(netloom_kernel::Error::is_exists) {
+            pod::refuse_taken_name(&self.inside, self.name, self.path)?;
+        }
+        self.register_removal(kind, undo);
+        let what = || format!("failed to create {kind} {:?}", self.name);
+        let made = made.map_err(Fault::kernel(what()))?;
+        match made {
+            Some(link) => Ok(link),
+            None => self
+                .inside
+                .get_link(self.name)
+                .map_err(Fault::kernel(what())),
+        }
+    }
+
+    /// Registers the removal of the link, which is of that kind. To be called after success, and
+    /// after failures as well: the kernel's answer may have been lost.
+    pub(crate) fn register_removal<'r>(&self, kind: &'static str, undo: &mut Undo<'r>) {
+        let (inside, name) = (Rc::clone(&self.inside), self.name.to_owned());
+        undo.push(format!("remove the link {name}"), move || {
+            Ok(remove_link(&inside, &name, kind, |_| Ok(true))?)
+        });
+    }
+
+    /// A result that lists the link and nothing else yet.
+    pub(crate) fn result(&self, link: &Link, request: &AddRequest<'_>) -> AddResult {
+        let mut result = AddResult::new();
+        let version = request.version();
+        result.interfaces = vec![listed::pod_link(
+            self.name, link.mac, link.mtu, self.path, version,
+        )];
+        result
+    }
+
+    /// Puts the result's addresses and routes on the link and sets it up.
+    pub(crate) fn configure(
+        &self,
+        link: &Link,
+        result: &AddResult,
+        announce: Announce,
+    ) -> Result<(), Fault> {
+        let pod = PodLink {
+            netns: &self.netns,
+            socket: &self.inside,
+            name: self.name,
+            index: link.index,
+            position: POSITION,
+        };
+        if result.ips.is_empty() {
+            return pod::set_up(pod);
+        }
+        let manner = Manner {
+            dad: Dad::AsSet,
+            subnet: Subnet::OnLink,
+            announce,
+        };
+        pod::configure(pod, result, manner)
+    }
+}
+
+/// STATUS: without the master no ADD can be served. What is in a pod is not known before it is
+/// there.
+pub(crate) fn status_of_master(place: Place, name: Option<&str>) -> Result<(), Error> {
+    if place == Place::Pod {
+        return Ok(());
+    }
+    let find = || {
+        let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+        master::find(&host, place, name)
+    };
+    match find() {
+        Ok(_) => Ok(()),
+        Err(fault) => Err(Error::new(code::PLUGIN_NOT_AVAILABLE, fault.to_string())),
+    }
+}
+
+/// Refuses a configuration without an IPAM plugin, for plugins that make no sense without
+/// addresses.
+pub(crate) fn require_ipam(kind: &str, ipam_type: Option<&str>) -> Result<(), Error> {
+    match ipam_type.filter(|kind| !kind.is_empty()) {
+        Some(_) => Ok(()),
+        None => Err(super::fault::invalid(format!(
+            "{kind} interface requires an IPAM configuration: no plugin name provided as ipam.type"
+        ))),
+    }
+}
