@@ -201,9 +201,11 @@ fn fifty_pods_get_their_leases_at_once() {
         "50 leases in {took:?}, {} ticks of the daemon",
         daemon.ticks()
     );
-    assert_eq!((daemon.threads(), daemon.descriptors()), (1, idle));
+    assert_eq!(daemon.threads(), 1);
+    // A plugin may be gone before the daemon has closed its end of the connection.
+    wait_until("connections to close", || daemon.descriptors() == idle);
 
     parallel(50, 50, |n| dhcp.del(&conf, &pods[n]).succeeds_silently());
     wait_until("the leases to go", || lan.leases().is_empty());
-    assert_eq!(daemon.descriptors(), idle);
+    wait_until("connections to close", || daemon.descriptors() == idle);
 }

@@ -57,9 +57,9 @@ fn a_device_that_only_the_runtime_knows_is_not_asked_for() {
 fn the_ipam_plugin_is_asked_as_well() {
     let Some(lab) = Lab::new() else { return };
     lab.plugin.status(&conf(json!({}))).succeeds_silently();
-    let ipam = json!({"type": "host-local"});
+    let ipam = json!({"type": "nosuch"});
     let error = lab.plugin.status(&conf(json!({"ipam": ipam}))).fails();
-    error.names(&["range"]);
+    error.names(&["failed to find plugin", "nosuch"]);
     let bad = lab
         .plugin
         .status(&bare(json!({"device": null, "hwaddr": "x"})));
