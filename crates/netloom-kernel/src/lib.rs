@@ -8,6 +8,8 @@
 //! * [`nft`]: nf_tables transactions and filtered reads over netlink, without executing `nft`;
 //! * [`iptables`]: one `iptables-restore` transaction per family;
 //! * [`sysctl`]: values under `/proc/sys`;
+//! * [`selinux`]: in which context a program is executed;
+//! * [`tuntap`]: tap devices, which are made through a file of their own;
 //! * [`announce`]: gratuitous ARP and unsolicited neighbour advertisements;
 //! * [`packet`]: packet sockets with a filter;
 //! * [`daemon`]: signals as a descriptor, and sockets inherited from a service manager.
@@ -30,7 +32,9 @@ pub mod netns;
 pub mod nft;
 pub mod packet;
 pub mod rtnl;
+pub mod selinux;
 pub mod sysctl;
+pub mod tuntap;
 pub mod unshare;
 
 pub use error::{Error, Result};

@@ -27,6 +27,7 @@ pub use link::ipvlan::{IpvlanFlag, IpvlanMode};
 pub use link::kind::{KindSpec, LinkKind};
 pub use link::macvlan::{MacvlanMode, MacvlanOptions};
 pub use link::spec::LinkSpec;
+pub use link::tun::TunOptions;
 pub use link::veth::PeerSpec;
 pub use link::vlan::VlanProtocol;
 pub use link::vxlan::VxlanOptions;

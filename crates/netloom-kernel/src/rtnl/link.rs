@@ -7,6 +7,7 @@ pub(super) mod kind;
 pub(super) mod macvlan;
 mod requests;
 pub(super) mod spec;
+pub(super) mod tun;
 pub(super) mod veth;
 pub(super) mod vlan;
 pub(super) mod vxlan;

@@ -3,6 +3,7 @@
 use super::bridge::{BridgeOptions, put_bridge};
 use super::ipvlan::{IpvlanFlag, IpvlanMode};
 use super::macvlan::MacvlanOptions;
+use super::tun::TunOptions;
 use super::veth::PeerSpec;
 use super::vlan::VlanProtocol;
 use super::vxlan::VxlanOptions;
@@ -108,7 +109,9 @@ pub enum LinkKind {
     Dummy,
     /// An intermediate functional block.
     Ifb,
-    /// Any other kind, by the kernel's name: `tun`, `bond`, `wireguard`, …
+    /// A tun or tap device; `None` from kernels that tell nothing of it.
+    Tun(Option<TunOptions>),
+    /// Any other kind, by the kernel's name: `bond`, `wireguard`, …
     Other(String),
 }
 
@@ -126,6 +129,7 @@ impl LinkKind {
             Self::Vrf { .. } => "vrf",
             Self::Dummy => "dummy",
             Self::Ifb => "ifb",
+            Self::Tun(_) => "tun",
             Self::Other(name) => name,
         }
     }
@@ -154,6 +158,7 @@ impl LinkKind {
             },
             "dummy" => Self::Dummy,
             "ifb" => Self::Ifb,
+            "tun" => Self::Tun(TunOptions::parse(data)),
             _ => Self::Other(name),
         })
     }
