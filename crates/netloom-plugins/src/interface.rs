@@ -6,3 +6,4 @@ pub mod host_device;
 pub mod loopback;
 pub mod macvlan;
 pub mod ptp;
+pub mod tap;

@@ -28,6 +28,7 @@ registry! {
     crate::interface::macvlan::Macvlan,
     crate::interface::ptp::Ptp,
     crate::ipam::static_::Static,
+    crate::interface::tap::Tap,
 }
 
 /// Name and function of every plugin, for a program that calls them in process. Their delegates

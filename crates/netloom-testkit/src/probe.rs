@@ -11,6 +11,12 @@ use std::process::{Command, Output, Stdio};
 pub fn has_link_kind(kind: &str) -> bool {
     let needs_lower = ["vlan", "macvlan", "ipvlan", "macvtap", "ipvtap"];
     let bare = kind.split(' ').next().unwrap_or(kind);
+    if bare == "tun" {
+        // Not made over netlink.
+        let made = runs("ip tuntap add mode tap name probe0");
+        let _ = runs("ip link del probe0");
+        return made;
+    }
     if !needs_lower.contains(&bare) {
         let made = runs(&format!("ip link add probe0 type {kind}"));
         let _ = runs("ip link del probe0");

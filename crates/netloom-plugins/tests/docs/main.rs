@@ -44,6 +44,7 @@ pages! {
     the_examples_of_macvlan_work = "macvlan",
     the_examples_of_ptp_work = "ptp",
     the_examples_of_static_work = "static",
+    the_examples_of_tap_work = "tap",
 }
 
 /// What every page tells, in this order.

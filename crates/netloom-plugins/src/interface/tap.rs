@@ -1,0 +1,147 @@
+//! The tap plugin: an Ethernet interface of the pod whose other end is a program's, such as a
+//! virtual machine's.
+//!
+//! | object | owner |
+//! |---|---|
+//! | the tap in the pod, its addresses and routes, its place as port of a bridge in the pod | the attachment |
+//!
+//! It is made under its final name by the ioctl(2)s of `/dev/net/tun`, and stays only once it is
+//! as it should be: what dies before leaves nothing. With `selinuxContext` this program is executed
+//! again, in that context: the kernel labels a tap with the context of the program that makes it.
+
+mod create;
+mod plan;
+
+use crate::wiring::check::drift;
+use crate::wiring::pod::Announce;
+use crate::wiring::single_link::{self, POSITION, Site};
+use crate::wiring::{Fault, ipam};
+use netloom_kernel::rtnl::{Link, LinkKind};
+use netloom_kernel::tuntap;
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{Plugin, Undo};
+use netloom_spec::{AddResult, Error, code};
+use plan::Plan;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The kernel's name of the kind of link.
+const KIND: &str = "tun";
+
+/// The plugin `tap`.
+#[derive(Debug, Clone, Copy)]
+pub struct Tap;
+
+impl Plugin for Tap {
+    fn name(&self) -> &'static str {
+        "tap"
+    }
+
+    fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
+        create::command_line(arguments)
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        let plan = Plan::new(request.conf, request.args)?;
+        plan.refuse_context_without_selinux(code::UNSUPPORTED_FIELD)?;
+        let site = Site::open_for_add(request)?;
+        let bridge = create::find_bridge(&site, &plan)?;
+
+        let link = create::create(&site, &plan, bridge, undo)?;
+        let mut result = site.result(&link, request);
+        ipam::take_addresses(request, POSITION, &mut result, undo)?;
+        site.configure(&link, &result, Announce::V4)?;
+        if let Some(dns) = plan.dns {
+            result.dns = dns;
+        }
+        Ok(result)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf, request.args)?;
+        single_link::check(request, KIND, |site, link| {
+            check_options(&plan, link)?;
+            check_bridge(&plan, site, link)
+        })
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        single_link::del(request, KIND)
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        request.forward_to_ipam()
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf, "")?;
+        let unavailable = |error: netloom_kernel::Error| {
+            let msg = format!("this host cannot make tap devices: {error}");
+            Error::new(code::PLUGIN_NOT_AVAILABLE, msg)
+        };
+        tuntap::probe().map_err(unavailable)?;
+        plan.refuse_context_without_selinux(code::PLUGIN_NOT_AVAILABLE)?;
+        request.forward_to_ipam()
+    }
+}
+
+/// What only the maker of the device decides. Kernels before 4.20 do not tell.
+fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
+    let Some(LinkKind::Tun(Some(options))) = link.kind else {
+        return Ok(());
+    };
+    let name = &link.name;
+    if !options.tap {
+        return Err(drift(format!(
+            "Error: Container interface {name} not of type tap: it is a tun device"
+        )));
+    }
+    if !options.persistent {
+        return Err(drift(format!(
+            "Interface {name} is not persistent: it goes with the program that has it"
+        )));
+    }
+    for (what, found, wanted) in [
+        ("owner", options.owner, plan.owner),
+        ("group", options.group, plan.group),
+    ] {
+        if found != wanted {
+            let text = |id: Option<u32>| id.map_or("none".to_owned(), |id| id.to_string());
+            return Err(drift(format!(
+                "Interface {name} has {what} {}, not {}",
+                text(found),
+                text(wanted)
+            )));
+        }
+    }
+    if options.multi_queue != plan.multi_queue {
+        return Err(drift(format!(
+            "Interface {name} has multiQueue {}, not {}",
+            options.multi_queue, plan.multi_queue
+        )));
+    }
+    Ok(())
+}
+
+fn check_bridge(plan: &Plan, site: &Site<'_>, link: &Link) -> Result<(), Fault> {
+    let Some(name) = &plan.bridge else {
+        return Ok(());
+    };
+    let bridge = site
+        .inside
+        .find_link(name)
+        .map_err(Fault::kernel(format!("look up {name:?}")))?;
+    let bridge =
+        bridge.ok_or_else(|| drift(format!("Bridge {name} in the container not found")))?;
+    if link.master == Some(bridge.index) {
+        return Ok(());
+    }
+    Err(drift(format!(
+        "Interface {} is not a port of {name}",
+        link.name
+    )))
+}
