@@ -5,12 +5,13 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
-use rustix::fs::Access;
+use rustix::fs::{Access, MemfdFlags};
 
 use crate::error::{Error, Result};
 
@@ -85,48 +86,68 @@ pub fn save(family: Family, table: Option<&str>) -> Result<String> {
         Some(table) => run(program, &["-t", table], b"")?,
         None => run(program, &[], b"")?,
     };
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
-fn run(program: &'static str, arguments: &[&str], stdin: &[u8]) -> Result<Output> {
+fn run(program: &'static str, arguments: &[&str], stdin: &[u8]) -> Result<Vec<u8>> {
     let failed = |error: &io::Error| Error::of_io("execute", format_args!("\"{program}\""), error);
     let Some(path) = find(program) else {
         let error = Error::new("execute", format_args!("\"{program}\""), libc::ENOENT);
         return Err(error.with_words("it is not in PATH"));
     };
+    // Its words go to memory: with two pipes to read at once, none may fill up.
+    let mut said = words_file().map_err(|e| failed(&e))?;
     let mut child = Command::new(path)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(said.try_clone().map_err(|e| failed(&e))?)
         .spawn()
         .map_err(|e| failed(&e))?;
     let written = child
         .stdin
         .take()
         .map_or(Ok(()), |mut pipe| pipe.write_all(stdin));
-    let output = child.wait_with_output().map_err(|e| failed(&e))?;
-    if !output.status.success() {
-        let words = words_of(&output);
+    let mut stdout = Vec::new();
+    let read = child
+        .stdout
+        .take()
+        .map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut stdout));
+    // Whatever went wrong: it has ended, and changes nothing more, before anybody undoes.
+    let status = child.wait().map_err(|e| failed(&e))?;
+    if !status.success() {
+        let words = words_of(&mut said, status);
         return Err(
             Error::new("execute", format_args!("\"{program}\""), libc::EINVAL).with_words(words),
         );
     }
+    read.map_err(|e| failed(&e))?;
     // Reported last: a program that died says more itself than the broken pipe does.
     written.map_err(|e| failed(&e))?;
-    Ok(output)
+    Ok(stdout)
+}
+
+/// A file in memory, not inherited under its own descriptor.
+fn words_file() -> io::Result<File> {
+    let file = rustix::fs::memfd_create("stderr", MemfdFlags::CLOEXEC)?;
+    Ok(File::from(file))
 }
 
 /// What a failed program said, on one line.
-fn words_of(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stderr);
+fn words_of(said: &mut File, status: ExitStatus) -> String {
+    let mut bytes = Vec::new();
+    // What cannot be read is not worth another error: the status tells of the failure.
+    let _ = said
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| said.read_to_end(&mut bytes));
+    let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<_> = text
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
     if lines.is_empty() {
-        output.status.to_string()
+        status.to_string()
     } else {
         lines.join("; ")
     }
