@@ -3,7 +3,7 @@
 mod single_link;
 
 use serde_json::json;
-use single_link::{Lab, Subject, common, eth0, faults, sysctl};
+use single_link::{Lab, Subject, eth0, every, faults, sysctl};
 
 const DUMMY: Subject = Subject {
     name: "dummy",
@@ -16,7 +16,7 @@ const DUMMY: Subject = Subject {
 #[test]
 fn a_pod_has_its_addresses_in_every_version() {
     // Nothing is behind a dummy.
-    common::serves_every_version(DUMMY, &[]);
+    every::serves_every_version(DUMMY, &[]);
     let Some(lab) = Lab::new(DUMMY) else { return };
     let pod = lab.host.pod("one");
     lab.plugin.add(&lab.conf(json!({})), &pod).succeeds();
@@ -32,38 +32,38 @@ fn check_names_what_is_no_longer_as_add_made_it() {
         "ip link set eth0 address 02:00:00:00:00:99",
         &["eth0", "02:00:00:00:00:99"][..],
     );
-    common::check_names_each_drift(DUMMY, &[(json!({}), mac)]);
+    every::check_names_each_drift(DUMMY, &[(json!({}), mac)]);
 }
 
 #[test]
 fn check_is_right_about_its_result_and_later_plugins() {
-    common::check_knows_its_result(DUMMY);
+    every::check_knows_its_result(DUMMY);
 }
 
 #[test]
 fn del_succeeds_twice_and_frees_the_address_whatever_is_left() {
-    common::del_works_in_every_state(DUMMY);
+    every::del_works_in_every_state(DUMMY);
 }
 
 #[test]
 fn del_takes_a_bad_configuration_and_goes_on_past_a_failing_ipam_plugin() {
-    common::del_takes_what_it_gets(DUMMY);
+    every::del_takes_what_it_gets(DUMMY);
 }
 
 #[test]
 fn del_leaves_links_of_another_kind_and_of_another_pod_alone() {
-    common::del_leaves_what_is_not_its_own(DUMMY);
+    every::del_leaves_what_is_not_its_own(DUMMY);
 }
 
 #[test]
 fn gc_and_status_speak_for_ipam() {
-    common::gc_and_status_are_forwarded(DUMMY, false);
+    every::gc_and_status_are_forwarded(DUMMY, false);
 }
 
 #[test]
 fn bad_requests_are_refused_and_change_nothing() {
     let required: &[&str] = &["dummy interface requires an IPAM configuration"];
-    common::bad_requests_change_nothing(
+    every::bad_requests_change_nothing(
         DUMMY,
         &[
             (json!({"ipam": null}), 7, required),
@@ -77,17 +77,17 @@ fn bad_requests_are_refused_and_change_nothing() {
 
 #[test]
 fn the_dns_is_the_ipam_plugins_unless_the_configuration_has_its_own() {
-    common::dns_is_ipams_or_the_configurations(DUMMY);
+    every::dns_is_ipams_or_the_configurations(DUMMY);
 }
 
 #[test]
 fn routes_are_programmed_with_all_their_attributes() {
-    common::routes_are_programmed_whole(DUMMY);
+    every::routes_are_programmed_whole(DUMMY);
 }
 
 #[test]
 fn a_link_of_the_host_by_the_pods_name_is_not_in_the_way() {
-    common::a_name_taken_on_the_host_does_not_matter(DUMMY);
+    every::a_name_taken_on_the_host_does_not_matter(DUMMY);
 }
 
 #[test]

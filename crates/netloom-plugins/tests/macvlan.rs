@@ -4,7 +4,7 @@ mod single_link;
 
 use netloom_testkit::{Pod, Uplink};
 use serde_json::{Value, json};
-use single_link::{Lab, Subject, common, eth0, faults, info, merged, reserved, sysctl};
+use single_link::{Lab, Subject, eth0, every, faults, info, merged, reserved, sysctl};
 use std::net::Ipv4Addr;
 
 /// The master is the default route's.
@@ -22,12 +22,12 @@ fn lab() -> Option<Lab> {
 
 #[test]
 fn a_pod_reaches_the_outside_in_every_version() {
-    common::serves_every_version(MACVLAN, &["198.51.100.1", "2001:db8:51::1", "203.0.113.80"]);
+    every::serves_every_version(MACVLAN, &["198.51.100.1", "2001:db8:51::1", "203.0.113.80"]);
 }
 
 #[test]
 fn check_names_what_is_no_longer_as_add_made_it() {
-    common::check_names_each_drift(
+    every::check_names_each_drift(
         MACVLAN,
         &[
             (
@@ -78,27 +78,27 @@ fn check_names_what_is_no_longer_as_add_made_it() {
 
 #[test]
 fn check_is_right_about_its_result_and_later_plugins() {
-    common::check_knows_its_result(MACVLAN);
+    every::check_knows_its_result(MACVLAN);
 }
 
 #[test]
 fn del_succeeds_twice_and_frees_the_address_whatever_is_left() {
-    common::del_works_in_every_state(MACVLAN);
+    every::del_works_in_every_state(MACVLAN);
 }
 
 #[test]
 fn del_takes_a_bad_configuration_and_goes_on_past_a_failing_ipam_plugin() {
-    common::del_takes_what_it_gets(MACVLAN);
+    every::del_takes_what_it_gets(MACVLAN);
 }
 
 #[test]
 fn del_leaves_links_of_another_kind_and_of_another_pod_alone() {
-    common::del_leaves_what_is_not_its_own(MACVLAN);
+    every::del_leaves_what_is_not_its_own(MACVLAN);
 }
 
 #[test]
 fn gc_and_status_speak_for_ipam_and_master() {
-    common::gc_and_status_are_forwarded(MACVLAN, true);
+    every::gc_and_status_are_forwarded(MACVLAN, true);
     let Some(lab) = lab() else { return };
     lab.host.sh("ip route del default; ip -6 route del default");
     let error = lab.plugin.status(&lab.quick(json!({}))).fails_with(50);
@@ -107,7 +107,7 @@ fn gc_and_status_speak_for_ipam_and_master() {
 
 #[test]
 fn bad_requests_are_refused_and_change_nothing() {
-    common::bad_requests_change_nothing(
+    every::bad_requests_change_nothing(
         MACVLAN,
         &[
             (
@@ -169,22 +169,22 @@ fn bad_requests_are_refused_and_change_nothing() {
 
 #[test]
 fn the_dns_is_the_ipam_plugins_unless_the_configuration_has_its_own() {
-    common::dns_is_ipams_or_the_configurations(MACVLAN);
+    every::dns_is_ipams_or_the_configurations(MACVLAN);
 }
 
 #[test]
 fn routes_are_programmed_with_all_their_attributes() {
-    common::routes_are_programmed_whole(MACVLAN);
+    every::routes_are_programmed_whole(MACVLAN);
 }
 
 #[test]
 fn a_link_of_the_host_by_the_pods_name_is_not_in_the_way() {
-    common::a_name_taken_on_the_host_does_not_matter(MACVLAN);
+    every::a_name_taken_on_the_host_does_not_matter(MACVLAN);
 }
 
 #[test]
 fn go_and_netloom_check_and_delete_what_the_other_made() {
-    common::go_and_netloom_hand_over(MACVLAN);
+    every::go_and_netloom_hand_over(MACVLAN);
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod single_link;
 use netloom_kernel::rtnl::Socket;
 use netloom_testkit::{Call, Pod, Scene, Trace, assert_no_residue, probe, skip};
 use serde_json::{Value, json};
-use single_link::{Lab, Subject, common, eth0, faults, info, plugin_dir, sysctl};
+use single_link::{Lab, Subject, eth0, every, faults, info, plugin_dir, sysctl};
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Child, Command, Stdio};
@@ -117,7 +117,7 @@ const ATTACH_QUEUE: u16 = 0x1102;
 #[test]
 fn a_pod_has_its_addresses_in_every_version() {
     // What is behind a tap is up to the program at its other end.
-    common::serves_every_version(TAP, &[]);
+    every::serves_every_version(TAP, &[]);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn the_device_is_what_the_configuration_says() {
         let result = lab.plugin.add(&conf, &pod).succeeds();
         let (link, info) = (eth0(&pod), info(&pod));
         for (key, value) in expected.as_object().unwrap() {
-            let named = info[key] == *value || info[key] == value.to_string();
+            let named = info[key] == *value || info[key].as_str() == Some(&value.to_string());
             assert!(named, "{keys}: {key} is {} in {info}", info[key]);
         }
         for id in ["user", "group"] {
@@ -347,32 +347,32 @@ fn check_names_what_is_no_longer_as_add_made_it() {
             (json!({}), (change, names))
         })
         .collect();
-    common::check_names_each_drift(TAP, &drifts);
+    every::check_names_each_drift(TAP, &drifts);
 }
 
 #[test]
 fn check_is_right_about_its_result_and_later_plugins() {
-    common::check_knows_its_result(TAP);
+    every::check_knows_its_result(TAP);
 }
 
 #[test]
 fn del_succeeds_twice_and_frees_the_address_whatever_is_left() {
-    common::del_works_in_every_state(TAP);
+    every::del_works_in_every_state(TAP);
 }
 
 #[test]
 fn del_takes_a_bad_configuration_and_goes_on_past_a_failing_ipam_plugin() {
-    common::del_takes_what_it_gets(TAP);
+    every::del_takes_what_it_gets(TAP);
 }
 
 #[test]
 fn del_leaves_links_of_another_kind_and_of_another_pod_alone() {
-    common::del_leaves_what_is_not_its_own(TAP);
+    every::del_leaves_what_is_not_its_own(TAP);
 }
 
 #[test]
 fn gc_and_status_speak_for_ipam() {
-    common::gc_and_status_are_forwarded(TAP, false);
+    every::gc_and_status_are_forwarded(TAP, false);
 }
 
 #[test]
@@ -460,7 +460,7 @@ fn bad_requests_are_refused_and_change_nothing() {
             &["bridge", "\"lo\"", "is not a bridge"],
         ),
     ];
-    common::bad_requests_change_nothing(TAP, &cases);
+    every::bad_requests_change_nothing(TAP, &cases);
 }
 
 #[test]
@@ -476,17 +476,17 @@ fn a_tap_of_that_name_is_not_taken_over() {
 
 #[test]
 fn the_dns_is_the_ipam_plugins_unless_the_configuration_has_its_own() {
-    common::dns_is_ipams_or_the_configurations(TAP);
+    every::dns_is_ipams_or_the_configurations(TAP);
 }
 
 #[test]
 fn routes_are_programmed_with_all_their_attributes() {
-    common::routes_are_programmed_whole(TAP);
+    every::routes_are_programmed_whole(TAP);
 }
 
 #[test]
 fn a_link_of_the_host_by_the_pods_name_is_not_in_the_way() {
-    common::a_name_taken_on_the_host_does_not_matter(TAP);
+    every::a_name_taken_on_the_host_does_not_matter(TAP);
 }
 
 #[test]

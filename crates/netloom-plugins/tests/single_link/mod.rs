@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-pub(crate) mod common;
+pub(crate) mod every;
 pub(crate) mod faults;
 
 use netloom_testkit::{Call, Host, Outcome, Plugin, PluginDir, Pod, Snapshot, Uplink, probe, skip};
