@@ -27,6 +27,8 @@ pub mod announce;
 pub mod daemon;
 mod error;
 pub mod iptables;
+#[cfg(netloom_musl)]
+mod musl;
 mod netlink;
 pub mod netns;
 pub mod nft;

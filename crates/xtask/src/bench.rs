@@ -22,15 +22,6 @@ use crate::{dist, packages, process};
 
 pub(crate) use inside::run as run_inside;
 
-/// What of this package the bench measures beside plugins.
-const FLOOR: &[&str] = &[
-    "--package",
-    "xtask",
-    "--no-default-features",
-    "--bin",
-    "floor",
-];
-
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The other plugins
@@ -91,7 +82,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let order = Order {
         ours: absolute(&ours)?,
         peer: absolute(&args.peer)?,
-        floor: dist::build(workspace, FLOOR)?,
+        floor: dist::build_floor(workspace)?,
         state: scratch.join("state"),
         json: absolute(&json)?,
         rounds: args.rounds,

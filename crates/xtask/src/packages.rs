@@ -29,8 +29,12 @@ pub(crate) const PEER: Need = need(
     "the Go plugins beside ours",
 );
 
+/// What a release is linked with.
+const MUSL: Need = need("musl-gcc", "musl-tools", "a small release that starts fast");
+
 /// What the whole of the tests uses.
 pub(crate) const FOR_TESTS: &[Need] = &[
+    MUSL,
     need(
         "ip",
         "iproute2",
@@ -50,6 +54,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     PEER,
     need("busybox", "busybox-static", "images for real runtimes"),
     need("dnsmasq", "dnsmasq-base", "a DHCP server"),
+    need("tcpdump", "tcpdump", "what goes over a link"),
     need("runc", "runc", "real runtimes"),
     need("podman", "podman", "podman with its CNI backend"),
     need("containerd", "containerd", "ctr run --cni"),
@@ -74,6 +79,7 @@ pub(crate) const FOR_KERNEL: &[Need] = &[
 
 /// What the bench uses.
 pub(crate) const FOR_BENCH: &[Need] = &[
+    MUSL,
     need("ip", "iproute2", "pods"),
     need("iptables-restore", "iptables", "the iptables masquerade"),
     need("nft", "nftables", "the nftables rules of the floor"),

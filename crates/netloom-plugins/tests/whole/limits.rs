@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use netloom_testkit::{Host, Plugin, PluginDir, Trace, peak_memory, probe, skip};
+use netloom_testkit::{Call, Host, Plugin, PluginDir, Trace, peak_memory, probe, skip};
 use serde_json::{Value, json};
 
 use crate::PROGRAM;
@@ -23,38 +23,58 @@ fn conf(backend: &str) -> Value {
     })
 }
 
+/// A plugin of the binary that is shipped, which `cargo xtask test` names the directory of, and the
+/// most memory that it may take; without one, a plugin of this build.
+fn measured(name: &str) -> (Plugin, u64) {
+    match std::env::var_os("NETLOOM_RELEASE_BIN") {
+        Some(shipped) => (Plugin::at(Path::new(&shipped), name), MEMORY),
+        None => {
+            let plugins = PluginDir::of(PROGRAM);
+            (Plugin::ours(&plugins, name), MEMORY_OF_TEST_BUILD)
+        }
+    }
+}
+
+/// Asserts success, and a peak of resident memory under `most` KiB.
+#[track_caller]
+fn is_modest(command: &str, call: &Call, most: u64) {
+    let Some((kib, outcome)) = peak_memory(call) else {
+        return;
+    };
+    outcome.succeeds();
+    println!("{command} takes {kib} KiB");
+    assert!(kib < most, "{command} takes {kib} KiB, more than {most}");
+}
+
 #[test]
 fn no_command_takes_six_megabytes() {
     let Some(host) = Host::new() else { return };
-    let plugins = PluginDir::of(PROGRAM);
-    // `cargo xtask test` names the directory of the binary that is shipped.
-    let (bridge, most) = match std::env::var_os("NETLOOM_RELEASE_BIN") {
-        Some(shipped) => (Plugin::at(Path::new(&shipped), "bridge"), MEMORY),
-        None => (Plugin::ours(&plugins, "bridge"), MEMORY_OF_TEST_BUILD),
-    };
-    let conf = conf("nftables");
-    let other = host.pod("other");
+    let (bridge, most) = measured("bridge");
+    let mut conf = conf("nftables");
+    let (pod, other) = (host.pod("one"), host.pod("other"));
     bridge.add(&conf, &other).succeeds();
-    // What a thousand pods leave behind must not be read into memory either.
-    for address in 0..1000 {
-        let (third, fourth) = (2 + address / 250, 1 + address % 250);
-        let file = format!("/var/lib/cni/networks/net/10.1.{third}.{fourth}");
-        std::fs::write(file, "somebody\r\neth0").unwrap();
-    }
-    let pod = host.pod("one");
+    conf["cni.dev/valid-attachments"] =
+        json!([{"containerID": other.container_id(), "ifname": "eth0"}]);
     for command in ["STATUS", "ADD", "DEL", "GC"] {
-        let mut conf = conf.clone();
-        if command == "GC" {
-            conf["cni.dev/valid-attachments"] =
-                json!([{"containerID": other.container_id(), "ifname": "eth0"}]);
-        }
-        let call = bridge.call(command, &conf).pod(&pod);
-        let Some((kib, outcome)) = peak_memory(&call) else {
-            return;
-        };
-        outcome.succeeds();
-        println!("{command} takes {kib} KiB");
-        assert!(kib < most, "{command} takes {kib} KiB");
+        is_modest(command, &bridge.call(command, &conf).pod(&pod), most);
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_the_pool() {
+    let Some(host) = Host::new() else { return };
+    let (host_local, most) = measured("host-local");
+    host.sh(
+        "mkdir -p /var/lib/cni/networks/net; cd /var/lib/cni/networks/net
+         for a in $(seq 1 78); do for b in $(seq 0 255); do
+            printf 'id-%s-%s\\r\\neth0' $a $b > 10.1.$a.$b; done; done",
+    );
+    // The first call reads what another program has written, all of it, and that once.
+    let (first, second) = (host.pod("one"), host.pod("two"));
+    host_local.add(&conf("nftables"), &first).succeeds();
+    for command in ["ADD", "DEL"] {
+        let call = host_local.call(command, &conf("nftables")).pod(&second);
+        is_modest(command, &call, most);
     }
 }
 

@@ -218,7 +218,7 @@ impl Runner {
 
     fn release(&mut self, outcome: &mut Outcome) -> Result<()> {
         let plugins = dist::build_plugins(&self.workspace, &self.scratch.join("bin"))?;
-        for (name, result) in dist::check(&plugins) {
+        for (name, result) in dist::check(&self.workspace, &plugins) {
             println!("{name}: {}", if result.is_ok() { "ok" } else { "FAILED" });
             outcome.check(&name, result.map_err(|error| format!("{error:#}")));
         }

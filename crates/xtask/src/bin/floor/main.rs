@@ -6,6 +6,8 @@
 mod kernel;
 mod netlink;
 
+#[cfg(netloom_musl)]
+use netloom_kernel as _;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,6 +18,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::os::fd::AsFd;
 
 const USAGE: &str = "floor nothing
+floor unwind
 floor add NETNS HOST_LINK BRIDGE ADDRESS GATEWAY FILE [NFT_TABLE NFT_SET]
 floor del NETNS ADDRESS FILE [NFT_TABLE NFT_SET]
 floor ptp NETNS HOST_LINK ADDRESS GATEWAY
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["nothing"] => Ok(()),
+        ["unwind"] => unwind(),
         ["add", netns, link, bridge, address, gateway, file, set @ ..] => {
             add(netns, [link, bridge], [address, gateway], file, set)
         }
@@ -45,6 +49,14 @@ fn main() -> ExitCode {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Shows that a program linked as a plugin is can turn a panic into an answer.
+fn unwind() -> io::Result<()> {
+    match std::panic::catch_unwind(|| panic!("to be caught")) {
+        Err(_) => Ok(()),
+        Ok(()) => Err(io::Error::other("no panic")),
     }
 }
 
