@@ -40,11 +40,9 @@ struct Search {
 }
 
 /// Finds the object that holds the address, and its table for unwinding: 0, or -1 when no object does.
-///
-/// # Safety
-/// `result` points to a `Found` that may be written.
-// SAFETY: musl has no symbol of this name; libgcc, which calls it, passes what is asked for above.
+// SAFETY: musl has no symbol of this name.
 #[unsafe(no_mangle)]
+// SAFETY: for libgcc's unwinder only, which passes a `Found` that may be written.
 unsafe extern "C" fn _dl_find_object(address: *mut c_void, result: *mut Found) -> c_int {
     let mut search = Search {
         address: address as usize,
