@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 /// A program with all that it is given.
 #[derive(Default)]
@@ -72,6 +73,48 @@ impl Call {
     }
 }
 
+/// What a runtime does for one pod: one call, or one for each plugin of a list.
+pub(crate) struct Job {
+    pub(crate) calls: Vec<Call>,
+    /// Whether each call's answer is the next one's `prevResult`.
+    pub(crate) hands_on: bool,
+}
+
+impl Job {
+    /// The times of all calls together, and the last answer.
+    ///
+    /// # Errors
+    /// When a call fails, or what it answered cannot be handed on.
+    pub(crate) fn time(&mut self) -> Result<(Duration, Vec<u8>)> {
+        let (mut total, mut answer) = (Duration::ZERO, Vec::new());
+        for (index, call) in self.calls.iter_mut().enumerate() {
+            if self.hands_on && index > 0 {
+                call.stdin = with_prev_result(&call.stdin, &answer)?;
+            }
+            let (time, stdout) = call.time()?;
+            total += time;
+            answer = stdout;
+        }
+        Ok((total, answer))
+    }
+}
+
+impl From<Call> for Job {
+    fn from(call: Call) -> Self {
+        Self {
+            calls: vec![call],
+            hands_on: false,
+        }
+    }
+}
+
+/// A configuration with what the plugin before, or ADD, answered.
+pub(crate) fn with_prev_result(conf: &[u8], answer: &[u8]) -> Result<Vec<u8>> {
+    let mut conf: Value = serde_json::from_slice(conf).context("a plugin's configuration")?;
+    conf["prevResult"] = serde_json::from_slice(answer).context("a plugin's answer")?;
+    Ok(serde_json::to_vec(&conf)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +142,23 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("exit status: 3: out\nerr"), "{error}");
+    }
+
+    #[test]
+    fn a_list_takes_the_time_of_all_and_hands_each_answer_on() {
+        let call = |script: &str| Call {
+            stdin: b"{}".to_vec(),
+            ..shell(script)
+        };
+        let mut job = Job {
+            calls: vec![
+                call("sleep 0.03; echo '{\"n\":1}'"),
+                call("sleep 0.03; cat"),
+            ],
+            hands_on: true,
+        };
+        let (time, answer) = job.time().unwrap();
+        assert!(time >= Duration::from_millis(60), "{time:?}");
+        assert_eq!(answer, br#"{"prevResult":{"n":1}}"#);
     }
 }

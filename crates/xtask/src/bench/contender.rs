@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::call::Call;
+use super::call::{Call, Job, with_prev_result};
 
 /// The columns of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +30,15 @@ impl Side {
             Side::Ours => "10.100".into(),
             Side::Peer => "10.102".into(),
             Side::Floor => "10.104".into(),
+        }
+    }
+
+    /// The same of the other family, whole.
+    pub(crate) fn network6(self) -> &'static str {
+        match self {
+            Side::Ours => "fd00:100::/64",
+            Side::Peer => "fd00:102::/64",
+            Side::Floor => "fd00:104::/64",
         }
     }
 }
@@ -66,6 +75,13 @@ pub(crate) enum Kind {
         /// Who gives the addresses.
         addressing: Addressing,
     },
+    /// The plugins of a list, called one after another as a runtime does. `configure` gives each its configuration
+    /// for a pod: a runtime says there what it wants for this one.
+    List {
+        folder: PathBuf,
+        plugins: Vec<Value>,
+        configure: fn(&mut Value, &Pod),
+    },
     /// The kernel's own work, and where it puts a file for each pod.
     Floor {
         program: PathBuf,
@@ -87,9 +103,13 @@ pub(crate) enum Kind {
 }
 
 impl Contender {
-    pub(crate) fn add(&self, pod: &Pod) -> Result<Call> {
+    pub(crate) fn add(&self, pod: &Pod) -> Result<Job> {
         match &self.kind {
-            Kind::Plugin { conf, .. } => self.plugin(conf, "ADD", pod),
+            Kind::Plugin { conf, .. } => Ok(self.plugin(conf, "ADD", pod)?.into()),
+            Kind::List { .. } => Ok(Job {
+                calls: self.list("ADD", pod)?,
+                hands_on: true,
+            }),
             Kind::FixedFloor {
                 program,
                 verb,
@@ -103,7 +123,7 @@ impl Contender {
                     self.address(pod),
                     self.gateway(),
                 ];
-                Ok(floor(program, &words, None))
+                Ok(floor(program, &words, None).into())
             }
             Kind::Floor {
                 program,
@@ -125,23 +145,34 @@ impl Contender {
                     gateway,
                     file,
                 ];
-                Ok(floor(program, &words, *set))
+                Ok(floor(program, &words, *set).into())
             }
-            Kind::Start { program, arguments } => Ok(start(program, arguments)),
+            Kind::Start { program, arguments } => Ok(start(program, arguments).into()),
         }
     }
 
     /// `answer` is what ADD wrote: a runtime keeps it, and passes it to DEL. A program that only starts has no DEL.
-    pub(crate) fn del(&self, pod: &Pod, answer: &[u8]) -> Result<Option<Call>> {
+    pub(crate) fn del(&self, pod: &Pod, answer: &[u8]) -> Result<Option<Job>> {
         match &self.kind {
             Kind::Plugin { conf, .. } => {
-                let mut conf = conf.clone();
-                conf["prevResult"] = serde_json::from_slice(answer).context("ADD's answer")?;
-                self.plugin(&conf, "DEL", pod).map(Some)
+                let mut call = self.plugin(conf, "DEL", pod)?;
+                call.stdin = with_prev_result(&call.stdin, answer)?;
+                Ok(Some(call.into()))
+            }
+            Kind::List { .. } => {
+                let mut calls = self.list("DEL", pod)?;
+                calls.reverse();
+                for call in &mut calls {
+                    call.stdin = with_prev_result(&call.stdin, answer)?;
+                }
+                Ok(Some(Job {
+                    calls,
+                    hands_on: false,
+                }))
             }
             Kind::FixedFloor { program, .. } => {
                 let words = ["remove".to_owned(), pod.netns.display().to_string()];
-                Ok(Some(floor(program, &words, None)))
+                Ok(Some(floor(program, &words, None).into()))
             }
             Kind::Floor {
                 program,
@@ -152,11 +183,8 @@ impl Contender {
                 let address = self.address(pod);
                 let file = state.join(&address).display().to_string();
                 let netns = pod.netns.display().to_string();
-                Ok(Some(floor(
-                    program,
-                    &["del".into(), netns, address, file],
-                    *set,
-                )))
+                let words = ["del".into(), netns, address, file];
+                Ok(Some(floor(program, &words, *set).into()))
             }
             Kind::Start { .. } => Ok(None),
         }
@@ -172,24 +200,31 @@ impl Contender {
         else {
             bail!("only plugins are called as plugins");
         };
-        let mut environment = vec![
-            ("CNI_COMMAND", command.into()),
-            ("CNI_CONTAINERID", pod.id.clone()),
-            ("CNI_NETNS", pod.netns.display().to_string()),
-            ("CNI_IFNAME", "eth0".into()),
-            ("CNI_PATH", folder.display().to_string()),
-        ];
+        let mut call = call(folder, name, conf, command, pod)?;
         if *addressing == Addressing::Runtime {
             let (address, gateway) = (self.address(pod), self.gateway());
             let args = format!("IgnoreUnknown=1;IP={address}/16;GATEWAY={gateway}");
-            environment.push(("CNI_ARGS", args));
+            call.environment.push(("CNI_ARGS", args));
         }
-        Ok(Call {
-            program: folder.join(name),
-            arguments: Vec::new(),
-            environment,
-            stdin: serde_json::to_vec(conf)?,
-        })
+        Ok(call)
+    }
+
+    fn list(&self, command: &str, pod: &Pod) -> Result<Vec<Call>> {
+        let Kind::List {
+            folder,
+            plugins,
+            configure,
+        } = &self.kind
+        else {
+            bail!("only a list is called as a list");
+        };
+        let calls = plugins.iter().map(|conf| {
+            let mut conf = conf.clone();
+            configure(&mut conf, pod);
+            let name = conf["type"].as_str().context("a plugin without a type")?;
+            call(folder, name, &conf, command, pod)
+        });
+        calls.collect()
     }
 
     /// The fixed address of a pod; the network's first is the gateway's.
@@ -201,6 +236,22 @@ impl Contender {
     fn gateway(&self) -> String {
         format!("{}.0.1", self.side.network())
     }
+}
+
+/// A plugin, called as a runtime calls it.
+fn call(folder: &Path, name: &str, conf: &Value, command: &str, pod: &Pod) -> Result<Call> {
+    Ok(Call {
+        program: folder.join(name),
+        arguments: Vec::new(),
+        environment: vec![
+            ("CNI_COMMAND", command.into()),
+            ("CNI_CONTAINERID", pod.id.clone()),
+            ("CNI_NETNS", pod.netns.display().to_string()),
+            ("CNI_IFNAME", "eth0".into()),
+            ("CNI_PATH", folder.display().to_string()),
+        ],
+        stdin: serde_json::to_vec(conf)?,
+    })
 }
 
 fn floor(program: &Path, words: &[String], set: Option<[&'static str; 2]>) -> Call {

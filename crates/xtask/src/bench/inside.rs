@@ -126,7 +126,7 @@ impl<'s> Lane<'s> {
         self.answer = answer;
         self.add.first = Some(milliseconds(time));
         let (_, answer) = self.contender.add(goes)?.time()?;
-        if let Some(del) = self.contender.del(goes, &answer)? {
+        if let Some(mut del) = self.contender.del(goes, &answer)? {
             self.del.first = Some(milliseconds(del.time()?.0));
         }
         Ok(())
@@ -137,18 +137,18 @@ impl<'s> Lane<'s> {
             return Ok(());
         };
         match self.contender.del(stays, &self.answer)? {
-            Some(del) => del.time().map(|_| ()),
+            Some(mut del) => del.time().map(|_| ()),
             None => Ok(()),
         }
     }
 
     fn round(&mut self, round: u16) -> Result<()> {
         let pod = &self.pods[usize::from(round)];
-        let add = self.contender.add(pod)?;
+        let mut add = self.contender.add(pod)?;
         std::thread::sleep(PAUSE);
         let (time, answer) = add.time()?;
         self.add.push(time);
-        if let Some(del) = self.contender.del(pod, &answer)? {
+        if let Some(mut del) = self.contender.del(pod, &answer)? {
             std::thread::sleep(PAUSE);
             self.del.push(del.time()?.0);
         }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Order;
-use super::contender::{Addressing, Contender, Kind, Side};
+use super::contender::{Addressing, Contender, Kind, Pod, Side};
 use super::{host, pool};
 
 /// Contenders that do the same in turn.
@@ -75,6 +75,16 @@ pub(crate) fn all() -> Vec<Scenario> {
         host::parent(MASTER)?;
         fixed(s, o, "macvlan", Some(MASTER))
     }));
+    all.push(scenario(
+        "chain-iptables",
+        "bridge, portmap, firewall, bandwidth, tuning; two ports, both families; iptables on both sides",
+        |s, o| chains(s, o, "iptables"),
+    ));
+    all.push(scenario(
+        "chain-nftables",
+        "the same, ours with nftables, the peer's own with iptables",
+        |s, o| chains(s, o, "nftables"),
+    ));
     all.push(Scenario {
         pods: false,
         ..scenario("static", "static alone", |s, o| {
@@ -148,6 +158,57 @@ fn bridges(scenario: &Scenario, order: &Order, more: &Value) -> Result<Vec<Conte
         contenders.push(floor(scenario, order, masquerades)?);
     }
     Ok(contenders)
+}
+
+/// The list that podman and many clusters use, each side with a bridge of its own.
+fn chains(scenario: &Scenario, order: &Order, backend: &str) -> Result<Vec<Contender>> {
+    let mut contenders = Vec::new();
+    for (side, folder) in [(Side::Ours, &order.ours), (Side::Peer, &order.peer)] {
+        let mut bridge = conf(scenario, side, order, 16);
+        bridge["bridge"] = json!(host::bridge_name(side));
+        bridge["isGateway"] = json!(true);
+        bridge["ipMasq"] = json!(true);
+        let ranges = bridge["ipam"]["ranges"].as_array_mut();
+        let second = json!([{ "subnet": side.network6() }]);
+        ranges.context("ranges are a list")?.push(second);
+        let mut plugins = vec![
+            bridge,
+            json!({ "type": "portmap" }),
+            json!({ "type": "firewall" }),
+            json!({ "type": "bandwidth", "ingressRate": 100_000_000, "ingressBurst": 10_000_000,
+                "egressRate": 100_000_000, "egressBurst": 10_000_000 }),
+            json!({ "type": "tuning", "sysctl": { "net.core.somaxconn": "500" } }),
+        ];
+        for plugin in &mut plugins {
+            plugin["name"] = json!(side.name());
+            plugin["cniVersion"] = json!("1.0.0");
+            // The peer knows no other.
+            if side == Side::Ours {
+                plugin["backend"] = json!(backend);
+                plugin["ipMasqBackend"] = json!(backend);
+            }
+        }
+        let configure = publish_two_ports;
+        contenders.push(Contender {
+            side,
+            kind: Kind::List {
+                folder: folder.clone(),
+                plugins,
+                configure,
+            },
+        });
+    }
+    Ok(contenders)
+}
+
+/// What a runtime says of a pod with two published ports.
+fn publish_two_ports(conf: &mut Value, pod: &Pod) {
+    if conf["type"] == "portmap" {
+        let port = |number: u16, protocol| json!({ "hostPort": number, "containerPort": 80, "protocol": protocol });
+        let first = 20_000 + 2 * pod.number;
+        conf["runtimeConfig"] =
+            json!({ "portMappings": [port(first, "tcp"), port(first + 1, "udp")] });
+    }
 }
 
 /// A plugin whose pods get their addresses from the runtime, by way of `static`.
