@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 
@@ -285,13 +286,13 @@ impl Channel {
         each: &mut impl FnMut(Header, &[u8]) -> Flow,
     ) -> Result<Flow, Errno> {
         let mut buffer = self.buffer.borrow_mut();
-        if buffer.is_empty() {
-            *buffer = vec![0; RECEIVE_LEN]; // fresh from the kernel, so zeroed for nothing
-        }
+        // Not zeroed: most answers touch one page of it, and a page fault costs more than they do.
+        buffer.clear();
+        buffer.reserve_exact(RECEIVE_LEN);
         let (_, length) = rustix::io::retry_on_intr(|| {
             rustix::net::recv(
                 &self.socket,
-                buffer.as_mut_slice(),
+                spare_capacity(&mut buffer),
                 flags | RecvFlags::TRUNC,
             )
         })?;
