@@ -1,5 +1,5 @@
 use crate::support::Lab;
-use netloom_testkit::{Call, probe, skip};
+use netloom_testkit::{Call, SystemCall, Trace, probe, skip};
 use serde_json::json;
 use std::fs;
 
@@ -70,4 +70,47 @@ fn an_add_beside_many_pods_makes_no_more_system_calls_than_the_first() {
         );
     }
     assert!(counts[11] <= counts[1], "{counts:?}");
+}
+
+/// When it closes, the kernel waits for readers, and the removal of links waits for that.
+#[test]
+fn del_closes_its_nf_tables_socket_after_the_link_is_gone() {
+    let Some(lab) = Lab::new() else { return };
+    let conf = lab.routed(json!({
+        "isDefaultGateway": true, "ipMasq": true, "ipMasqBackend": "nftables",
+        "macspoofchk": true,
+    }));
+    let pod = lab.host.pod("one");
+    lab.bridge.add(&conf, &pod).succeeds();
+    let call = lab.bridge.call("DEL", &conf).pod(&pod);
+    let Some(Trace { calls, outcome }) = Trace::of(&call) else {
+        return;
+    };
+    outcome.succeeds_silently();
+    let is_nf_tables =
+        |call: &SystemCall| call.name == "socket" && call.text.contains("NETLINK_NETFILTER");
+    let sockets = calls.iter().filter(|call| is_nf_tables(call)).count();
+    assert_eq!(sockets, 1, "one socket for all of nf_tables");
+    let opened = calls.iter().position(is_nf_tables).unwrap();
+    let socket = calls[opened].text.rsplit("= ").next().unwrap();
+    // 0x11 is RTM_DELLINK, whose name strace does not always know.
+    let is_removal = |text: &str| text.contains("RTM_DELLINK") || text.contains("_type=0x11 ");
+    let removal = calls
+        .iter()
+        .find(|call| call.name.starts_with("send") && is_removal(&call.text))
+        .unwrap();
+    let removed = calls
+        .iter()
+        .rposition(|call| call.thread == removal.thread && call.name.starts_with("recv"));
+    // What else DEL does may outlast the removal: the IPAM plugin is executed.
+    let released = calls.iter().rposition(|call| call.name.starts_with("wait"));
+    let rest = removed.max(released).unwrap();
+    let is_closing =
+        |call: &SystemCall| call.name == "close" && call.text.starts_with(&format!("{socket})"));
+    let closed = calls[opened..].iter().position(is_closing);
+    // Never closed but by the end of the process is late enough.
+    assert!(
+        closed.is_none_or(|closed| opened + closed > rest),
+        "closed before {rest}: {calls:#?}"
+    );
 }
