@@ -258,6 +258,15 @@ fn elements_are_printed_with_comments_and_found_by_key() {
     );
     assert_eq!(socket.list_elements(&TABLE, "pods").unwrap().len(), 1);
     assert_eq!(socket.list_elements(&TABLE, "no-such-set").unwrap(), []);
+    let sets = socket.list_sets(&TABLE).unwrap();
+    let named: Vec<_> = sets.iter().map(|set| (&*set.name, set.is_map)).collect();
+    let (set, map) = (false, true);
+    assert_eq!(
+        named,
+        [("pods", set), ("nets", set), ("links", map), ("ports", map)]
+    );
+    let other = Table::new(Family::Ip, "no-such-table");
+    assert_eq!(socket.list_sets(&other).unwrap(), []);
 
     let mut batch = socket.batch();
     batch.delete_elements(&TABLE, "pods", &[Element::new(pod)]);

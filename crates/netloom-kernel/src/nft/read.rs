@@ -123,6 +123,22 @@ impl Socket {
         self.ask(r, |_, payload| SetInfo::parse(payload))
     }
 
+    /// The sets and maps of a table, filtered by the kernel, without their elements.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn list_sets(&self, table: &Table<'_>) -> Result<Vec<SetInfo>> {
+        let mut r = request(
+            "list sets of",
+            table.title(),
+            NFT_MSG_GETSET,
+            NLM_F_DUMP,
+            table.family,
+        );
+        r.buffer.put_str(NFTA_SET_TABLE, table.name);
+        self.dump(r, |_, payload| SetInfo::parse(payload))
+    }
+
     /// One element of a set or map by its key, without a dump; `None` if there is none.
     ///
     /// # Errors

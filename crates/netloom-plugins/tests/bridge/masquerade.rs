@@ -44,6 +44,15 @@ fn traces(lab: &Lab) -> String {
     lines.join("\n").replace(" [0:0]", "")
 }
 
+/// The name of the set of a subnet's addresses.
+fn set(lab: &Lab, subnet: &str) -> String {
+    let table = lab.host.sh("nft list table inet cni_plugins_masquerade");
+    let leaves = format!("daddr != {subnet} masquerade");
+    let rule = table.lines().find(|line| line.contains(&leaves)).unwrap();
+    let name = rule.split('@').nth(1).unwrap().split(' ').next();
+    name.unwrap().to_owned()
+}
+
 #[test]
 fn traffic_to_the_outside_carries_the_hosts_address_and_inside_the_pods() {
     for backend in BOTH {
@@ -109,24 +118,30 @@ fn the_nftables_objects_have_the_names_of_the_reference() {
         "ip daddr 224.0.0.0/4 return",
         "ip6 daddr ff00::/8 return",
         "goto masq_checks",
-        "ip saddr vmap @sources4",
-        "ip6 saddr vmap @sources6",
-        "ip daddr != 10.1.0.0/24 masquerade",
-        "ip6 daddr != fd00:1::/64 masquerade",
         ", net: net, if: eth0, id: id-of-one\"",
     ] {
         assert!(table.contains(line), "{line}\n{table}");
+    }
+    for [source, rest] in [
+        ["ip saddr @sources-", " ip daddr != 10.1.0.0/24 masquerade"],
+        [
+            "ip6 saddr @sources-",
+            " ip6 daddr != fd00:1::/64 masquerade",
+        ],
+    ] {
+        let rule = |line: &&str| line.trim().starts_with(source) && line.contains(rest);
+        assert_eq!(table.lines().filter(rule).count(), 1, "{source}\n{table}");
     }
     let again = lab.host.pod("two");
     dual(&lab, 6);
     lab.bridge.add(&conf(&lab, "nftables"), &again).succeeds();
     let later = lab.host.sh("nft list table inet cni_plugins_masquerade");
     assert_eq!(
-        later.matches(" masquerade\n").count(),
+        later.matches(" masquerade ").count(),
         2,
         "one rule per subnet: {later}"
     );
-    assert_eq!(later.matches("vmap").count(), 2, "{later}");
+    assert_eq!(later.matches("\tset ").count(), 2, "{later}");
 }
 
 #[test]
@@ -233,9 +248,10 @@ fn a_lost_masquerade_is_found_by_check() {
         let conf = conf(&lab, backend);
         let result = lab.bridge.add(&conf, &pod).succeeds();
         match backend {
-            "nftables" => lab
-                .host
-                .sh("nft flush map inet cni_plugins_masquerade sources6"),
+            "nftables" => lab.host.sh(&format!(
+                "nft flush set inet cni_plugins_masquerade {}",
+                set(&lab, "fd00:1::/64")
+            )),
             _ => lab.host.sh("ip6tables -t nat -F POSTROUTING"),
         };
         lab.bridge
@@ -256,12 +272,10 @@ fn rules_of_newer_references_for_each_address_are_removed_too() {
     dual(&lab, 5);
     let conf = conf(&lab, "nftables");
     let result = lab.bridge.add(&conf, &pod).succeeds();
-    let map = lab
-        .host
-        .sh("nft list map inet cni_plugins_masquerade sources4");
-    let comment = map
+    let table = lab.host.sh("nft list table inet cni_plugins_masquerade");
+    let comment = table
         .split('"')
-        .find(|part| part.contains(", net: net"))
+        .find(|part| part.contains(", net: net, if: eth0"))
         .unwrap()
         .to_owned();
     lab.host.sh(&format!(
@@ -318,4 +332,66 @@ fn an_address_that_the_container_changed_does_not_hide_its_masquerade() {
             .succeeds_silently();
         assert_eq!(traces(&lab), "", "{backend}");
     }
+}
+
+#[test]
+fn check_names_the_subnet_whose_rule_is_gone_and_the_next_add_does_not_mind() {
+    let Some(lab) = lab("nftables") else { return };
+    let uplink = lab.host.uplink();
+    let pod = lab.host.pod("one");
+    dual(&lab, 5);
+    let conf = conf(&lab, "nftables");
+    let result = lab.bridge.add(&conf, &pod).succeeds();
+    let name = set(&lab, "10.1.0.0/24");
+    lab.host
+        .sh("nft flush chain inet cni_plugins_masquerade masq_checks");
+    lab.bridge.check(&conf, &result, &pod).fails().names(&[
+        "masquerade",
+        "10.1.0.5",
+        "masq_checks",
+        &name,
+    ]);
+    lab.bridge.del(&conf, &pod).succeeds_silently();
+    lab.host.sh("nft flush ruleset");
+    lab.bridge.add(&conf, &pod).succeeds();
+    assert_eq!(seen_outside(&pod, &uplink), Uplink::HOST.map(Ok));
+}
+
+#[test]
+fn one_address_in_two_networks_is_masqueraded_for_each_and_given_up_by_each() {
+    let Some(lab) = lab("nftables") else { return };
+    let (one, two) = (lab.host.pod("one"), lab.host.pod("two"));
+    dual(&lab, 5);
+    let mut second = conf(&lab, "nftables");
+    second["name"] = json!("second");
+    second["bridge"] = json!("br1");
+    second["isDefaultGateway"] = json!(false);
+    second["isGateway"] = json!(false);
+    let first = conf(&lab, "nftables");
+    lab.bridge.add(&first, &one).succeeds();
+    lab.bridge.add(&second, &two).succeeds();
+    lab.bridge.del(&first, &one).succeeds_silently();
+    let left = traces(&lab);
+    assert!(
+        !left.contains("id-of-one") && left.matches("id-of-two").count() == 2,
+        "{left}"
+    );
+}
+
+#[test]
+fn gc_of_the_reference_leaves_the_subnets_rules_alone() {
+    let Some(lab) = lab("nftables") else { return };
+    let pod = lab.host.pod("one");
+    dual(&lab, 5);
+    lab.bridge.add(&conf(&lab, "nftables"), &pod).succeeds();
+    // It deletes the rules of this chain whose comment starts with the hash of the network.
+    let chain = lab
+        .host
+        .sh("nft list chain inet cni_plugins_masquerade masq_checks");
+    let hash = traces(&lab)
+        .split('"')
+        .find(|part| part.contains(", net: net"))
+        .unwrap()[..16]
+        .to_owned();
+    assert!(chain.contains(" masquerade ") && !chain.contains(&format!("\"{hash}")));
 }

@@ -8,8 +8,6 @@ use super::{Fact, Kind, elements, text};
 
 /// Regular chains that plugins keep for all attachments, as the reference plugins call them.
 const KEPT_CHAINS: [&str; 1] = ["inet cni_plugins_masquerade masq_checks"];
-/// How the names of chains begin that serve whoever is in a subnet.
-const SUBNET_CHAINS: &str = "inet cni_plugins_masquerade subnet-";
 /// Built-in chains of iptables, which appear with a table's first use.
 const BUILT_IN: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
@@ -84,14 +82,13 @@ fn is_empty_iptables_chain(fact: &Fact, value: &Value) -> bool {
     fact.kind == Kind::IptablesChain && BUILT_IN.contains(&name) && rules <= 1
 }
 
-/// Empty sets and maps; the chains of subnets; kept chains and base chains none of whose rules is
-/// an attachment's; and then tables in which nothing remains.
+/// Empty sets and maps; kept chains and base chains none of whose rules is an attachment's; and
+/// then tables in which nothing remains.
 fn remove_idle_nftables(facts: &mut Facts) {
     facts.retain(|fact, value| {
         let empty = |member: &str| elements(value[member].clone()).is_empty();
         match fact.kind {
             Kind::NftSet => !empty("elem"),
-            Kind::NftChain if fact.name.starts_with(SUBNET_CHAINS) => false,
             Kind::NftChain => {
                 let kept = KEPT_CHAINS.contains(&fact.name.as_str());
                 let own = !kept && value["hook"].is_null();
@@ -113,8 +110,8 @@ fn remove_idle_nftables(facts: &mut Facts) {
     });
 }
 
-/// A rule that looks the packet up in a map, or one without a comment, hence without an owner,
-/// that only lets packets pass or sends them to a kept chain.
+/// A rule that looks the packet up in a set or map, or one without a comment, hence without an
+/// owner, that only lets packets pass or sends them to a kept chain.
 fn is_static(rule: &Value) -> bool {
     let expressions = elements(rule["expr"].clone());
     let has = |name: &str| {
@@ -131,5 +128,14 @@ fn is_static(rule: &Value) -> bool {
         let kept = format!(" {target}");
         KEPT_CHAINS.iter().any(|chain| chain.ends_with(&kept))
     });
-    has("vmap") || rule["comment"].is_null() && (has("return") || has("accept") || to_kept)
+    looks_up(&expressions)
+        || rule["comment"].is_null() && (has("return") || has("accept") || to_kept)
+}
+
+/// A map, or a set by its name: whose elements tell the owners.
+fn looks_up(expressions: &[Value]) -> bool {
+    expressions.iter().any(|expression| {
+        let right = text(&expression["match"], "right");
+        expression.get("vmap").is_some() || right.starts_with('@')
+    })
 }

@@ -85,8 +85,10 @@ fn masqueraded(lines: &mut Vec<String>) -> Result<()> {
     if firewall.get_table(&table)?.is_none() {
         return Ok(());
     }
-    for pod in firewall.list_elements(&table, "sources4")? {
-        lines.push(format!("masquerade {}", pod.comment.unwrap_or_default()));
+    for set in firewall.list_sets(&table)? {
+        for pod in firewall.list_elements(&table, &set.name)? {
+            lines.push(format!("masquerade {}", pod.comment.unwrap_or_default()));
+        }
     }
     Ok(())
 }

@@ -1,21 +1,22 @@
-//! One pod address in the verdict maps of the masquerade.
+//! One pod address in the masquerade's set for its subnet.
 
 use super::super::owner::{Owner, hash16, network_hash};
 use ipnet::IpNet;
-use netloom_kernel::nft::{Element, ElementInfo, Key, Verdict};
+use netloom_kernel::nft::{Element, ElementInfo, Field, Key, KeyType, Rule, RuleInfo, Set};
+use netloom_spec::Attachment;
 
-/// The maps from source address to the chain of its subnet, IPv4 and IPv6.
-pub(super) const MAPS: [&str; 2] = ["sources4", "sources6"];
+/// How the names of the sets begin, and the comments of the rules that look into them. The
+/// comment must not begin with the network's hash: the Go plugins' GC deletes every such rule.
+const SET_PREFIX: &str = "sources-";
 
 /// An address that is to be masqueraded.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// The address with the prefix of its subnet.
     pub(super) net: IpNet,
-    /// The chain of its subnet.
-    pub(super) chain: String,
-    /// What the chain's comment says.
-    pub(super) chain_comment: String,
+    /// The set of its subnet's addresses.
+    pub(super) set: String,
+    set_comment: String,
     /// What the element's comment says.
     comment: String,
     prefix: String,
@@ -38,47 +39,80 @@ impl Entry {
         let network = owner.network;
         Self {
             net,
-            chain: format!("subnet-{}", hash16(&[network, " ", &subnet])),
-            chain_comment: format!(
-                "{}, net: {network}, subnet: {subnet}",
-                network_hash(network)
-            ),
+            set: format!("{SET_PREFIX}{}", hash16(&[network, " ", &subnet])),
+            // The subnet first: a long comment is cut.
+            set_comment: format!("{}{subnet}, net: {network}", set_comment_prefix(network)),
             comment: owner.nft_comment(),
             prefix: owner.nft_prefix(),
         }
     }
 
-    /// The map it belongs to.
-    pub(super) fn map(&self) -> &'static str {
-        MAPS[usize::from(self.net.addr().is_ipv6())]
+    /// The set to make if it is not there.
+    pub(super) fn new_set(&self) -> Set<'_> {
+        let key: &[KeyType] = match self.net {
+            IpNet::V4(_) => &[KeyType::Ipv4Addr],
+            IpNet::V6(_) => &[KeyType::Ipv6Addr],
+        };
+        Set::new(&self.set, key).comment(&self.set_comment)
     }
 
-    /// Its key in the map.
+    /// The rule that masquerades what comes from the set and leaves the subnet.
+    pub(super) fn rule(&self) -> Rule {
+        let source = match self.net {
+            IpNet::V4(_) => Field::IpSaddr,
+            IpNet::V6(_) => Field::Ip6Saddr,
+        };
+        Rule::new()
+            .in_set(&[source], &self.set)
+            .daddr_not_in(self.net.trunc())
+            .masquerade()
+            .comment(self.set.as_str())
+    }
+
+    /// Its key in the set.
     pub(super) fn key(&self) -> Key {
         Key::new().ip(self.net.addr())
     }
 
     /// The element to add.
     pub(super) fn element(&self) -> Element {
-        Element::new(self.key())
-            .verdict(Verdict::Goto(self.chain.clone()))
-            .comment(self.comment.as_str())
+        Element::new(self.key()).comment(self.comment.as_str())
     }
 
-    /// True when the element in the map is of the same owner.
+    /// True when the element in the set is of the same owner.
     pub(super) fn owns(&self, found: &ElementInfo) -> bool {
         has_prefix(found.comment.as_deref(), &self.prefix)
     }
+}
 
-    /// True when the element in the map is just as this entry would make it.
-    pub(super) fn is(&self, found: &ElementInfo) -> bool {
-        self.owns(found) && found.verdict == Some(Verdict::Goto(self.chain.clone()))
-    }
+/// What the comment of each set of a network starts with.
+pub(super) fn set_comment_prefix(network: &str) -> String {
+    format!("{}, subnet: ", network_hash(network))
+}
+
+/// The rules that look into a set, among those of the chain.
+pub(super) fn rules_of<'r>(
+    rules: &'r [RuleInfo],
+    set: &'r str,
+) -> impl Iterator<Item = &'r RuleInfo> {
+    rules
+        .iter()
+        .filter(move |rule| rule.comment.as_deref() == Some(set))
 }
 
 /// True when a comment starts with the hash or hashes that tell owners apart.
 pub(super) fn has_prefix(comment: Option<&str>, prefix: &str) -> bool {
     comment.is_some_and(|comment| comment.starts_with(prefix))
+}
+
+/// Whether a comment names an attachment of the network that is not valid any more.
+pub(super) fn staleness(network: &str, valid: &[Attachment]) -> impl Fn(&str) -> bool {
+    let own = format!("{}-", network_hash(network));
+    let valid: Vec<String> = valid
+        .iter()
+        .map(|attachment| Owner::of(network, attachment).nft_comment())
+        .collect();
+    move |comment| comment.starts_with(&own) && !valid.iter().any(|v| v == comment)
 }
 
 /// The key of an element that was read, to delete it by.
