@@ -25,13 +25,10 @@ fn conf(backend: &str) -> Value {
 
 /// A plugin of the binary that is shipped, which `cargo xtask test` names the directory of, and the
 /// most memory that it may take; without one, a plugin of this build.
-fn measured(name: &str) -> (Plugin, u64) {
+fn measured(plugins: &PluginDir, name: &str) -> (Plugin, u64) {
     match std::env::var_os("NETLOOM_RELEASE_BIN") {
         Some(shipped) => (Plugin::at(Path::new(&shipped), name), MEMORY),
-        None => {
-            let plugins = PluginDir::of(PROGRAM);
-            (Plugin::ours(&plugins, name), MEMORY_OF_TEST_BUILD)
-        }
+        None => (Plugin::ours(plugins, name), MEMORY_OF_TEST_BUILD),
     }
 }
 
@@ -49,7 +46,8 @@ fn is_modest(command: &str, call: &Call, most: u64) {
 #[test]
 fn no_command_takes_six_megabytes() {
     let Some(host) = Host::new() else { return };
-    let (bridge, most) = measured("bridge");
+    let plugins = PluginDir::of(PROGRAM);
+    let (bridge, most) = measured(&plugins, "bridge");
     let mut conf = conf("nftables");
     let (pod, other) = (host.pod("one"), host.pod("other"));
     bridge.add(&conf, &other).succeeds();
@@ -63,7 +61,8 @@ fn no_command_takes_six_megabytes() {
 #[test]
 fn memory_does_not_grow_with_the_pool() {
     let Some(host) = Host::new() else { return };
-    let (host_local, most) = measured("host-local");
+    let plugins = PluginDir::of(PROGRAM);
+    let (host_local, most) = measured(&plugins, "host-local");
     host.sh(
         "mkdir -p /var/lib/cni/networks/net; cd /var/lib/cni/networks/net
          for a in $(seq 1 78); do for b in $(seq 0 255); do
