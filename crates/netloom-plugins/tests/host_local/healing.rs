@@ -3,6 +3,7 @@
 use crate::pool::{Pool, address};
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv6Addr};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
 /// A pool with two attachments and an index that counts.
@@ -107,6 +108,8 @@ fn a_spoilt_index_is_mended() {
         }),
         ("a draft that is a reservation's second name", &|| {
             let draft = pool.index().join(".reserving");
+            // What a DEL left for the next reservation.
+            let _ = fs::remove_file(&draft);
             fs::hard_link(pool.directory().join("10.1.0.2"), draft).unwrap();
         }),
     ];
@@ -123,6 +126,24 @@ fn a_spoilt_index_is_mended() {
         assert_eq!(pool.reserved()["10.1.0.2"], "a\r\neth0", "after {what}");
         pool.assert_index_is_right();
     }
+}
+
+#[test]
+fn the_file_of_a_freed_address_is_the_next_ones() {
+    let pool = pool();
+    let inode = |name: &str| pool.directory().join(name).metadata().unwrap().ino();
+    let freed = inode("10.1.0.2");
+    pool.del("a").succeeds_silently();
+    assert_eq!(
+        address(&pool.add("c-of-a-longer-name").succeeds()),
+        "10.1.0.4"
+    );
+    assert_eq!(inode("10.1.0.4"), freed);
+    assert_eq!(pool.reserved()["10.1.0.4"], "c-of-a-longer-name\r\neth0");
+    pool.del("c-of-a-longer-name").succeeds_silently();
+    assert_eq!(address(&pool.add("d").succeeds()), "10.1.0.5");
+    assert_eq!(pool.reserved()["10.1.0.5"], "d\r\neth0");
+    pool.assert_index_is_right();
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::owner::mix;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom, Statx, StatxFlags, Timespec, Timestamps,
-    UTIME_OMIT, fstat, ftruncate, futimens, openat, renameat, seek, statx, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom, Stat, Statx, StatxFlags, Timespec,
+    Timestamps, UTIME_OMIT, fstat, ftruncate, futimens, openat, renameat, seek, statx, unlinkat,
 };
 use rustix::io::{Errno, read, write};
 use std::fs::DirBuilder;
@@ -128,18 +128,22 @@ impl Directory {
     }
 
     /// Writes a file in place; one that is absent is created with mode 0600.
-    ///
-    /// It is made shorter after and not emptied before: ext4 writes what was emptied to the disk
-    /// as soon as it is closed, and to empty it again waits until that is done.
     pub(super) fn overwrite(&self, name: &str, content: &[u8]) -> Result<(), Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
         let file = openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?;
-        write_all(&file, content)?;
-        let length = content.len() as u64;
-        if u64::try_from(fstat(&file)?.st_size).is_ok_and(|size| size > length) {
-            ftruncate(&file, length)?;
+        write_over(&file, content)
+    }
+
+    /// Writes a file of mode 0600 that has this name alone. A file of that name is written over if
+    /// it is such a one already, and replaced otherwise.
+    pub(super) fn write_draft(&self, name: &str, content: &[u8]) -> Result<(), Errno> {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        if let Ok(file) = openat(&self.fd, name, flags, Mode::empty())
+            && is_plain(&fstat(&file)?)
+        {
+            return write_over(&file, content);
         }
-        Ok(())
+        self.write_new(name, content)
     }
 
     /// Writes a new file of mode 0600. A file of that name is removed first and never written
@@ -221,6 +225,27 @@ fn write_all(file: &OwnedFd, mut content: &[u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// Writes what is all of a file from now on.
+///
+/// It is made shorter after and not emptied before: ext4 writes what was emptied to the disk as
+/// soon as it is closed, and to empty it again waits until that is done.
+fn write_over(file: &OwnedFd, content: &[u8]) -> Result<(), Errno> {
+    write_all(file, content)?;
+    let length = content.len() as u64;
+    if u64::try_from(fstat(file)?.st_size).is_ok_and(|size| size > length) {
+        ftruncate(file, length)?;
+    }
+    Ok(())
+}
+
+/// Whether a file is one as reservations are: regular, its owner's alone, and of one name.
+fn is_plain(stat: &Stat) -> bool {
+    let mode = stat.st_mode;
+    FileType::from_raw_mode(mode) == FileType::RegularFile
+        && Mode::from_raw_mode(mode) == Mode::RUSR | Mode::WUSR
+        && stat.st_nlink == 1
 }
 
 fn uninterrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
