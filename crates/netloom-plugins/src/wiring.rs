@@ -5,6 +5,7 @@
 //! once; `remove_` treats what is absent as success. Nothing here knows a plugin.
 
 pub(crate) mod check;
+pub(crate) mod choice;
 pub(crate) mod detach;
 pub(crate) mod dns;
 pub(crate) mod fault;
@@ -16,6 +17,7 @@ pub(crate) mod listed;
 pub(crate) mod mac;
 pub(crate) mod masquerade;
 pub(crate) mod master;
+pub(crate) mod mtu;
 pub(crate) mod nftables;
 pub(crate) mod owner;
 pub(crate) mod pod;
@@ -26,5 +28,6 @@ pub(crate) mod spoof;
 pub(crate) mod sysctls;
 pub(crate) mod transaction;
 pub(crate) mod veth;
+pub(crate) mod vlan_id;
 
 pub(crate) use fault::Fault;

@@ -5,10 +5,8 @@
 //! | the dummy in the pod, its addresses and routes | the attachment |
 
 use crate::wiring::dns::OwnDns;
-use crate::wiring::ipam;
-use crate::wiring::master::Place;
 use crate::wiring::pod::Announce;
-use crate::wiring::single_link::{self, POSITION, Site, require_ipam};
+use crate::wiring::single_link::{self, Site, require_ipam};
 use netloom_kernel::rtnl::{KindSpec, LinkSpec};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
@@ -58,14 +56,8 @@ impl Plugin for Dummy {
         let plan = Plan::new(request.conf)?;
         let site = Site::open_for_add(request)?;
         let spec = LinkSpec::new(site.name, KindSpec::Dummy);
-        let link = site.create_link(Place::Pod, &spec, KIND, undo)?;
-        let mut result = site.result(&link, request);
-        ipam::take_addresses(request, POSITION, &mut result, undo)?;
-        site.configure(&link, &result, Announce::AsSet)?;
-        if let Some(dns) = plan.dns {
-            result.dns = dns;
-        }
-        Ok(result)
+        let link = site.create_link(&spec, KIND, undo)?;
+        site.attach(&link, request, Announce::AsSet, plan.dns, undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {

@@ -9,10 +9,10 @@
 
 mod plan;
 
+use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::pod::Announce;
-use crate::wiring::single_link::{self, POSITION, Site, status_of_master};
-use crate::wiring::{Fault, ipam, master};
+use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
@@ -39,30 +39,20 @@ impl Plugin for Macvlan {
         let plan = Plan::new(request.conf, request.args)?;
         let site = Site::open_for_add(request)?;
         let master = site.master(plan.place, plan.master.as_deref())?;
-        let mtu = master::mtu(plan.mtu, &master)?;
-
-        let mut spec = LinkSpec::new(site.name, KindSpec::Macvlan(plan.options))
-            .lower(master.index)
-            .mtu(mtu);
+        let mut spec =
+            LinkSpec::new(site.name, KindSpec::Macvlan(plan.options)).mtu(master.mtu(plan.mtu)?);
         if let Some(mac) = plan.mac {
             spec = spec.mac(mac.0);
         }
-        let link = site.create_link(plan.place, &spec, KIND, undo)?;
-        let mut result = site.result(&link, request);
-        // After the link, through which an IPAM plugin such as dhcp talks.
-        ipam::take_addresses(request, POSITION, &mut result, undo)?;
-        site.configure(&link, &result, Announce::Both)?;
-        if let Some(dns) = plan.dns {
-            result.dns = dns;
-        }
-        Ok(result)
+        let link = site.create_link_on(&master, &spec, KIND, undo)?;
+        site.attach(&link, request, Announce::Both, plan.dns, undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf, request.args)?;
         single_link::check(request, KIND, |site, link| {
             let master = site.master(plan.place, plan.master.as_deref())?;
-            master::check(&site.inside, link, &master, plan.place)?;
+            master.check(&site.inside, link)?;
             check_options(&plan, link)
         })
     }

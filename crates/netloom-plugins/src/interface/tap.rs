@@ -12,10 +12,10 @@
 mod create;
 mod plan;
 
+use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::pod::Announce;
-use crate::wiring::single_link::{self, POSITION, Site};
-use crate::wiring::{Fault, ipam};
+use crate::wiring::single_link::{self, Site};
 use netloom_kernel::rtnl::{Link, LinkKind};
 use netloom_kernel::tuntap;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
@@ -52,13 +52,7 @@ impl Plugin for Tap {
         let bridge = create::find_bridge(&site, &plan)?;
 
         let link = create::create(&site, &plan, bridge, undo)?;
-        let mut result = site.result(&link, request);
-        ipam::take_addresses(request, POSITION, &mut result, undo)?;
-        site.configure(&link, &result, Announce::V4)?;
-        if let Some(dns) = plan.dns {
-            result.dns = dns;
-        }
-        Ok(result)
+        site.attach(&link, request, Announce::V4, plan.dns, undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {

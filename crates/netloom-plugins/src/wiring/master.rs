@@ -1,10 +1,11 @@
 //! The link that a pod's link stands on: `master` of macvlan, ipvlan and vlan.
 
 use super::fault::invalid;
-use super::{Fault, check};
+use super::{Fault, check, mtu};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Family, Link, Route, RouteFilter, RouteKind, Socket, table};
 use netloom_spec::Error;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Addresses that only a default route leads to: they are for documentation (RFC 5737, RFC 9637).
@@ -12,9 +13,6 @@ const ANYWHERE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V6(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1)),
 ];
-
-/// The smallest MTU that links of these kinds take.
-const SMALLEST_MTU: u32 = 68;
 
 /// Where the master is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +42,66 @@ impl Place {
     }
 }
 
-/// The link of that name, or without a name that of the default route; IPv4's comes first.
-/// `socket` is one of the place.
-pub(crate) fn find(socket: &Socket, place: Place, name: Option<&str>) -> Result<Link, Fault> {
-    let Some(name) = name else {
-        return of_default_route(socket, place);
-    };
-    socket.get_link(name).map_err(|cause| Fault::NoMaster {
-        name: name.to_owned(),
-        place,
-        cause,
-    })
+/// A link to stand on.
+#[derive(Debug)]
+pub(crate) struct Master {
+    pub(crate) link: Link,
+    pub(crate) place: Place,
+}
+
+impl Master {
+    /// The link of that name, or without a name that of the default route; IPv4's comes first.
+    /// `socket` is one of the place.
+    pub(crate) fn find(socket: &Socket, place: Place, name: Option<&str>) -> Result<Self, Fault> {
+        let link = match name {
+            None => of_default_route(socket, place)?,
+            Some(name) => socket.get_link(name).map_err(|cause| Fault::NoMaster {
+                name: name.to_owned(),
+                place,
+                cause,
+            })?,
+        };
+        Ok(Self { link, place })
+    }
+
+    /// Reads `mtu`; 0 leaves it to the kernel, which takes the master's.
+    pub(crate) fn mtu(&self, value: i64) -> Result<u32, Error> {
+        let largest = self.link.mtu;
+        match u32::try_from(value) {
+            Ok(mtu) if mtu == 0 || (mtu::SMALLEST..=largest).contains(&mtu) => Ok(mtu),
+            _ => Err(invalid(format!(
+                "invalid MTU {value}, must be [0, master MTU({largest})]; from {} on, or 0 for \
+                 that of master {:?}",
+                mtu::SMALLEST,
+                self.link.name
+            ))),
+        }
+    }
+
+    /// CHECK: the pod's link stands on this one.
+    pub(crate) fn check(&self, inside: &Socket, link: &Link) -> Result<(), Fault> {
+        let namespace = match self.place {
+            Place::Pod => None,
+            Place::Host => {
+                let failed = Fault::kernel("identify the host's network namespace");
+                let host = || inside.namespace_id(&Netns::current()?);
+                host().map_err(failed)?
+            }
+        };
+        if link.lower == Some(self.link.index) && link.lower_netns == namespace {
+            return Ok(());
+        }
+        Err(check::drift(format!(
+            "Interface {} does not stand on master {self}",
+            link.name
+        )))
+    }
+}
+
+impl fmt::Display for Master {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.link.name, self.place.words())
+    }
 }
 
 fn of_default_route(socket: &Socket, place: Place) -> Result<Link, Fault> {
@@ -89,43 +136,4 @@ fn default_device(socket: &Socket, anywhere: IpAddr) -> Result<Option<u32>, Faul
 fn device(route: &Route) -> Option<u32> {
     let first_hop = || route.next_hops.first().map(|hop| hop.device);
     route.device.or_else(first_hop)
-}
-
-/// Reads `mtu`; 0 leaves it to the kernel, which takes the master's.
-pub(crate) fn mtu(value: i64, master: &Link) -> Result<u32, Error> {
-    match u32::try_from(value) {
-        Ok(0) => Ok(0),
-        Ok(mtu) if (SMALLEST_MTU..=master.mtu).contains(&mtu) => Ok(mtu),
-        _ => Err(invalid(format!(
-            "invalid MTU {value}, must be [0, master MTU({})]; from {SMALLEST_MTU} on, or 0 for \
-             that of master {:?}",
-            master.mtu, master.name
-        ))),
-    }
-}
-
-/// CHECK: the pod's link stands on this master. `netns` is the host's namespace.
-pub(crate) fn check(
-    inside: &Socket,
-    link: &Link,
-    master: &Link,
-    place: Place,
-) -> Result<(), Fault> {
-    let namespace = match place {
-        Place::Pod => None,
-        Place::Host => {
-            let failed = Fault::kernel("identify the host's network namespace");
-            let host = || inside.namespace_id(&Netns::current()?);
-            host().map_err(failed)?
-        }
-    };
-    if link.lower == Some(master.index) && link.lower_netns == namespace {
-        return Ok(());
-    }
-    Err(check::drift(format!(
-        "Interface {} does not stand on master {:?} {}",
-        link.name,
-        master.name,
-        place.words()
-    )))
 }

@@ -6,13 +6,13 @@
 mod check;
 mod remove;
 
-use super::master::{self, Place};
+use super::master::{Master, Place};
 use super::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
-use super::{Fault, listed, sandbox};
+use super::{Fault, ipam, listed, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkSpec, Socket};
 use netloom_plugin::{AddRequest, Undo};
-use netloom_spec::{AddResult, Error, code};
+use netloom_spec::{AddResult, Dns, Error, code};
 use std::rc::Rc;
 
 pub(crate) use check::check;
@@ -20,7 +20,7 @@ pub(crate) use remove::del;
 use remove::remove_link;
 
 /// Position of the link in the result's `interfaces`.
-pub(crate) const POSITION: usize = 0;
+const POSITION: usize = 0;
 
 /// The two sides of an attachment, and the name of its link.
 #[derive(Debug)]
@@ -60,40 +60,73 @@ impl<'a> Site<'a> {
     }
 
     /// The link to stand on; without a name that of the default route.
-    pub(crate) fn master(&self, place: Place, name: Option<&str>) -> Result<Link, Fault> {
+    pub(crate) fn master(&self, place: Place, name: Option<&str>) -> Result<Master, Fault> {
         let socket = match place {
             Place::Host => &self.host,
             Place::Pod => &self.inside,
         };
-        master::find(socket, place, name)
+        Master::find(socket, place, name)
     }
 
-    /// Makes the link in the pod, down, and registers its removal. What it stands on, if
-    /// anything, is at `place`.
+    /// Makes the link in the pod, down, and registers its removal.
     pub(crate) fn create_link<'r>(
         &self,
-        place: Place,
         spec: &LinkSpec<'_>,
         kind: &'static str,
         undo: &mut Undo<'r>,
     ) -> Result<Link, Fault> {
-        let made = match place {
-            Place::Host => self.host.create_link_in(&self.netns, spec).map(|()| None),
-            Place::Pod => self.inside.create_link(spec).map(Some),
+        let made = self.inside.create_link(spec).map(Some);
+        self.created(made, kind, undo)?
+            .map_err(Fault::kernel(format!(
+                "failed to create {kind} {:?}",
+                self.name
+            )))
+    }
+
+    /// The same for a link that stands on another.
+    pub(crate) fn create_link_on<'r>(
+        &self,
+        master: &Master,
+        spec: &LinkSpec<'_>,
+        kind: &'static str,
+        undo: &mut Undo<'r>,
+    ) -> Result<Link, Fault> {
+        let spec = spec.clone().lower(master.link.index);
+        let made = match master.place {
+            Place::Host => self.host.create_link_in(&self.netns, &spec).map(|()| None),
+            Place::Pod => self.inside.create_link(&spec).map(Some),
         };
+        self.created(made, kind, undo)?.map_err(|cause| {
+            let reason = if cause.is_exists() {
+                ", which has such a link already"
+            } else if cause.is_busy() {
+                ", which is a port of a bridge or bond, or carries links of another kind"
+            } else {
+                ""
+            };
+            let name = self.name;
+            Fault::Kernel {
+                what: format!("failed to create {kind} {name:?} on master {master}{reason}"),
+                cause,
+            }
+        })
+    }
+
+    /// What has been made, or not. The outer error is that of a name that is taken.
+    fn created<'r>(
+        &self,
+        made: netloom_kernel::Result<Option<Link>>,
+        kind: &'static str,
+        undo: &mut Undo<'r>,
+    ) -> Result<netloom_kernel::Result<Link>, Fault> {
         if made.as_ref().is_err_and(netloom_kernel::Error::is_exists) {
             pod::refuse_taken_name(&self.inside, self.name, self.path)?;
         }
         self.register_removal(kind, undo);
-        let what = || format!("failed to create {kind} {:?}", self.name);
-        let made = made.map_err(Fault::kernel(what()))?;
-        match made {
+        Ok(made.and_then(|link| match link {
             Some(link) => Ok(link),
-            None => self
-                .inside
-                .get_link(self.name)
-                .map_err(Fault::kernel(what())),
-        }
+            None => self.inside.get_link(self.name),
+        }))
     }
 
     /// Registers the removal of the link, which is of that kind. To be called after success, and
@@ -105,23 +138,43 @@ impl<'a> Site<'a> {
         });
     }
 
-    /// A result that lists the link and nothing else yet.
-    pub(crate) fn result(&self, link: &Link, request: &AddRequest<'_>) -> AddResult {
+    /// The rest of ADD: has the IPAM plugin give addresses, if there is one, puts them on the link
+    /// and sets it up. It comes after the link, through which an IPAM plugin such as dhcp talks.
+    /// `dns` replaces that of the IPAM plugin.
+    pub(crate) fn attach<'r>(
+        &self,
+        link: &Link,
+        request: &'r AddRequest<'r>,
+        announce: Announce,
+        dns: Option<Dns>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
         let mut result = AddResult::new();
+        ipam::take_addresses(request, POSITION, &mut result, undo)?;
+        Ok(self.attach_with(result, link, request, announce, dns)?)
+    }
+
+    /// The same with addresses, routes and DNS that are known.
+    pub(crate) fn attach_with(
+        &self,
+        mut result: AddResult,
+        link: &Link,
+        request: &AddRequest<'_>,
+        announce: Announce,
+        dns: Option<Dns>,
+    ) -> Result<AddResult, Fault> {
         let version = request.version();
-        result.interfaces = vec![listed::pod_link(
-            self.name, link.mac, link.mtu, self.path, version,
-        )];
-        result
+        let listed = listed::pod_link(self.name, link.mac, link.mtu, self.path, version);
+        result.interfaces = vec![listed];
+        self.configure(link, &result, announce)?;
+        if let Some(dns) = dns {
+            result.dns = dns;
+        }
+        Ok(result)
     }
 
     /// Puts the result's addresses and routes on the link and sets it up.
-    pub(crate) fn configure(
-        &self,
-        link: &Link,
-        result: &AddResult,
-        announce: Announce,
-    ) -> Result<(), Fault> {
+    fn configure(&self, link: &Link, result: &AddResult, announce: Announce) -> Result<(), Fault> {
         let pod = PodLink {
             netns: &self.netns,
             socket: &self.inside,
@@ -149,7 +202,7 @@ pub(crate) fn status_of_master(place: Place, name: Option<&str>) -> Result<(), E
     }
     let find = || {
         let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
-        master::find(&host, place, name)
+        Master::find(&host, place, name)
     };
     match find() {
         Ok(_) => Ok(()),

@@ -1,7 +1,6 @@
 //! The wire between host and pod.
 
-use super::fault::invalid;
-use super::{Fault, random, sysctls};
+use super::{Fault, mtu, random, sysctls};
 use netloom_kernel::MacAddress;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkSpec, PeerSpec, Socket};
@@ -33,15 +32,9 @@ pub(crate) struct Wire {
     pub(crate) pod_mac: MacAddress,
 }
 
-/// Reads `mtu`: a veth takes 68 to 65535; 0 leaves the choice to the kernel.
+/// Reads `mtu`; `None` leaves the choice to the kernel.
 pub(crate) fn mtu(value: i64) -> Result<Option<u32>, Error> {
-    match value {
-        0 => Ok(None),
-        68..=65535 => Ok(u32::try_from(value).ok()),
-        _ => Err(invalid(format!(
-            "invalid mtu {value} (must be between 68 and 65535, or 0 for the kernel's default)"
-        ))),
-    }
+    Ok(Some(mtu::read(value, mtu::LARGEST)?).filter(|mtu| *mtu != 0))
 }
 
 /// Makes both ends in one message, each where it will live; the host's end is up and, if there

@@ -1,8 +1,8 @@
 //! The bridge plugin's configuration as it comes over the wire.
 
 use crate::wiring::dns::OwnDns;
-use crate::wiring::mac::WithMac;
-use netloom_spec::{CniArgs, Error, PluginConf};
+use crate::wiring::mac::{self, WithMac};
+use netloom_spec::{Error, Mac, PluginConf};
 use serde::Deserialize;
 
 /// The bridge that is used when the configuration names none.
@@ -63,19 +63,10 @@ impl Config {
         Ok(config)
     }
 
-    /// The container interface's MAC address as text: `runtimeConfig.mac` wins over
-    /// `args.cni.mac`, which wins over `MAC` of `CNI_ARGS`.
-    pub(super) fn mac(&self, cni_args: &str) -> Result<Option<String>, Error> {
-        let args = CniArgs::parse(cni_args)?;
-        args.known(&["MAC"])?;
-        let from_args = args.get("MAC").unwrap_or_default();
-        Ok([
-            self.runtime_config.mac.as_str(),
-            self.args.cni.mac.as_str(),
-            from_args,
-        ]
-        .into_iter()
-        .find(|mac| !mac.is_empty())
-        .map(str::to_owned))
+    /// The container interface's MAC address: `runtimeConfig.mac` wins over `args.cni.mac`, which
+    /// wins over `MAC` of `CNI_ARGS`.
+    pub(super) fn mac(&self, cni_args: &str) -> Result<Option<Mac>, Error> {
+        let from_args = mac::of_cni_args(cni_args)?;
+        mac::first([&self.runtime_config.mac, &self.args.cni.mac, &from_args])
     }
 }

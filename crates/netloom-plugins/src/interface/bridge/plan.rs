@@ -4,7 +4,7 @@ use super::config::Config;
 use super::vlan::Vlans;
 use crate::wiring::fault::invalid;
 use crate::wiring::masquerade::BackendChoice;
-use crate::wiring::{mac, veth};
+use crate::wiring::veth;
 use netloom_spec::{Dns, Error, IfName, Mac, PluginConf};
 
 /// A valid request. Nothing in it can contradict itself.
@@ -69,10 +69,7 @@ impl Plan {
 
     fn from_config(config: &Config, has_ipam: bool, cni_args: &str) -> Result<Self, Error> {
         let vlans = Vlans::new(config)?;
-        let mac = config
-            .mac(cni_args)?
-            .map(|text| mac::unicast(&text))
-            .transpose()?;
+        let mac = config.mac(cni_args)?;
         if has_ipam && config.disable_container_interface {
             return Err(invalid(
                 "cannot use IPAM when DisableContainerInterface flag is set",

@@ -2,12 +2,12 @@
 
 use super::config::{Config, Trunk};
 use crate::wiring::fault::invalid;
+use crate::wiring::vlan_id;
 use netloom_spec::Error;
 use std::collections::BTreeSet;
 
 /// The VLAN that a trunk without `vlan` carries untagged.
 const NATIVE_VLAN: u16 = 1;
-const LAST_VLAN: i64 = 4094;
 
 /// The VLANs of one port. At least one of the fields says something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,13 +62,7 @@ impl Vlans {
 }
 
 fn access(vlan: i64) -> Result<Option<u16>, Error> {
-    match vlan {
-        0 => Ok(None),
-        1..=LAST_VLAN => Ok(u16::try_from(vlan).ok()),
-        _ => Err(invalid(format!(
-            "invalid VLAN ID {vlan} (must be between 0 and 4094)"
-        ))),
-    }
+    Ok(Some(vlan_id::read(vlan)?).filter(|vlan| *vlan != 0))
 }
 
 fn trunk(entries: &[Trunk]) -> Result<BTreeSet<u16>, Error> {
@@ -99,7 +93,7 @@ fn range(min: i64, max: i64) -> Result<std::ops::RangeInclusive<u16>, Error> {
 
 fn member(field: &str, value: i64) -> Result<u16, Error> {
     match u16::try_from(value) {
-        Ok(vlan) if (1..=LAST_VLAN).contains(&value) => Ok(vlan),
+        Ok(vlan) if (1..=vlan_id::LAST).contains(&value) => Ok(vlan),
         _ => Err(invalid(format!(
             "incorrect trunk {field} parameter: {value} (must be between 1 and 4094)"
         ))),

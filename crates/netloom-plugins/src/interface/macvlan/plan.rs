@@ -1,20 +1,23 @@
 //! The configuration of macvlan, and what ADD is going to do about it.
 
+use crate::wiring::choice::Choice;
 use crate::wiring::dns::OwnDns;
-use crate::wiring::fault::invalid;
 use crate::wiring::mac::{self, WithMac};
 use crate::wiring::master::Place;
 use netloom_kernel::rtnl::{MacvlanMode, MacvlanOptions};
-use netloom_spec::{CniArgs, Dns, Error, Mac, PluginConf};
+use netloom_spec::{Dns, Error, Mac, PluginConf};
 use serde::Deserialize;
 
 /// The modes by name.
-const MODES: [(&str, MacvlanMode); 4] = [
-    ("bridge", MacvlanMode::Bridge),
-    ("private", MacvlanMode::Private),
-    ("vepa", MacvlanMode::Vepa),
-    ("passthru", MacvlanMode::Passthru),
-];
+const MODES: Choice<MacvlanMode> = Choice {
+    what: "macvlan mode",
+    words: &[
+        ("bridge", MacvlanMode::Bridge),
+        ("private", MacvlanMode::Private),
+        ("vepa", MacvlanMode::Vepa),
+        ("passthru", MacvlanMode::Passthru),
+    ],
+};
 
 /// The keys as they come over the wire.
 #[derive(Debug, Default, Deserialize)]
@@ -52,13 +55,12 @@ impl Plan {
     /// Validates the request; nothing has been touched when this fails.
     pub(super) fn new(conf: &PluginConf, cni_args: &str) -> Result<Self, Error> {
         let config: Config = conf.decode()?;
-        let mac = config.mac(cni_args)?;
         Ok(Self {
             options: MacvlanOptions {
-                mode: mode(&config.mode)?,
+                mode: MODES.read(&config.mode)?.unwrap_or_default(),
                 broadcast_queue_len: Some(config.broadcast_queue_len).filter(|length| *length != 0),
             },
-            mac: mac.map(|text| mac::unicast(&text)).transpose()?,
+            mac: mac::requested(&config.runtime_config, cni_args, &config.mac)?,
             master: Some(config.master).filter(|name| !name.is_empty()),
             place: Place::new(config.link_in_container),
             mtu: config.mtu,
@@ -67,36 +69,9 @@ impl Plan {
     }
 }
 
-impl Config {
-    /// The MAC address as text: `runtimeConfig.mac` wins over `MAC` of `CNI_ARGS`, which wins over
-    /// `mac`.
-    fn mac(&self, cni_args: &str) -> Result<Option<String>, Error> {
-        let args = CniArgs::parse(cni_args)?;
-        args.known(&["MAC"])?;
-        let from_args = args.get("MAC").unwrap_or_default();
-        Ok([self.runtime_config.mac.as_str(), from_args, &self.mac]
-            .into_iter()
-            .find(|mac| !mac.is_empty())
-            .map(str::to_owned))
-    }
-}
-
-fn mode(name: &str) -> Result<MacvlanMode, Error> {
-    if name.is_empty() {
-        return Ok(MacvlanMode::default());
-    }
-    let known = MODES.iter().find(|(known, _)| *known == name);
-    known.map(|(_, mode)| *mode).ok_or_else(|| {
-        invalid(format!(
-            "unknown macvlan mode: {name:?} (must be bridge, private, vepa or passthru)"
-        ))
-    })
-}
-
 /// The name of a mode.
 pub(super) fn mode_name(mode: MacvlanMode) -> &'static str {
-    let known = MODES.iter().find(|(_, known)| *known == mode);
-    known.map_or("source", |(name, _)| name)
+    MODES.word(mode).unwrap_or("source")
 }
 
 #[cfg(test)]
@@ -118,29 +93,13 @@ mod tests {
 
     #[test]
     fn every_mode_has_its_name_and_others_are_refused() {
-        for (name, mode) in MODES {
+        for (name, mode) in MODES.words {
             let plan = plan(&format!(r#", "MODE": "{name}""#), "").unwrap();
-            assert_eq!((plan.options.mode, mode_name(mode)), (mode, name));
+            assert_eq!((plan.options.mode, mode_name(*mode)), (*mode, *name));
         }
         let error = plan(r#", "mode": "source""#, "").unwrap_err();
         assert_eq!(error.code, netloom_spec::code::INVALID_CONFIG);
         assert!(error.msg.starts_with("unknown macvlan mode: \"source\""));
-    }
-
-    #[test]
-    fn the_runtime_wins_over_arguments_which_win_over_the_configuration() {
-        let mac = |keys, args| plan(keys, args).unwrap().mac.unwrap().to_string();
-        let config = r#", "mac": "02:00:00:00:00:01""#;
-        let runtime =
-            r#", "mac": "02:00:00:00:00:01", "runtimeConfig": {"mac": "02:00:00:00:00:03"}"#;
-        assert_eq!(mac(config, ""), "02:00:00:00:00:01");
-        assert_eq!(mac(config, "MAC=02-00-00-00-00-02"), "02:00:00:00:00:02");
-        assert_eq!(mac(runtime, "MAC=02:00:00:00:00:02"), "02:00:00:00:00:03");
-        for bad in ["01:00:00:00:00:01", "00:00:00:00:00:00", "02:00", "eth0"] {
-            let error = plan(&format!(r#", "mac": "{bad}""#), "").unwrap_err();
-            assert!(error.msg.contains(bad), "{error}");
-        }
-        assert!(plan("", "FOO=1").is_err() && plan("", "FOO=1;IgnoreUnknown=1").is_ok());
     }
 
     #[test]

@@ -3,9 +3,13 @@
 use crate::wiring::dns::OwnDns;
 use crate::wiring::fault::invalid;
 use crate::wiring::mac::{self, WithMac};
+use crate::wiring::mtu;
 use netloom_kernel::selinux;
-use netloom_spec::{CniArgs, Dns, Error, Mac, PluginConf};
+use netloom_spec::{Dns, Error, Mac, PluginConf};
 use serde::Deserialize;
+
+/// The longest frame that a tap takes, less the Ethernet header.
+const LARGEST_MTU: u32 = 65521;
 
 /// The keys as they come over the wire. (`args` is not looked at.)
 #[derive(Debug, Default, Deserialize)]
@@ -47,12 +51,11 @@ impl Plan {
     /// Validates the request; nothing has been touched when this fails.
     pub(super) fn new(conf: &PluginConf, cni_args: &str) -> Result<Self, Error> {
         let config: Config = conf.decode()?;
-        let mac = config.mac(cni_args)?;
         let given = |text: String| Some(text).filter(|text| !text.is_empty());
         Ok(Self {
             multi_queue: config.multi_queue,
-            mtu: mtu(config.mtu)?,
-            mac: mac.map(|text| mac::unicast(&text)).transpose()?,
+            mtu: mtu::read(config.mtu, LARGEST_MTU)?,
+            mac: mac::requested(&config.runtime_config, cni_args, &config.mac)?,
             owner: id("owner", config.owner)?,
             group: id("group", config.group)?,
             selinux_context: context(given(config.selinux_context))?,
@@ -79,30 +82,6 @@ impl Plan {
             }
             _ => Ok(()),
         }
-    }
-}
-
-impl Config {
-    /// The MAC address as text: `runtimeConfig.mac` wins over `MAC` of `CNI_ARGS`, which wins over
-    /// `mac`.
-    fn mac(&self, cni_args: &str) -> Result<Option<String>, Error> {
-        let args = CniArgs::parse(cni_args)?;
-        args.known(&["MAC"])?;
-        let from_args = args.get("MAC").unwrap_or_default();
-        Ok([self.runtime_config.mac.as_str(), from_args, &self.mac]
-            .into_iter()
-            .find(|mac| !mac.is_empty())
-            .map(str::to_owned))
-    }
-}
-
-fn mtu(value: i64) -> Result<u32, Error> {
-    // The kernel's limits for a tap: the longest frame less the Ethernet header.
-    match u32::try_from(value) {
-        Ok(mtu @ (0 | 68..=65521)) => Ok(mtu),
-        _ => Err(invalid(format!(
-            "invalid mtu {value} (must be between 68 and 65521, or 0 for the kernel's default)"
-        ))),
     }
 }
 
@@ -160,17 +139,6 @@ mod tests {
         ] {
             assert_eq!(plan(keys, "").unwrap().vnet_header(), header, "{keys}");
         }
-    }
-
-    #[test]
-    fn the_runtime_wins_over_arguments_which_win_over_the_configuration() {
-        let mac = |keys, args| plan(keys, args).unwrap().mac.unwrap().to_string();
-        let config = r#", "mac": "02:00:00:00:00:01""#;
-        let runtime =
-            r#", "mac": "02:00:00:00:00:01", "runtimeConfig": {"mac": "02:00:00:00:00:03"}"#;
-        assert_eq!(mac(config, ""), "02:00:00:00:00:01");
-        assert_eq!(mac(config, "MAC=02-00-00-00-00-02"), "02:00:00:00:00:02");
-        assert_eq!(mac(runtime, "MAC=02:00:00:00:00:02"), "02:00:00:00:00:03");
     }
 
     #[test]
