@@ -23,7 +23,7 @@ pub use bridge_vlan::{BridgeVlan, BridgeVlanFlags};
 pub use events::{Group, Subscription};
 pub use link::bridge::BridgeOptions;
 pub use link::change::LinkChange;
-pub use link::ipvlan::{IpvlanFlag, IpvlanMode};
+pub use link::ipvlan::{IpvlanFlag, IpvlanMode, IpvlanOptions};
 pub use link::kind::{KindSpec, LinkKind};
 pub use link::macvlan::{MacvlanMode, MacvlanOptions};
 pub use link::spec::LinkSpec;

@@ -4,9 +4,9 @@ mod host;
 
 use netloom_kernel::netns;
 use netloom_kernel::rtnl::{
-    AddressSpec, BridgeOptions, BridgePortChange, BridgeVlan, IpvlanFlag, IpvlanMode, KindSpec,
-    LinkChange, LinkKind, LinkSpec, MacvlanMode, MacvlanOptions, PeerSpec, RouteSpec, Socket,
-    VlanProtocol, VxlanOptions,
+    AddressSpec, BridgeOptions, BridgePortChange, BridgeVlan, IpvlanFlag, IpvlanMode,
+    IpvlanOptions, KindSpec, LinkChange, LinkKind, LinkSpec, MacvlanMode, MacvlanOptions, PeerSpec,
+    RouteSpec, Socket, VlanProtocol, VxlanOptions,
 };
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x42];
@@ -259,17 +259,17 @@ fn every_kind_of_link_is_read_back_as_it_was_made() {
         id: 8,
         protocol: VlanProtocol::Dot1ad,
     };
-    let ipvlan = KindSpec::Ipvlan(IpvlanMode::L3, IpvlanFlag::Private);
+    let ipvlan = IpvlanOptions {
+        mode: IpvlanMode::L3,
+        flag: Some(IpvlanFlag::Private),
+    };
     let quiet = MacvlanOptions {
         mode: MacvlanMode::Private,
         broadcast_queue_len: Some(500),
     };
     let kinds = [
         (KindSpec::Macvlan(quiet), LinkKind::Macvlan(quiet)),
-        (
-            ipvlan,
-            LinkKind::Ipvlan(IpvlanMode::L3, IpvlanFlag::Private),
-        ),
+        (KindSpec::Ipvlan(ipvlan), LinkKind::Ipvlan(ipvlan)),
         (
             vlan,
             LinkKind::Vlan {

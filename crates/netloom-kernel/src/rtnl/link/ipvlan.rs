@@ -1,9 +1,20 @@
-//! Modes of an ipvlan.
+//! Settings of an ipvlan.
 
 use crate::netlink::{Attributes, Buffer};
 
 const IFLA_IPVLAN_MODE: u16 = 1;
 const IFLA_IPVLAN_FLAGS: u16 = 2;
+
+/// The settings of an ipvlan. All ipvlans of one lower link have the same: what one is made with
+/// counts for those that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct IpvlanOptions {
+    /// At which layer it works.
+    pub mode: IpvlanMode,
+    /// How it reaches its siblings; `None` leaves that as it is, or the kernel (before 4.15) does
+    /// not tell.
+    pub flag: Option<IpvlanFlag>,
+}
 
 /// At which layer an ipvlan works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -29,37 +40,37 @@ pub enum IpvlanFlag {
     Vepa,
 }
 
-impl IpvlanMode {
-    pub(super) fn put(self, flag: IpvlanFlag, b: &mut Buffer) {
-        let mode = match self {
-            Self::L2 => 0,
-            Self::L3 => 1,
-            Self::L3s => 2,
+impl IpvlanOptions {
+    pub(super) fn put(self, b: &mut Buffer) {
+        let mode = match self.mode {
+            IpvlanMode::L2 => 0,
+            IpvlanMode::L3 => 1,
+            IpvlanMode::L3s => 2,
         };
         b.put_u16(IFLA_IPVLAN_MODE, mode);
-        match flag {
-            IpvlanFlag::Bridge => {}
-            IpvlanFlag::Private => b.put_u16(IFLA_IPVLAN_FLAGS, 1),
-            IpvlanFlag::Vepa => b.put_u16(IFLA_IPVLAN_FLAGS, 2),
+        if let Some(flag) = self.flag {
+            let bits = match flag {
+                IpvlanFlag::Bridge => 0,
+                IpvlanFlag::Private => 1,
+                IpvlanFlag::Vepa => 2,
+            };
+            b.put_u16(IFLA_IPVLAN_FLAGS, bits);
         }
     }
 
-    pub(super) fn parse(data: &[u8]) -> (Self, IpvlanFlag) {
-        let number = |kind| {
-            Attributes::find(data, kind)
-                .and_then(|a| a.u16())
-                .unwrap_or(0)
-        };
-        let mode = match number(IFLA_IPVLAN_MODE) {
-            1 => Self::L3,
-            2 => Self::L3s,
-            _ => Self::L2,
-        };
-        let flag = match number(IFLA_IPVLAN_FLAGS) {
-            1 => IpvlanFlag::Private,
-            2 => IpvlanFlag::Vepa,
-            _ => IpvlanFlag::Bridge,
-        };
-        (mode, flag)
+    pub(super) fn parse(data: &[u8]) -> Self {
+        let number = |kind| Attributes::find(data, kind).and_then(|a| a.u16());
+        Self {
+            mode: match number(IFLA_IPVLAN_MODE) {
+                Some(1) => IpvlanMode::L3,
+                Some(2) => IpvlanMode::L3s,
+                _ => IpvlanMode::L2,
+            },
+            flag: number(IFLA_IPVLAN_FLAGS).map(|bits| match bits {
+                1 => IpvlanFlag::Private,
+                2 => IpvlanFlag::Vepa,
+                _ => IpvlanFlag::Bridge,
+            }),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The kinds of virtual links: one variant to create each, one to read it back.
 
 use super::bridge::{BridgeOptions, put_bridge};
-use super::ipvlan::{IpvlanFlag, IpvlanMode};
+use super::ipvlan::IpvlanOptions;
 use super::macvlan::MacvlanOptions;
 use super::tun::TunOptions;
 use super::veth::PeerSpec;
@@ -26,7 +26,7 @@ pub enum KindSpec<'a> {
     /// A link of its own MAC address on a lower link.
     Macvlan(MacvlanOptions),
     /// A link that shares the MAC address of its lower link.
-    Ipvlan(IpvlanMode, IpvlanFlag),
+    Ipvlan(IpvlanOptions),
     /// An IEEE 802.1Q (or 802.1ad) VLAN of a lower link.
     Vlan {
         /// The VLAN id, 0–4094.
@@ -53,7 +53,7 @@ impl KindSpec<'_> {
             Self::Veth(_) => "veth",
             Self::Bridge(_) => "bridge",
             Self::Macvlan(_) => "macvlan",
-            Self::Ipvlan(..) => "ipvlan",
+            Self::Ipvlan(_) => "ipvlan",
             Self::Vlan { .. } => "vlan",
             Self::Vxlan(_) => "vxlan",
             Self::Vrf { .. } => "vrf",
@@ -70,7 +70,7 @@ impl KindSpec<'_> {
                 Self::Veth(peer) => peer.put(b),
                 Self::Bridge(options) => put_bridge(b, options),
                 Self::Macvlan(options) => options.put(b),
-                Self::Ipvlan(mode, flag) => mode.put(*flag, b),
+                Self::Ipvlan(options) => options.put(b),
                 Self::Vlan { id, protocol } => protocol.put(*id, b),
                 Self::Vxlan(options) => options.put(b),
                 Self::Vrf { table } => b.put_u32(IFLA_VRF_TABLE, *table),
@@ -90,7 +90,7 @@ pub enum LinkKind {
     /// A macvlan.
     Macvlan(MacvlanOptions),
     /// An ipvlan.
-    Ipvlan(IpvlanMode, IpvlanFlag),
+    Ipvlan(IpvlanOptions),
     /// A VLAN.
     Vlan {
         /// The VLAN id.
@@ -123,7 +123,7 @@ impl LinkKind {
             Self::Veth => "veth",
             Self::Bridge(_) => "bridge",
             Self::Macvlan(_) => "macvlan",
-            Self::Ipvlan(..) => "ipvlan",
+            Self::Ipvlan(_) => "ipvlan",
             Self::Vlan { .. } => "vlan",
             Self::Vxlan(_) => "vxlan",
             Self::Vrf { .. } => "vrf",
@@ -142,10 +142,7 @@ impl LinkKind {
             "veth" => Self::Veth,
             "bridge" => Self::Bridge(BridgeOptions::parse(data)),
             "macvlan" => Self::Macvlan(MacvlanOptions::parse(data)),
-            "ipvlan" => {
-                let (mode, flag) = IpvlanMode::parse(data);
-                Self::Ipvlan(mode, flag)
-            }
+            "ipvlan" => Self::Ipvlan(IpvlanOptions::parse(data)),
             "vlan" => {
                 let (id, protocol) = VlanProtocol::parse(data);
                 Self::Vlan { id, protocol }

@@ -83,10 +83,7 @@ fn is_of_result(inside: &Socket, link: &Link, made: &AddResult) -> netloom_kerne
 }
 
 fn has_own_mac(link: &Link) -> bool {
-    !matches!(
-        link.kind,
-        Some(LinkKind::Ipvlan(..) | LinkKind::Vlan { .. })
-    )
+    !matches!(link.kind, Some(LinkKind::Ipvlan(_) | LinkKind::Vlan { .. }))
 }
 
 fn is_mac_of(listed: &Interface, link: &Link) -> bool {
