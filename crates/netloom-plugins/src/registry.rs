@@ -24,11 +24,13 @@ registry! {
     crate::interface::dummy::Dummy,
     crate::interface::host_device::HostDevice,
     crate::ipam::host_local::HostLocal,
+    crate::interface::ipvlan::Ipvlan,
     crate::interface::loopback::Loopback,
     crate::interface::macvlan::Macvlan,
     crate::interface::ptp::Ptp,
     crate::ipam::static_::Static,
     crate::interface::tap::Tap,
+    crate::interface::vlan::Vlan,
 }
 
 /// Name and function of every plugin, for a program that calls them in process. Their delegates

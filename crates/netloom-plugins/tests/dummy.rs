@@ -91,6 +91,11 @@ fn a_link_of_the_host_by_the_pods_name_is_not_in_the_way() {
 }
 
 #[test]
+fn no_program_is_executed_and_no_time_slept_away() {
+    every::executes_and_sleeps_nowhere(DUMMY);
+}
+
+#[test]
 fn an_add_that_fails_or_dies_anywhere_leaves_nothing() {
     faults::leave_nothing_in_a_guest(DUMMY);
 }

@@ -188,6 +188,24 @@ fn go_and_netloom_check_and_delete_what_the_other_made() {
 }
 
 #[test]
+fn no_program_is_executed_and_no_time_slept_away() {
+    every::executes_and_sleeps_nowhere(MACVLAN);
+}
+
+#[test]
+fn a_master_that_is_in_use_otherwise_is_named() {
+    let Some(lab) = lab() else { return };
+    let pod = lab.host.pod("one");
+    lab.host.sh("ip link add br0 type bridge
+         ip link add port0 type veth peer name port1; ip link set port0 master br0");
+    let before = lab.before(&pod);
+    let conf = lab.quick(json!({"master": "port0"}));
+    let error = lab.plugin.add(&conf, &pod).fails_with(999);
+    error.names(&["master \"port0\" on the host, which is a port of a bridge"]);
+    lab.assert_as_before(&before, &pod);
+}
+
+#[test]
 fn an_add_that_fails_or_dies_anywhere_leaves_nothing() {
     faults::leave_nothing_reserved(MACVLAN, &json!({"mac": "02:00:00:00:00:05"}));
 }

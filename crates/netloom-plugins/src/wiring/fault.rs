@@ -63,6 +63,17 @@ impl Fault {
         let what = what.into();
         move |cause| Self::Kernel { what, cause }
     }
+
+    /// The same, with the key that the kernel refused in front.
+    pub(crate) fn about(self, key: String) -> Self {
+        match self {
+            Self::Kernel { what, cause } => Self::Kernel {
+                what: format!("{key}: {what}"),
+                cause,
+            },
+            other => other,
+        }
+    }
 }
 
 impl From<Fault> for Error {

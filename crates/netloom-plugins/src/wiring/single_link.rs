@@ -20,7 +20,7 @@ pub(crate) use remove::del;
 use remove::remove_link;
 
 /// Position of the link in the result's `interfaces`.
-const POSITION: usize = 0;
+pub(crate) const POSITION: usize = 0;
 
 /// The two sides of an attachment, and the name of its link.
 #[derive(Debug)]
@@ -195,19 +195,17 @@ impl<'a> Site<'a> {
 }
 
 /// STATUS: without the master no ADD can be served. What is in a pod is not known before it is
-/// there.
-pub(crate) fn status_of_master(place: Place, name: Option<&str>) -> Result<(), Error> {
+/// there: `None`.
+pub(crate) fn status_of_master(place: Place, name: Option<&str>) -> Result<Option<Master>, Error> {
     if place == Place::Pod {
-        return Ok(());
+        return Ok(None);
     }
     let find = || {
         let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
         Master::find(&host, place, name)
     };
-    match find() {
-        Ok(_) => Ok(()),
-        Err(fault) => Err(Error::new(code::PLUGIN_NOT_AVAILABLE, fault.to_string())),
-    }
+    let unavailable = |fault: Fault| Error::new(code::PLUGIN_NOT_AVAILABLE, fault.to_string());
+    find().map(Some).map_err(unavailable)
 }
 
 /// Refuses a configuration without an IPAM plugin, for plugins that make no sense without

@@ -40,11 +40,13 @@ pages! {
     the_examples_of_dummy_work = "dummy",
     the_examples_of_host_device_work = "host-device",
     the_examples_of_host_local_work = "host-local",
+    the_examples_of_ipvlan_work = "ipvlan",
     the_examples_of_loopback_work = "loopback",
     the_examples_of_macvlan_work = "macvlan",
     the_examples_of_ptp_work = "ptp",
     the_examples_of_static_work = "static",
     the_examples_of_tap_work = "tap",
+    the_examples_of_vlan_work = "vlan",
 }
 
 /// What every page tells, in this order.

@@ -1,7 +1,7 @@
 //! What each of the plugins must do, whatever its kind of link.
 
 use super::{Lab, Subject, VERSIONS, eth0, reserved};
-use netloom_testkit::{Plugin, Pod};
+use netloom_testkit::{Plugin, Pod, SystemCall, Trace};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -443,5 +443,25 @@ pub(crate) fn go_and_netloom_hand_over(subject: Subject) {
             results.push(result);
         }
         assert_eq!(results[0], results[1], "{version}");
+    }
+}
+
+/// No program is executed and no time slept away; IPAM is a part of the same program.
+pub(crate) fn executes_and_sleeps_nowhere(subject: Subject) {
+    let Some(lab) = Lab::new(subject) else { return };
+    let pod = lab.host.pod("one");
+    let conf = lab.quick(json!({}));
+    let mut request = conf.clone();
+    for command in ["ADD", "CHECK", "DEL"] {
+        let Some(trace) = Trace::of(&lab.plugin.call(command, &request).pod(&pod)) else {
+            return;
+        };
+        assert_eq!(trace.executions(), Vec::<&SystemCall>::new(), "{command}");
+        assert_eq!(trace.sleeps(), Vec::<&SystemCall>::new(), "{command}");
+        if command == "ADD" {
+            request["prevResult"] = trace.outcome.succeeds();
+        } else {
+            trace.outcome.succeeds_silently();
+        }
     }
 }

@@ -1,0 +1,110 @@
+//! The ipvlan plugin: gives a pod addresses of its own on a link of the host, the master, under the
+//! master's MAC address.
+//!
+//! | object | owner |
+//! |---|---|
+//! | the ipvlan in the pod, its addresses and routes | the attachment |
+//!
+//! Nothing of it is on the host: the master is only looked at. With `linkInContainer` it is a link
+//! of the pod. Without `ipam` the addresses are those of the plugin before it in the chain.
+
+mod chain;
+mod plan;
+
+use crate::wiring::Fault;
+use crate::wiring::check::drift;
+use crate::wiring::pod::Announce;
+use crate::wiring::single_link::{self, Site, status_of_master};
+use chain::Chain;
+use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{Plugin, Undo};
+use netloom_spec::{AddResult, Error};
+use plan::{FLAGS, MODES, Plan};
+
+/// The kernel's name of the kind of link.
+const KIND: &str = "ipvlan";
+
+/// The plugin `ipvlan`.
+#[derive(Debug, Clone, Copy)]
+pub struct Ipvlan;
+
+impl Plugin for Ipvlan {
+    fn name(&self) -> &'static str {
+        "ipvlan"
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        let plan = Plan::new(request.conf)?;
+        let chain = Chain::new(&plan, request)?;
+        let site = Site::open_for_add(request)?;
+        let master = site.master(plan.place, chain.master.as_deref())?;
+
+        let spec = LinkSpec::new(site.name, KindSpec::Ipvlan(plan.options)).mtu(plan.mtu);
+        let link = site.create_link_on(&master, &spec, KIND, undo)?;
+        match chain.given {
+            Some(given) => Ok(site.attach_with(given, &link, request, Announce::Both, plan.dns)?),
+            None => site.attach(&link, request, Announce::Both, plan.dns, undo),
+        }
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf)?;
+        single_link::check(request, KIND, |site, link| {
+            // Where the configuration names none, only ADD knew it: it may have come from the
+            // plugin before.
+            if let Some(name) = plan.master.as_deref() {
+                let master = site.master(plan.place, Some(name))?;
+                master.check(&site.inside, link)?;
+            }
+            check_options(&plan, link)
+        })
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        single_link::del(request, KIND)
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        request.forward_to_ipam()
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf)?;
+        // In a chain the plugin before may tell the master.
+        if plan.master.is_some() || request.ipam().is_some() {
+            status_of_master(plan.place, plan.master.as_deref())?;
+        }
+        request.forward_to_ipam()
+    }
+}
+
+/// Mode and, where the configuration has one, flag are those of the plan.
+fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
+    let Some(LinkKind::Ipvlan(options)) = link.kind else {
+        return Ok(());
+    };
+    let word = |word: Option<&'static str>| word.unwrap_or("unknown");
+    if options.mode != plan.options.mode {
+        return Err(drift(format!(
+            "Container ipvlan mode {} of {} does not match expected value: {}",
+            word(MODES.word(options.mode)),
+            link.name,
+            word(MODES.word(plan.options.mode)),
+        )));
+    }
+    match (options.flag, plan.options.flag) {
+        (Some(found), Some(wanted)) if found != wanted => Err(drift(format!(
+            "Container ipvlan flag {} of {} does not match expected value: {}",
+            word(FLAGS.word(found)),
+            link.name,
+            word(FLAGS.word(wanted)),
+        ))),
+        // Kernels before 4.15 do not tell.
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,108 @@
+//! The vlan plugin: gives a pod a VLAN (IEEE 802.1Q) of a link of the host, the master.
+//!
+//! | object | owner |
+//! |---|---|
+//! | the VLAN's link in the pod, its addresses and routes | the attachment |
+//!
+//! Nothing of it is on the host: the master is only looked at. With `linkInContainer` it is a link
+//! of the pod. The kernel gives each VLAN of a master out once, and so to one pod.
+
+mod plan;
+
+use crate::wiring::Fault;
+use crate::wiring::check::drift;
+use crate::wiring::master::Master;
+use crate::wiring::pod::Announce;
+use crate::wiring::single_link::{self, Site, status_of_master};
+use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec, VlanProtocol};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{Plugin, Undo};
+use netloom_spec::{AddResult, Error, code};
+use plan::Plan;
+
+/// The kernel's name of the kind of link.
+const KIND: &str = "vlan";
+
+/// The plugin `vlan`.
+#[derive(Debug, Clone, Copy)]
+pub struct Vlan;
+
+impl Plugin for Vlan {
+    fn name(&self) -> &'static str {
+        "vlan"
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        let plan = Plan::new(request.conf)?;
+        let site = Site::open_for_add(request)?;
+        let master = site.master(plan.place, Some(&plan.master))?;
+        refuse_down(&master, code::INTERNAL)?;
+
+        let kind = KindSpec::Vlan {
+            id: plan.id,
+            protocol: VlanProtocol::Dot1q,
+        };
+        let spec = LinkSpec::new(site.name, kind).mtu(master.mtu(plan.mtu)?);
+        let link = site
+            .create_link_on(&master, &spec, KIND, undo)
+            .map_err(|fault| fault.about(format!("vlanId {}", plan.id)))?;
+        site.attach(&link, request, Announce::AsSet, plan.dns, undo)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf)?;
+        single_link::check(request, KIND, |site, link| {
+            let master = site.master(plan.place, Some(&plan.master))?;
+            master.check(&site.inside, link)?;
+            check_options(&plan, link)
+        })
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        single_link::del(request, KIND)
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        request.forward_to_ipam()
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf)?;
+        if let Some(master) = status_of_master(plan.place, Some(&plan.master))? {
+            refuse_down(&master, code::PLUGIN_NOT_AVAILABLE)?;
+        }
+        request.forward_to_ipam()
+    }
+}
+
+/// A VLAN cannot be set up on a link that is down.
+fn refuse_down(master: &Master, code: u32) -> Result<(), Error> {
+    if master.link.flags.is_up() {
+        return Ok(());
+    }
+    let msg = format!("master {master} is down: set it up before VLANs of it are attached");
+    Err(Error::new(code, msg))
+}
+
+/// The VLAN is that of the plan, and the MTU if the plan has one.
+fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
+    if let Some(LinkKind::Vlan { id, .. }) = link.kind
+        && id != plan.id
+    {
+        return Err(drift(format!(
+            "Interface {} has vlanId {id}, not {}",
+            link.name, plan.id
+        )));
+    }
+    if plan.mtu != 0 && i64::from(link.mtu) != plan.mtu {
+        return Err(drift(format!(
+            "Interface {} has mtu {}, not {}",
+            link.name, link.mtu, plan.mtu
+        )));
+    }
+    Ok(())
+}
