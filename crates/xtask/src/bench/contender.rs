@@ -151,6 +151,27 @@ impl Contender {
         }
     }
 
+    /// Its programs, started and ended. Run before what is timed, so that nobody pays for what another contender
+    /// left in the processor's caches: on a node there is only one of them.
+    pub(crate) fn warm_up(&self) -> Result<()> {
+        let (programs, arguments): (Vec<PathBuf>, _) = match &self.kind {
+            Kind::Plugin { folder, name, .. } => (vec![folder.join(name)], &[][..]),
+            Kind::List {
+                folder, plugins, ..
+            } => {
+                let names = plugins.iter().filter_map(|conf| conf["type"].as_str());
+                (names.map(|name| folder.join(name)).collect(), &[][..])
+            }
+            Kind::Floor { program, .. } | Kind::FixedFloor { program, .. } => {
+                (vec![program.clone()], &["nothing"][..])
+            }
+            Kind::Start { program, arguments } => (vec![program.clone()], *arguments),
+        };
+        programs
+            .iter()
+            .try_for_each(|program| start(program, arguments).time().map(drop))
+    }
+
     /// `answer` is what ADD wrote: a runtime keeps it, and passes it to DEL. A program that only starts has no DEL.
     pub(crate) fn del(&self, pod: &Pod, answer: &[u8]) -> Result<Option<Job>> {
         match &self.kind {

@@ -146,10 +146,12 @@ impl<'s> Lane<'s> {
         let pod = &self.pods[usize::from(round)];
         let mut add = self.contender.add(pod)?;
         std::thread::sleep(PAUSE);
+        self.contender.warm_up()?;
         let (time, answer) = add.time()?;
         self.add.push(time);
         if let Some(mut del) = self.contender.del(pod, &answer)? {
             std::thread::sleep(PAUSE);
+            self.contender.warm_up()?;
             self.del.push(del.time()?.0);
         }
         Ok(())
