@@ -2,6 +2,7 @@
 //!
 //! Everything is measured from outside, as a runtime sees it: from the spawn of a process, without a shell, to its exit.
 
+mod burst;
 mod call;
 mod contender;
 mod host;

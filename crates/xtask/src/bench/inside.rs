@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::Order;
+use super::burst;
 use super::contender::{Contender, Pod};
 use super::host;
 use super::report::{Report, Row};
@@ -32,11 +33,13 @@ pub(crate) fn run(order: &str) -> Result<ExitCode> {
     let mut report = Report::new(&order);
     for scenario in &scenarios {
         eprintln!("measuring {} ({})", scenario.name, scenario.what);
-        let measured = measure(scenario, &order);
+        let measured = match scenario.at_once {
+            0 => measure(scenario, &order).map(|rows| report.rows.extend(rows)),
+            _ => burst::measure(scenario, &order).map(|bursts| report.bursts.extend(bursts)),
+        };
         host::remove_bridges();
-        match measured {
-            Ok(rows) => report.rows.extend(rows),
-            Err(error) => report.errors.push(format!("{}: {error:#}", scenario.name)),
+        if let Err(error) = measured {
+            report.errors.push(format!("{}: {error:#}", scenario.name));
         }
         fs::remove_dir_all(&order.state).context("cannot remove the bench's state")?;
         host::empty(&order.state)?;

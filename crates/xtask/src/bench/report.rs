@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::Order;
+use super::burst::Burst;
 use super::contender::Side;
 use super::scenario::Scenario;
 use super::statistics::{Samples, rounded};
@@ -38,6 +39,19 @@ impl Row {
     fn ratio(&self, above: Side, below: Side) -> Option<f64> {
         let below = self.median(below).filter(|median| *median > 0.0)?;
         Some(self.median(above)? / below)
+    }
+
+    fn heading() -> String {
+        format!(
+            "{:<17} {:<8} {:>26} {:>27} {:>21} {:>10} {:>10}",
+            "milliseconds",
+            "",
+            "ours, median (p10–p90)",
+            "peer",
+            "floor",
+            "peer/ours",
+            "ours/floor"
+        )
     }
 
     fn line(&self) -> String {
@@ -83,6 +97,7 @@ impl Row {
 pub(crate) struct Report {
     about: Value,
     pub(crate) rows: Vec<Row>,
+    pub(crate) bursts: Vec<Burst>,
     pub(crate) errors: Vec<String>,
 }
 
@@ -101,6 +116,7 @@ impl Report {
         Self {
             about,
             rows: Vec::new(),
+            bursts: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -125,21 +141,20 @@ impl Report {
                 "The machine was busy with other things (load {load}): trust the ratios more than the times.\n"
             );
         }
-        println!(
-            "{:<17} {:<8} {:>26} {:>27} {:>21} {:>10} {:>10}",
-            "milliseconds",
-            "",
-            "ours, median (p10–p90)",
-            "peer",
-            "floor",
-            "peer/ours",
-            "ours/floor"
-        );
+        if !self.rows.is_empty() {
+            println!("{}", Row::heading());
+        }
         for row in &self.rows {
             println!("{}", row.line());
         }
         for line in self.growth() {
             println!("{line}");
+        }
+        if !self.bursts.is_empty() {
+            println!("{}", Burst::heading());
+        }
+        for burst in &self.bursts {
+            println!("{}", burst.line());
         }
         for error in &self.errors {
             println!("FAILED {error}");
@@ -149,6 +164,7 @@ impl Report {
     pub(crate) fn json(&self) -> Value {
         let mut all = self.about.clone();
         all["results"] = self.rows.iter().map(Row::json).collect();
+        all["bursts"] = self.bursts.iter().map(Burst::json).collect();
         all["errors"] = json!(self.errors);
         all
     }

@@ -19,10 +19,13 @@ pub(crate) struct Scenario {
     pub(crate) pods: bool,
     /// How many times `--rounds`.
     pub(crate) times: u16,
+    /// How many pods come at once; 0: one after another.
+    pub(crate) at_once: u16,
     size: u32,
 }
 
 const SIZES: [u32; 4] = [10, 1_000, 10_000, 60_000];
+const BURSTS: [u16; 4] = [1, 30, 100, 300];
 /// The host's link that macvlans stand on.
 const MASTER: &str = "parent0";
 const FLOOR_SET: [&str; 2] = ["floor", "pods"];
@@ -34,6 +37,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         prepare,
         pods: true,
         times: 1,
+        at_once: 0,
         size: 0,
     };
     let mut all = vec![
@@ -100,6 +104,20 @@ pub(crate) fn all() -> Vec<Scenario> {
             pods: false,
             size,
             ..scenario(&name, &what, pools)
+        });
+    }
+    for at_once in BURSTS {
+        let name = format!("burst-{at_once}");
+        let what = format!("bridge + host-local, masqueraded, {at_once} pods at once");
+        all.push(Scenario {
+            at_once,
+            ..scenario(&name, &what, |s, o| {
+                bridges(
+                    s,
+                    o,
+                    &json!({ "ipMasq": true, "ipMasqBackend": "nftables" }),
+                )
+            })
         });
     }
     all
