@@ -14,6 +14,7 @@ pub(crate) mod gateway;
 pub(crate) mod host_address;
 pub(crate) mod ipam;
 pub(crate) mod listed;
+pub(crate) mod lock;
 pub(crate) mod mac;
 pub(crate) mod masquerade;
 pub(crate) mod master;

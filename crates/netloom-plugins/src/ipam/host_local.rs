@@ -18,7 +18,6 @@ mod error;
 mod healing_tests;
 mod index;
 mod listing;
-mod lock;
 mod owner;
 mod ranges;
 mod resolv_conf;

@@ -15,11 +15,11 @@
 use super::directory::Directory;
 use super::index::{Index, RESERVATION_DRAFT};
 use super::listing::{self, Listing, taken_by};
-use super::lock;
 use super::owner::Owner;
 use super::store_error::{StoreError, failed};
 use super::survey::SurveyError;
 use super::table::Entry;
+use crate::wiring::lock;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fstat, linkat, openat, renameat_with};
 use rustix::io::Errno;
 use std::collections::HashMap;

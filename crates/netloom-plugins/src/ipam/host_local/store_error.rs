@@ -1,8 +1,8 @@
 //! What can go wrong with the directory of reservations.
 
+use crate::wiring::lock::LockError;
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Why the directory of reservations could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -13,22 +13,32 @@ pub(super) enum StoreError {
         path: PathBuf,
         errno: Errno,
     },
-    #[error(
-        "lock {} is still held by {holder} after {} s; try again when that process is done",
-        .path.display(), .waited.as_secs_f32()
-    )]
-    Locked {
-        path: PathBuf,
-        holder: String,
-        waited: Duration,
-    },
+    #[error(transparent)]
+    Locked(LockError),
+}
+
+impl From<LockError> for StoreError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Io {
+                operation,
+                path,
+                errno,
+            } => Self::Io {
+                operation,
+                path,
+                errno,
+            },
+            held @ LockError::Held { .. } => Self::Locked(held),
+        }
+    }
 }
 
 impl StoreError {
     /// Whether the same call may succeed later with nothing but time passing.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Locked { .. } => true,
+            Self::Locked(_) => true,
             Self::Io { errno, .. } => is_transient(*errno),
         }
     }
@@ -48,20 +58,5 @@ pub(super) fn failed(operation: &'static str, path: &Path) -> impl FnOnce(Errno)
         operation,
         path: path.to_owned(),
         errno,
-    }
-}
-
-/// For `map_err` on calls of the standard library.
-pub(super) fn failed_std(
-    operation: &'static str,
-    path: &Path,
-) -> impl FnOnce(std::io::Error) -> StoreError {
-    move |error| {
-        let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-        StoreError::Io {
-            operation,
-            path: path.to_owned(),
-            errno,
-        }
     }
 }

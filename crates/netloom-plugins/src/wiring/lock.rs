@@ -1,21 +1,51 @@
-//! The lock of a directory of reservations: flock(2) on its file `lock`, as the reference takes it.
+//! A lock that other processes, the Go reference's plugins among them, take too: flock(2) on a file.
 
-use super::store_error::{StoreError, failed, failed_std};
+use netloom_spec::{Error, code};
 use rustix::fs::{AtFlags, FlockOperation, StatxFlags, flock, statx};
 use rustix::io::Errno;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+
+/// Why a lock could not be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockError {
+    #[error("cannot {operation} {}: {errno}", .path.display())]
+    Io {
+        operation: &'static str,
+        path: PathBuf,
+        errno: Errno,
+    },
+    #[error(
+        "lock {} is still held by {holder} after {} s; try again when that process is done",
+        .path.display(), .waited.as_secs_f32()
+    )]
+    Held {
+        path: PathBuf,
+        holder: String,
+        waited: Duration,
+    },
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        let code = match &error {
+            LockError::Io { .. } => code::IO,
+            LockError::Held { .. } => code::TRY_AGAIN_LATER,
+        };
+        Self::new(code, error.to_string())
+    }
+}
 
 /// Takes the lock for as long as the returned file stays open, waiting for at most `limit`.
 ///
 /// flock(2) has no time limit, so if the lock is not free at once a thread waits for it. After the
 /// time limit that thread is left behind; when it gets the lock nobody receives the file, so it is
 /// closed and the lock is free again.
-pub(super) fn acquire(file: OwnedFd, path: &Path, limit: Duration) -> Result<OwnedFd, StoreError> {
+pub(crate) fn acquire(file: OwnedFd, path: &Path, limit: Duration) -> Result<OwnedFd, LockError> {
     match lock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => return Ok(file),
         Err(Errno::WOULDBLOCK) => {}
@@ -36,13 +66,28 @@ pub(super) fn acquire(file: OwnedFd, path: &Path, limit: Duration) -> Result<Own
         Ok(outcome) => outcome.map_err(failed("lock", path)),
         Err(_) => {
             let holder = holder(&watched).unwrap_or_else(|| "an unknown process".to_owned());
-            Err(StoreError::Locked {
+            Err(LockError::Held {
                 path: path.to_owned(),
                 holder,
                 waited: limit,
             })
         }
     }
+}
+
+/// For `map_err`: names the operation and its object.
+fn failed(operation: &'static str, path: &Path) -> impl FnOnce(Errno) -> LockError {
+    let path = path.to_owned();
+    move |errno| LockError::Io {
+        operation,
+        path,
+        errno,
+    }
+}
+
+fn failed_std(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> LockError {
+    let failed = failed(operation, path);
+    move |error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
 fn lock(file: &OwnedFd, operation: FlockOperation) -> Result<(), Errno> {
@@ -101,7 +146,7 @@ mod tests {
         let path = dir.path().join("lock");
         let first = acquire(open(&path), &path, Duration::ZERO).unwrap();
         let error = acquire(open(&path), &path, Duration::from_millis(50)).unwrap_err();
-        assert!(error.is_transient());
+        assert!(matches!(error, LockError::Held { .. }));
         let text = error.to_string();
         let me = format!("process {} (", std::process::id());
         assert!(
