@@ -240,6 +240,52 @@ fn default_routes_of_both_families_are_found() {
 }
 
 #[test]
+fn a_route_that_was_read_can_be_put_elsewhere_and_removed() {
+    if !host::enter() {
+        return;
+    }
+    let socket = Socket::open().unwrap();
+    let link = veth(&socket, "one", "eno");
+    for address in ["10.1.0.5/24", "2001:db8::5/64"] {
+        let address = AddressSpec::new(address.parse().unwrap()).no_dad();
+        socket.add_address(link, address).unwrap();
+    }
+    for arguments in [
+        "route add 192.0.2.0/24 via 10.1.0.1 dev one metric 7 mtu 1300 advmss 1200 src 10.1.0.5",
+        "route add 198.51.100.0/24 via 10.99.0.1 dev one onlink proto static",
+        "route add 203.0.113.0/24 dev one scope host",
+        "-6 route add 2001:db8:9::/48 via 2001:db8::1 dev one metric 9 src 2001:db8::5",
+    ] {
+        host::run("ip", &arguments.split(' ').collect::<Vec<_>>());
+    }
+    for (family, count) in [(Family::V4, 4), (Family::V6, 2)] {
+        let main = RouteFilter::main(family).device(link);
+        let mut found = socket.list_routes(&main).unwrap();
+        found.retain(|route| !route.dst.to_string().starts_with("fe80"));
+        assert_eq!(found.len(), count);
+        found.sort_by_key(|route| route.gateway.is_some());
+        for route in &found {
+            let elsewhere = RouteSpec::of(route).table(1000);
+            socket.append_route(&elsewhere).unwrap();
+            assert!(socket.remove_route(&RouteSpec::of(route)).unwrap());
+        }
+        let left = socket.list_routes(&main).unwrap();
+        assert!(
+            left.iter()
+                .all(|route| route.dst.to_string().starts_with("fe80"))
+        );
+        let mut moved = socket.list_routes(&main.table(1000)).unwrap();
+        assert_eq!(moved.len(), count);
+        for route in &mut moved {
+            let again = RouteSpec::of(route);
+            route.table = table::MAIN;
+            assert!(found.contains(route), "{route:?}: {found:?}");
+            assert!(socket.remove_route(&again).unwrap());
+        }
+    }
+}
+
+#[test]
 fn rules_and_neighbours_are_set_listed_and_removed() {
     if !host::enter() {
         return;
@@ -257,6 +303,17 @@ fn rules_and_neighbours_are_set_listed_and_removed() {
     assert!(found.contains(&rule), "{found:?}");
     assert!(socket.remove_rule(&rule).unwrap());
     assert!(!socket.remove_rule(&rule).unwrap());
+    let mut marked = rule.clone();
+    marked.protocol = 3;
+    socket.add_rule(&marked).unwrap();
+    let found = socket.list_rules(Family::V4).unwrap();
+    let marked = found.iter().find(|found| **found == marked).unwrap();
+    let other = RuleSpec {
+        protocol: 4,
+        ..marked.clone()
+    };
+    assert!(!socket.remove_rule(&other).unwrap());
+    assert!(socket.remove_rule(marked).unwrap());
 
     let (one, two) = (veth(&socket, "one", "eno"), veth(&socket, "two", "owt"));
     let mac = [2, 0, 0, 0, 0, 9];

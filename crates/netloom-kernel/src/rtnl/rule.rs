@@ -19,6 +19,7 @@ const FRA_TABLE: u16 = 15;
 const FRA_FWMASK: u16 = 16;
 const FRA_OIFNAME: u16 = 17;
 const FRA_L3MDEV: u16 = 19;
+const FRA_PROTOCOL: u16 = 21;
 const FIB_RULE_INVERT: u32 = 2;
 
 /// What a rule does with packets it matches.
@@ -84,6 +85,8 @@ pub struct RuleSpec {
     pub table: u32,
     /// What to do.
     pub action: RuleAction,
+    /// Who made it (`RTPROT_*`); 0 if nobody said so, and when removing, for any.
+    pub protocol: u8,
 }
 
 /// A rule as the kernel describes it.
@@ -105,6 +108,7 @@ impl RuleSpec {
             l3mdev: false,
             table,
             action: RuleAction::ToTable,
+            protocol: 0,
         }
     }
 
@@ -166,6 +170,9 @@ impl RuleSpec {
         if self.table != 0 {
             b.put_u32(FRA_TABLE, self.table);
         }
+        if self.protocol != 0 {
+            b.put_u8(FRA_PROTOCOL, self.protocol);
+        }
         r
     }
 
@@ -187,6 +194,7 @@ impl RuleSpec {
                 FRA_FWMASK => mask = a.u32().unwrap_or(mask),
                 FRA_L3MDEV => rule.l3mdev = a.u8() == Some(1),
                 FRA_TABLE => rule.table = a.u32().unwrap_or_default(),
+                FRA_PROTOCOL => rule.protocol = a.u8().unwrap_or_default(),
                 _ => {}
             }
         }

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use super::{
     RTA_DST, RTA_GATEWAY, RTA_METRICS, RTA_OIF, RTA_PREFSRC, RTA_PRIORITY, RTA_TABLE, RTA_VIA,
-    RTAX_ADVMSS, RTAX_MTU, RTM_DELROUTE, RTM_NEWROUTE, RTNH_F_ONLINK, RouteKind, Scope, family_of,
-    octets, table,
+    RTAX_ADVMSS, RTAX_MTU, RTM_DELROUTE, RTM_NEWROUTE, RTNH_F_ONLINK, Route, RouteKind, Scope,
+    family_of, octets, table,
 };
 use crate::error::Result;
 use crate::netlink::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Request};
@@ -52,6 +52,28 @@ impl RouteSpec {
             onlink: false,
             protocol: None,
             kind: RouteKind::Unicast,
+        }
+    }
+
+    /// A route as the kernel described it, to be put elsewhere, put back, or removed.
+    ///
+    /// What [`Route`] does not tell (flags of the kernel's own, an expiry, metrics other than MTU
+    /// and MSS) is lost. Of a multipath route only what its next hops have in common is named.
+    #[must_use]
+    pub fn of(route: &Route) -> Self {
+        Self {
+            gateway: route.gateway,
+            device: route.device,
+            priority: (route.priority != 0).then_some(route.priority),
+            table: route.table,
+            scope: Some(route.scope),
+            source: route.source,
+            mtu: (route.mtu != 0).then_some(route.mtu),
+            advmss: (route.advmss != 0).then_some(route.advmss),
+            onlink: route.onlink,
+            protocol: Some(route.protocol),
+            kind: route.kind,
+            ..Self::to(route.dst)
         }
     }
 
