@@ -1,3 +1,4 @@
 //! Plugins that add to what an earlier plugin of the chain made.
 
 pub mod debug;
+pub mod sbr;

@@ -28,6 +28,7 @@ registry! {
     crate::interface::loopback::Loopback,
     crate::interface::macvlan::Macvlan,
     crate::interface::ptp::Ptp,
+    crate::chained::sbr::Sbr,
     crate::ipam::static_::Static,
     crate::interface::tap::Tap,
     crate::interface::vlan::Vlan,

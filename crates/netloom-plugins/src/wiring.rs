@@ -23,6 +23,7 @@ pub(crate) mod nftables;
 pub(crate) mod owner;
 pub(crate) mod pod;
 pub(crate) mod random;
+pub(crate) mod routes;
 pub(crate) mod sandbox;
 pub(crate) mod single_link;
 pub(crate) mod spoof;

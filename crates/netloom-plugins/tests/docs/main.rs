@@ -44,6 +44,7 @@ pages! {
     the_examples_of_loopback_work = "loopback",
     the_examples_of_macvlan_work = "macvlan",
     the_examples_of_ptp_work = "ptp",
+    the_examples_of_sbr_work = "sbr",
     the_examples_of_static_work = "static",
     the_examples_of_tap_work = "tap",
     the_examples_of_vlan_work = "vlan",

@@ -1,0 +1,160 @@
+//! DEL: from what is found in the pod.
+
+use super::moves::{Moves, OWN, Restore, is_hint, was_in_main};
+use super::plan::{Tables, sources};
+use super::pod::{FAMILIES, FIRST_TABLE, Pod, rules, source_of};
+use crate::wiring::{Fault, sandbox};
+use netloom_kernel::rtnl::{Family, Link, Route, RouteSpec, Rule, table};
+use netloom_plugin::DelRequest;
+use netloom_spec::{AddResult, Error, Mac, PluginConf};
+use std::net::IpAddr;
+
+/// Removes the rules of the interface's addresses and gives the main table its routes back, for
+/// those who still have to speak through the link, as DHCP to release a lease.
+///
+/// With the namespace all of it is gone already.
+pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
+    let Some(netns) = sandbox::open_if_there(request.netns)? else {
+        return Ok(());
+    };
+    let name = request.if_name.as_str();
+    let made = request.prev_result();
+    let pod = Pod::open(&netns)?;
+    let wanted = wanted_table(request.conf);
+    let present = rules(&pod.socket)?;
+    let link = pod.find_link(name)?;
+    let mut own = own_addresses(made.as_ref(), name);
+    let mut moves = Moves::default();
+    match &link {
+        Some(link) => {
+            let has = addresses(&pod, Some(link))?;
+            if is_another_pods(link, &own, &has, made.as_ref(), name) {
+                return Ok(());
+            }
+            own.extend(has);
+            moves.rules = chosen(&present, wanted, |ip| own.contains(&ip));
+            if wanted.is_none() {
+                give_back(&pod, link, &present, hints_wanted(request.conf), &mut moves)?;
+            }
+        }
+        None if made.is_some() => moves.rules = chosen(&present, wanted, |ip| own.contains(&ip)),
+        None => moves.rules = orphans(&pod, &present, wanted)?,
+    }
+    Ok(moves.take_back(&pod.socket, Restore::IfPossible)?)
+}
+
+/// `table`; one that cannot be read was none that ADD accepted.
+fn wanted_table(conf: &PluginConf) -> Option<u32> {
+    let number = conf.get("table")?.as_u64()?;
+    u32::try_from(number).ok()
+}
+
+fn own_addresses(made: Option<&AddResult>, name: &str) -> Vec<IpAddr> {
+    let sources = made.map(|made| sources(made, name, &Tables::default()));
+    sources.iter().flatten().map(|source| source.ip()).collect()
+}
+
+/// The addresses of one link, or of all.
+fn addresses(pod: &Pod, link: Option<&Link>) -> Result<Vec<IpAddr>, Fault> {
+    let listed = match link {
+        Some(link) => pod.socket.list_addresses(link.index),
+        None => pod.socket.list_all_addresses(),
+    };
+    let listed = listed.map_err(Fault::kernel("list the addresses in the container"))?;
+    Ok(listed.iter().map(|found| found.address.addr()).collect())
+}
+
+/// Whether the namespace is somebody else's by now: its interface of this name has neither an
+/// address nor the MAC address of the one that ADD knew.
+fn is_another_pods(
+    link: &Link,
+    own: &[IpAddr],
+    has: &[IpAddr],
+    made: Option<&AddResult>,
+    name: &str,
+) -> bool {
+    let listed = made.and_then(|made| made.interfaces.iter().find(|i| i.name == name));
+    let mac: Option<Mac> = listed.and_then(|interface| interface.mac.parse().ok());
+    let other_mac = mac.is_some_and(|mac| link.mac != Some(mac.0));
+    other_mac && !own.is_empty() && !own.iter().any(|ip| has.contains(ip))
+}
+
+fn chosen(present: &[Rule], wanted: Option<u32>, is_own: impl Fn(IpAddr) -> bool) -> Vec<Rule> {
+    present
+        .iter()
+        .filter(|rule| source_of(rule).is_some_and(&is_own))
+        .filter(|rule| wanted.is_none_or(|table| rule.table == table))
+        .cloned()
+        .collect()
+}
+
+/// The link's routes in the tables of these rules go back to the main table; a default route not,
+/// if there is another: it would share the traffic of an interface that stays.
+fn give_back(
+    pod: &Pod,
+    link: &Link,
+    present: &[Rule],
+    hinted: bool,
+    moves: &mut Moves,
+) -> Result<(), Fault> {
+    let mut tables: Vec<u32> = moves.rules.iter().map(|rule| rule.table).collect();
+    tables.sort_unstable();
+    tables.dedup();
+    let reserved = table::DEFAULT..=table::LOCAL;
+    let others: Vec<u32> = present
+        .iter()
+        .filter(|rule| !moves.rules.contains(rule))
+        .map(|rule| rule.table)
+        .collect();
+    tables.retain(|number| {
+        *number >= FIRST_TABLE && !reserved.contains(number) && !others.contains(number)
+    });
+    let mut routes = Vec::new();
+    for number in tables {
+        // Of both families: the reference copies some routes to the other family's table.
+        routes.extend(pod.routes(&FAMILIES, link.index, number)?);
+    }
+    moves.into = routes.iter().map(RouteSpec::of).collect();
+    for family in FAMILIES {
+        let of_family = |route: &&Route| Family::of(route.dst.addr()) == family;
+        let back: Vec<&Route> = routes
+            .iter()
+            .filter(of_family)
+            .filter(|route| was_in_main(route))
+            .collect();
+        let contested = back.iter().any(|route| route.is_default()) && pod.has_default(family)?;
+        let back = back.iter().filter(|r| !(contested && r.is_default()));
+        let back = back.map(|route| RouteSpec::of(route).table(table::MAIN));
+        moves.out.extend(back);
+    }
+    if hinted {
+        let main = pod.routes(&FAMILIES, link.index, table::MAIN)?;
+        let hints = main.iter().filter(|route| is_hint(route, &routes));
+        moves.hints = hints.map(RouteSpec::of).collect();
+    }
+    Ok(())
+}
+
+/// `addSourceHints`, unless it is off or absent: what cannot be read means more to remove.
+fn hints_wanted(conf: &PluginConf) -> bool {
+    let value = conf.get("addSourceHints");
+    value.is_some_and(|value| *value != false && !value.is_null())
+}
+
+/// Without the link and without a result nothing tells the attachment's addresses. What can go is
+/// a rule of ours for an address that no link has, to a table without routes.
+fn orphans(pod: &Pod, present: &[Rule], wanted: Option<u32>) -> Result<Vec<Rule>, Fault> {
+    let has = addresses(pod, None)?;
+    let mut orphans = chosen(present, wanted, |ip| !has.contains(&ip));
+    orphans.retain(|rule| rule.protocol == OWN);
+    if wanted.is_some() {
+        return Ok(orphans);
+    }
+    let mut empty = Vec::new();
+    for rule in orphans {
+        if rule.table >= FIRST_TABLE && pod.is_empty(rule.table)? {
+            empty.push(rule);
+        }
+    }
+    Ok(empty)
+}
