@@ -4,7 +4,7 @@ use crate::dispatch::{self, Linkage};
 use crate::undo::append_detail;
 use crate::{Context, Plugin, Undo, find};
 use netloom_invoke::{Command, Env, ProcessExec, find_in_path};
-use netloom_spec::{AddResult, Error, PluginConf, code};
+use netloom_spec::{AddResult, Attachment, Error, PluginConf, code};
 use std::borrow::Cow;
 use std::fs::metadata;
 use std::io::{self, Write};
@@ -54,6 +54,14 @@ impl<'a> Delegate<'a> {
         &self.kind
     }
 
+    /// Whether there is such a plugin, for a caller that has something to do before it calls it.
+    ///
+    /// # Errors
+    /// The delegate is not there, or its name is none.
+    pub fn look_up(&self) -> Result<(), Error> {
+        self.find().map(drop)
+    }
+
     /// ADD. After success its DEL is registered with `undo`; after a failure its DEL has been run
     /// already, because a failed delegate may have left something behind.
     ///
@@ -99,6 +107,20 @@ impl<'a> Delegate<'a> {
         self.call(&self.find()?, Command::Del)
     }
 
+    /// DEL of another attachment than the request's, as for GC: of one whose namespace and result
+    /// nobody knows any more.
+    ///
+    /// # Errors
+    /// As for [`Delegate::add`].
+    pub fn del_of(&self, attachment: &Attachment) -> Result<(), Error> {
+        let env = self
+            .env(Command::Del)
+            .with("CNI_CONTAINERID", &attachment.container_id)
+            .with("CNI_IFNAME", &attachment.if_name)
+            .with("CNI_NETNS", "");
+        self.call_with(&self.find()?, &env)
+    }
+
     /// GC.
     ///
     /// # Errors
@@ -135,40 +157,38 @@ impl<'a> Delegate<'a> {
     }
 
     fn call_add(&self, found: &Found) -> Result<AddResult, Error> {
-        let command = Command::Add;
+        let env = self.env(Command::Add);
         match found {
             Found::Linked(plugin) => {
-                AddResult::parse(&self.call_linked(*plugin, command)?, self.context.version)
+                AddResult::parse(&self.call_linked(*plugin, &env)?, self.context.version)
             }
-            Found::Installed(path) => {
-                let env = self.env(command);
-                Ok(netloom_invoke::add(
-                    &ProcessExec::default(),
-                    path,
-                    &self.conf,
-                    &env,
-                )?)
-            }
+            Found::Installed(path) => Ok(netloom_invoke::add(
+                &ProcessExec::default(),
+                path,
+                &self.conf,
+                &env,
+            )?),
         }
     }
 
     fn call(&self, found: &Found, command: Command) -> Result<(), Error> {
+        self.call_with(found, &self.env(command))
+    }
+
+    fn call_with(&self, found: &Found, env: &Env) -> Result<(), Error> {
         match found {
-            Found::Linked(plugin) => self.call_linked(*plugin, command).map(drop),
-            Found::Installed(path) => {
-                let env = self.env(command);
-                Ok(netloom_invoke::run(
-                    &ProcessExec::default(),
-                    path,
-                    &self.conf,
-                    &env,
-                )?)
-            }
+            Found::Linked(plugin) => self.call_linked(*plugin, env).map(drop),
+            Found::Installed(path) => Ok(netloom_invoke::run(
+                &ProcessExec::default(),
+                path,
+                &self.conf,
+                env,
+            )?),
         }
     }
 
     /// Calls a plugin of this program; returns its stdout, or the error object printed there.
-    fn call_linked(&self, plugin: &dyn Plugin, command: Command) -> Result<Vec<u8>, Error> {
+    fn call_linked(&self, plugin: &dyn Plugin, env: &Env) -> Result<Vec<u8>, Error> {
         let (mut stdout, mut stderr) = (Vec::new(), Log(self.context.log));
         let stdin = match &self.conf {
             Cow::Borrowed(_) => Cow::Borrowed(self.context.stdin),
@@ -178,7 +198,7 @@ impl<'a> Delegate<'a> {
             self.context.linkage,
             plugin,
             self.context.registry,
-            &self.env(command),
+            env,
             &mut &*stdin,
             &mut stdout,
             &mut stderr,

@@ -2,8 +2,8 @@
 
 use crate::call::{Outcome, call_with, env};
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, DelRequest, Env, Error, GcRequest, Plugin, StatusRequest,
-    Undo, run_linked,
+    AddRequest, AddResult, Attachment, CheckRequest, DelRequest, Env, Error, GcRequest, Plugin,
+    StatusRequest, Undo, run_linked,
 };
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -355,4 +355,46 @@ fn a_program_with_plugins_linked_in_needs_none_installed() {
         (status, stderr.as_slice()),
         (0, &b"linked: in process\n"[..])
     );
+}
+
+/// Deletes, at GC, what its delegate made for somebody who is gone.
+struct Collector;
+
+impl Plugin for Collector {
+    fn name(&self) -> &'static str {
+        "collector"
+    }
+
+    fn add<'r>(&self, _: &'r AddRequest<'r>, _: &mut Undo<'r>) -> Result<AddResult, Error> {
+        Ok(AddResult::new())
+    }
+
+    fn check(&self, _: &CheckRequest<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn del(&self, _: &DelRequest<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        let delegate = request.delegate("pool");
+        delegate.look_up()?;
+        delegate.del_of(&Attachment {
+            container_id: "gone".into(),
+            if_name: "net1".into(),
+        })
+    }
+}
+
+#[test]
+fn a_delegate_is_called_for_another_attachment_and_can_be_looked_up_before() {
+    let note = "echo \"$CNI_CONTAINERID,$CNI_IFNAME,$CNI_NETNS,\" >> $LOG";
+    let bin = Bin::with("pool", note);
+    call(&Collector, &bin.env("GC"), &conf("pool")).assert_silent();
+    assert_eq!(bin.log(), ["DEL", "gone,net1,,"]);
+    let other = Bin::with("other", "");
+    let error = call(&Collector, &other.env("GC"), &conf("pool")).error();
+    assert!(error.msg.contains("pool"), "{error}");
+    assert_eq!(other.log(), [""; 0]);
 }
