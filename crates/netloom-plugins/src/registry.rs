@@ -22,6 +22,7 @@ registry! {
     crate::chained::debug::Debug,
     crate::ipam::dhcp::Dhcp,
     crate::interface::dummy::Dummy,
+    crate::interface::flannel::Flannel,
     crate::interface::host_device::HostDevice,
     crate::ipam::host_local::HostLocal,
     crate::interface::ipvlan::Ipvlan,

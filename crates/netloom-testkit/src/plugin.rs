@@ -14,13 +14,14 @@ use crate::skip;
 pub const DEBIAN_DIR: &str = "/usr/lib/cni";
 
 /// Every name that the multi-call binary may be called by.
-pub const PLUGIN_NAMES: [&str; 20] = [
+pub const PLUGIN_NAMES: [&str; 21] = [
     "bandwidth",
     "bridge",
     "debug",
     "dhcp",
     "dummy",
     "firewall",
+    "flannel",
     "host-device",
     "host-local",
     "ipvlan",

@@ -1,0 +1,118 @@
+//! flannel: attaches a pod by another plugin, configured for the subnet that flanneld got for this
+//! host.
+//!
+//! | object | owner |
+//! |---|---|
+//! | `<dataDir>/<container id>`, the configuration that the delegate was called with | the attachment |
+//! | all that the delegate makes | the delegate's, see there |
+//!
+//! DEL and CHECK call the delegate with what ADD saved: by then flanneld may have another subnet,
+//! or be gone.
+
+mod check;
+mod gc;
+mod plan;
+mod store;
+mod subnet_env;
+
+use crate::wiring::owner::Owner;
+use netloom_plugin::{
+    AddRequest, AddResult, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Plugin,
+    StatusRequest, Undo, code,
+};
+use netloom_spec::PluginConf;
+use plan::Plan;
+use store::Store;
+use subnet_env::SubnetEnv;
+
+/// The plugin `flannel`.
+#[derive(Debug, Clone, Copy)]
+pub struct Flannel;
+
+impl Plugin for Flannel {
+    fn name(&self) -> &'static str {
+        "flannel"
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        let plan = Plan::new(request.conf)?;
+        let conf = plan.render(&SubnetEnv::load(&plan.subnet_file)?)?;
+        let store = Store::at(&plan.data_dir);
+        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+        let delegate = request.delegate(conf.plugin_type());
+        delegate.look_up()?;
+        let path = store.save(owner, &conf)?;
+        let delegate = delegate.with_conf(conf);
+        // After a failed ADD its DEL has been run, but not told whether it failed too. Only after a
+        // DEL that succeeded is the file of no more use.
+        let outcome = delegate.add(&mut Undo::new());
+        undo.push(
+            format!("DEL of the delegate {}", delegate.kind()),
+            move || {
+                delegate.del()?;
+                store.forget(owner, &path)
+            },
+        );
+        outcome
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        check::check(request)
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        let store = Store::of(request.conf);
+        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+        let Some(saved) = store.find(owner)? else {
+            return store.forget_draft(owner);
+        };
+        let rendered = || {
+            let plan = Plan::new(request.conf).ok()?;
+            plan.render(&SubnetEnv::load(&plan.subnet_file).ok()?).ok()
+        };
+        match saved.conf.or_else(rendered) {
+            Some(conf) => {
+                let conf = with_result(conf, request.conf);
+                let delegate = request.delegate(conf.plugin_type()).with_conf(conf);
+                delegate.del()?;
+            }
+            None => request.warn(&format!(
+                "{} is no configuration, and there is no other: the delegate is not called",
+                saved.path.display()
+            )),
+        }
+        store.forget(owner, &saved.path)
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        let mut cleanup = Cleanup::new();
+        gc::collect(request, &mut cleanup);
+        cleanup.finish()
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf)?;
+        let env = SubnetEnv::load(&plan.subnet_file)
+            .map_err(|error| Error::new(code::PLUGIN_NOT_AVAILABLE, error.to_string()))?;
+        let conf = plan.render(&env)?;
+        request
+            .delegate(conf.plugin_type())
+            .with_conf(conf)
+            .status()
+    }
+}
+
+/// A saved configuration with the result of the request, if both speak one version: a delegate
+/// finds more with it.
+fn with_result(mut conf: PluginConf, request: &PluginConf) -> PluginConf {
+    if let Some(made) = request.get("prevResult")
+        && conf.cni_version() == request.cni_version()
+    {
+        conf.set("prevResult", made.clone());
+    }
+    conf
+}
