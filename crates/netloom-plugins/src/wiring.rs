@@ -27,6 +27,7 @@ pub(crate) mod routes;
 pub(crate) mod sandbox;
 pub(crate) mod single_link;
 pub(crate) mod spoof;
+pub(crate) mod state_file;
 pub(crate) mod sysctls;
 pub(crate) mod transaction;
 pub(crate) mod veth;

@@ -9,11 +9,12 @@ use super::config::Wanted;
 use super::identity::Identity;
 use super::v4;
 use super::v6;
+use crate::wiring::state_file;
 use netloom_kernel::netns::NetnsId;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -108,29 +109,20 @@ impl Store {
     /// Writes a lease. Whoever reads sees the old one or the new one.
     pub(super) fn write(&self, record: &Record) -> io::Result<()> {
         let path = self.directory.join(record.identity.file_name());
-        let draft = path.with_extension("draft");
-        remove_file(&draft)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(&serde_json::to_vec_pretty(record)?)?;
-        fs::rename(&draft, &path)
+        state_file::replace(&path, &serde_json::to_vec_pretty(record)?)
     }
 
     /// The lease of an attachment, if there is one.
     pub(super) fn read(&self, identity: &Identity) -> io::Result<Option<Record>> {
-        match fs::read(self.directory.join(identity.file_name())) {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let content = state_file::read(&self.directory.join(identity.file_name()))?;
+        Ok(content
+            .map(|bytes| serde_json::from_slice(&bytes))
+            .transpose()?)
     }
 
     /// Removes the lease of an attachment; one that is not there is removed already.
     pub(super) fn remove(&self, identity: &Identity) -> io::Result<()> {
-        remove_file(&self.directory.join(identity.file_name()))
+        state_file::remove(&self.directory.join(identity.file_name()))
     }
 
     /// All leases, and what is wrong with files that are none. Those of an earlier run of the
@@ -150,19 +142,12 @@ impl Store {
                     if record.boot_id == boot_id {
                         records.push(record);
                     } else {
-                        remove_file(&path)?;
+                        state_file::remove(&path)?;
                     }
                 }
                 Err(error) => faults.push(format!("{}: {error}", path.display())),
             }
         }
         Ok((records, faults))
-    }
-}
-
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
     }
 }

@@ -1,0 +1,106 @@
+//! Files that outlive a call.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Makes a directory for state, root's alone, and what is above it.
+pub(crate) fn ensure_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Replaces a file (mode 0600). Whoever reads sees the old content or the new one.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = draft(path);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    let written = file
+        .write_all(content)
+        .and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        // It is used up by the next one if it cannot be removed.
+        let _ = fs::remove_file(&draft);
+    }
+    written
+}
+
+/// The content of a file; `None` if there is none.
+pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if is_absent(&error) => Ok(None),
+        content => content.map(Some),
+    }
+}
+
+/// Removes a file, and what a killed process left of a new one. Absent is success.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let removed = remove_one(path);
+    removed.and(remove_one(&draft(path)))
+}
+
+fn remove_one(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if is_absent(&error) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// A name that is too long for a file has none.
+fn is_absent(error: &io::Error) -> bool {
+    let kinds = [
+        ErrorKind::NotFound,
+        ErrorKind::NotADirectory,
+        ErrorKind::InvalidFilename,
+    ];
+    kinds.contains(&error.kind())
+}
+
+/// The name that a file has while it is written: always the same for the same file, so that what
+/// a killed process left is found again; short, as the file's own name may be as long as a name
+/// can be; hidden from those who look for files by their endings.
+fn draft(path: &Path) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    path.file_name().hash(&mut hasher);
+    path.with_file_name(format!(".draft-{:016x}", hasher.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_file_is_replaced_read_and_removed_with_what_was_left_half_written() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join("a/b");
+        ensure_directory(&directory).unwrap();
+        let path = directory.join("x".repeat(255));
+        fs::write(draft(&path), "longer than what comes").unwrap();
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"two");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::write(draft(&path), "half").unwrap();
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(read(&path).unwrap(), None);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_name_that_no_file_can_have_is_absent() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("x".repeat(300));
+        assert_eq!(read(&path).unwrap(), None);
+        remove(&path).unwrap();
+        assert!(replace(&path, b"x").is_err());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+}
