@@ -32,6 +32,7 @@ registry! {
     crate::chained::sbr::Sbr,
     crate::ipam::static_::Static,
     crate::interface::tap::Tap,
+    crate::chained::tuning::Tuning,
     crate::interface::vlan::Vlan,
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn mac_text(mac: Option<MacAddress>) -> String {
     mac.map(|mac| Mac(mac).to_string()).unwrap_or_default()
 }
 
-/// Results know the key since CNI 1.1.0.
-fn mtu(bytes: u32, version: Version) -> u32 {
+/// An MTU as results tell it, which know the key since CNI 1.1.0.
+pub(crate) fn mtu(bytes: u32, version: Version) -> u32 {
     if version >= Version::V1_1_0 { bytes } else { 0 }
 }

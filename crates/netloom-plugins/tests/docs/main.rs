@@ -48,6 +48,7 @@ pages! {
     the_examples_of_sbr_work = "sbr",
     the_examples_of_static_work = "static",
     the_examples_of_tap_work = "tap",
+    the_examples_of_tuning_work = "tuning",
     the_examples_of_vlan_work = "vlan",
 }
 

@@ -71,9 +71,12 @@ fn is_kept_file(fact: &Fact, value: &Value) -> bool {
     let path = fact.name.as_str();
     let name = path.rsplit('/').next().unwrap_or_default();
     let in_state = path.starts_with("/var/lib/cni");
+    // Tuning and dhcp keep theirs in it, for all attachments.
+    let is_directory = text(value, "type") == "directory";
     path == "/run/xtables.lock"
+        || path.starts_with("/run/cni") && is_directory
         || in_state && (name == "lock" || name.starts_with("last_reserved_ip."))
-        || in_state && (text(value, "type") == "directory" || path.contains("/.netloom"))
+        || in_state && (is_directory || path.contains("/.netloom"))
 }
 
 fn is_empty_iptables_chain(fact: &Fact, value: &Value) -> bool {

@@ -1,0 +1,72 @@
+//! The tuning plugin: changes sysctls of a pod, and MAC address, MTU, flags and queue of its
+//! interface, which an earlier plugin of the chain made.
+//!
+//! | object | owner |
+//! |---|---|
+//! | sysctls in the pod | the pod; they stay after DEL, as they may be another network's too |
+//! | the interface's attributes | the attachment; DEL gives back what they were |
+//! | `<dataDir>/<containerID>_<ifname>.json`: what they were | the attachment, gone after DEL |
+//!
+//! The file is upstream's, so that the DEL of either implementation restores what the other
+//! changed. An additional key, which upstream ignores, says which link of which network it is of.
+
+mod add;
+mod allowlist;
+mod attributes;
+mod backup;
+mod check;
+mod config;
+mod del;
+mod key;
+mod plan;
+
+use allowlist::Allowlist;
+use backup::Store;
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{Plugin, Undo};
+use netloom_spec::{AddResult, Error, code};
+use plan::Plan;
+
+/// The plugin `tuning`.
+#[derive(Debug, Clone, Copy)]
+pub struct Tuning;
+
+impl Plugin for Tuning {
+    fn name(&self) -> &'static str {
+        "tuning"
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        add::add(request, undo)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        check::check(request)
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        del::del(request)
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        match &request.valid {
+            Some(valid) => Store::remembered(request.conf).collect(request.network(), valid),
+            None => Ok(()),
+        }
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        // What the runtime says of one attachment is not known here; nor is its interface.
+        let plan = Plan::new(request.conf, request.stdin(), "", key::IFNAME)?;
+        let ready = Allowlist::read().and_then(|list| list.permit(&plan.sysctls));
+        let ready = ready.and_then(|()| plan.store.usable());
+        ready.map_err(|error| Error {
+            code: code::PLUGIN_NOT_AVAILABLE,
+            ..error
+        })
+    }
+}

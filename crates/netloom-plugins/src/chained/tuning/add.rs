@@ -1,0 +1,200 @@
+//! ADD.
+
+use super::allowlist::Allowlist;
+use super::attributes::Attributes;
+use super::backup::{Backup, Mark};
+use super::plan::{Plan, Sysctl};
+use crate::wiring::fault::invalid;
+use crate::wiring::owner::Owner;
+use crate::wiring::{Fault, listed, sandbox};
+use netloom_kernel::netns::Netns;
+use netloom_kernel::rtnl::{Link, Socket};
+use netloom_kernel::sysctl;
+use netloom_plugin::{AddRequest, Undo};
+use netloom_spec::{AddResult, Error, Interface, Version};
+use rustix::io::Errno;
+
+/// Tunes. Nothing is touched before the whole request is known to be good.
+pub(super) fn add<'r>(
+    request: &'r AddRequest<'r>,
+    undo: &mut Undo<'r>,
+) -> Result<AddResult, Error> {
+    let name = request.if_name.as_str();
+    let plan = Plan::new(request.conf, request.stdin(), request.args, name)?;
+    if !plan.sysctls.is_empty() {
+        Allowlist::read()?.permit(&plan.sysctls)?;
+    }
+    let made = request.prev_result()?;
+    let mut result = made.ok_or_else(|| invalid("Required prevResult missing"))?;
+    let netns = sandbox::open(request.netns)?;
+    let settings = locate_all(&netns, &plan.sysctls)?;
+
+    if plan.link.is_empty() {
+        set_sysctls(request, &netns, settings, undo)?;
+        return Ok(result);
+    }
+    let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
+    let link = inside
+        .get_link(name)
+        .map_err(Fault::kernel(format!("failed to get {name:?}")))?;
+    keep_backup(request, &plan, &netns, &link, undo)?;
+    set_sysctls(request, &netns, settings, undo)?;
+    set_link(request, &plan.link, &inside, &link, undo)?;
+    update(&mut result, name, &plan.link, request.version());
+    Ok(result)
+}
+
+/// A sysctl that exists, and what it is.
+struct Setting<'p> {
+    path: &'p str,
+    value: &'p str,
+    /// `None` if it cannot be read.
+    before: Option<String>,
+}
+
+fn locate_all<'p>(netns: &Netns, sysctls: &'p [Sysctl]) -> Result<Vec<Setting<'p>>, Fault> {
+    if sysctls.is_empty() {
+        return Ok(Vec::new());
+    }
+    let located = netns.run(|| sysctls.iter().map(locate).collect());
+    located.map_err(Fault::kernel("failed to enter the netns"))?
+}
+
+fn locate(wanted: &Sysctl) -> Result<Setting<'_>, Fault> {
+    let Sysctl { key, value } = wanted;
+    let mut absent = None;
+    for path in &key.paths {
+        let before = match sysctl::get(path) {
+            Ok(before) => Some(before),
+            Err(error) if error.is_absent() => {
+                absent = absent.or(Some(error));
+                continue;
+            }
+            Err(error) if error.errno() == Errno::ISDIR.raw_os_error() => {
+                return Err(refused(key.spelled.as_str())(error));
+            }
+            // Some can only be written, others have no value until one is written.
+            Err(_) => None,
+        };
+        return Ok(Setting {
+            path,
+            value,
+            before,
+        });
+    }
+    // A key has at least one path.
+    Err(match absent {
+        Some(error) => refused(key.spelled.as_str())(error),
+        None => Fault::Drift(format!("sysctl {:?} is nowhere", key.spelled)),
+    })
+}
+
+fn refused(key: &str) -> impl FnOnce(netloom_kernel::Error) -> Fault {
+    Fault::kernel(format!("failed to set sysctl {key:?}"))
+}
+
+fn set_sysctls<'r>(
+    request: &'r AddRequest<'r>,
+    netns: &Netns,
+    settings: Vec<Setting<'_>>,
+    undo: &mut Undo<'r>,
+) -> Result<(), Fault> {
+    if settings.is_empty() {
+        return Ok(());
+    }
+    let set = || {
+        for setting in settings {
+            let path = setting.path.to_owned();
+            if let Some(before) = setting.before {
+                undo.push(format!("restore sysctl {path}"), move || {
+                    restore_sysctl(request.netns, &path, &before)
+                });
+            }
+            sysctl::set(setting.path, setting.value).map_err(refused(setting.path))?;
+        }
+        Ok(())
+    };
+    netns
+        .run(set)
+        .map_err(Fault::kernel("failed to enter the netns"))?
+}
+
+fn restore_sysctl(netns: &str, path: &str, value: &str) -> Result<(), Error> {
+    let Some(netns) = sandbox::open_if_there(Some(netns))? else {
+        return Ok(());
+    };
+    let restored = netns.run(|| sysctl::set(path, value)).and_then(|set| set);
+    Ok(restored.map_err(Fault::kernel("failed to restore a sysctl"))?)
+}
+
+/// Writes down what the link is before it is changed.
+fn keep_backup<'r>(
+    request: &'r AddRequest<'r>,
+    plan: &Plan,
+    netns: &Netns,
+    link: &Link,
+    undo: &mut Undo<'r>,
+) -> Result<(), Error> {
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+    let mark = Mark::new(owner.network, netns, link);
+    let mark = mark.map_err(Fault::kernel("failed to identify the netns"))?;
+    let before = plan.store.content(owner)?;
+    let earlier = before.as_deref().map(Backup::parse);
+    let backup = Backup::first(earlier.as_ref(), &plan.link.of(link), mark);
+    if earlier.as_ref() == Some(&backup) {
+        return Ok(());
+    }
+    let store = plan.store.clone();
+    undo.push("restore the backup of the interface", move || {
+        store.restore(owner, before.as_deref())
+    });
+    plan.store.write(owner, &backup)
+}
+
+fn set_link<'r>(
+    request: &'r AddRequest<'r>,
+    wanted: &Attributes,
+    inside: &Socket,
+    link: &Link,
+    undo: &mut Undo<'r>,
+) -> Result<(), Fault> {
+    let (name, index, before) = (link.name.clone(), link.index, wanted.of(link));
+    let tune = || Fault::kernel(format!("failed to tune {name:?}"));
+    undo.push(format!("restore the interface {name}"), {
+        let name = name.clone();
+        move || {
+            let Some(netns) = sandbox::open_if_there(Some(request.netns))? else {
+                return Ok(());
+            };
+            let restore = || Socket::open_in(&netns).and_then(|inside| before.set(&inside, index));
+            let refused = restore().map_err(Fault::kernel("failed to restore the interface"))?;
+            match refused.into_iter().find(|one| !one.cause.is_absent()) {
+                Some(refused) => Err(refused.fault("failed to restore", &name).into()),
+                None => Ok(()),
+            }
+        }
+    });
+    let refused = wanted.set(inside, index).map_err(tune())?;
+    match refused.into_iter().next() {
+        Some(refused) => Err(refused.fault("failed to set", &name)),
+        None => Ok(()),
+    }
+}
+
+/// Brings the container's interface in the result up to date. Some plugins list it without the
+/// namespace it is in.
+fn update(result: &mut AddResult, name: &str, link: &Attributes, version: Version) {
+    let is_inside = |interface: &Interface| interface.name == name && !interface.sandbox.is_empty();
+    let told = result.interfaces.iter().any(is_inside);
+    for interface in &mut result.interfaces {
+        if interface.name != name || told && interface.sandbox.is_empty() {
+            continue;
+        }
+        if let Some(mac) = link.mac {
+            interface.mac = mac.to_string();
+        }
+        if let Some(mtu) = link.mtu {
+            interface.mtu = listed::mtu(mtu, version);
+        }
+    }
+}

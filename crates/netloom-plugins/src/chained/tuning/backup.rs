@@ -1,0 +1,310 @@
+//! What an interface was before it was tuned, on disk in upstream's format.
+
+use super::attributes::Attributes;
+use crate::wiring::owner::Owner;
+use crate::wiring::state_file;
+use netloom_kernel::netns::Netns;
+use netloom_kernel::rtnl::Link;
+use netloom_plugin::Cleanup;
+use netloom_spec::{Attachment, Error, Mac, NetworkName, PluginConf, code, decode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::ser::{PrettyFormatter, Serializer};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+const DEFAULT_DIRECTORY: &str = "/run/cni/tuning";
+
+/// One file. What upstream does not know it ignores.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Backup {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    mac: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    promisc: Option<bool>,
+    #[serde(skip_serializing_if = "is_zero")]
+    mtu: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allmulti: Option<bool>,
+    #[serde(rename = "txQLen", skip_serializing_if = "Option::is_none")]
+    tx_queue_len: Option<u32>,
+    /// `None` in upstream's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) netloom: Option<Mark>,
+}
+
+/// Which link of which network it is of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Mark {
+    /// The network's name: GC of another one lets it be.
+    network: String,
+    /// Device and inode of the namespace.
+    netns: String,
+    /// The interface's index there.
+    pub(super) index: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Mark {
+    pub(super) fn new(network: &str, netns: &Netns, link: &Link) -> netloom_kernel::Result<Self> {
+        Ok(Self {
+            network: network.to_owned(),
+            netns: identity(netns)?,
+            index: link.index,
+        })
+    }
+
+    /// Whether it speaks of a link in this namespace.
+    pub(super) fn is_in(&self, netns: &Netns) -> netloom_kernel::Result<bool> {
+        Ok(self.netns == identity(netns)?)
+    }
+}
+
+fn identity(netns: &Netns) -> netloom_kernel::Result<String> {
+    let id = netns.id()?;
+    Ok(format!("{}:{}", id.device, id.inode))
+}
+
+impl Backup {
+    fn new(attributes: &Attributes, mark: Mark) -> Self {
+        Self {
+            mac: attributes
+                .mac
+                .map(|mac| mac.to_string())
+                .unwrap_or_default(),
+            promisc: attributes.promisc,
+            mtu: attributes.mtu.unwrap_or_default(),
+            allmulti: attributes.allmulti,
+            tx_queue_len: attributes.tx_queue_len,
+            netloom: Some(mark),
+        }
+    }
+
+    pub(super) fn attributes(&self) -> Attributes {
+        Attributes {
+            mac: self.mac.parse::<Mac>().ok(),
+            promisc: self.promisc,
+            mtu: Some(self.mtu).filter(|mtu| *mtu != 0),
+            allmulti: self.allmulti,
+            tx_queue_len: self.tx_queue_len,
+        }
+    }
+
+    /// The backup to have for a link that is about to be tuned. What an earlier ADD of this
+    /// attachment found on this very link was there first, and stays.
+    pub(super) fn first(earlier: Option<&Self>, present: &Attributes, mark: Mark) -> Self {
+        let same = |earlier: &&Self| match &earlier.netloom {
+            Some(known) => (&known.netns, known.index) == (&mark.netns, mark.index),
+            None => true,
+        };
+        let attributes = match earlier.filter(same) {
+            Some(earlier) => earlier.attributes().or(present),
+            None => present.clone(),
+        };
+        Self::new(&attributes, mark)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut serializer =
+            Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b" "));
+        // Writing numbers and texts to memory cannot fail.
+        let written = self.serialize(&mut serializer);
+        debug_assert!(written.is_ok(), "{written:?}");
+        bytes
+    }
+
+    /// What of a file can be understood. Nothing can be restored from one that is broken.
+    pub(super) fn parse(bytes: &[u8]) -> Self {
+        decode::from_slice(bytes).unwrap_or_default()
+    }
+}
+
+/// `dataDir`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Store(PathBuf);
+
+impl Store {
+    /// `dataDir`; the default if it is empty.
+    pub(super) fn at(directory: &str) -> Self {
+        Self(match directory {
+            "" => DEFAULT_DIRECTORY.into(),
+            other => other.into(),
+        })
+    }
+
+    /// For DEL and GC, which must not fail because of the rest of a configuration.
+    pub(super) fn remembered(conf: &PluginConf) -> Self {
+        let directory = conf.get("dataDir").and_then(Value::as_str);
+        Self::at(directory.unwrap_or_default())
+    }
+
+    /// Whether backups can be kept here, as far as that can be seen without trying.
+    pub(super) fn usable(&self) -> Result<(), Error> {
+        match fs::metadata(&self.0) {
+            Ok(found) if found.is_dir() => Ok(()),
+            Ok(_) => Err(self.failure("use", &io::ErrorKind::NotADirectory.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.failure("use", &error)),
+        }
+    }
+
+    /// The file of an attachment as it is; `None` if there is none.
+    pub(super) fn content(&self, owner: Owner<'_>) -> Result<Option<Vec<u8>>, Error> {
+        state_file::read(&self.path(owner)).map_err(|error| self.failure("read", &error))
+    }
+
+    pub(super) fn write(&self, owner: Owner<'_>, backup: &Backup) -> Result<(), Error> {
+        self.write_content(owner, &backup.to_bytes())
+    }
+
+    /// Puts a file back as [`Store::content`] gave it.
+    pub(super) fn restore(&self, owner: Owner<'_>, content: Option<&[u8]>) -> Result<(), Error> {
+        match content {
+            Some(content) => self.write_content(owner, content),
+            None => self.remove(owner),
+        }
+    }
+
+    pub(super) fn remove(&self, owner: Owner<'_>) -> Result<(), Error> {
+        state_file::remove(&self.path(owner)).map_err(|error| self.failure("remove", &error))
+    }
+
+    /// Removes what is of this network and of no valid attachment. What upstream wrote does not
+    /// say whose it is, and stays.
+    pub(super) fn collect(&self, network: &NetworkName, valid: &[Attachment]) -> Result<(), Error> {
+        let valid: HashSet<PathBuf> = valid
+            .iter()
+            .map(|attachment| self.path(Owner::of(network.as_str(), attachment)))
+            .collect();
+        let mut cleanup = Cleanup::new();
+        for path in self.list()? {
+            if valid.contains(&path) {
+                continue;
+            }
+            let read = state_file::read(&path).map_err(|error| self.failure("read", &error));
+            let mark = read.map(|content| Backup::parse(&content.unwrap_or_default()).netloom);
+            let outcome = mark.and_then(|mark| {
+                match mark.is_some_and(|mark| mark.network == network.as_str()) {
+                    true => {
+                        state_file::remove(&path).map_err(|error| self.failure("remove", &error))
+                    }
+                    false => Ok(()),
+                }
+            });
+            cleanup.step(&format!("collect {}", path.display()), outcome);
+        }
+        cleanup.finish()
+    }
+
+    fn list(&self) -> Result<Vec<PathBuf>, Error> {
+        let failed = |error| self.failure("list", &error);
+        let entries = match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed));
+        let is_backup = |path: &Result<PathBuf, Error>| {
+            path.as_deref().map_or(true, |path: &Path| {
+                path.extension() == Some("json".as_ref())
+            })
+        };
+        paths.filter(is_backup).collect()
+    }
+
+    fn write_content(&self, owner: Owner<'_>, content: &[u8]) -> Result<(), Error> {
+        state_file::ensure_directory(&self.0)
+            .and_then(|()| state_file::replace(&self.path(owner), content))
+            .map_err(|error| self.failure("write", &error))
+    }
+
+    fn path(&self, owner: Owner<'_>) -> PathBuf {
+        let name = format!("{}_{}.json", owner.container_id, owner.if_name);
+        self.0.join(name)
+    }
+
+    fn failure(&self, verb: &str, cause: &io::Error) -> Error {
+        let text = format!("failed to {verb} backups in dataDir {:?}: {cause}", self.0);
+        Error::new(code::IO, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(index: u32) -> Mark {
+        Mark {
+            network: "net".into(),
+            netns: "4:1".into(),
+            index,
+        }
+    }
+
+    fn attributes() -> Attributes {
+        Attributes {
+            mac: Some(Mac([2, 0, 0, 0, 0, 1])),
+            promisc: Some(false),
+            mtu: Some(1500),
+            allmulti: Some(true),
+            tx_queue_len: Some(0),
+        }
+    }
+
+    #[test]
+    fn a_file_begins_as_upstream_writes_it() {
+        let backup = Backup::new(&attributes(), mark(2));
+        let text = String::from_utf8(backup.to_bytes()).unwrap();
+        let start = "{\n \"mac\": \"02:00:00:00:00:01\",\n \"promisc\": false,\n \"mtu\": 1500,\n \
+                     \"allmulti\": true,\n \"txQLen\": 0,\n \"netloom\": {\n";
+        assert!(text.starts_with(start), "{text}");
+        assert_eq!(Backup::parse(text.as_bytes()), backup);
+        assert_eq!(backup.attributes(), attributes());
+    }
+
+    #[test]
+    fn only_what_is_changed_is_written() {
+        let one = Attributes {
+            mtu: Some(1500),
+            ..Attributes::default()
+        };
+        let text = String::from_utf8(Backup::new(&one, mark(2)).to_bytes()).unwrap();
+        assert!(
+            text.starts_with("{\n \"mtu\": 1500,\n \"netloom\""),
+            "{text}"
+        );
+        assert_eq!(Backup::parse(b"{broken"), Backup::default());
+    }
+
+    #[test]
+    fn the_first_backup_of_a_link_stays_and_is_completed() {
+        let old = Attributes {
+            mtu: Some(1500),
+            ..Attributes::default()
+        };
+        let now = Attributes {
+            mtu: Some(1400),
+            promisc: Some(true),
+            ..Attributes::default()
+        };
+        let first = Backup::new(&old, mark(2));
+        let kept = Backup::first(Some(&first), &now, mark(2)).attributes();
+        assert_eq!((kept.mtu, kept.promisc), (Some(1500), Some(true)));
+        // That of an earlier link under the same name does not.
+        let other = Backup::first(Some(&first), &now, mark(3));
+        assert_eq!(other.attributes(), now);
+        // Upstream's does not say.
+        let theirs = Backup::parse(b"{\n \"mtu\": 1500\n}");
+        assert_eq!(
+            Backup::first(Some(&theirs), &now, mark(3)).attributes().mtu,
+            Some(1500)
+        );
+    }
+}

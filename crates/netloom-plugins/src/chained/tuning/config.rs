@@ -1,0 +1,164 @@
+//! The configuration as it comes over the wire.
+
+use crate::wiring::mac::WithMac;
+use netloom_spec::{CniArgs, Error};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Upstream's keys, unvalidated.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Config {
+    pub(super) data_dir: String,
+    pub(super) sysctl: BTreeMap<String, String>,
+    mac: String,
+    promisc: Option<bool>,
+    mtu: i64,
+    #[serde(rename = "txQLen")]
+    tx_queue_len: Option<i64>,
+    allmulti: Option<bool>,
+    runtime_config: WithMac,
+    args: Args,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Args {
+    cni: Overrides,
+}
+
+/// `args.cni`: what is there counts more than anything else, a zero or an empty text too.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Overrides {
+    sysctl: BTreeMap<String, String>,
+    mac: Option<String>,
+    promisc: Option<bool>,
+    mtu: Option<i64>,
+    #[serde(rename = "txQLen")]
+    tx_queue_len: Option<i64>,
+    allmulti: Option<bool>,
+}
+
+impl Config {
+    /// `mac` < `MAC` of `CNI_ARGS` < `runtimeConfig.mac` < `args.cni.mac`. Empty: none is asked for.
+    pub(super) fn mac(&self, cni_args: &str) -> Result<String, Error> {
+        let args = CniArgs::parse(cni_args)?;
+        args.known(&["MAC"])?;
+        let from_args = args.get("MAC").unwrap_or_default();
+        let mut others = [self.runtime_config.mac.as_str(), from_args, &self.mac].into_iter();
+        let mac = self.args.cni.mac.as_deref();
+        Ok(mac
+            .or_else(|| others.find(|mac| !mac.is_empty()))
+            .unwrap_or_default()
+            .to_owned())
+    }
+
+    pub(super) fn promisc(&self) -> Option<bool> {
+        self.args.cni.promisc.or(self.promisc)
+    }
+
+    /// In bytes; 0: none is asked for.
+    pub(super) fn mtu(&self) -> i64 {
+        self.args.cni.mtu.unwrap_or(self.mtu)
+    }
+
+    pub(super) fn tx_queue_len(&self) -> Option<i64> {
+        self.args.cni.tx_queue_len.or(self.tx_queue_len)
+    }
+
+    pub(super) fn allmulti(&self) -> Option<bool> {
+        self.args.cni.allmulti.or(self.allmulti)
+    }
+
+    /// `args.cni.sysctl`, which counts more than `sysctl`, key by key.
+    pub(super) fn overriding_sysctls(&self) -> &BTreeMap<String, String> {
+        &self.args.cni.sysctl
+    }
+}
+
+/// The keys of `sysctl` in the order and as often as they are written, which the decoded
+/// configuration no longer knows.
+pub(super) fn written_keys(document: &[u8]) -> Vec<String> {
+    // A document that is no such thing has been refused already.
+    serde_json::from_slice(document).map_or_else(|_| Vec::new(), |Document(keys)| keys)
+}
+
+/// A whole configuration, of which only the keys of `sysctl` are read.
+struct Document(Vec<String>);
+
+/// The keys of any object; none of what is no object.
+struct Keys(Vec<String>);
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Document;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
+                let mut keys = Vec::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    if key.eq_ignore_ascii_case("sysctl") {
+                        keys.extend(map.next_value::<Keys>()?.0);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Document(keys))
+            }
+        }
+
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Keys;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<Keys, E> {
+                Ok(Keys(Vec::new()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, IgnoredAny)) = map.next_entry()? {
+                    keys.push(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_are_written() {
+        let keys = |text: &str| written_keys(text.as_bytes());
+        let text = r#"{"a": {"sysctl": {"x": 1}}, "Sysctl": {"b": "1", "a": "2", "b": "3"}}"#;
+        assert_eq!(keys(text), ["b", "a", "b"]);
+        for none in ["{}", r#"{"sysctl": null}"#, r#"{"sysctl": {}}"#, "[]", "{"] {
+            assert_eq!(keys(none), Vec::<String>::new(), "{none}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! DEL.
+
+use super::backup::{Backup, Store};
+use crate::wiring::owner::Owner;
+use crate::wiring::{Fault, sandbox};
+use netloom_kernel::netns::Netns;
+use netloom_kernel::rtnl::Socket;
+use netloom_plugin::{Cleanup, DelRequest};
+use netloom_spec::Error;
+
+/// Gives the interface back what it had, and removes the backup, which goes by itself if there is
+/// no interface any more. What the kernel will not set is told on stderr: the interface is about
+/// to go, and the pod must be removable.
+pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
+    let store = Store::remembered(request.conf);
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+    let mut cleanup = Cleanup::new();
+    let netns = sandbox::open_if_there(request.netns);
+    let restored = match (netns, store.content(owner)) {
+        (Ok(Some(netns)), Ok(Some(backup))) => restore(request, &netns, &Backup::parse(&backup)),
+        (Err(fault), _) => Err(fault.into()),
+        (_, Err(error)) => Err(error),
+        (Ok(None), _) | (_, Ok(None)) => Ok(()),
+    };
+    let done = restored.is_ok();
+    cleanup.step("restore the interface", restored);
+    if done {
+        // Without it the next DEL could not end what this one began.
+        cleanup.step("remove the backup", store.remove(owner));
+    }
+    cleanup.finish()
+}
+
+fn restore(request: &DelRequest<'_>, netns: &Netns, backup: &Backup) -> Result<(), Error> {
+    let name = request.if_name.as_str();
+    let attributes = backup.attributes();
+    let enter = || Fault::kernel("failed to enter the netns");
+    let inside = Socket::open_in(netns).map_err(enter())?;
+    let look = || Fault::kernel(format!("look up {name:?}"));
+    let link = match &backup.netloom {
+        // A namespace of another pod at the same path.
+        Some(mark) if !mark.is_in(netns).map_err(look())? => None,
+        Some(mark) => inside.find_link(mark.index).map_err(look())?,
+        None => inside.find_link(name).map_err(look())?,
+    };
+    let Some(link) = link else { return Ok(()) };
+    let refused = attributes.set(&inside, link.index);
+    for refused in refused.map_err(Fault::kernel(format!("failed to restore {name:?}")))? {
+        let fault = refused.fault("failed to restore", &link.name);
+        request.warn(&fault.to_string());
+    }
+    Ok(())
+}
