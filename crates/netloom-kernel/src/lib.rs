@@ -4,7 +4,8 @@
 //!
 //! * [`netns`]: open a network namespace, run a closure in it, make and remove bound ones;
 //! * [`unshare`]: throw-away hosts for tests and demonstrations;
-//! * [`rtnl`]: links, addresses, routes, rules, neighbours over one blocking socket per namespace;
+//! * [`rtnl`]: links, addresses, routes, rules, neighbours, traffic control over one blocking socket per
+//!   namespace;
 //! * [`nft`]: nf_tables transactions and filtered reads over netlink, without executing `nft`;
 //! * [`iptables`]: one `iptables-restore` transaction per family;
 //! * [`sysctl`]: values under `/proc/sys`;

@@ -1,4 +1,4 @@
-//! rtnetlink: links, addresses, routes, rules, neighbours.
+//! rtnetlink: links, addresses, routes, rules, neighbours, traffic control.
 //!
 //! [`Socket`] does one thing at a time; [`Batch`] says several things in one system call. The
 //! verbs are the same on both, one file per topic below.
@@ -14,6 +14,7 @@ mod neighbour;
 mod route;
 mod rule;
 mod socket;
+pub mod tc;
 mod wait;
 
 pub use address::{Address, AddressFlags, AddressSpec};

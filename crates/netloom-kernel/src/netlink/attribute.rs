@@ -24,6 +24,10 @@ impl<'a> Attribute<'a> {
         self.value.first_chunk().map(|b| u32::from_ne_bytes(*b))
     }
 
+    pub(crate) fn u64(&self) -> Option<u64> {
+        self.value.first_chunk().map(|b| u64::from_ne_bytes(*b))
+    }
+
     pub(crate) fn i32(&self) -> Option<i32> {
         self.value.first_chunk().map(|b| i32::from_ne_bytes(*b))
     }

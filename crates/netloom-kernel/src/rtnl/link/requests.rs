@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::{
-    IFLA_EXT_MASK, IFLA_IFNAME, IFLA_MASTER, IFLA_NET_NS_FD, IFLA_TARGET_NETNSID, Link, LinkRef,
-    RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, header,
+    IFLA_EXT_MASK, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER, IFLA_NET_NS_FD,
+    IFLA_TARGET_NETNSID, Link, LinkRef, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, header,
 };
 use crate::error::{Error, Result};
 use crate::netlink::{Buffer, NLM_F_CREATE, NLM_F_DUMP, NLM_F_ECHO, NLM_F_EXCL, Request};
@@ -110,6 +110,20 @@ impl Socket {
         );
         r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
         self.dump(r, |_, payload| Link::parse(payload))
+    }
+
+    /// The links of one kind, by the kernel's name for it; filtered by the kernel.
+    ///
+    /// # Errors
+    /// If the kernel refuses the dump.
+    pub fn list_links_of_kind(&self, kind: &str) -> Result<Vec<Link>> {
+        let object = format!("links of the kind {kind}");
+        let mut r = Request::new("list", object, RTM_GETLINK, NLM_F_DUMP, &header(0, 0, 0));
+        r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        r.buffer
+            .nest(IFLA_LINKINFO, |b| b.put_str(IFLA_INFO_KIND, kind));
+        let is_of_kind = |link: &Link| link.kind.as_ref().is_some_and(|own| own.name() == kind);
+        self.dump(r, |_, payload| Link::parse(payload).filter(is_of_kind))
     }
 
     /// All links of another namespace, which this one knows by a number: see

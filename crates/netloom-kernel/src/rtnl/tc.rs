@@ -1,0 +1,96 @@
+//! Traffic control: queueing disciplines, their classes, and filters.
+//!
+//! The verbs are on [`Socket`](super::Socket) and [`Batch`](super::Batch), as all of rtnetlink's.
+
+mod class;
+mod discipline;
+mod filter;
+mod qdisc;
+mod rate;
+
+use std::fmt;
+
+use crate::netlink::Buffer;
+
+pub use class::{Class, ClassSpec};
+pub use discipline::{Discipline, Tbf};
+pub use filter::{Action, Classifier, Filter, FilterSpec, Match};
+pub use qdisc::{Qdisc, QdiscSpec};
+pub use rate::{MOST_TICKS, ticks};
+
+const TCA_KIND: u16 = 1;
+const TCA_OPTIONS: u16 = 2;
+
+/// The name of a queueing discipline or a class: `major:minor`, in hexadecimal, unique on a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Handle(u32);
+
+impl Handle {
+    /// As a parent: where packets leave by a link.
+    pub const ROOT: Self = Self(0xffff_ffff);
+    /// As a parent: where packets come in by a link.
+    pub const INGRESS: Self = Self(0xffff_fff1);
+    /// The handle of whatever is at [`Handle::INGRESS`].
+    pub const OF_INGRESS: Self = Self(0xffff_0000);
+
+    /// A class of the discipline `major`; the discipline itself if `minor` is 0.
+    #[must_use]
+    pub const fn new(major: u16, minor: u16) -> Self {
+        Self((major as u32) << 16 | minor as u32)
+    }
+
+    /// The part after the colon.
+    #[must_use]
+    pub const fn minor(self) -> u16 {
+        (self.0 & 0xffff) as u16
+    }
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::ROOT => f.write_str("root"),
+            Self::INGRESS => f.write_str("ingress"),
+            Self(raw) => write!(f, "{:x}:{:x}", raw >> 16, raw & 0xffff),
+        }
+    }
+}
+
+/// The kernel's `struct tcmsg`.
+fn header(link: u32, handle: Handle, parent: Handle, info: u32) -> [u8; 20] {
+    let mut header = [0; 20];
+    header[4..8].copy_from_slice(&link.to_ne_bytes());
+    header[8..12].copy_from_slice(&handle.0.to_ne_bytes());
+    header[12..16].copy_from_slice(&parent.0.to_ne_bytes());
+    header[16..20].copy_from_slice(&info.to_ne_bytes());
+    header
+}
+
+/// What the kernel's answers have in common.
+struct Head {
+    link: u32,
+    handle: Handle,
+    parent: Handle,
+    info: u32,
+}
+
+impl Head {
+    const LEN: usize = 20;
+
+    fn parse(payload: &[u8]) -> Option<Self> {
+        let fixed = payload.first_chunk::<20>()?;
+        let word = |at: usize| {
+            u32::from_ne_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
+        };
+        Some(Self {
+            link: word(4),
+            handle: Handle(word(8)),
+            parent: Handle(word(12)),
+            info: word(16),
+        })
+    }
+}
+
+fn put_kind(buffer: &mut Buffer, kind: &str) {
+    buffer.put_str(TCA_KIND, kind);
+}
