@@ -1,5 +1,6 @@
 //! Plugins that add to what an earlier plugin of the chain made.
 
+pub mod bandwidth;
 pub mod debug;
 pub mod sbr;
 pub mod tuning;

@@ -18,6 +18,7 @@ macro_rules! registry {
 }
 
 registry! {
+    crate::chained::bandwidth::Bandwidth,
     crate::interface::bridge::Bridge,
     crate::chained::debug::Debug,
     crate::ipam::dhcp::Dhcp,

@@ -38,12 +38,6 @@ impl Handle {
     pub const fn new(major: u16, minor: u16) -> Self {
         Self((major as u32) << 16 | minor as u32)
     }
-
-    /// The part after the colon.
-    #[must_use]
-    pub const fn minor(self) -> u16 {
-        (self.0 & 0xffff) as u16
-    }
 }
 
 impl fmt::Display for Handle {

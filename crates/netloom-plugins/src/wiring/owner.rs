@@ -80,11 +80,34 @@ impl<'a> Owner<'a> {
         comment
     }
 
+    /// Link that bandwidth shapes what the container sends with. It lacks the interface name: the
+    /// second interface of a container on a network has [`Owner::second_ifb_name`].
+    pub(crate) fn ifb_name(&self) -> String {
+        ifb_name(&[self.network, self.container_id])
+    }
+
+    /// The link of an interface whose container has another one on the same network.
+    pub(crate) fn second_ifb_name(&self) -> String {
+        ifb_name(&[self.network, self.container_id, "/", self.if_name])
+    }
+
+    /// Alias of links that are this owner's: what [`Owner::nft_comment`] says.
+    pub(crate) fn alias(&self) -> String {
+        self.nft_comment()
+    }
+
     /// The reference by which the spoof check names its chains and rules. It
     /// lacks the network name.
     pub(crate) fn spoof_reference(&self) -> String {
         format!("{}-{}", self.container_id, self.if_name)
     }
+}
+
+/// As long as the name of a link can be.
+fn ifb_name(parts: &[&str]) -> String {
+    let mut name = format!("bwp{}", hex_sha512(parts));
+    name.truncate(15);
+    name
 }
 
 /// What every nftables comment of a network starts with.
@@ -154,6 +177,18 @@ mod tests {
             ..OWNER
         };
         assert_eq!(owner.nft_comment().len(), 128);
+    }
+
+    #[test]
+    fn the_link_for_shaping_has_upstreams_name() {
+        let owner = Owner {
+            network: "cni-plugin-bandwidth-test",
+            container_id: "dummy",
+            ..OWNER
+        };
+        assert_eq!(owner.ifb_name(), "bwpa8eda89404b7");
+        assert_ne!(owner.ifb_name(), owner.second_ifb_name());
+        assert_eq!(owner.second_ifb_name().len(), 15);
     }
 
     #[test]

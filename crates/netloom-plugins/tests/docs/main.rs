@@ -34,6 +34,7 @@ macro_rules! pages {
 }
 
 pages! {
+    the_examples_of_bandwidth_work = "bandwidth",
     the_examples_of_bridge_work = "bridge",
     the_examples_of_debug_work = "debug",
     the_examples_of_dhcp_work = "dhcp",

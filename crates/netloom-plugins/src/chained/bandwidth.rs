@@ -1,0 +1,73 @@
+//! The bandwidth plugin: limits how fast a pod receives and sends.
+//!
+//! | object | owner |
+//! |---|---|
+//! | a token bucket at the root of the host's end of the pod's veth: what the pod receives | the attachment, goes with the veth |
+//! | an ifb `bwp…` with a token bucket: what the pod sends | the attachment |
+//! | ingress discipline and filter of the host's end, which send to the ifb what comes from the pod | the attachment, go with the veth |
+//!
+//! Names, handles and numbers are upstream's. An ifb's alias says whose it is, so that GC knows.
+//! With subnets there is an htb instead of each token bucket, as upstream had it in its 1.5.0.
+
+mod add;
+mod check;
+mod config;
+mod del;
+mod host_end;
+mod ifb;
+mod plan;
+mod shape;
+
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{Plugin, Undo};
+use netloom_spec::{AddResult, Error, Version};
+use plan::Plan;
+
+/// The plugin `bandwidth`.
+#[derive(Debug, Clone, Copy)]
+pub struct Bandwidth;
+
+impl Plugin for Bandwidth {
+    fn name(&self) -> &'static str {
+        "bandwidth"
+    }
+
+    /// Earlier results list no interfaces.
+    fn versions(&self) -> &'static [Version] {
+        const SINCE: &[Version] = &[
+            Version::V0_3_0,
+            Version::V0_3_1,
+            Version::V0_4_0,
+            Version::V1_0_0,
+            Version::V1_1_0,
+        ];
+        SINCE
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        add::add(request, undo)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        check::check(request)
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        del::del(request)
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        match &request.valid {
+            Some(valid) => ifb::collect(request.network(), valid),
+            None => Ok(()),
+        }
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        Plan::new(request.conf).map(drop)
+    }
+}
