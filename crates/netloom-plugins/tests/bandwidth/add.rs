@@ -20,7 +20,7 @@ fn both_directions_are_shaped_with_upstreams_names_and_numbers_in_every_version(
         // sha512("netid-of-one") by sha512sum.
         let hash = lab.host.sh("printf netid-of-one | sha512sum");
         let ifb = format!("bwp{}", &hash[..12]);
-        assert_eq!(lab.ifbs(), [ifb.clone()]);
+        assert_eq!(lab.ifbs(), std::slice::from_ref(&ifb));
         let qdiscs = lab.qdiscs(&ifb);
         let bucket = "qdisc tbf 1: root rate 16Mbit burst 40000b/1 mpu 0b lat 25ms";
         assert!(qdiscs.contains(bucket), "{qdiscs}");
