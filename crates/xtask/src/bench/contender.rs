@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::call::{Call, Job, with_prev_result};
+use super::host;
 
 /// The columns of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -228,6 +229,23 @@ impl Contender {
             call.environment.push(("CNI_ARGS", args));
         }
         Ok(call)
+    }
+
+    /// Adds a pod that stays and has as many ports published, by an extension that only ours knows.
+    pub(crate) fn publish_range(&self, count: u32) -> Result<()> {
+        let stays = Pod {
+            id: "stays".into(),
+            netns: host::SPARE.into(),
+            number: 0,
+        };
+        let mut calls = self.list("ADD", &stays)?;
+        let call = calls.first_mut().context("a list of portmap alone")?;
+        let mut conf: Value = serde_json::from_slice(&call.stdin)?;
+        conf["runtimeConfig"]["portMappings"] = json!([
+            { "hostPort": 20_000, "containerPort": 20_000, "protocol": "tcp", "range": count },
+        ]);
+        call.stdin = serde_json::to_vec(&conf)?;
+        call.time().map(drop)
     }
 
     fn list(&self, command: &str, pod: &Pod) -> Result<Vec<Call>> {

@@ -1,10 +1,11 @@
 //! The throw-away host that the bench runs in, seen from inside, and its pods.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::mount::{MountFlags, mount};
 
 use super::contender::{Pod, Side};
@@ -88,6 +89,33 @@ pub(crate) fn masquerade(table: &str, set: &str) -> Result<()> {
          chain post {{ type nat hook postrouting priority 100; ip saddr @{set} masquerade; }}; }}"
     );
     process::run(Command::new("nft").arg(rules))
+}
+
+/// As many published ports as the Go plugins leave them, without their taking part: they would need minutes.
+pub(crate) fn publish_by_iptables(side: Side, count: u32) -> Result<()> {
+    let mut script = String::from("*nat\n:CNI-HOSTPORT-DNAT - [0:0]\n");
+    for number in 0..count {
+        let (port, chain) = (20_000 + number, format!("CNI-DN-{number:021x}"));
+        script += &format!(
+            ":{chain} - [0:0]\n\
+             -A CNI-HOSTPORT-DNAT -p tcp -m comment --comment \"dnat name: \\\"{name}\\\" id: \\\"stays\\\"\" \
+             -m multiport --destination-ports {port} -j {chain}\n\
+             -A {chain} -p tcp -m tcp --dport {port} -j DNAT --to-destination {network}.0.9:80\n",
+            name = side.name(),
+            network = side.network(),
+        );
+    }
+    script += "COMMIT\n";
+    let mut restore = Command::new("iptables-restore")
+        .arg("--noflush")
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("cannot run iptables-restore")?;
+    let mut stdin = restore.stdin.take().context("a piped stdin is there")?;
+    stdin.write_all(script.as_bytes())?;
+    drop(stdin);
+    ensure!(restore.wait()?.success(), "iptables-restore failed");
+    Ok(())
 }
 
 /// An empty folder, whatever an earlier run left there.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Order;
 use super::burst;
-use super::contender::{Contender, Pod};
+use super::contender::{Contender, Pod, Side};
 use super::host;
 use super::report::{Report, Row};
 use super::scenario::{self, Scenario};
@@ -78,7 +78,10 @@ fn measure(scenario: &Scenario, order: &Order) -> Result<Vec<Row>> {
     }
     for round in 0..rounds {
         for index in turns(lanes.len(), round) {
-            lanes[index].round(round)?;
+            let tired = round >= scenario.peer_rounds && contenders[index].side == Side::Peer;
+            if !tired {
+                lanes[index].round(round)?;
+            }
         }
     }
     for lane in &lanes {

@@ -169,26 +169,37 @@ impl Report {
         all
     }
 
-    /// How much the largest pool costs beside the smallest.
+    /// How much the largest state costs beside the smallest.
     fn growth(&self) -> Vec<String> {
-        let find = |operation: &str, size: &str| {
-            let name = format!("host-local-{size}");
-            self.rows
-                .iter()
-                .find(|row| row.operation == operation && row.scenario == name)
-        };
+        let median: fn(&Samples) -> f64 = Samples::median;
+        let p99: fn(&Samples) -> f64 = |samples| samples.quantile(0.99);
         let mut lines = Vec::new();
         for operation in ["ADD", "DEL"] {
-            let pair = find(operation, "10").zip(find(operation, "60000"));
-            let Some((small, large)) = pair else { continue };
-            let times = |side| Some(large.median(side)? / small.median(side)?);
-            if let (Some(ours), Some(peer)) = (times(Side::Ours), times(Side::Peer)) {
-                lines.push(format!(
-                    "host-local {operation} with 60000 reservations takes {ours:.2} × its time with 10; the peer's {peer:.2} ×"
-                ));
+            let kinds = [
+                ("host-local", "reservations", 60_000, "median", median),
+                ("portmap", "mappings", 10_000, "p99", p99),
+            ];
+            for (plugin, what, most, word, of) in kinds {
+                let times = |side| {
+                    let small = self.find(plugin, operation, 10)?.samples.get(&side)?;
+                    let large = self.find(plugin, operation, most)?.samples.get(&side)?;
+                    Some(of(large) / of(small))
+                };
+                if let (Some(ours), Some(peer)) = (times(Side::Ours), times(Side::Peer)) {
+                    lines.push(format!(
+                        "{plugin} {operation} with {most} {what} takes {ours:.2} × its time with 10 ({word}); the peer's {peer:.2} ×"
+                    ));
+                }
             }
         }
         lines
+    }
+
+    fn find(&self, plugin: &str, operation: &str, size: u32) -> Option<&Row> {
+        let name = format!("{plugin}-{size}");
+        self.rows
+            .iter()
+            .find(|row| row.operation == operation && row.scenario == name)
     }
 }
 

@@ -19,12 +19,15 @@ pub(crate) struct Scenario {
     pub(crate) pods: bool,
     /// How many times `--rounds`.
     pub(crate) times: u16,
+    /// In how many rounds the peer takes part at most: it may be too slow for all.
+    pub(crate) peer_rounds: u16,
     /// How many pods come at once; 0: one after another.
     pub(crate) at_once: u16,
     size: u32,
 }
 
 const SIZES: [u32; 4] = [10, 1_000, 10_000, 60_000];
+const MAPPINGS: [u32; 2] = [10, 10_000];
 const BURSTS: [u16; 4] = [1, 30, 100, 300];
 /// The host's link that macvlans stand on.
 const MASTER: &str = "parent0";
@@ -37,6 +40,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         prepare,
         pods: true,
         times: 1,
+        peer_rounds: u16::MAX,
         at_once: 0,
         size: 0,
     };
@@ -104,6 +108,18 @@ pub(crate) fn all() -> Vec<Scenario> {
             pods: false,
             size,
             ..scenario(&name, &what, pools)
+        });
+    }
+    for size in MAPPINGS {
+        let name = format!("portmap-{size}");
+        let what =
+            format!("portmap alone, {size} mappings; ours with nftables, the peer's with iptables");
+        all.push(Scenario {
+            pods: false,
+            times: 10,
+            peer_rounds: 3,
+            size,
+            ..scenario(&name, &what, mappings)
         });
     }
     for at_once in BURSTS {
@@ -227,6 +243,45 @@ fn publish_two_ports(conf: &mut Value, pod: &Pod) {
         conf["runtimeConfig"] =
             json!({ "portMappings": [port(first, "tcp"), port(first + 1, "udp")] });
     }
+}
+
+/// Published ports beside others, which a pod that stays has from port 20,000 on.
+fn mappings(scenario: &Scenario, order: &Order) -> Result<Vec<Contender>> {
+    let mut contenders = Vec::new();
+    for (side, folder) in [(Side::Ours, &order.ours), (Side::Peer, &order.peer)] {
+        let mut conf = json!({
+            "cniVersion": "1.0.0", "name": side.name(), "type": "portmap",
+            "prevResult": {
+                "cniVersion": "1.0.0",
+                "interfaces": [{ "name": "eth0", "sandbox": host::SPARE }],
+                "ips": [{ "address": format!("{}.0.5/16", side.network()), "interface": 0 }],
+            },
+        });
+        if side == Side::Ours {
+            conf["backend"] = json!("nftables");
+        }
+        let contender = Contender {
+            side,
+            kind: Kind::List {
+                folder: folder.clone(),
+                plugins: vec![conf],
+                configure: publish_one_port,
+            },
+        };
+        match side {
+            Side::Ours => contender.publish_range(scenario.size)?,
+            _ => host::publish_by_iptables(side, scenario.size)?,
+        }
+        contenders.push(contender);
+    }
+    Ok(contenders)
+}
+
+fn publish_one_port(conf: &mut Value, pod: &Pod) {
+    let port = 10_000 + pod.number;
+    conf["runtimeConfig"] = json!({
+        "portMappings": [{ "hostPort": port, "containerPort": 80, "protocol": "tcp" }],
+    });
 }
 
 /// A plugin whose pods get their addresses from the runtime, by way of `static`.
