@@ -35,7 +35,7 @@ pub(crate) fn first(sources: [&str; 3]) -> Result<Option<Mac>, Error> {
 }
 
 /// Reads the address of an interface.
-pub(crate) fn unicast(text: &str) -> Result<Mac, Error> {
+fn unicast(text: &str) -> Result<Mac, Error> {
     let mac: Mac = text.parse().map_err(|error| {
         invalid(format!(
             "invalid mac {text:?} for the container interface: {error}"

@@ -1,7 +1,7 @@
 //! The configuration as it comes over the wire.
 
-use crate::wiring::mac::WithMac;
-use netloom_spec::{CniArgs, Error};
+use crate::wiring::mac::{self, WithMac};
+use netloom_spec::{Error, Mac};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
@@ -43,17 +43,15 @@ struct Overrides {
 }
 
 impl Config {
-    /// `mac` < `MAC` of `CNI_ARGS` < `runtimeConfig.mac` < `args.cni.mac`. Empty: none is asked for.
-    pub(super) fn mac(&self, cni_args: &str) -> Result<String, Error> {
-        let args = CniArgs::parse(cni_args)?;
-        args.known(&["MAC"])?;
-        let from_args = args.get("MAC").unwrap_or_default();
-        let mut others = [self.runtime_config.mac.as_str(), from_args, &self.mac].into_iter();
-        let mac = self.args.cni.mac.as_deref();
-        Ok(mac
-            .or_else(|| others.find(|mac| !mac.is_empty()))
-            .unwrap_or_default()
-            .to_owned())
+    /// `args.cni.mac` counts more than what other plugins with a key `mac` go by.
+    pub(super) fn mac(&self, cni_args: &str) -> Result<Option<Mac>, Error> {
+        match &self.args.cni.mac {
+            None => mac::requested(&self.runtime_config, cni_args, &self.mac),
+            Some(own) => {
+                mac::of_cni_args(cni_args)?;
+                mac::first([own, "", ""])
+            }
+        }
     }
 
     pub(super) fn promisc(&self) -> Option<bool> {

@@ -5,7 +5,6 @@ use super::backup::Store;
 use super::config::{Config, written_keys};
 use super::key::Key;
 use crate::wiring::fault::invalid;
-use crate::wiring::mac;
 use netloom_spec::{Error, PluginConf};
 
 /// A sysctl to set.
@@ -40,10 +39,7 @@ impl Plan {
     ) -> Result<Self, Error> {
         let config: Config = conf.decode()?;
         let link = Attributes {
-            mac: match config.mac(cni_args)?.as_str() {
-                "" => None,
-                mac => Some(mac::unicast(mac)?),
-            },
+            mac: config.mac(cni_args)?,
             promisc: config.promisc().filter(|on| *on),
             mtu: number("mtu", config.mtu())?.filter(|mtu| *mtu != 0),
             allmulti: config.allmulti(),
