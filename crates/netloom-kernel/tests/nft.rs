@@ -47,6 +47,17 @@ fn rules_are_printed_by_nft_as_they_were_meant() {
             "ip6 saddr 2001:db8::5 ip6 daddr != 2001:db8::/57 masquerade fully-random",
         ),
         (
+            Rule::new().mark_eq(0).mark_set(0x0043_4e49),
+            "meta mark 0x00000000 meta mark set 0x00434e49",
+        ),
+        (
+            Rule::new()
+                .iifname_eq("br0")
+                .not_in_set(&[Field::Iifname, Field::Oifname], "pairs")
+                .drop(),
+            r#"iifname "br0" iifname . oifname != @pairs drop"#,
+        ),
+        (
             Rule::new()
                 .daddr_in("224.0.0.0/4".parse().unwrap())
                 .return_(),
@@ -124,6 +135,10 @@ fn rules_are_printed_by_nft_as_they_were_meant() {
     let mut batch = socket.batch();
     batch
         .ensure_table(&TABLE.comment("made by a test"))
+        .ensure_set(
+            &TABLE,
+            &Set::new("pairs", &[KeyType::Ifname, KeyType::Ifname]),
+        )
         .ensure_set(&TABLE, &Set::verdict_map("links", &[KeyType::Ifname]))
         .ensure_set(
             &TABLE,
@@ -536,4 +551,37 @@ fn a_chain_of_iptables_is_found_by_name() {
         "CNI-1"
     );
     assert_eq!(socket.get_chain(&nat, "CNI-2").unwrap(), None);
+}
+
+#[test]
+fn what_a_rule_compares_and_decides_is_read_whoever_made_it() {
+    if !host::enter() {
+        return;
+    }
+    if !host::run("iptables", &["--version"]).contains("nf_tables") {
+        return host::skip("iptables is not the nf_tables variant");
+    }
+    let script = "*filter\n:ONE - [0:0]\n:TWO - [0:0]\n\
+        -A ONE -i br0 ! -o br0 -m comment --comment stage -j TWO\n\
+        -A ONE -i br00 -j DROP\n-A ONE -m mark --mark 0x434e49 -j ACCEPT\nCOMMIT\n";
+    netloom_kernel::iptables::restore(netloom_kernel::iptables::Family::V4, script).unwrap();
+    let filter = Table::new(Family::Ip, "filter");
+    let socket = Socket::open().unwrap();
+    let ours = Rule::new().iifname_eq("br0").mark_eq(5).goto("TWO");
+    let mut batch = socket.batch();
+    batch.add_rule(&filter, "ONE", &ours);
+    batch.commit().unwrap();
+    let rules = socket.list_rules(&filter, "ONE").unwrap();
+    let [stage, drop, mark, ours] = &rules[..] else {
+        panic!("{rules:#?}");
+    };
+    assert_eq!(stage.verdict(), Some(&Verdict::Jump("TWO".into())));
+    assert!(stage.compares_iifname(true, "br0") && stage.compares_oifname(false, "br0"));
+    assert!(!stage.compares_iifname(false, "br0") && !stage.compares_oifname(true, "br0"));
+    assert_eq!(drop.verdict(), Some(&Verdict::Drop));
+    assert!(drop.compares_iifname(true, "br00") && !drop.compares_iifname(true, "br0"));
+    assert_eq!(mark.verdict(), Some(&Verdict::Accept));
+    assert!(mark.compares_mark(0x0043_4e49) && !mark.compares_mark(0x43));
+    assert_eq!(ours.verdict(), Some(&Verdict::Goto("TWO".into())));
+    assert!(ours.compares_iifname(true, "br0") && ours.compares_mark(5));
 }

@@ -12,6 +12,7 @@ const NFTA_CHAIN_HANDLE: u16 = 2;
 pub(super) const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_HOOK: u16 = 4;
 const NFTA_CHAIN_POLICY: u16 = 5;
+const NFTA_CHAIN_USE: u16 = 6;
 const NFTA_CHAIN_TYPE: u16 = 7;
 const NFTA_CHAIN_USERDATA: u16 = 12;
 const NFTA_HOOK_HOOKNUM: u16 = 1;
@@ -202,6 +203,8 @@ pub struct ChainInfo {
     pub name: String,
     /// The handle, never used twice in its table.
     pub handle: u64,
+    /// How many rules it has and are jumping to it, together.
+    pub uses: u32,
     /// `nat`, `filter` or `route` for a base chain.
     pub kind: Option<String>,
     /// The priority of a base chain.
@@ -216,6 +219,7 @@ impl ChainInfo {
         let mut info = Self {
             name: String::new(),
             handle: 0,
+            uses: 0,
             kind: None,
             priority: None,
             comment: None,
@@ -225,6 +229,7 @@ impl ChainInfo {
                 NFTA_CHAIN_TABLE => table = a.string(),
                 NFTA_CHAIN_NAME => info.name = a.string(),
                 NFTA_CHAIN_HANDLE => info.handle = a.be64()?,
+                NFTA_CHAIN_USE => info.uses = a.be32()?,
                 NFTA_CHAIN_TYPE => info.kind = Some(a.string()),
                 NFTA_CHAIN_HOOK => {
                     info.priority = Attributes::find(a.value, NFTA_HOOK_PRIORITY)

@@ -1,8 +1,8 @@
 //! The steps of a rule, as the kernel executes them.
 
 use super::table::Family;
-use super::verdict::{NFTA_DATA_VALUE, Verdict};
-use crate::netlink::Buffer;
+use super::verdict::{NFTA_DATA_VALUE, NFTA_DATA_VERDICT, Verdict};
+use crate::netlink::{Attributes, Buffer};
 
 const NFTA_LIST_ELEM: u16 = 1;
 const NFTA_EXPR_NAME: u16 = 1;
@@ -246,4 +246,47 @@ fn put_network(version: u8, family: Family, b: &mut Buffer) {
     };
     Expression::Meta(key, REG_1).put(family, b);
     Expression::Cmp(Compare::Equal, data).put(family, b);
+}
+
+/// A step of a rule that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A [`MetaKey`] by number, whether it is to be equal, and to what.
+    Compared(u32, bool, Vec<u8>),
+    Verdict(Verdict),
+}
+
+/// Reads the expressions of a rule; steps of other kinds are left out.
+pub(super) fn found_in(expressions: &[u8]) -> Vec<Found> {
+    let mut found = Vec::new();
+    // What the register holds, if it is a meta key.
+    let mut loaded = None;
+    for expression in Attributes::new(expressions) {
+        let name = Attributes::find(expression.value, NFTA_EXPR_NAME).map(|a| a.string());
+        let data = Attributes::find(expression.value, NFTA_EXPR_DATA);
+        let (Some(name), Some(data)) = (name, data) else {
+            continue;
+        };
+        let get = |kind| Attributes::find(data.value, kind);
+        match name.as_str() {
+            "meta" => loaded = get(2).and_then(|key| key.be32()),
+            "cmp" => {
+                let equal =
+                    get(2).and_then(|compare| compare.be32()) == Some(Compare::Equal as u32);
+                let value = get(3).and_then(|data| Attributes::find(data.value, NFTA_DATA_VALUE));
+                if let (Some(key), Some(value)) = (loaded, value) {
+                    found.push(Found::Compared(key, equal, value.value.to_vec()));
+                }
+            }
+            "immediate" => {
+                let verdict = get(2)
+                    .and_then(|data| Attributes::find(data.value, NFTA_DATA_VERDICT))
+                    .and_then(|verdict| Verdict::parse(verdict.value));
+                found.extend(verdict.map(Found::Verdict));
+            }
+            // Anything else may put something else into the register.
+            _ => loaded = None,
+        }
+    }
+    found
 }

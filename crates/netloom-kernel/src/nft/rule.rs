@@ -252,6 +252,17 @@ impl Rule {
             .push(Expression::Cmp(Compare::Equal, bits))
     }
 
+    /// `meta mark N`.
+    pub fn mark_eq(self, mark: u32) -> Self {
+        self.compare(Field::Mark, Compare::Equal, &mark.to_ne_bytes())
+    }
+
+    /// `meta mark set N`.
+    pub fn mark_set(self, mark: u32) -> Self {
+        self.push(Expression::Load(Data::new(&mark.to_ne_bytes()), REG_1))
+            .push(Expression::MetaSet(MetaKey::Mark))
+    }
+
     /// Loads fields one after the other, as the key of a set or map.
     fn key(self, fields: &[Field]) -> Self {
         let mut this = self;
