@@ -60,6 +60,28 @@ impl<'a> Owner<'a> {
         text
     }
 
+    /// Chain of table `filter` that tells what this attachment has there. No other program knows
+    /// it.
+    pub(crate) fn firewall_chain(&self) -> String {
+        let parts = [self.network, " ", self.container_id, " ", self.if_name];
+        let mut chain = format!("CNI-FW-{}", hex_sha512(&parts));
+        chain.truncate(28);
+        chain
+    }
+
+    /// Comment on the rules of that chain.
+    pub(crate) fn firewall_comment(&self) -> String {
+        let prefix = Self::firewall_comment_prefix(self.network);
+        let mut text = format!("{prefix}{}\" if: \"{}\"", self.container_id, self.if_name);
+        cut(&mut text, IPTABLES_COMMENT_MAX);
+        text
+    }
+
+    /// What these comments start with in a network.
+    pub(crate) fn firewall_comment_prefix(network: &str) -> String {
+        format!("name: \"{network}\" id: \"")
+    }
+
     /// What every nftables masquerade comment of this owner starts with.
     pub(crate) fn nft_prefix(&self) -> String {
         let instance = hash16(&[self.if_name, ":", self.container_id]);

@@ -1,9 +1,9 @@
 //! One pod address in the masquerade's set for its subnet.
 
+use super::super::elements::has_prefix;
 use super::super::owner::{Owner, hash16, network_hash};
 use ipnet::IpNet;
-use netloom_kernel::nft::{Element, ElementInfo, Field, Key, KeyType, Rule, RuleInfo, Set};
-use netloom_spec::Attachment;
+use netloom_kernel::nft::{Element, ElementInfo, Field, Key, KeyType, Rule, Set};
 
 /// How the names of the sets begin, and the comments of the rules that look into them. The
 /// comment must not begin with the network's hash: the Go plugins' GC deletes every such rule.
@@ -88,39 +88,4 @@ impl Entry {
 /// What the comment of each set of a network starts with.
 pub(super) fn set_comment_prefix(network: &str) -> String {
     format!("{}, subnet: ", network_hash(network))
-}
-
-/// The rules that look into a set, among those of the chain.
-pub(super) fn rules_of<'r>(
-    rules: &'r [RuleInfo],
-    set: &'r str,
-) -> impl Iterator<Item = &'r RuleInfo> {
-    rules
-        .iter()
-        .filter(move |rule| rule.comment.as_deref() == Some(set))
-}
-
-/// True when a comment starts with the hash or hashes that tell owners apart.
-pub(super) fn has_prefix(comment: Option<&str>, prefix: &str) -> bool {
-    comment.is_some_and(|comment| comment.starts_with(prefix))
-}
-
-/// Whether a comment names an attachment of the network that is not valid any more.
-pub(super) fn staleness(network: &str, valid: &[Attachment]) -> impl Fn(&str) -> bool {
-    let own = format!("{}-", network_hash(network));
-    let valid: Vec<String> = valid
-        .iter()
-        .map(|attachment| Owner::of(network, attachment).nft_comment())
-        .collect();
-    move |comment| comment.starts_with(&own) && !valid.iter().any(|v| v == comment)
-}
-
-/// The key of an element that was read, to delete it by.
-pub(super) fn key_of(found: &ElementInfo) -> Option<Key> {
-    let ip = match found.key.len() {
-        4 => <[u8; 4]>::try_from(found.key.as_slice()).ok()?.into(),
-        16 => <[u8; 16]>::try_from(found.key.as_slice()).ok()?.into(),
-        _ => return None,
-    };
-    Some(Key::new().ip(ip))
 }

@@ -2,6 +2,7 @@
 //! what is read from `iptables-save`. Chain, comments and rules are those of the Go
 //! reference plugins.
 
+use super::super::iptables::{Saved, append, delete, value_of};
 use super::super::owner::Owner;
 use ipnet::IpNet;
 use netloom_spec::Attachment;
@@ -56,7 +57,7 @@ impl Script {
 
     /// Makes what is missing from `saved`; `None` when nothing is.
     pub(super) fn complete(&self, saved: &str) -> Option<String> {
-        let saved = Saved::parse(saved);
+        let saved = Saved::parse(saved, "nat");
         let missing: Vec<_> = self
             .rules()
             .into_iter()
@@ -102,10 +103,9 @@ impl Script {
     /// with them the chain: it is shared by the attachments of one container to one network.
     /// Unless the addresses are `certain`, all jumps go when none of them is from these.
     pub(super) fn sweep(&self, saved: &str, certain: bool) -> Option<String> {
-        let saved = Saved::parse(saved);
-        let (mut gone, mut kept): (Vec<_>, Vec<_>) = saved
-            .jumps_to(&self.chain)
-            .partition(|jump| self.owns(jump));
+        let saved = Saved::parse(saved, "nat");
+        let (mut gone, mut kept): (Vec<_>, Vec<_>) =
+            jumps_to(&saved, &self.chain).partition(|jump| self.owns(jump));
         if gone.is_empty() && !certain {
             std::mem::swap(&mut gone, &mut kept);
         }
@@ -127,7 +127,7 @@ impl Script {
 
     /// The first rule that `saved` lacks, in iptables' words.
     pub(super) fn missing_from(&self, saved: &str) -> Option<String> {
-        let saved = Saved::parse(saved);
+        let saved = Saved::parse(saved, "nat");
         self.rules()
             .iter()
             .find(|rule| !saved.has(rule))
@@ -174,11 +174,8 @@ impl Script {
     /// True for a jump from one of the owner's addresses, in today's form (the bare
     /// address) or in the old one (address and prefix, which iptables masks).
     fn owns(&self, jump: &[String]) -> bool {
-        let source = jump
-            .iter()
-            .position(|word| word == "-s")
-            .and_then(|at| jump.get(at + 1));
-        let Some(source) = source.and_then(|source| source.parse::<IpNet>().ok()) else {
+        let source = value_of(jump, "-s").and_then(|source| source.parse::<IpNet>().ok());
+        let Some(source) = source else {
             return false;
         };
         self.nets
@@ -190,10 +187,10 @@ impl Script {
 /// Removes the masquerade of every container of the network that has no valid attachment;
 /// `None` when there is none. Who owns a chain is read from the comments of its jumps.
 pub(super) fn stale(text: &str, network: &str, valid: &[Attachment]) -> Option<String> {
-    let saved = Saved::parse(text);
+    let saved = Saved::parse(text, "nat");
     let mut script = String::from("*nat\n");
     let mut done: Vec<String> = Vec::new();
-    for jump in saved.rules.iter().filter(|rule| rule[1] == "POSTROUTING") {
+    for jump in saved.of_chain("POSTROUTING") {
         let Some(container_id) = container_of(jump, network) else {
             continue;
         };
@@ -223,103 +220,17 @@ pub(super) fn stale(text: &str, network: &str, valid: &[Attachment]) -> Option<S
 
 /// The container id in the comment of a rule of this network's masquerade.
 fn container_of<'a>(rule: &'a [String], network: &str) -> Option<&'a str> {
-    let comment = rule.iter().skip_while(|word| *word != "--comment").nth(1)?;
-    let rest = comment.strip_prefix("name: \"")?.strip_prefix(network)?;
+    let rest = value_of(rule, "--comment")?
+        .strip_prefix("name: \"")?
+        .strip_prefix(network)?;
     rest.strip_prefix("\" id: \"")?.strip_suffix('"')
 }
 
-/// The table `nat` as `iptables-save` prints it.
-struct Saved {
-    chains: Vec<String>,
-    rules: Vec<Vec<String>>,
-}
-
-impl Saved {
-    fn parse(text: &str) -> Self {
-        let mut saved = Self {
-            chains: Vec::new(),
-            rules: Vec::new(),
-        };
-        let mut in_nat = false;
-        for line in text.lines() {
-            if let Some(table) = line.strip_prefix('*') {
-                in_nat = table == "nat";
-            } else if in_nat && let Some(chain) = line.strip_prefix(':') {
-                saved
-                    .chains
-                    .extend(chain.split(' ').next().map(str::to_owned));
-            } else if in_nat && line.starts_with("-A ") {
-                saved.rules.push(words(line));
-            }
-        }
-        saved
-    }
-
-    fn declares(&self, chain: &str) -> bool {
-        self.chains.iter().any(|known| known == chain)
-    }
-
-    fn has(&self, rule: &[String]) -> bool {
-        self.rules.iter().any(|known| known == rule)
-    }
-
-    fn jumps_to(&self, chain: &str) -> impl Iterator<Item = &Vec<String>> {
-        self.rules.iter().filter(move |rule| {
-            rule[1] == "POSTROUTING" && rule.windows(2).any(|w| w == ["-j", chain])
-        })
-    }
-}
-
-/// Splits a saved line into words; a quoted word may hold spaces and `\"`.
-fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
-    let mut chars = line.chars();
-    while let Some(char) = chars.next() {
-        match char {
-            '"' => {
-                quoted = !quoted;
-                word.get_or_insert_default();
-            }
-            '\\' if quoted => word.get_or_insert_default().extend(chars.next()),
-            ' ' if !quoted => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(char),
-        }
-    }
-    words.extend(word);
-    words
-}
-
-fn append(script: &mut String, rule: &[String]) {
-    write_rule(script, "-A", rule);
-}
-
-fn delete(script: &mut String, rule: &[String]) {
-    write_rule(script, "-D", rule);
-}
-
-fn write_rule(script: &mut String, verb: &str, rule: &[String]) {
-    script.push_str(verb);
-    for word in &rule[1..] {
-        script.push(' ');
-        write_word(script, word);
-    }
-    script.push('\n');
-}
-
-fn write_word(script: &mut String, word: &str) {
-    let plain = |char: char| char.is_ascii_alphanumeric() || "-_./:!,+".contains(char);
-    if !word.is_empty() && word.chars().all(plain) {
-        script.push_str(word);
-        return;
-    }
-    script.push('"');
-    for char in word.chars() {
-        if matches!(char, '"' | '\\') {
-            script.push('\\');
-        }
-        script.push(char);
-    }
-    script.push('"');
+/// The jumps from the hook to a chain.
+fn jumps_to<'s>(saved: &'s Saved, chain: &'s str) -> impl Iterator<Item = &'s [String]> {
+    saved
+        .of_chain("POSTROUTING")
+        .filter(move |rule| rule.windows(2).any(|w| w == ["-j", chain]))
 }
 
 #[cfg(test)]
@@ -466,14 +377,5 @@ mod tests {
             removal.ends_with(&format!("-X {}\nCOMMIT\n", script.chain())),
             "{removal}"
         );
-    }
-
-    #[test]
-    fn words_undo_what_write_word_does() {
-        for text in ["plain", "two words", r#"a "quoted" \ one"#, ""] {
-            let mut line = String::new();
-            write_word(&mut line, text);
-            assert_eq!(words(&line), [text]);
-        }
     }
 }

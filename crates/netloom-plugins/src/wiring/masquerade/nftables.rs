@@ -17,15 +17,14 @@
 
 use super::super::Fault;
 use super::super::check::drift;
+use super::super::elements::{delete_elements, delete_rules, has_prefix, rules_of, staleness};
 use super::super::nftables::Nftables;
 use super::super::owner::Owner;
 use super::super::transaction::atomically;
-use super::entry::{Entry, has_prefix, key_of, rules_of, set_comment_prefix, staleness};
+use super::entry::{Entry, set_comment_prefix};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netloom_kernel::Result;
-use netloom_kernel::nft::{
-    Batch, Chain, Element, Family, Hook, Rule, RuleInfo, Socket, Table, priority,
-};
+use netloom_kernel::nft::{Batch, Chain, Element, Family, Hook, Rule, Socket, Table, priority};
 use netloom_spec::Attachment;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -135,14 +134,15 @@ pub(super) fn remove(
             let found = own_entries(socket, &entries)?;
             if found.is_empty() || found.len() < entries.len() {
                 for set in sets_of(socket, owner.network)? {
-                    delete_elements(socket, batch, &set, is_own)?;
+                    delete_elements(socket, batch, &TABLE, &set, is_own)?;
                 }
             } else {
                 for entry in found {
                     batch.delete_elements(&TABLE, &entry.set, &[Element::new(entry.key())]);
                 }
             }
-            delete_rules(batch, &socket.list_rules(&TABLE, MASQ_CHECKS)?, is_own);
+            let rules = socket.list_rules(&TABLE, MASQ_CHECKS)?;
+            delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, is_own);
             Ok(())
         })
     };
@@ -169,32 +169,6 @@ fn sets_of(socket: &Socket, network: &str) -> Result<Vec<String>> {
     let sets = socket.list_sets(&TABLE)?.into_iter();
     let own = sets.filter(|set| has_prefix(set.comment.as_deref(), &prefix));
     Ok(own.map(|set| set.name).collect())
-}
-
-/// Deletes the elements of a set whose comment says so; returns how many others there are.
-fn delete_elements(
-    socket: &Socket,
-    batch: &mut Batch<'_>,
-    set: &str,
-    is_stale: impl Fn(&str) -> bool,
-) -> Result<usize> {
-    let found = socket.list_elements(&TABLE, set)?;
-    let stale: Vec<Element> = found
-        .iter()
-        .filter(|element| element.comment.as_deref().is_some_and(&is_stale))
-        .filter_map(|element| key_of(element).map(Element::new))
-        .collect();
-    batch.delete_elements(&TABLE, set, &stale);
-    Ok(found.len() - stale.len())
-}
-
-/// Deletes the rules whose comment says so.
-fn delete_rules(batch: &mut Batch<'_>, rules: &[RuleInfo], is_stale: impl Fn(&str) -> bool) {
-    for rule in rules {
-        if rule.comment.as_deref().is_some_and(&is_stale) {
-            batch.delete_rule(&TABLE, MASQ_CHECKS, rule.handle);
-        }
-    }
 }
 
 /// Every address is in its set, and the way from the hook to the sets is whole.
@@ -235,10 +209,10 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
     let collect = |socket: &Socket| {
         atomically(socket, |socket, batch| {
             let rules = socket.list_rules(&TABLE, MASQ_CHECKS)?;
-            delete_rules(batch, &rules, &is_stale);
+            delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, &is_stale);
             for set in sets_of(socket, network)? {
-                if delete_elements(socket, batch, &set, &is_stale)? == 0 {
-                    delete_rules(batch, &rules, |comment| comment == set);
+                if delete_elements(socket, batch, &TABLE, &set, &is_stale)? == 0 {
+                    delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, |comment| comment == set);
                     batch.delete_set(&TABLE, &set);
                 }
             }
