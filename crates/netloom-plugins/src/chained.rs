@@ -2,5 +2,6 @@
 
 pub mod bandwidth;
 pub mod debug;
+pub mod firewall;
 pub mod sbr;
 pub mod tuning;

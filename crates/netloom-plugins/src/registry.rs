@@ -23,6 +23,7 @@ registry! {
     crate::chained::debug::Debug,
     crate::ipam::dhcp::Dhcp,
     crate::interface::dummy::Dummy,
+    crate::chained::firewall::Firewall,
     crate::interface::flannel::Flannel,
     crate::interface::host_device::HostDevice,
     crate::ipam::host_local::HostLocal,

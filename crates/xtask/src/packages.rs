@@ -51,6 +51,17 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("ping", "iputils-ping", "reaching a pod"),
     need("conntrack", "conntrack", "connection tracking"),
     need("jq", "jq", "the tutorials' shell plugins"),
+    need("dbus-daemon", "dbus-daemon", "a bus for firewalld"),
+    need(
+        "/usr/lib/python3/dist-packages/dbus",
+        "python3-dbus",
+        "a stand-in for firewalld",
+    ),
+    need(
+        "/usr/lib/python3/dist-packages/gi",
+        "python3-gi",
+        "a stand-in for firewalld",
+    ),
     PEER,
     need("busybox", "busybox-static", "images for real runtimes"),
     need("dnsmasq", "dnsmasq-base", "a DHCP server"),

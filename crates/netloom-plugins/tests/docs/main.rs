@@ -39,6 +39,7 @@ pages! {
     the_examples_of_debug_work = "debug",
     the_examples_of_dhcp_work = "dhcp",
     the_examples_of_dummy_work = "dummy",
+    the_examples_of_firewall_work = "firewall",
     the_examples_of_flannel_work = "flannel",
     the_examples_of_host_device_work = "host-device",
     the_examples_of_host_local_work = "host-local",

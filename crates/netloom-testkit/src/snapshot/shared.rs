@@ -11,11 +11,25 @@ const KEPT_CHAINS: [&str; 1] = ["inet cni_plugins_masquerade masq_checks"];
 /// Built-in chains of iptables, which appear with a table's first use.
 const BUILT_IN: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
+/// The chains of the plugin firewall in iptables, which have the rules of all attachments.
+const FIREWALL_CHAINS: [&str; 4] = [
+    "CNI-FORWARD",
+    "CNI-ADMIN",
+    "CNI-ISOLATION-STAGE-1",
+    "CNI-ISOLATION-STAGE-2",
+];
+/// How the comments of its rules begin that serve all attachments.
+const FIREWALL_COMMENT: &str = "CNI firewall plugin ";
+/// Its table, in which only elements belong to attachments; and the sets of which not even they.
+const FIREWALL_TABLE: &str = "inet cni_plugins_firewall ";
+const FIREWALL_SETS: [&str; 3] = ["bridges", "within", "isolated"];
+
 type Facts = BTreeMap<Fact, Value>;
 
 /// Takes shared objects out of `facts`.
 pub(super) fn remove(facts: &mut Facts, bridges: &[&str]) {
     forget_forwarding(facts);
+    forget_firewall(facts);
     facts.retain(|fact, value| {
         let of_bridge = fact.place == "host" && is_of_bridge(fact, value, bridges);
         let kept = is_kept_file(fact, value) || is_empty_iptables_chain(fact, value);
@@ -62,6 +76,63 @@ fn forget_forwarding(facts: &mut Facts) {
             values.remove("accept_redirects");
         }
     }
+}
+
+/// What the plugin firewall makes for all attachments.
+fn forget_firewall(facts: &mut Facts) {
+    facts.retain(|fact, _| {
+        let of_table = fact.name.strip_prefix(FIREWALL_TABLE);
+        match (fact.kind, of_table) {
+            (Kind::NftChain, Some(_)) => false,
+            (Kind::NftSet, Some(set)) => !FIREWALL_SETS.contains(&set),
+            _ => true,
+        }
+    });
+    // Whatever the administrators' chain is called, it is the one jumped to from here.
+    let admins: BTreeSet<String> = facts
+        .iter()
+        .filter(|(fact, _)| fact.kind == Kind::NftChain && fact.name.ends_with(" CNI-FORWARD"))
+        .flat_map(|(_, value)| elements(value["rules"].clone()))
+        .flat_map(|rule| jumps(&rule))
+        .collect();
+    let is_of_firewall = |chain: &str| FIREWALL_CHAINS.contains(&chain) || admins.contains(chain);
+    for (fact, value) in facts.iter_mut() {
+        let rules = match fact.kind {
+            Kind::NftChain => value["rules"].as_array_mut(),
+            Kind::IptablesChain => value.as_array_mut(),
+            _ => continue,
+        };
+        let is_shared = |rule: &Value| match rule.as_str() {
+            Some(line) => line.contains(&format!("--comment \"{FIREWALL_COMMENT}")),
+            None => {
+                text(rule, "comment").starts_with(FIREWALL_COMMENT)
+                    || jumps(rule).iter().any(|chain| is_of_firewall(chain))
+            }
+        };
+        rules
+            .into_iter()
+            .for_each(|rules| rules.retain(|rule| !is_shared(rule)));
+    }
+    facts.retain(|fact, value| {
+        let name = fact.name.rsplit(' ').next().unwrap_or_default();
+        let rules = match fact.kind {
+            // The comments of iptables' rules cannot be seen in here.
+            Kind::NftChain if name.starts_with("CNI-ISOLATION-") => 0,
+            Kind::NftChain => elements(value["rules"].clone()).len(),
+            Kind::IptablesChain => value.as_array().map_or(0, Vec::len).saturating_sub(1),
+            _ => return true,
+        };
+        rules > 0 || !is_of_firewall(name)
+    });
+}
+
+/// The chains that a rule jumps to.
+fn jumps(rule: &Value) -> Vec<String> {
+    let expressions = elements(rule["expr"].clone());
+    let targets = expressions
+        .iter()
+        .map(|expression| text(&expression["jump"], "target").to_owned());
+    targets.filter(|target| !target.is_empty()).collect()
 }
 
 fn is_kept_file(fact: &Fact, value: &Value) -> bool {

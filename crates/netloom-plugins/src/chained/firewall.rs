@@ -1,0 +1,166 @@
+//! firewall: lets the traffic of pods through the host's packet filter, and keeps bridges apart.
+//!
+//! | object | owner |
+//! |---|---|
+//! | the pod's elements in nftables' `inet cni_plugins_firewall`, its two rules for each address in iptables' `CNI-FORWARD`, or its addresses in a zone of firewalld | the attachment |
+//! | its chain `CNI-FW-…` in iptables' `filter`, which tells whose the rules are | the attachment |
+//! | base chains, `CNI-FORWARD`, the administrators' chain, the jumps to them | the host, stay |
+//! | what keeps a bridge apart (`ingressPolicy`) | the bridge, stays |
+//!
+//! It makes no interface: `prevResult` tells the addresses, and is the result.
+
+mod backend;
+mod dbus;
+mod firewalld;
+mod iptables;
+mod nftables;
+mod plan;
+
+use crate::wiring::Fault;
+use crate::wiring::fault::invalid;
+use crate::wiring::nftables::Nftables;
+use crate::wiring::owner::Owner;
+use backend::{Backend, packet_filter};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{Cleanup, Plugin, Undo};
+use netloom_spec::{AddResult, Error, Version, code};
+use plan::{Choice, Plan, Wanted, addresses};
+use std::net::IpAddr;
+
+/// The plugin `firewall`.
+#[derive(Debug, Clone, Copy)]
+pub struct Firewall;
+
+impl Plugin for Firewall {
+    fn name(&self) -> &'static str {
+        "firewall"
+    }
+
+    fn versions(&self) -> &'static [Version] {
+        // As upstream: prevResult, which it lives by, is of 0.3.0, and CHECK of 0.4.0.
+        &[Version::V0_4_0, Version::V1_0_0, Version::V1_1_0]
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        let plan = Plan::new(request.conf)?;
+        let result = request
+            .prev_result()?
+            .ok_or_else(|| invalid("missing prevResult from earlier plugin"))?;
+        let wanted = Wanted::new(&plan, &result)?;
+        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+        let backend = backend::choose(plan.backend)?;
+        let (ips, zone) = (wanted.ips.clone(), plan.zone.clone());
+        let chosen = backend.choice();
+        // Registered first: what fails half way is taken back as well.
+        undo.push("remove the firewall rules", move || {
+            remove_by(chosen, owner, &ips, &zone, false)
+        });
+        match backend {
+            Backend::Iptables => iptables::create(owner, &wanted)?,
+            Backend::Nftables => nftables::create(owner, &wanted)?,
+            Backend::Firewalld(mut firewalld) => {
+                firewalld.add(&plan.zone, &wanted.ips)?;
+                keep_apart(owner, &wanted)?;
+            }
+        }
+        Ok(result)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf)?;
+        let wanted = Wanted::new(&plan, &request.prev_result()?)?;
+        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+        match backend::choose(plan.backend)? {
+            Backend::Iptables => iptables::check(owner, &wanted)?,
+            Backend::Nftables => nftables::check(owner, &wanted)?,
+            Backend::Firewalld(mut firewalld) => {
+                firewalld.check(&plan.zone, &wanted.ips)?;
+                check_apart(owner, &wanted)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::lenient(request.conf);
+        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+        let ips = request
+            .prev_result()
+            .as_ref()
+            .map(addresses)
+            .unwrap_or_default();
+        remove_by(plan.backend, owner, &ips, &plan.zone, true)
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        let Some(valid) = &request.valid else {
+            return Ok(());
+        };
+        let network = request.network().as_str();
+        let mut cleanup = Cleanup::new();
+        cleanup.step("collect stale rules", nftables::collect(network, valid));
+        cleanup.step("collect stale rules", iptables::collect(network, valid));
+        cleanup.finish()
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf)?;
+        let unavailable = |fault: Fault| Error::new(code::PLUGIN_NOT_AVAILABLE, fault.to_string());
+        match backend::choose(plan.backend).map_err(unavailable)? {
+            Backend::Firewalld(mut firewalld) => firewalld.require().map_err(unavailable),
+            Backend::Iptables => backend::require_iptables().map_err(unavailable),
+            Backend::Nftables => backend::require_nftables().map_err(unavailable),
+        }
+    }
+}
+
+/// Removes what the attachment has. The configuration need not say by which packet filter that is,
+/// so all are looked at that it does not rule out. `foreign`: what the Go plugin made, too.
+fn remove_by(
+    choice: Choice,
+    owner: Owner<'_>,
+    ips: &[IpAddr],
+    zone: &str,
+    foreign: bool,
+) -> Result<(), Error> {
+    let mut cleanup = Cleanup::new();
+    match Nftables::open() {
+        Ok(nftables) => {
+            let by_nftables = nftables::remove(&nftables, owner, ips);
+            let found = matches!(by_nftables, Ok(true));
+            cleanup.step("remove nftables' rules", by_nftables.map(drop));
+            let foreign = foreign && !found && choice != Choice::Nftables;
+            let by_iptables = iptables::remove(&nftables, owner, ips, foreign);
+            cleanup.step("remove iptables' rules", by_iptables);
+        }
+        Err(fault) => cleanup.step("remove the rules", Err(fault)),
+    }
+    if matches!(choice, Choice::Firewalld | Choice::Any) && !ips.is_empty() {
+        // Without firewalld there is nothing of it.
+        if let Some(mut firewalld) = firewalld::Firewalld::if_running() {
+            let removed = firewalld.remove(zone, ips);
+            cleanup.step("remove firewalld's sources", removed);
+        }
+    }
+    cleanup.finish()
+}
+
+/// firewalld knows no such policies.
+fn keep_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+    match packet_filter() {
+        Backend::Iptables => iptables::keep_apart(owner, wanted),
+        _ => nftables::create(owner, &wanted.without_addresses()),
+    }
+}
+
+fn check_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+    match packet_filter() {
+        _ if wanted.bridge.is_none() => Ok(()),
+        Backend::Iptables => iptables::check_apart(owner, wanted),
+        _ => nftables::check(owner, &wanted.without_addresses()),
+    }
+}

@@ -1,0 +1,159 @@
+//! The firewall by iptables: one transaction per family. Chains, comments and rules are those of
+//! the Go reference plugin, and its rules do not tell whose they are.
+//!
+//! So each attachment has a chain of its own beside them, to which nothing jumps: its rules name
+//! the addresses and the owner, and it comes and goes in the same transaction. Where two
+//! attachments have one address, its rules are there twice, and each takes one copy away.
+
+mod script;
+mod there;
+
+use super::plan::Wanted;
+use crate::wiring::Fault;
+use crate::wiring::check::drift;
+use crate::wiring::iptables::Saved;
+use crate::wiring::nftables::Nftables;
+use crate::wiring::owner::Owner;
+use netloom_kernel::iptables::{self, Family};
+use netloom_spec::Attachment;
+use script::Script;
+use std::net::IpAddr;
+use there::There;
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+/// How often an ADD looks again because another one made the shared chains meanwhile.
+const ATTEMPTS: usize = 10;
+
+fn is_v6(family: Family) -> bool {
+    family == Family::V6
+}
+
+/// Makes the pod's rules, and what they need of the shared ones.
+pub(super) fn create(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+    make(|v6| Script::new(owner, wanted, v6))
+}
+
+/// Keeps the bridge apart, and lets nothing pass.
+pub(super) fn keep_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+    make(|v6| Script::apart(owner, wanted, v6))
+}
+
+fn make(script: impl Fn(bool) -> Script) -> Result<(), Fault> {
+    let nftables = Nftables::open()?;
+    for family in FAMILIES {
+        let script = script(is_v6(family));
+        if !script.is_empty() {
+            create_of(&nftables, family, &script)?;
+        }
+    }
+    Ok(())
+}
+
+fn create_of(nftables: &Nftables, family: Family, script: &Script) -> Result<(), Fault> {
+    let mut attempt = 1;
+    loop {
+        let there = There::look(nftables, family, script)?;
+        let Some(text) = script.create(&there) else {
+            return Ok(());
+        };
+        match restore(family, &text) {
+            // The chains that it makes exist by now, if another ADD was faster.
+            Err(_) if attempt < ATTEMPTS && there.has_changed(nftables, family, script)? => {
+                attempt += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Removes the attachment's rules. `foreign`: where there is no chain of its own, it may be that
+/// the Go plugin made the rules, and they are looked for.
+pub(super) fn remove(
+    nftables: &Nftables,
+    owner: Owner<'_>,
+    ips: &[IpAddr],
+    foreign: bool,
+) -> Result<(), Fault> {
+    let mut outcome = Ok(());
+    for family in FAMILIES {
+        let script = Script::of_addresses(owner, ips, is_v6(family));
+        outcome = outcome.and(remove_of(nftables, family, &script, foreign));
+    }
+    outcome
+}
+
+fn remove_of(
+    nftables: &Nftables,
+    family: Family,
+    script: &Script,
+    foreign: bool,
+) -> Result<(), Fault> {
+    let marker = there::find_marker(nftables, family, script.marker())?;
+    let may_be_gos = foreign && !script.is_empty() && there::may_have_rules(nftables, family)?;
+    if !iptables::is_available(family) || !(marker.may_be_there() || may_be_gos) {
+        return Ok(());
+    }
+    if marker.rules() == Some(script.claims()) && restore(family, &script.remove()).is_ok() {
+        return Ok(());
+    }
+    // Something of it is gone, or not known: look, then remove what is there.
+    match script.sweep(&save(family)?) {
+        Some(text) => restore(family, &text),
+        None => Ok(()),
+    }
+}
+
+/// Every rule is there.
+pub(super) fn check(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+    compare(|v6| Script::new(owner, wanted, v6))
+}
+
+/// The bridge is kept apart.
+pub(super) fn check_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+    compare(|v6| Script::apart(owner, wanted, v6))
+}
+
+fn compare(script: impl Fn(bool) -> Script) -> Result<(), Fault> {
+    for family in FAMILIES {
+        let script = script(is_v6(family));
+        if script.is_empty() {
+            continue;
+        }
+        let saved = save(family)?;
+        if let Some(missing) = script.missing_from(&saved) {
+            return Err(drift(format!(
+                "firewall: {missing} not found by iptables ({family})"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Removes the rules of attachments of the network that are not valid any more, as far as a chain
+/// tells whose they are.
+pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
+    let nftables = Nftables::open()?;
+    for family in FAMILIES {
+        if !iptables::is_available(family) || !there::may_have_rules(&nftables, family)? {
+            continue;
+        }
+        if let Some(text) = script::stale(&save(family)?, network, valid) {
+            restore(family, &text)?;
+        }
+    }
+    Ok(())
+}
+
+fn save(family: Family) -> Result<Saved, Fault> {
+    iptables::save(family, Some(script::TABLE))
+        .map(|text| Saved::parse(&text, script::TABLE))
+        .map_err(Fault::kernel(format!(
+            "failed to list the firewall rules of {family}"
+        )))
+}
+
+fn restore(family: Family, text: &str) -> Result<(), Fault> {
+    iptables::restore(family, text).map_err(Fault::kernel(format!(
+        "failed to change the firewall rules of {family}"
+    )))
+}

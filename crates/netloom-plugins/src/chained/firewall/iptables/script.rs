@@ -1,0 +1,420 @@
+//! The rules as text, in the words of `iptables-save`.
+
+use super::super::plan::{Bridge, Wanted};
+use super::there::There;
+use crate::wiring::iptables::{Saved, append, delete, insert, value_of};
+use crate::wiring::owner::Owner;
+use ipnet::IpNet;
+use netloom_spec::Attachment;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+pub(super) const TABLE: &str = "filter";
+pub(super) const FORWARD: &str = "FORWARD";
+/// The chain of all pods' rules.
+pub(super) const PODS: &str = "CNI-FORWARD";
+pub(super) const STAGE_1: &str = "CNI-ISOLATION-STAGE-1";
+const STAGE_2: &str = "CNI-ISOLATION-STAGE-2";
+const COMMENT: &str = "CNI firewall plugin rules";
+const ADMIN_COMMENT: &str = "CNI firewall plugin admin overrides";
+const APART_COMMENT: &str = "CNI firewall plugin rules (ingressPolicy: same-bridge|isolated)";
+const SAME_BRIDGE_COMMENT: &str = "CNI firewall plugin rules (ingressPolicy: same-bridge)";
+const ISOLATED_COMMENT: &str = "CNI firewall plugin rules (ingressPolicy: isolated)";
+/// How the name of an attachment's own chain begins.
+const MARKER_PREFIX: &str = "CNI-FW-";
+
+/// Where a rule sends packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    Chain(String),
+    Drop,
+    Return,
+}
+
+impl Target {
+    pub(super) fn word(&self) -> &str {
+        match self {
+            Self::Chain(name) => name,
+            Self::Drop => "DROP",
+            Self::Return => "RETURN",
+        }
+    }
+}
+
+/// A rule that all pods share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shared {
+    pub(super) chain: &'static str,
+    /// The link that packets come in by.
+    pub(super) from: Option<String>,
+    /// The link that they leave by; or, with false, any other.
+    pub(super) to: Option<(bool, String)>,
+    pub(super) target: Target,
+    comment: &'static str,
+    /// It goes to the head of its chain, or else to the end.
+    first: bool,
+}
+
+impl Shared {
+    fn jump(chain: &'static str, to: &str, comment: &'static str) -> Self {
+        Self {
+            chain,
+            from: None,
+            to: None,
+            target: Target::Chain(to.to_owned()),
+            comment,
+            first: true,
+        }
+    }
+
+    fn return_(chain: &'static str) -> Self {
+        Self {
+            target: Target::Return,
+            first: false,
+            ..Self::jump(chain, "", APART_COMMENT)
+        }
+    }
+
+    /// True in the chain that has the rules of all pods.
+    pub(super) fn is_in_long_chain(&self) -> bool {
+        self.chain == PODS
+    }
+
+    pub(super) fn words(&self) -> Vec<String> {
+        let mut rule = vec!["-A".to_owned(), self.chain.to_owned()];
+        let mut say = |words: &[&str]| rule.extend(words.iter().map(|word| (*word).to_owned()));
+        if let Some(name) = &self.from {
+            say(&["-i", name]);
+        }
+        match &self.to {
+            Some((true, name)) => say(&["-o", name]),
+            Some((false, name)) => say(&["!", "-o", name]),
+            None => {}
+        }
+        say(&[
+            "-m",
+            "comment",
+            "--comment",
+            self.comment,
+            "-j",
+            self.target.word(),
+        ]);
+        rule
+    }
+
+    /// True if it is there, whatever its comment: older releases of the Go plugin have others.
+    pub(super) fn is_in(&self, saved: &Saved) -> bool {
+        let words = self.words();
+        let wanted = without_comment(&words);
+        saved
+            .of_chain(self.chain)
+            .any(|rule| without_comment(rule) == wanted)
+    }
+}
+
+fn without_comment(rule: &[String]) -> Vec<&str> {
+    let words: Vec<&str> = rule.iter().map(String::as_str).collect();
+    match words
+        .windows(3)
+        .position(|w| w[..] == ["-m", "comment", "--comment"])
+    {
+        Some(at) => [&words[..at], words.get(at + 4..).unwrap_or_default()].concat(),
+        None => words,
+    }
+}
+
+/// One family's rules of one attachment.
+#[derive(Debug)]
+pub(super) struct Script {
+    marker: String,
+    comment: String,
+    ips: Vec<IpAddr>,
+    chains: Vec<String>,
+    shared: Vec<Shared>,
+}
+
+impl Script {
+    /// Everything that is wanted; nothing in a family without addresses.
+    pub(super) fn new(owner: Owner<'_>, wanted: &Wanted, v6: bool) -> Self {
+        let mut script = Self::of_addresses(owner, &wanted.ips, v6);
+        if !script.ips.is_empty() {
+            let admin = &wanted.admin_chain;
+            script.chains.extend([PODS.to_owned(), admin.clone()]);
+            script.shared.push(Shared::jump(FORWARD, PODS, COMMENT));
+            script.shared.push(Shared::jump(PODS, admin, ADMIN_COMMENT));
+            script.keep_apart(wanted);
+        }
+        script
+    }
+
+    /// Only what keeps bridges apart, for a firewall that has no such thing itself.
+    pub(super) fn apart(owner: Owner<'_>, wanted: &Wanted, v6: bool) -> Self {
+        let mut script = Self::of_addresses(owner, &[], v6);
+        if wanted.of_family(v6).next().is_some() {
+            script.keep_apart(wanted);
+        }
+        script
+    }
+
+    /// Only the rules of the addresses.
+    pub(super) fn of_addresses(owner: Owner<'_>, ips: &[IpAddr], v6: bool) -> Self {
+        Self {
+            marker: owner.firewall_chain(),
+            comment: owner.firewall_comment(),
+            ips: ips
+                .iter()
+                .copied()
+                .filter(|ip| ip.is_ipv6() == v6)
+                .collect(),
+            chains: Vec::new(),
+            shared: Vec::new(),
+        }
+    }
+
+    fn keep_apart(&mut self, wanted: &Wanted) {
+        let Some(Bridge { name, isolated }) = &wanted.bridge else {
+            return;
+        };
+        let comment = if *isolated {
+            ISOLATED_COMMENT
+        } else {
+            SAME_BRIDGE_COMMENT
+        };
+        self.chains.extend([STAGE_1.to_owned(), STAGE_2.to_owned()]);
+        self.shared
+            .push(Shared::jump(FORWARD, STAGE_1, APART_COMMENT));
+        self.shared.push(Shared {
+            from: Some(name.clone()),
+            to: Some((false, name.clone())),
+            ..Shared::jump(STAGE_1, STAGE_2, comment)
+        });
+        if *isolated {
+            self.shared.push(Shared {
+                from: Some(name.clone()),
+                to: Some((true, name.clone())),
+                target: Target::Drop,
+                ..Shared::jump(STAGE_1, "", comment)
+            });
+        }
+        self.shared.push(Shared::return_(STAGE_1));
+        self.shared.push(Shared {
+            to: Some((true, name.clone())),
+            target: Target::Drop,
+            ..Shared::jump(STAGE_2, "", APART_COMMENT)
+        });
+        self.shared.push(Shared::return_(STAGE_2));
+    }
+
+    /// True when there is nothing to do in this family.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ips.is_empty() && self.shared.is_empty()
+    }
+
+    /// The attachment's own chain.
+    pub(super) fn marker(&self) -> &str {
+        &self.marker
+    }
+
+    /// How many rules that chain has.
+    pub(super) fn claims(&self) -> usize {
+        self.ips.len()
+    }
+
+    /// The chains that all pods share.
+    pub(super) fn chains(&self) -> impl Iterator<Item = &str> {
+        self.chains.iter().map(String::as_str)
+    }
+
+    /// The rules that all pods share.
+    pub(super) fn shared(&self) -> &[Shared] {
+        &self.shared
+    }
+
+    /// Makes what is not there; `None` if all is.
+    pub(super) fn create(&self, there: &There) -> Option<String> {
+        let mut script = format!("*{TABLE}\n");
+        for (chain, _) in self
+            .chains()
+            .zip(&there.chains)
+            .filter(|(_, there)| !**there)
+        {
+            // Not `:CHAIN`, which would empty one that another ADD has made meanwhile.
+            let _ = writeln!(script, "-N {chain}");
+        }
+        script.push_str(there.left.as_deref().unwrap_or_default());
+        for (rule, _) in self
+            .shared
+            .iter()
+            .zip(&there.rules)
+            .filter(|(_, there)| !**there)
+        {
+            if rule.first {
+                insert(&mut script, &rule.words());
+            } else {
+                append(&mut script, &rule.words());
+            }
+            let is_entry = rule.chain == FORWARD && rule.target == Target::Chain(PODS.to_owned());
+            if is_entry && there.kept_apart {
+                // What keeps bridges apart stays ahead of what lets pass.
+                insert(
+                    &mut script,
+                    &Shared::jump(FORWARD, STAGE_1, APART_COMMENT).words(),
+                );
+            }
+        }
+        if !self.ips.is_empty() {
+            let _ = writeln!(script, "-N {}", self.marker);
+        }
+        for ip in &self.ips {
+            for rule in rules_of(*ip) {
+                append(&mut script, &rule);
+            }
+            append(&mut script, &self.claim(*ip));
+        }
+        let is_empty = script.lines().count() == 1;
+        script.push_str("COMMIT\n");
+        (!is_empty).then_some(script)
+    }
+
+    /// Removes everything, provided that all of it is there.
+    pub(super) fn remove(&self) -> String {
+        let mut script = format!("*{TABLE}\n");
+        for ip in &self.ips {
+            for rule in rules_of(*ip) {
+                delete(&mut script, &rule);
+            }
+        }
+        let _ = write!(script, "-F {0}\n-X {0}\nCOMMIT\n", self.marker);
+        script
+    }
+
+    /// Removes what is really there; `None` when nothing is.
+    pub(super) fn sweep(&self, saved: &Saved) -> Option<String> {
+        let lines = self.sweep_lines(saved)?;
+        Some(format!("*{TABLE}\n{lines}COMMIT\n"))
+    }
+
+    /// The same as lines of a larger script. Without a chain that tells whose they are, rules of
+    /// the addresses are taken for the Go plugin's, unless others have a claim to them.
+    pub(super) fn sweep_lines(&self, saved: &Saved) -> Option<String> {
+        if saved.declares(&self.marker) {
+            return Some(sweep_marker(saved, &self.marker));
+        }
+        let mut lines = String::new();
+        for ip in &self.ips {
+            delete_unclaimed(&mut lines, saved, *ip, "");
+        }
+        (!lines.is_empty()).then_some(lines)
+    }
+
+    /// The first thing that `saved` lacks, in iptables' words.
+    pub(super) fn missing_from(&self, saved: &Saved) -> Option<String> {
+        if let Some(chain) = self.chains().find(|chain| !saved.declares(chain)) {
+            return Some(format!("chain {chain}"));
+        }
+        let shared = self
+            .shared
+            .iter()
+            .find(|rule| !rule.is_in(saved))
+            .map(Shared::words);
+        let own = || {
+            let mut own = self.ips.iter().flat_map(|ip| rules_of(*ip));
+            own.find(|rule| !saved.has(rule))
+        };
+        shared
+            .or_else(own)
+            .map(|rule| format!("rule {}", rule.join(" ")))
+    }
+
+    /// The rule that says whose the address is. It does nothing.
+    fn claim(&self, ip: IpAddr) -> Vec<String> {
+        let source = IpNet::from(ip).to_string();
+        let words = [
+            "-A",
+            &self.marker,
+            "-s",
+            &source,
+            "-m",
+            "comment",
+            "--comment",
+            &self.comment,
+        ];
+        words.map(str::to_owned).to_vec()
+    }
+}
+
+/// What lets the traffic of an address pass.
+fn rules_of(ip: IpAddr) -> [Vec<String>; 2] {
+    let net = IpNet::from(ip).to_string();
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    [
+        words(&[
+            "-A",
+            PODS,
+            "-d",
+            &net,
+            "-m",
+            "conntrack",
+            "--ctstate",
+            "RELATED,ESTABLISHED",
+            "-j",
+            "ACCEPT",
+        ]),
+        words(&["-A", PODS, "-s", &net, "-j", "ACCEPT"]),
+    ]
+}
+
+/// Removes an attachment's own chain, and one copy of the rules of each address it names.
+fn sweep_marker(saved: &Saved, marker: &str) -> String {
+    let mut lines = String::new();
+    for claim in saved.of_chain(marker) {
+        let net = value_of(claim, "-s").and_then(|net| net.parse::<IpNet>().ok());
+        if let Some(net) = net {
+            delete_unclaimed(&mut lines, saved, net.addr(), marker);
+        }
+    }
+    let _ = write!(lines, "-F {marker}\n-X {marker}\n");
+    lines
+}
+
+/// Deletes one copy of an address's rules if there are more than others have a claim to.
+fn delete_unclaimed(lines: &mut String, saved: &Saved, ip: IpAddr, but: &str) {
+    let net = IpNet::from(ip).to_string();
+    let is_claim = |rule: &&Vec<String>| {
+        rule.get(1)
+            .is_some_and(|chain| chain.starts_with(MARKER_PREFIX) && chain != but)
+            && value_of(rule, "-s") == Some(&net)
+    };
+    let claims = saved.rules.iter().filter(is_claim).count();
+    for rule in rules_of(ip) {
+        if saved.count(&rule) > claims {
+            delete(lines, &rule);
+        }
+    }
+}
+
+/// Removes the rules of every attachment of the network that is not valid any more; `None` when
+/// there is none.
+pub(super) fn stale(saved: &Saved, network: &str, valid: &[Attachment]) -> Option<String> {
+    let own = Owner::firewall_comment_prefix(network);
+    let valid: Vec<String> = valid
+        .iter()
+        .map(|attachment| Owner::of(network, attachment).firewall_chain())
+        .collect();
+    let is_own = |chain: &str| {
+        let mut comments = saved
+            .of_chain(chain)
+            .filter_map(|rule| value_of(rule, "--comment"));
+        comments.any(|comment| comment.starts_with(&own))
+    };
+    let lines: String = saved
+        .chains()
+        .filter(|chain| chain.starts_with(MARKER_PREFIX))
+        .filter(|chain| is_own(chain) && !valid.iter().any(|valid| valid == chain))
+        .map(|chain| sweep_marker(saved, chain))
+        .collect();
+    (!lines.is_empty()).then(|| format!("*{TABLE}\n{lines}COMMIT\n"))
+}
+
+#[cfg(test)]
+mod tests;
