@@ -563,7 +563,8 @@ fn what_a_rule_compares_and_decides_is_read_whoever_made_it() {
     }
     let script = "*filter\n:ONE - [0:0]\n:TWO - [0:0]\n\
         -A ONE -i br0 ! -o br0 -m comment --comment stage -j TWO\n\
-        -A ONE -i br00 -j DROP\n-A ONE -m mark --mark 0x434e49 -j ACCEPT\nCOMMIT\n";
+        -A ONE -i br00 -j DROP\n-A ONE -m mark --mark 0x434e49 -j ACCEPT\n\
+        -A ONE -s 10.1.0.5 -d 10.1.0.6 -m conntrack --ctstate ESTABLISHED -j ACCEPT\nCOMMIT\n";
     netloom_kernel::iptables::restore(netloom_kernel::iptables::Family::V4, script).unwrap();
     let filter = Table::new(Family::Ip, "filter");
     let socket = Socket::open().unwrap();
@@ -572,7 +573,7 @@ fn what_a_rule_compares_and_decides_is_read_whoever_made_it() {
     batch.add_rule(&filter, "ONE", &ours);
     batch.commit().unwrap();
     let rules = socket.list_rules(&filter, "ONE").unwrap();
-    let [stage, drop, mark, ours] = &rules[..] else {
+    let [stage, drop, mark, addresses, ours] = &rules[..] else {
         panic!("{rules:#?}");
     };
     assert_eq!(stage.verdict(), Some(&Verdict::Jump("TWO".into())));
@@ -582,6 +583,9 @@ fn what_a_rule_compares_and_decides_is_read_whoever_made_it() {
     assert!(drop.compares_iifname(true, "br00") && !drop.compares_iifname(true, "br0"));
     assert_eq!(mark.verdict(), Some(&Verdict::Accept));
     assert!(mark.compares_mark(0x0043_4e49) && !mark.compares_mark(0x43));
+    let [from, to] = [[10, 1, 0, 5], [10, 1, 0, 6]].map(std::net::IpAddr::from);
+    assert!(addresses.compares_saddr(from) && addresses.compares_daddr(to));
+    assert!(!addresses.compares_saddr(to) && !addresses.compares_daddr(from));
     assert_eq!(ours.verdict(), Some(&Verdict::Goto("TWO".into())));
     assert!(ours.compares_iifname(true, "br0") && ours.compares_mark(5));
 }

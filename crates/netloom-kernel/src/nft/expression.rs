@@ -251,15 +251,23 @@ fn put_network(version: u8, family: Family, b: &mut Buffer) {
 /// A step of a rule that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A [`MetaKey`] by number, whether it is to be equal, and to what.
-    Compared(u32, bool, Vec<u8>),
+    /// Something of the packet, whether it is to be equal, and to what.
+    Compared(Loaded, bool, Vec<u8>),
     Verdict(Verdict),
+}
+
+/// What a register holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loaded {
+    /// A [`MetaKey`] by number.
+    Meta(u32),
+    /// Bytes of the network header from this offset.
+    Network(u32),
 }
 
 /// Reads the expressions of a rule; steps of other kinds are left out.
 pub(super) fn found_in(expressions: &[u8]) -> Vec<Found> {
     let mut found = Vec::new();
-    // What the register holds, if it is a meta key.
     let mut loaded = None;
     for expression in Attributes::new(expressions) {
         let name = Attributes::find(expression.value, NFTA_EXPR_NAME).map(|a| a.string());
@@ -269,13 +277,19 @@ pub(super) fn found_in(expressions: &[u8]) -> Vec<Found> {
         };
         let get = |kind| Attributes::find(data.value, kind);
         match name.as_str() {
-            "meta" => loaded = get(2).and_then(|key| key.be32()),
+            "meta" => loaded = get(2).and_then(|key| key.be32()).map(Loaded::Meta),
+            "payload" => {
+                let base = get(2).and_then(|base| base.be32());
+                let offset = get(3).and_then(|offset| offset.be32());
+                let of_network = base == Some(Base::Network as u32);
+                loaded = offset.filter(|_| of_network).map(Loaded::Network);
+            }
             "cmp" => {
                 let equal =
                     get(2).and_then(|compare| compare.be32()) == Some(Compare::Equal as u32);
                 let value = get(3).and_then(|data| Attributes::find(data.value, NFTA_DATA_VALUE));
-                if let (Some(key), Some(value)) = (loaded, value) {
-                    found.push(Found::Compared(key, equal, value.value.to_vec()));
+                if let (Some(loaded), Some(value)) = (loaded, value) {
+                    found.push(Found::Compared(loaded, equal, value.value.to_vec()));
                 }
             }
             "immediate" => {

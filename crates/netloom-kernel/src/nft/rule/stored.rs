@@ -5,7 +5,9 @@ use super::{
     Rule,
 };
 use crate::netlink::{Attributes, NLM_F_APPEND, NLM_F_CREATE};
-use crate::nft::expression::{Found, MetaKey, found_in};
+use std::net::IpAddr;
+
+use crate::nft::expression::{Found, Loaded, MetaKey, found_in};
 use crate::nft::{Batch, SUBSYSTEM, Table, Verdict, header, userdata};
 
 const NFT_MSG_NEWRULE: u16 = SUBSYSTEM | 6;
@@ -50,12 +52,37 @@ impl RuleInfo {
         self.compares(MetaKey::Mark, true, &mark.to_ne_bytes())
     }
 
+    /// Whether it matches packets with exactly this source address.
+    #[must_use]
+    pub fn compares_saddr(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(ip) => self.compares_network(12, &ip.octets()),
+            IpAddr::V6(ip) => self.compares_network(8, &ip.octets()),
+        }
+    }
+
+    /// The same for the destination.
+    #[must_use]
+    pub fn compares_daddr(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(ip) => self.compares_network(16, &ip.octets()),
+            IpAddr::V6(ip) => self.compares_network(24, &ip.octets()),
+        }
+    }
+
+    fn compares_network(&self, offset: u32, value: &[u8]) -> bool {
+        self.found.iter().any(|found| {
+            matches!(found, Found::Compared(Loaded::Network(at), true, with)
+                if *at == offset && with == value)
+        })
+    }
+
     /// Names are padded with zeros, by `nft` more than by `iptables`.
     fn compares(&self, key: MetaKey, equal: bool, value: &[u8]) -> bool {
         self.found.iter().any(|found| match found {
             Found::Compared(of, is_equal, with) => {
                 let padding = with.strip_prefix(value);
-                *of == key as u32
+                *of == Loaded::Meta(key as u32)
                     && *is_equal == equal
                     && padding.is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
             }

@@ -6,6 +6,7 @@
 //! attachments have one address, its rules are there twice, and each takes one copy away.
 
 mod script;
+mod sweep;
 mod there;
 
 use super::plan::Wanted;
@@ -18,6 +19,7 @@ use netloom_kernel::iptables::{self, Family};
 use netloom_spec::Attachment;
 use script::Script;
 use std::net::IpAddr;
+use sweep::Sweep;
 use there::There;
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
@@ -97,10 +99,7 @@ fn remove_of(
         return Ok(());
     }
     // Something of it is gone, or not known: look, then remove what is there.
-    match script.sweep(&save(family)?) {
-        Some(text) => restore(family, &text),
-        None => Ok(()),
-    }
+    script.sweep(&save(family)?).run(nftables, family)
 }
 
 /// Every rule is there.
@@ -137,9 +136,7 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> 
         if !iptables::is_available(family) || !there::may_have_rules(&nftables, family)? {
             continue;
         }
-        if let Some(text) = script::stale(&save(family)?, network, valid) {
-            restore(family, &text)?;
-        }
+        Sweep::stale(&save(family)?, network, valid).run(&nftables, family)?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! The rules as text, in the words of `iptables-save`.
 
 use super::super::plan::{Bridge, Wanted};
+use super::sweep::Sweep;
 use super::there::There;
-use crate::wiring::iptables::{Saved, append, delete, insert, value_of};
+use crate::wiring::iptables::{Saved, append, delete, insert};
 use crate::wiring::owner::Owner;
 use ipnet::IpNet;
-use netloom_spec::Attachment;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ const APART_COMMENT: &str = "CNI firewall plugin rules (ingressPolicy: same-brid
 const SAME_BRIDGE_COMMENT: &str = "CNI firewall plugin rules (ingressPolicy: same-bridge)";
 const ISOLATED_COMMENT: &str = "CNI firewall plugin rules (ingressPolicy: isolated)";
 /// How the name of an attachment's own chain begins.
-const MARKER_PREFIX: &str = "CNI-FW-";
+pub(super) const MARKER_PREFIX: &str = "CNI-FW-";
 
 /// Where a rule sends packets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,7 +241,7 @@ impl Script {
             // Not `:CHAIN`, which would empty one that another ADD has made meanwhile.
             let _ = writeln!(script, "-N {chain}");
         }
-        script.push_str(there.left.as_deref().unwrap_or_default());
+        script.push_str(&there.left);
         for (rule, _) in self
             .shared
             .iter()
@@ -288,23 +288,9 @@ impl Script {
         script
     }
 
-    /// Removes what is really there; `None` when nothing is.
-    pub(super) fn sweep(&self, saved: &Saved) -> Option<String> {
-        let lines = self.sweep_lines(saved)?;
-        Some(format!("*{TABLE}\n{lines}COMMIT\n"))
-    }
-
-    /// The same as lines of a larger script. Without a chain that tells whose they are, rules of
-    /// the addresses are taken for the Go plugin's, unless others have a claim to them.
-    pub(super) fn sweep_lines(&self, saved: &Saved) -> Option<String> {
-        if saved.declares(&self.marker) {
-            return Some(sweep_marker(saved, &self.marker));
-        }
-        let mut lines = String::new();
-        for ip in &self.ips {
-            delete_unclaimed(&mut lines, saved, *ip, "");
-        }
-        (!lines.is_empty()).then_some(lines)
+    /// What is there of the attachment.
+    pub(super) fn sweep(&self, saved: &Saved) -> Sweep {
+        Sweep::of(saved, &self.marker, &self.ips)
     }
 
     /// The first thing that `saved` lacks, in iptables' words.
@@ -344,7 +330,7 @@ impl Script {
 }
 
 /// What lets the traffic of an address pass.
-fn rules_of(ip: IpAddr) -> [Vec<String>; 2] {
+pub(super) fn rules_of(ip: IpAddr) -> [Vec<String>; 2] {
     let net = IpNet::from(ip).to_string();
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     [
@@ -362,58 +348,6 @@ fn rules_of(ip: IpAddr) -> [Vec<String>; 2] {
         ]),
         words(&["-A", PODS, "-s", &net, "-j", "ACCEPT"]),
     ]
-}
-
-/// Removes an attachment's own chain, and one copy of the rules of each address it names.
-fn sweep_marker(saved: &Saved, marker: &str) -> String {
-    let mut lines = String::new();
-    for claim in saved.of_chain(marker) {
-        let net = value_of(claim, "-s").and_then(|net| net.parse::<IpNet>().ok());
-        if let Some(net) = net {
-            delete_unclaimed(&mut lines, saved, net.addr(), marker);
-        }
-    }
-    let _ = write!(lines, "-F {marker}\n-X {marker}\n");
-    lines
-}
-
-/// Deletes one copy of an address's rules if there are more than others have a claim to.
-fn delete_unclaimed(lines: &mut String, saved: &Saved, ip: IpAddr, but: &str) {
-    let net = IpNet::from(ip).to_string();
-    let is_claim = |rule: &&Vec<String>| {
-        rule.get(1)
-            .is_some_and(|chain| chain.starts_with(MARKER_PREFIX) && chain != but)
-            && value_of(rule, "-s") == Some(&net)
-    };
-    let claims = saved.rules.iter().filter(is_claim).count();
-    for rule in rules_of(ip) {
-        if saved.count(&rule) > claims {
-            delete(lines, &rule);
-        }
-    }
-}
-
-/// Removes the rules of every attachment of the network that is not valid any more; `None` when
-/// there is none.
-pub(super) fn stale(saved: &Saved, network: &str, valid: &[Attachment]) -> Option<String> {
-    let own = Owner::firewall_comment_prefix(network);
-    let valid: Vec<String> = valid
-        .iter()
-        .map(|attachment| Owner::of(network, attachment).firewall_chain())
-        .collect();
-    let is_own = |chain: &str| {
-        let mut comments = saved
-            .of_chain(chain)
-            .filter_map(|rule| value_of(rule, "--comment"));
-        comments.any(|comment| comment.starts_with(&own))
-    };
-    let lines: String = saved
-        .chains()
-        .filter(|chain| chain.starts_with(MARKER_PREFIX))
-        .filter(|chain| is_own(chain) && !valid.iter().any(|valid| valid == chain))
-        .map(|chain| sweep_marker(saved, chain))
-        .collect();
-    (!lines.is_empty()).then(|| format!("*{TABLE}\n{lines}COMMIT\n"))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(super) struct There {
     /// Whether anything keeps bridges apart.
     pub(super) kept_apart: bool,
     /// Lines that remove what a lost DEL left of the attachment.
-    pub(super) left: Option<String>,
+    pub(super) left: String,
 }
 
 impl There {
@@ -41,7 +41,7 @@ impl There {
                 kept_apart: saved
                     .of_chain(FORWARD)
                     .any(|rule| value_of(rule, "-j") == Some(STAGE_1)),
-                left: script.sweep_lines(&saved),
+                left: script.sweep(&saved).lines(),
             });
         }
         nftables
@@ -56,7 +56,7 @@ impl There {
             chains: script.chains().map(|_| false).collect(),
             rules: script.shared().iter().map(|_| false).collect(),
             kept_apart: false,
-            left: None,
+            left: String::new(),
         }
     }
 
@@ -86,7 +86,7 @@ impl There {
             chains,
             rules,
             kept_apart,
-            left: None,
+            left: String::new(),
         })
     }
 
@@ -185,7 +185,7 @@ fn looking(error: netloom_kernel::Error) -> Fault {
     Fault::kernel("failed to look for iptables' firewall rules")(error)
 }
 
-fn table(family: Family) -> Table<'static> {
+pub(super) fn table(family: Family) -> Table<'static> {
     match family {
         Family::V4 => Table::new(nft::Family::Ip, TABLE),
         Family::V6 => Table::new(nft::Family::Ip6, TABLE),
@@ -193,7 +193,7 @@ fn table(family: Family) -> Table<'static> {
 }
 
 /// The old kind of iptables lists its tables, and keeps their chains out of sight.
-fn has_legacy_table(family: Family) -> bool {
+pub(super) fn has_legacy_table(family: Family) -> bool {
     let path = match family {
         Family::V4 => "/proc/thread-self/net/ip_tables_names",
         Family::V6 => "/proc/thread-self/net/ip6_tables_names",

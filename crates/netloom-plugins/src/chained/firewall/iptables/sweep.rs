@@ -1,0 +1,156 @@
+//! What is left of attachments, found in a saved table, and how it is removed.
+
+use super::script::{MARKER_PREFIX, PODS, TABLE, rules_of};
+use super::there::{has_legacy_table, table};
+use crate::wiring::Fault;
+use crate::wiring::iptables::{Saved, delete, value_of};
+use crate::wiring::nftables::Nftables;
+use crate::wiring::owner::Owner;
+use crate::wiring::transaction::atomically;
+use ipnet::IpNet;
+use netloom_kernel::iptables::Family;
+use netloom_kernel::nft::{RuleInfo, Verdict};
+use netloom_spec::Attachment;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+/// What is to be removed.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    rules: Vec<Left>,
+    /// The own chains of attachments.
+    markers: Vec<String>,
+}
+
+/// One rule of an address.
+#[derive(Debug)]
+struct Left {
+    words: Vec<String>,
+    ip: IpAddr,
+    /// It is about what the address sends, not what it gets.
+    sent: bool,
+}
+
+impl Sweep {
+    /// What is there of one attachment. Without a chain of its own, rules of its addresses are
+    /// taken for the Go plugin's, unless others have a claim to them.
+    pub(super) fn of(saved: &Saved, marker: &str, ips: &[IpAddr]) -> Self {
+        let mut sweep = Self::default();
+        if saved.declares(marker) {
+            sweep.take(saved, marker);
+        } else {
+            for ip in ips {
+                sweep.take_unclaimed(saved, *ip, "");
+            }
+        }
+        sweep
+    }
+
+    /// What is there of every attachment of the network that is not valid any more.
+    pub(super) fn stale(saved: &Saved, network: &str, valid: &[Attachment]) -> Self {
+        let own = Owner::firewall_comment_prefix(network);
+        let valid: Vec<String> = valid
+            .iter()
+            .map(|attachment| Owner::of(network, attachment).firewall_chain())
+            .collect();
+        let is_own = |chain: &str| {
+            let rules = saved.of_chain(chain);
+            let mut comments = rules.filter_map(|rule| value_of(rule, "--comment"));
+            comments.any(|comment| comment.starts_with(&own))
+        };
+        let mut sweep = Self::default();
+        saved
+            .chains()
+            .filter(|chain| chain.starts_with(MARKER_PREFIX))
+            .filter(|chain| is_own(chain) && !valid.iter().any(|valid| valid == chain))
+            .for_each(|chain| sweep.take(saved, chain));
+        sweep
+    }
+
+    /// An attachment's own chain, and one copy of the rules of each address that it names.
+    fn take(&mut self, saved: &Saved, marker: &str) {
+        for claim in saved.of_chain(marker) {
+            let net = value_of(claim, "-s").and_then(|net| net.parse::<IpNet>().ok());
+            if let Some(net) = net {
+                self.take_unclaimed(saved, net.addr(), marker);
+            }
+        }
+        self.markers.push(marker.to_owned());
+    }
+
+    /// One copy of an address's rules, if there are more than others have a claim to.
+    fn take_unclaimed(&mut self, saved: &Saved, ip: IpAddr, but: &str) {
+        let net = IpNet::from(ip).to_string();
+        let is_claim = |rule: &&Vec<String>| {
+            let of = |chain: &String| chain.starts_with(MARKER_PREFIX) && chain != but;
+            rule.get(1).is_some_and(of) && value_of(rule, "-s") == Some(&net)
+        };
+        let claims = saved.rules.iter().filter(is_claim).count();
+        for words in rules_of(ip) {
+            if saved.count(&words) > claims {
+                let sent = value_of(&words, "-s").is_some();
+                self.rules.push(Left { words, ip, sent });
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.markers.is_empty()
+    }
+
+    /// As lines of a larger script.
+    pub(super) fn lines(&self) -> String {
+        let mut lines = String::new();
+        for rule in &self.rules {
+            delete(&mut lines, &rule.words);
+        }
+        for marker in &self.markers {
+            let _ = write!(lines, "-F {marker}\n-X {marker}\n");
+        }
+        lines
+    }
+
+    /// Removes it: by iptables, or where iptables does not find its own rules, by their numbers in
+    /// nf_tables. That happens to rules of another release of iptables, which had other revisions
+    /// of a match.
+    pub(super) fn run(&self, nftables: &Nftables, family: Family) -> Result<(), Fault> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        match super::restore(family, &format!("*{TABLE}\n{}COMMIT\n", self.lines())) {
+            Err(_) if !has_legacy_table(family) => self.run_by_number(nftables, family),
+            outcome => outcome,
+        }
+    }
+
+    fn run_by_number(&self, nftables: &Nftables, family: Family) -> Result<(), Fault> {
+        let table = table(family);
+        let remove = nftables.with(|socket| {
+            atomically(socket, |socket, batch| {
+                let mut rules = socket.list_rules(&table, PODS)?;
+                for left in &self.rules {
+                    if let Some(at) = rules.iter().position(|rule| left.is(rule)) {
+                        batch.delete_rule(&table, PODS, rules.swap_remove(at).handle);
+                    }
+                }
+                for marker in &self.markers {
+                    if socket.get_chain(&table, marker)?.is_some() {
+                        batch.delete_chain(&table, marker);
+                    }
+                }
+                Ok(())
+            })
+        });
+        remove.map_err(Fault::kernel(format!(
+            "failed to remove the firewall rules of {family} from nf_tables"
+        )))
+    }
+}
+
+impl Left {
+    fn is(&self, rule: &RuleInfo) -> bool {
+        rule.verdict() == Some(&Verdict::Accept)
+            && rule.compares_saddr(self.ip) == self.sent
+            && rule.compares_daddr(self.ip) != self.sent
+    }
+}
