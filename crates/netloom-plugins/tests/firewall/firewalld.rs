@@ -1,7 +1,7 @@
 //! The firewalld backend on a bus of its own, with a stand-in that knows zones and sources.
 
 use crate::support::{Lab, conf, result};
-use netloom_testkit::{Call, Plugin, Pod, probe, skip};
+use netloom_testkit::{Call, Faults, Plugin, Pod, probe, skip};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -306,4 +306,38 @@ fn what_does_not_speak_d_bus_is_no_reason_to_wait_or_to_die() {
         call.run().fails().names(&["failed to reach firewalld"]);
     }
     nonsense.join().unwrap();
+}
+
+#[test]
+fn an_add_to_firewalld_that_fails_anywhere_leaves_no_source() {
+    let Some((lab, bus)) = lab() else { return };
+    let pod = lab.host.pod("one");
+    let conf = conf("firewalld", &result(5), json!({}));
+    let (add, del) = ["ADD", "DEL"]
+        .map(|name| bus.call(&lab.firewall, name, &conf, &pod))
+        .into();
+    let Some(faults) = Faults::points(&add) else {
+        return;
+    };
+    del.run().succeeds_silently();
+    let (mut failed, mut killed) = (0, 0);
+    for k in faults.fallible() {
+        let struck = faults.fail_at(k, faults.list()[k].likely_errno());
+        if struck.outcome.is_success() {
+            del.run().succeeds_silently();
+        }
+        assert_eq!(bus.sources(), "", "failed at {}", faults.list()[k]);
+        failed += 1;
+    }
+    for k in faults.mortal() {
+        let _ = faults.kill_at(k);
+        del.run().succeeds_silently();
+        assert_eq!(bus.sources(), "", "killed at {}", faults.list()[k]);
+        killed += 1;
+    }
+    println!("firewalld: {failed} failed, {killed} killed");
+    assert!(
+        failed > 10 && killed >= 3,
+        "too few points: {failed}, {killed}"
+    );
 }

@@ -33,10 +33,14 @@ fn neighbours(backend: &str, policy: &str) -> Option<Neighbours> {
 impl Neighbours {
     /// Whether a pod reaches another, by both families or by none.
     fn reaches(&self, from: usize, to: usize) -> bool {
-        let reached: Vec<bool> = ips(&self.results[to])
-            .into_iter()
-            .map(|ip| self.pods[from].pings(ip))
-            .collect();
+        let pod = &self.pods[from];
+        let reached: Vec<bool> = std::thread::scope(|scope| {
+            let tries: Vec<_> = ips(&self.results[to])
+                .into_iter()
+                .map(|ip| scope.spawn(move || pod.pings(ip)))
+                .collect();
+            tries.into_iter().map(|one| one.join().unwrap()).collect()
+        });
         assert_eq!(reached[0], reached[1], "{}", self.lab.rules());
         reached[0]
     }

@@ -96,7 +96,7 @@ fn complete(
         foundation::add_override(batch, &wanted.admin_chain);
     }
     for closed in foreign::missing(socket)? {
-        foreign::open(socket, batch, closed)?;
+        foreign::open(batch, closed);
     }
     let rules = socket.list_rules(&TABLE, PODS)?;
     for v6 in [false, true] {

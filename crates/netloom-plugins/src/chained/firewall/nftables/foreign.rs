@@ -11,8 +11,6 @@ use netloom_kernel::nft::{Batch, Family, Rule, Socket, Table, Verdict};
 /// `CNIF`. No packet that already has a mark gets it, so that no other mark is lost.
 pub(super) const MARK: u32 = 0x434e_4946;
 const COMMENT: &str = "CNI firewall plugin rules";
-/// The iptables backend's isolation comes before anything is let pass.
-const ISOLATION: &str = "CNI-ISOLATION-STAGE-1";
 
 /// A base chain that somebody else owns.
 #[derive(Debug, Clone, Copy)]
@@ -56,14 +54,9 @@ pub(super) fn missing(socket: &Socket) -> Result<Vec<Foreign>> {
 }
 
 /// Lets marked packets pass in the chain.
-pub(super) fn open(socket: &Socket, batch: &mut Batch<'_>, foreign: Foreign) -> Result<()> {
-    let Foreign { table, chain } = foreign;
-    let marked = || Rule::new().mark_eq(MARK).comment(COMMENT);
-    batch.insert_rule(&table, chain, &marked().accept());
-    if socket.get_chain(&table, ISOLATION)?.is_some() {
-        batch.insert_rule(&table, chain, &marked().jump(ISOLATION));
-    }
-    Ok(())
+pub(super) fn open(batch: &mut Batch<'_>, foreign: Foreign) {
+    let rule = Rule::new().mark_eq(MARK).accept().comment(COMMENT);
+    batch.insert_rule(&foreign.table, foreign.chain, &rule);
 }
 
 /// For messages: `chain FORWARD of table ip filter`.
