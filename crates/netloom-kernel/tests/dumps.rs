@@ -52,6 +52,12 @@ fn addresses_are_those_of_one_link() {
         .find(|a| a.address.to_string() == "2001:db8::1/64")
         .unwrap();
     assert!(v6.flags.is_without_dad() && v6.flags.is_permanent() && !v6.flags.is_tentative());
+    assert!(!v6.flags.is_without_prefix_route());
+    let bare = AddressSpec::new("10.3.0.1/16".parse().unwrap()).no_prefix_route();
+    socket.add_address(one, bare).unwrap();
+    let bare = socket.list_addresses(one).unwrap();
+    let bare = bare.iter().find(|a| a.address.to_string() == "10.3.0.1/16");
+    assert!(bare.unwrap().flags.is_without_prefix_route());
     assert!(socket.remove_address(one, v6.address).unwrap());
     assert!(
         !socket

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 /// Whether links of this kind can be made, found out by making one and removing it again.
 ///
 /// `kind` may carry options, for instance `"bridge vlan_filtering 1"`. Kinds that need a lower
-/// link (vlan, macvlan, ipvlan) get a veth.
+/// link (vlan, macvlan, ipvlan) get a veth, and one that needs a table (vrf) gets one.
 #[must_use]
 pub fn has_link_kind(kind: &str) -> bool {
     let needs_lower = ["vlan", "macvlan", "ipvlan", "macvtap", "ipvtap"];
@@ -18,7 +18,8 @@ pub fn has_link_kind(kind: &str) -> bool {
         return made;
     }
     if !needs_lower.contains(&bare) {
-        let made = runs(&format!("ip link add probe0 type {kind}"));
+        let table = if kind == "vrf" { " table 7" } else { "" };
+        let made = runs(&format!("ip link add probe0 type {kind}{table}"));
         let _ = runs("ip link del probe0");
         return made;
     }

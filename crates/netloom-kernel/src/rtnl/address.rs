@@ -55,6 +55,12 @@ impl AddressFlags {
         self.0 & libc::IFA_F_NODAD != 0
     }
 
+    /// It has brought no route to its subnet.
+    #[must_use]
+    pub fn is_without_prefix_route(self) -> bool {
+        self.0 & libc::IFA_F_NOPREFIXROUTE != 0
+    }
+
     /// The bits as the kernel has them.
     #[must_use]
     pub fn bits(self) -> u32 {

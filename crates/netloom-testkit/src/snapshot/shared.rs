@@ -33,7 +33,7 @@ pub(super) fn remove(facts: &mut Facts, bridges: &[&str]) {
     facts.retain(|fact, value| {
         let of_bridge = fact.place == "host" && is_of_bridge(fact, value, bridges);
         let kept = is_kept_file(fact, value) || is_empty_iptables_chain(fact, value);
-        !of_bridge && !kept && !is_anycast(fact, value)
+        !of_bridge && !kept && !is_anycast(fact, value) && !is_rule_of_vrfs(fact)
     });
     remove_idle_nftables(facts);
 }
@@ -57,6 +57,11 @@ fn is_of_bridge(fact: &Fact, value: &Value, bridges: &[&str]) -> bool {
 /// A host that forwards answers to the anycast address of every subnet router.
 fn is_anycast(fact: &Fact, value: &Value) -> bool {
     fact.kind == Kind::Route && text(value, "type") == "anycast"
+}
+
+/// The kernel makes it with the first VRF of a namespace and never takes it away.
+fn is_rule_of_vrfs(fact: &Fact) -> bool {
+    fact.kind == Kind::Rule && fact.name.contains("l3mdev")
 }
 
 /// The switches themselves, and what the kernel sets along with them.
