@@ -1,6 +1,7 @@
 //! CHECK: what is observed in the pod against the result of ADD.
 
 use super::{Fault, gateway};
+use ipnet::IpNet;
 use netloom_kernel::rtnl::{
     Family, Link, LinkKind, Route as KernelRoute, RouteFilter, Socket, table,
 };
@@ -161,6 +162,30 @@ fn is_route(found: &KernelRoute, route: &Route, hop: Option<IpAddr>) -> bool {
             .filter(|table| *table != 0)
             .is_none_or(|table| found.table == table)
         && (hop.is_none() || route.scope.is_some() || has_gateway(found, hop))
+}
+
+/// In words, the first route of the result that leads through a subnet and is not among those
+/// found in the table that it should be in. A default route counts if `defaults`.
+pub(crate) fn missing_among(
+    found: &[KernelRoute],
+    result: &AddResult,
+    subnet: IpNet,
+    defaults: bool,
+) -> Option<String> {
+    let wanted =
+        |route: &&Route| gateway::in_main_table(route) && (defaults || route.dst.prefix_len() != 0);
+    result.routes.iter().filter(wanted).find_map(|route| {
+        let hop = route
+            .gw
+            .or_else(|| gateway::next_hop(&result.ips, route.dst.addr()))
+            .filter(|hop| subnet.contains(hop))?;
+        let is_it = |found: &KernelRoute| {
+            let same_hop = route.scope.is_some() || has_gateway(found, Some(hop));
+            found.dst == route.dst.trunc() && same_hop
+        };
+        let missing = !found.iter().any(is_it);
+        missing.then(|| format!("the route to {} via {hop}", route.dst))
+    })
 }
 
 fn missing_route(route: &Route, hop: Option<IpAddr>) -> String {

@@ -112,7 +112,7 @@ pub(crate) fn configure(pod: PodLink<'_>, result: &AddResult, manner: Manner) ->
     // A route by way of a tentative source address would not serve yet.
     if v6 && dad != Dad::Off {
         commit(batch, pod.name)?;
-        settle(pod)?;
+        settle(pod.socket, pod.index, pod.name)?;
         batch = pod.socket.batch();
     }
     if subnet == Subnet::BehindGateway {
@@ -145,19 +145,17 @@ fn commit(batch: Batch<'_>, name: &str) -> Result<(), Fault> {
 }
 
 /// Waits for duplicate address detection. It does not even begin without a carrier.
-fn settle(pod: PodLink<'_>) -> Result<(), Fault> {
-    let link = pod
-        .socket
-        .get_link(pod.index)
-        .map_err(Fault::kernel(format!("look up {:?}", pod.name)))?;
+pub(crate) fn settle(socket: &Socket, index: u32, name: &str) -> Result<(), Fault> {
+    let link = socket
+        .get_link(index)
+        .map_err(Fault::kernel(format!("look up {name:?}")))?;
     if !link.flags.has_carrier() {
         return Ok(());
     }
-    pod.socket
-        .wait_addresses_settled(pod.index, Instant::now() + DAD_PATIENCE)
+    socket
+        .wait_addresses_settled(index, Instant::now() + DAD_PATIENCE)
         .map_err(Fault::kernel(format!(
-            "an address of {:?} cannot be used",
-            pod.name
+            "an address of {name:?} cannot be used"
         )))
 }
 

@@ -1,7 +1,14 @@
 //! The pod's network namespace, as `CNI_NETNS` names it.
 
-use super::Fault;
+use super::{Fault, lock};
 use netloom_kernel::netns::{Netns, OpenError};
+use netloom_kernel::rtnl::Socket;
+use netloom_spec::{Error, code};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// How long to wait for another call that works on the same pod. It takes milliseconds.
+const LOCK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Opens the namespace for ADD and CHECK.
 pub(crate) fn open(path: &str) -> Result<Netns, Fault> {
@@ -24,5 +31,39 @@ pub(crate) fn open_if_there(path: Option<&str>) -> Result<Option<Netns>, Fault> 
             path: path.to_owned(),
             cause,
         }),
+    }
+}
+
+/// A socket in the pod.
+pub(crate) fn enter(netns: &Netns) -> Result<Socket, Fault> {
+    Socket::open_in(netns).map_err(Fault::kernel("failed to enter the netns"))
+}
+
+/// A socket in the pod, and a promise that nobody else looks for something free there meanwhile:
+/// the lock is that of the reference's sbr, on the namespace itself.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    pub(crate) socket: Socket,
+    netns: Netns,
+    _lock: OwnedFd,
+}
+
+impl Alone {
+    /// Waits for the other calls that work on the pod.
+    pub(crate) fn enter(netns: Netns) -> Result<Self, Error> {
+        let file = netns.as_fd().try_clone_to_owned().map_err(|cause| {
+            let what = format!("cannot lock {:?}: {cause}", netns.path());
+            Error::new(code::IO, what)
+        })?;
+        Ok(Self {
+            _lock: lock::acquire(file, netns.path(), LOCK_LIMIT)?,
+            socket: enter(&netns)?,
+            netns,
+        })
+    }
+
+    /// Another socket, for undoing: one whose listing was broken off can list no more.
+    pub(crate) fn new_socket(&self) -> Result<Socket, Fault> {
+        enter(&self.netns)
     }
 }

@@ -2,10 +2,11 @@
 
 use super::moves::{Moves, Restore, families};
 use super::plan::{Plan, Source, Tables, sources};
-use super::pod::{Pod, rule_of, rules};
+use super::pod::{FIRST_TABLE, find_link, routes, rule_of};
 use crate::wiring::fault::invalid;
-use crate::wiring::sandbox;
-use netloom_kernel::rtnl::{Rule, table};
+use crate::wiring::sandbox::{self, Alone};
+use crate::wiring::tables;
+use netloom_kernel::rtnl::{Rule, Socket, table};
 use netloom_plugin::{AddRequest, Undo};
 use netloom_spec::{AddResult, Error, code};
 use std::rc::Rc;
@@ -29,12 +30,12 @@ pub(super) fn add<'r>(
         return Err(invalid(what));
     }
 
-    let pod = Rc::new(Pod::open(&sandbox::open(request.netns)?)?);
-    let present = rules(&pod.socket)?;
+    let pod = Rc::new(Alone::enter(sandbox::open(request.netns)?)?);
+    let present = tables::rules(&pod.socket)?;
     refuse_ruled(&sources, &present)?;
     let moves = match plan {
         Plan::Rules { table } => Moves::rules_only(&sources, table),
-        Plan::Tables(tables) => to_tables(&pod, name, &sources, &present, tables.hints)?,
+        Plan::Tables(tables) => to_tables(&pod.socket, name, &sources, &present, tables.hints)?,
     };
     let (made, where_) = (moves.clone(), Rc::clone(&pod));
     undo.push(format!("take back the routes of {name}"), move || {
@@ -60,18 +61,18 @@ fn refuse_ruled(sources: &[Source], present: &[Rule]) -> Result<(), Error> {
 }
 
 fn to_tables(
-    pod: &Pod,
+    socket: &Socket,
     name: &str,
     sources: &[Source],
     present: &[Rule],
     hints: bool,
 ) -> Result<Moves, Error> {
-    let link = pod.find_link(name)?.ok_or_else(|| {
+    let link = find_link(socket, name)?.ok_or_else(|| {
         let what = format!("Cannot find network interface {name} in the container");
         Error::new(code::INTERNAL, what)
     })?;
-    let main = pod.routes(&families(sources), link.index, table::MAIN)?;
-    let free = pod.free_tables(present, sources.len())?;
+    let main = routes(socket, &families(sources), link.index, table::MAIN)?;
+    let free = tables::free(socket, present, FIRST_TABLE, sources.len(), |_| false)?;
     let sources: Vec<_> = sources.iter().copied().zip(free).collect();
     Ok(Moves::plan(link.index, &sources, &main, hints))
 }

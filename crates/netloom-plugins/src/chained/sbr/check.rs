@@ -2,9 +2,9 @@
 
 use super::moves::families;
 use super::plan::{Gateway, Plan, Source, Tables, sources};
-use super::pod::{FIRST_TABLE, inside, rules, source_of};
-use crate::wiring::check::drift;
-use crate::wiring::{Fault, gateway, routes, sandbox};
+use super::pod::{FIRST_TABLE, find_link, source_of};
+use crate::wiring::check::{drift, missing_among};
+use crate::wiring::{Fault, routes, sandbox, tables};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Family, Link, Route, Rule, Socket, table};
 use netloom_plugin::CheckRequest;
@@ -16,8 +16,8 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     let netns = sandbox::open(request.netns)?;
     let made = request.prev_result()?;
     let name = request.if_name.as_str();
-    let socket = inside(&netns)?;
-    let present = rules(&socket)?;
+    let socket = sandbox::enter(&netns)?;
+    let present = tables::rules(&socket)?;
     if sources(&made, name, &Tables::default()).is_empty() {
         return Err(drift(format!("prevResult lists no address of interface {name}")).into());
     }
@@ -30,9 +30,7 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
         }
         Plan::Tables(tables) => {
             let sources = sources(&made, name, &tables);
-            let link = socket
-                .find_link(name)
-                .map_err(Fault::kernel(format!("look up {name:?}")))?
+            let link = find_link(&socket, name)?
                 .ok_or_else(|| drift(format!("Interface name {name} not found")))?;
             for source in &sources {
                 let rule = ruled(&present, source, |number| number >= FIRST_TABLE)
@@ -88,21 +86,9 @@ fn filled(
             return lacks(format!("a route to the gateway {}", gateway.ip()));
         }
     }
-    for route in made.routes.iter().filter(|r| gateway::in_main_table(r)) {
-        let hop = route
-            .gw
-            .or_else(|| gateway::next_hop(&made.ips, route.dst.addr()));
-        let replaced =
-            route.dst.prefix_len() == 0 && matches!(source.gateway, Some(Gateway::Static(_)));
-        let ours = hop.is_some_and(|hop| source.address.contains(&hop)) && !replaced;
-        let is_it = |found: &Route| {
-            let same_hop = route.scope.is_some() || found.gateway == hop;
-            found.dst == route.dst.trunc() && same_hop
-        };
-        if ours && !found.iter().any(is_it) {
-            let via = hop.map(|hop| format!(" via {hop}")).unwrap_or_default();
-            return lacks(format!("the route to {}{via}", route.dst));
-        }
+    let defaults = !matches!(source.gateway, Some(Gateway::Static(_)));
+    if let Some(route) = missing_among(&found, made, source.address, defaults) {
+        return lacks(route);
     }
     Ok(())
 }

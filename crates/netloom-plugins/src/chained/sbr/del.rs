@@ -2,11 +2,14 @@
 
 use super::moves::{Moves, OWN, Restore, is_hint, was_in_main};
 use super::plan::{Tables, sources};
-use super::pod::{FAMILIES, FIRST_TABLE, Pod, rules, source_of};
-use crate::wiring::{Fault, sandbox};
-use netloom_kernel::rtnl::{Family, Link, Route, RouteSpec, Rule, table};
+use super::pod::{FIRST_TABLE, find_link, has_default, routes, source_of};
+use crate::wiring::Fault;
+use crate::wiring::own_link::is_of_result;
+use crate::wiring::sandbox::{self, Alone};
+use crate::wiring::tables::{self, FAMILIES};
+use netloom_kernel::rtnl::{Family, Link, Route, RouteSpec, Rule, Socket, table};
 use netloom_plugin::DelRequest;
-use netloom_spec::{AddResult, Error, Mac, PluginConf};
+use netloom_spec::{AddResult, Error, PluginConf};
 use std::net::IpAddr;
 
 /// Removes the rules of the interface's addresses and gives the main table its routes back, for
@@ -19,26 +22,34 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
     };
     let name = request.if_name.as_str();
     let made = request.prev_result();
-    let pod = Pod::open(&netns)?;
+    let pod = Alone::enter(netns)?;
     let wanted = wanted_table(request.conf);
-    let present = rules(&pod.socket)?;
-    let link = pod.find_link(name)?;
+    let present = tables::rules(&pod.socket)?;
+    let link = find_link(&pod.socket, name)?;
     let mut own = own_addresses(made.as_ref(), name);
     let mut moves = Moves::default();
     match &link {
         Some(link) => {
-            let has = addresses(&pod, Some(link))?;
-            if is_another_pods(link, &own, &has, made.as_ref(), name) {
+            // The namespace may be another pod's by now.
+            let is_own = |made| is_of_result(&pod.socket, link, made);
+            let is_own = made.as_ref().map_or(Ok(true), is_own);
+            if !is_own.map_err(Fault::kernel(format!("look at {name:?}")))? {
                 return Ok(());
             }
-            own.extend(has);
+            own.extend(addresses(&pod.socket, Some(link))?);
             moves.rules = chosen(&present, wanted, |ip| own.contains(&ip));
             if wanted.is_none() {
-                give_back(&pod, link, &present, hints_wanted(request.conf), &mut moves)?;
+                give_back(
+                    &pod.socket,
+                    link,
+                    &present,
+                    hints_wanted(request.conf),
+                    &mut moves,
+                )?;
             }
         }
         None if made.is_some() => moves.rules = chosen(&present, wanted, |ip| own.contains(&ip)),
-        None => moves.rules = orphans(&pod, &present, wanted)?,
+        None => moves.rules = orphans(&pod.socket, &present, wanted)?,
     }
     Ok(moves.take_back(&pod.socket, Restore::IfPossible)?)
 }
@@ -55,28 +66,13 @@ fn own_addresses(made: Option<&AddResult>, name: &str) -> Vec<IpAddr> {
 }
 
 /// The addresses of one link, or of all.
-fn addresses(pod: &Pod, link: Option<&Link>) -> Result<Vec<IpAddr>, Fault> {
+fn addresses(socket: &Socket, link: Option<&Link>) -> Result<Vec<IpAddr>, Fault> {
     let listed = match link {
-        Some(link) => pod.socket.list_addresses(link.index),
-        None => pod.socket.list_all_addresses(),
+        Some(link) => socket.list_addresses(link.index),
+        None => socket.list_all_addresses(),
     };
     let listed = listed.map_err(Fault::kernel("list the addresses in the container"))?;
     Ok(listed.iter().map(|found| found.address.addr()).collect())
-}
-
-/// Whether the namespace is somebody else's by now: its interface of this name has neither an
-/// address nor the MAC address of the one that ADD knew.
-fn is_another_pods(
-    link: &Link,
-    own: &[IpAddr],
-    has: &[IpAddr],
-    made: Option<&AddResult>,
-    name: &str,
-) -> bool {
-    let listed = made.and_then(|made| made.interfaces.iter().find(|i| i.name == name));
-    let mac: Option<Mac> = listed.and_then(|interface| interface.mac.parse().ok());
-    let other_mac = mac.is_some_and(|mac| link.mac != Some(mac.0));
-    other_mac && !own.is_empty() && !own.iter().any(|ip| has.contains(ip))
 }
 
 fn chosen(present: &[Rule], wanted: Option<u32>, is_own: impl Fn(IpAddr) -> bool) -> Vec<Rule> {
@@ -91,45 +87,44 @@ fn chosen(present: &[Rule], wanted: Option<u32>, is_own: impl Fn(IpAddr) -> bool
 /// The link's routes in the tables of these rules go back to the main table; a default route not,
 /// if there is another: it would share the traffic of an interface that stays.
 fn give_back(
-    pod: &Pod,
+    socket: &Socket,
     link: &Link,
     present: &[Rule],
     hinted: bool,
     moves: &mut Moves,
 ) -> Result<(), Fault> {
-    let mut tables: Vec<u32> = moves.rules.iter().map(|rule| rule.table).collect();
-    tables.sort_unstable();
-    tables.dedup();
-    let reserved = table::DEFAULT..=table::LOCAL;
+    let mut numbers: Vec<u32> = moves.rules.iter().map(|rule| rule.table).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
     let others: Vec<u32> = present
         .iter()
         .filter(|rule| !moves.rules.contains(rule))
         .map(|rule| rule.table)
         .collect();
-    tables.retain(|number| {
-        *number >= FIRST_TABLE && !reserved.contains(number) && !others.contains(number)
+    numbers.retain(|number| {
+        *number >= FIRST_TABLE && !tables::is_reserved(*number) && !others.contains(number)
     });
-    let mut routes = Vec::new();
-    for number in tables {
+    let mut moved = Vec::new();
+    for number in numbers {
         // Of both families: the reference copies some routes to the other family's table.
-        routes.extend(pod.routes(&FAMILIES, link.index, number)?);
+        moved.extend(routes(socket, &FAMILIES, link.index, number)?);
     }
-    moves.into = routes.iter().map(RouteSpec::of).collect();
+    moves.into = moved.iter().map(RouteSpec::of).collect();
     for family in FAMILIES {
         let of_family = |route: &&Route| Family::of(route.dst.addr()) == family;
-        let back: Vec<&Route> = routes
+        let back: Vec<&Route> = moved
             .iter()
             .filter(of_family)
             .filter(|route| was_in_main(route))
             .collect();
-        let contested = back.iter().any(|route| route.is_default()) && pod.has_default(family)?;
+        let contested = back.iter().any(|route| route.is_default()) && has_default(socket, family)?;
         let back = back.iter().filter(|r| !(contested && r.is_default()));
         let back = back.map(|route| RouteSpec::of(route).table(table::MAIN));
         moves.out.extend(back);
     }
     if hinted {
-        let main = pod.routes(&FAMILIES, link.index, table::MAIN)?;
-        let hints = main.iter().filter(|route| is_hint(route, &routes));
+        let main = routes(socket, &FAMILIES, link.index, table::MAIN)?;
+        let hints = main.iter().filter(|route| is_hint(route, &moved));
         moves.hints = hints.map(RouteSpec::of).collect();
     }
     Ok(())
@@ -143,8 +138,8 @@ fn hints_wanted(conf: &PluginConf) -> bool {
 
 /// Without the link and without a result nothing tells the attachment's addresses. What can go is
 /// a rule of ours for an address that no link has, to a table without routes.
-fn orphans(pod: &Pod, present: &[Rule], wanted: Option<u32>) -> Result<Vec<Rule>, Fault> {
-    let has = addresses(pod, None)?;
+fn orphans(socket: &Socket, present: &[Rule], wanted: Option<u32>) -> Result<Vec<Rule>, Fault> {
+    let has = addresses(socket, None)?;
     let mut orphans = chosen(present, wanted, |ip| !has.contains(&ip));
     orphans.retain(|rule| rule.protocol == OWN);
     if wanted.is_some() {
@@ -152,7 +147,7 @@ fn orphans(pod: &Pod, present: &[Rule], wanted: Option<u32>) -> Result<Vec<Rule>
     }
     let mut empty = Vec::new();
     for rule in orphans {
-        if rule.table >= FIRST_TABLE && pod.is_empty(rule.table)? {
+        if rule.table >= FIRST_TABLE && tables::is_empty(socket, rule.table)? {
             empty.push(rule);
         }
     }
