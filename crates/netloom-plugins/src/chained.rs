@@ -5,3 +5,4 @@ pub mod debug;
 pub mod firewall;
 pub mod sbr;
 pub mod tuning;
+pub mod vrf;

@@ -36,6 +36,7 @@ registry! {
     crate::interface::tap::Tap,
     crate::chained::tuning::Tuning,
     crate::interface::vlan::Vlan,
+    crate::chained::vrf::Vrf,
 }
 
 /// Name and function of every plugin, for a program that calls them in process. Their delegates

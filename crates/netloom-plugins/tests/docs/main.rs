@@ -52,6 +52,7 @@ pages! {
     the_examples_of_tap_work = "tap",
     the_examples_of_tuning_work = "tuning",
     the_examples_of_vlan_work = "vlan",
+    the_examples_of_vrf_work = "vrf",
 }
 
 /// What every page tells, in this order.

@@ -10,7 +10,7 @@ use crate::PROGRAM;
 /// A configuration that any plugin can read; those that delegate find an IPAM plugin in it.
 fn conf(name: &str) -> Value {
     json!({
-        "cniVersion": "1.1.0", "name": "net", "type": name, "master": "lo",
+        "cniVersion": "1.1.0", "name": "net", "type": name, "master": "lo", "vrfname": "blue",
         "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}
     })
 }
