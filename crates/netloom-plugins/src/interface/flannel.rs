@@ -45,7 +45,7 @@ impl Plugin for Flannel {
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let delegate = request.delegate(conf.plugin_type());
         delegate.look_up()?;
-        let path = store.save(owner, &conf)?;
+        store.save(owner, &conf)?;
         let delegate = delegate.with_conf(conf);
         // After a failed ADD its DEL has been run, but not told whether it failed too. Only after a
         // DEL that succeeded is the file of no more use.
@@ -54,7 +54,7 @@ impl Plugin for Flannel {
             format!("DEL of the delegate {}", delegate.kind()),
             move || {
                 delegate.del()?;
-                store.forget(owner, &path)
+                store.forget(owner, None)
             },
         );
         outcome
@@ -68,13 +68,13 @@ impl Plugin for Flannel {
         let store = Store::of(request.conf);
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let Some(saved) = store.find(owner)? else {
-            return store.forget_draft(owner);
+            return store.forget(owner, None);
         };
         let rendered = || {
             let plan = Plan::new(request.conf).ok()?;
             plan.render(&SubnetEnv::load(&plan.subnet_file).ok()?).ok()
         };
-        match saved.conf.or_else(rendered) {
+        match saved.conf.clone().or_else(rendered) {
             Some(conf) => {
                 let conf = with_result(conf, request.conf);
                 let delegate = request.delegate(conf.plugin_type()).with_conf(conf);
@@ -85,7 +85,7 @@ impl Plugin for Flannel {
                 saved.path.display()
             )),
         }
-        store.forget(owner, &saved.path)
+        store.forget(owner, Some(&saved))
     }
 
     fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Files that outlive a call.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -13,6 +13,19 @@ pub(crate) fn ensure_directory(path: &Path) -> io::Result<()> {
 
 /// Replaces a file (mode 0600). Whoever reads sees the old content or the new one.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with(path, content, |_| Ok(()))
+}
+
+/// The same for what is needed after a loss of power too: the content is on the disk.
+pub(crate) fn replace_on_disk(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with(path, content, File::sync_data)
+}
+
+fn replace_with(
+    path: &Path,
+    content: &[u8],
+    finish: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     let draft = draft(path);
     let mut file = OpenOptions::new()
         .write(true)
@@ -22,12 +35,23 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         .open(&draft)?;
     let written = file
         .write_all(content)
+        .and_then(|()| finish(&file))
         .and_then(|()| fs::rename(&draft, path));
     if written.is_err() {
         // It is used up by the next one if it cannot be removed.
         let _ = fs::remove_file(&draft);
     }
     written
+}
+
+/// Gives a file another name unless there is a file of that name; says whether it has it.
+pub(crate) fn rename_unless_taken(from: &Path, to: &Path) -> io::Result<bool> {
+    match fs::hard_link(from, to) {
+        // Under two names it is no worse than under one.
+        Ok(()) => fs::remove_file(from).or(Ok(())).map(|()| true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The content of a file; `None` if there is none.
@@ -92,6 +116,19 @@ mod tests {
         remove(&path).unwrap();
         assert_eq!(read(&path).unwrap(), None);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_gets_another_name_only_if_that_is_free() {
+        let home = tempfile::tempdir().unwrap();
+        let [one, two] = ["one", "two"].map(|name| home.path().join(name));
+        replace_on_disk(&one, b"one").unwrap();
+        assert!(rename_unless_taken(&one, &two).unwrap());
+        assert_eq!(read(&two).unwrap().unwrap(), b"one");
+        replace_on_disk(&one, b"other").unwrap();
+        assert!(!rename_unless_taken(&one, &two).unwrap());
+        assert_eq!(read(&two).unwrap().unwrap(), b"one");
+        assert_eq!(read(&one).unwrap().unwrap(), b"other");
     }
 
     #[test]

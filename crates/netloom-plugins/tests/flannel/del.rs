@@ -102,15 +102,14 @@ fn a_damaged_file_is_made_up_for_by_what_an_add_would_use_now() {
 }
 
 #[test]
-fn del_leaves_the_file_of_another_network_and_removes_a_draft() {
+fn del_leaves_the_file_of_another_network_and_of_another_interface() {
     let Some(lab) = lab() else { return };
     let pod = lab.host.pod("one");
     lab.add(&pod);
-    fs::write(format!("{DATA}/id-of-one:net1:new"), "{").unwrap();
     let other = conf(json!({"name": "other"}));
     lab.flannel.del(&other, &pod).succeeds_silently();
-    assert_eq!(names(DATA), ["id-of-one", "id-of-one:net1:new"]);
     let net1 = lab.call("DEL", &pod, "net1", &conf(json!({})));
     net1.run().succeeds_silently();
     assert_eq!(names(DATA), ["id-of-one"]);
+    assert_eq!(reserved().len(), 2);
 }

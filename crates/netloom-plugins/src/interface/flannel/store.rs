@@ -4,21 +4,19 @@
 //! either deletes what the other added. It says in a key of its own, which delegates ignore, whose
 //! it is; the reference's says nothing, and so belongs to any interface of its network. Further
 //! attachments have `<container id>:<interface>`, which neither a container's id nor an
-//! interface's name can be. A file appears by rename or link, whole.
+//! interface's name can be. That is also how each file begins.
 
 use super::plan::data_dir;
 use crate::wiring::owner::Owner;
+use crate::wiring::state_file;
 use netloom_spec::{Attachment, Error, PluginConf, code};
 use serde_json::Value;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// The key that tells the interface.
 const IF_NAME: &str = "io.netloom.ifName";
-/// At the end of the name of a file that is being written.
-const DRAFT: &str = "new";
 
 /// The directory of them.
 #[derive(Debug)]
@@ -54,7 +52,7 @@ impl Listed {
     }
 
     pub(super) fn forget(&self) -> Result<(), Error> {
-        remove(&self.path)
+        state_file::remove(&self.path).map_err(failed("remove", &self.path))
     }
 }
 
@@ -79,11 +77,6 @@ impl Store {
         self.directory.join(name)
     }
 
-    fn draft(&self, owner: Owner<'_>) -> PathBuf {
-        let name = format!("{}:{}:{DRAFT}", owner.container_id, owner.if_name);
-        self.directory.join(name)
-    }
-
     /// The file of an attachment.
     pub(super) fn find(&self, owner: Owner<'_>) -> Result<Option<Saved>, Error> {
         for path in [self.further(owner), self.first(owner)] {
@@ -103,59 +96,55 @@ impl Store {
 
     /// Saves a configuration, on the disk: after a loss of power it is what addresses are
     /// released by.
-    pub(super) fn save(&self, owner: Owner<'_>, conf: &PluginConf) -> Result<PathBuf, Error> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.directory)
-            .map_err(failed("create", &self.directory))?;
-        let draft = self.draft(owner);
+    pub(super) fn save(&self, owner: Owner<'_>, conf: &PluginConf) -> Result<(), Error> {
+        state_file::ensure_directory(&self.directory).map_err(failed("create", &self.directory))?;
         let mut conf = conf.clone();
         conf.set(IF_NAME, owner.if_name.into());
-        let saved = write(&draft, &conf.to_bytes())
-            .map_err(failed("write", &draft))
-            .and_then(|()| self.publish(owner, &draft));
-        saved.inspect_err(|_| {
-            // The failure is told already, and the next DEL removes the draft as well.
-            let _ = fs::remove_file(&draft);
+        let further = self.further(owner);
+        state_file::replace_on_disk(&further, &conf.to_bytes())
+            .map_err(failed("write", &further))?;
+        self.put_first(owner, &further).inspect_err(|_| {
+            // The failure is told already, and the next DEL finds the file.
+            let _ = state_file::remove(&further);
         })
     }
 
-    /// Gives a draft its name: the first, unless another attachment has that.
-    fn publish(&self, owner: Owner<'_>, draft: &Path) -> Result<PathBuf, Error> {
-        let (first, further) = (self.first(owner), self.further(owner));
-        match fs::hard_link(draft, &first) {
-            Ok(()) => {
-                // It does no harm, and DEL removes it.
-                let _ = remove(draft);
-                return Ok(first);
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed("write", &first)(error)),
+    /// Gives a file the first name, unless another attachment has that.
+    fn put_first(&self, owner: Owner<'_>, further: &Path) -> Result<(), Error> {
+        let first = self.first(owner);
+        let renamed = state_file::rename_unless_taken(further, &first);
+        if renamed.map_err(failed("rename", further))? {
+            return Ok(());
         }
         let own = match read(&first)? {
-            Some(Some(conf)) => conf.get(IF_NAME).is_some() && is_of(&conf, owner),
+            Some(Some(conf)) => if_name_in(&conf).is_some() && is_of(&conf, owner),
             // What is no configuration serves nobody.
             Some(None) => true,
             None => false,
         };
-        let path = if own { first } else { further };
-        fs::rename(draft, &path).map_err(failed("write", &path))?;
-        Ok(path)
+        if own {
+            fs::rename(further, &first).map_err(failed("rename", further))?;
+        }
+        Ok(())
     }
 
-    /// Removes a file, and the draft of one.
-    pub(super) fn forget(&self, owner: Owner<'_>, path: &Path) -> Result<(), Error> {
-        remove(path)?;
-        self.forget_draft(owner)
+    /// Removes what an attachment has, and whatever an ADD that was killed may have left. The
+    /// file that was found goes although it does not say whose it is.
+    pub(super) fn forget(&self, owner: Owner<'_>, found: Option<&Saved>) -> Result<(), Error> {
+        let first = self.first(owner);
+        let says_so = || -> Result<bool, Error> {
+            let conf = read(&first)?.flatten();
+            Ok(conf.is_some_and(|conf| if_name_in(&conf).is_some() && is_of(&conf, owner)))
+        };
+        if found.is_some_and(|saved| saved.path == first) || says_so()? {
+            state_file::remove(&first).map_err(failed("remove", &first))?;
+        }
+        let further = self.further(owner);
+        state_file::remove(&further).map_err(failed("remove", &further))
     }
 
-    /// Removes what an ADD that was killed may have left.
-    pub(super) fn forget_draft(&self, owner: Owner<'_>) -> Result<(), Error> {
-        remove(&self.draft(owner))
-    }
-
-    /// All files of a network. What cannot be read, or is no configuration, is nobody's.
+    /// All files of a network, but for drafts. What cannot be read, or is no configuration, is
+    /// nobody's.
     pub(super) fn list(&self, network: &str) -> Result<Vec<Listed>, Error> {
         let entries = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -174,7 +163,7 @@ impl Store {
             let container_id = name.split(':').next().unwrap_or_default().to_owned();
             let if_name = if_name_in(&conf).map(str::to_owned);
             conf.remove(IF_NAME);
-            if conf.name() == network && !container_id.is_empty() {
+            if conf.name() == network && !name.starts_with('.') {
                 listed.push(Listed {
                     path,
                     conf,
@@ -198,34 +187,12 @@ fn is_of(conf: &PluginConf, owner: Owner<'_>) -> bool {
 
 /// `None` if there is no such file, `Some(None)` if it is no configuration.
 fn read(path: &Path) -> Result<Option<Option<PluginConf>>, Error> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(PluginConf::parse(&bytes).ok().filter(is_delegate_s))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed("read", path)(error)),
-    }
+    let content = state_file::read(path).map_err(failed("read", path))?;
+    Ok(content.map(|bytes| PluginConf::parse(&bytes).ok().filter(is_delegate_s)))
 }
 
 fn is_delegate_s(conf: &PluginConf) -> bool {
     !conf.plugin_type().is_empty() && !conf.name().is_empty()
-}
-
-/// Writes a file in place of what is there, for its owner's eyes, and to the disk.
-fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(content)?;
-    file.sync_data()
-}
-
-fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path)(error)),
-        _ => Ok(()),
-    }
 }
 
 /// For `map_err`: names the operation and its object.
