@@ -7,6 +7,7 @@
 //! * [`rtnl`]: links, addresses, routes, rules, neighbours, traffic control over one blocking socket per
 //!   namespace;
 //! * [`nft`]: nf_tables transactions and filtered reads over netlink, without executing `nft`;
+//! * [`conntrack`]: entries of the connection tracking table, found by filter, deleted one by one;
 //! * [`iptables`]: one `iptables-restore` transaction per family;
 //! * [`sysctl`]: values under `/proc/sys`;
 //! * [`selinux`]: in which context a program is executed;
@@ -25,6 +26,7 @@
 //! This is the only crate of the workspace with `unsafe` code; each block says why it is sound.
 
 pub mod announce;
+pub mod conntrack;
 pub mod daemon;
 mod error;
 pub mod iptables;

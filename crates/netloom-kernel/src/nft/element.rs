@@ -38,6 +38,15 @@ impl Key {
         Self::default()
     }
 
+    /// A key as it was read, to ask for or delete its element.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            single: Some(bytes.len()),
+        }
+    }
+
     fn part(mut self, value: &[u8]) -> Self {
         self.single = self.bytes.is_empty().then_some(value.len());
         self.bytes.extend_from_slice(value);

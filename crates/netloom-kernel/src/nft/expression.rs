@@ -110,6 +110,11 @@ pub(super) enum Expression {
     },
     FibDaddrType,
     CtState,
+    CtStatus,
+    /// Writes the first register into the IPv6 header; the transport checksum follows.
+    Ip6Write {
+        offset: u8,
+    },
     Counter,
 }
 
@@ -214,6 +219,19 @@ impl Expression {
             Self::CtState => put(b, "ct", |b| {
                 b.put_be32(2, 0);
                 b.put_be32(1, REG_1);
+            }),
+            Self::CtStatus => put(b, "ct", |b| {
+                b.put_be32(2, 2);
+                b.put_be32(1, REG_1);
+            }),
+            Self::Ip6Write { offset } => put(b, "payload", |b| {
+                b.put_be32(2, Base::Network as u32);
+                b.put_be32(3, (*offset).into());
+                b.put_be32(4, 16);
+                b.put_be32(5, REG_1);
+                b.put_be32(6, 0); // IPv6 has no checksum of its own
+                b.put_be32(7, 0);
+                b.put_be32(8, 1); // but those of TCP and UDP cover the addresses
             }),
             Self::Counter => put(b, "counter", |_| {}),
         }

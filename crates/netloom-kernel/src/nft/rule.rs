@@ -1,6 +1,7 @@
 //! Rules.
 
 mod stored;
+mod translate;
 
 use std::net::IpAddr;
 

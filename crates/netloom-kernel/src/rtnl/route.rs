@@ -54,7 +54,7 @@ impl Family {
         if ip.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 
-    pub(super) fn to_wire(self) -> u8 {
+    pub(crate) fn to_wire(self) -> u8 {
         match self {
             Self::V4 => libc::AF_INET as u8,
             Self::V6 => libc::AF_INET6 as u8,
