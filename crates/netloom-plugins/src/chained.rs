@@ -3,6 +3,7 @@
 pub mod bandwidth;
 pub mod debug;
 pub mod firewall;
+pub mod portmap;
 pub mod sbr;
 pub mod tuning;
 pub mod vrf;

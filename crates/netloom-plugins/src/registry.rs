@@ -30,6 +30,7 @@ registry! {
     crate::interface::ipvlan::Ipvlan,
     crate::interface::loopback::Loopback,
     crate::interface::macvlan::Macvlan,
+    crate::chained::portmap::Portmap,
     crate::interface::ptp::Ptp,
     crate::chained::sbr::Sbr,
     crate::ipam::static_::Static,

@@ -5,7 +5,6 @@ mod entry;
 mod iptables;
 mod iptables_script;
 mod nftables;
-mod presence;
 
 pub(crate) use backend::{Backend, BackendChoice};
 

@@ -48,9 +48,22 @@ impl<'a> Owner<'a> {
     /// Chain of the iptables masquerade. It lacks the interface name: two
     /// attachments of one container to one network share the chain.
     pub(crate) fn iptables_chain(&self) -> String {
-        let mut chain = format!("CNI-{}", hex_sha512(&[self.network, self.container_id]));
+        self.iptables_chain_of("")
+    }
+
+    /// A chain of iptables of another kind: `DN-` for port mappings. It lacks the interface name too.
+    pub(crate) fn iptables_chain_of(&self, kind: &str) -> String {
+        let hash = hex_sha512(&[self.network, self.container_id]);
+        let mut chain = format!("CNI-{kind}{hash}");
         chain.truncate(28);
         chain
+    }
+
+    /// Comment on every iptables rule that leads to the port mappings.
+    pub(crate) fn iptables_dnat_comment(&self) -> String {
+        let mut text = format!("dnat {}", self.iptables_comment());
+        cut(&mut text, IPTABLES_COMMENT_MAX);
+        text
     }
 
     /// Comment on every rule of the iptables masquerade.

@@ -46,6 +46,7 @@ pages! {
     the_examples_of_ipvlan_work = "ipvlan",
     the_examples_of_loopback_work = "loopback",
     the_examples_of_macvlan_work = "macvlan",
+    the_examples_of_portmap_work = "portmap",
     the_examples_of_ptp_work = "ptp",
     the_examples_of_sbr_work = "sbr",
     the_examples_of_static_work = "static",

@@ -24,6 +24,11 @@ const FIREWALL_COMMENT: &str = "CNI firewall plugin ";
 const FIREWALL_TABLE: &str = "inet cni_plugins_firewall ";
 const FIREWALL_SETS: [&str; 3] = ["bridges", "within", "isolated"];
 
+/// The table of portmap: the rules of its chains serve all, unless their comment names somebody.
+const PORTMAP_TABLE: &str = "cni_hostport";
+/// How the names of chains of iptables begin that serve all mapped ports.
+const SHARED_IPTABLES_CHAINS: &str = "CNI-HOSTPORT-";
+
 type Facts = BTreeMap<Fact, Value>;
 
 /// Takes shared objects out of `facts`.
@@ -32,7 +37,7 @@ pub(super) fn remove(facts: &mut Facts, bridges: &[&str]) {
     forget_firewall(facts);
     facts.retain(|fact, value| {
         let of_bridge = fact.place == "host" && is_of_bridge(fact, value, bridges);
-        let kept = is_kept_file(fact, value) || is_empty_iptables_chain(fact, value);
+        let kept = is_kept_file(fact, value) || is_idle_iptables_chain(fact, value);
         !of_bridge && !kept && !is_anycast(fact, value) && !is_rule_of_vrfs(fact)
     });
     remove_idle_nftables(facts);
@@ -131,12 +136,12 @@ fn forget_firewall(facts: &mut Facts) {
     });
 }
 
-/// The chains that a rule jumps to.
+/// The chains that a rule jumps or goes to.
 fn jumps(rule: &Value) -> Vec<String> {
     let expressions = elements(rule["expr"].clone());
-    let targets = expressions
-        .iter()
-        .map(|expression| text(&expression["jump"], "target").to_owned());
+    let targets = expressions.iter().flat_map(|expression| {
+        ["jump", "goto"].map(|verdict| text(&expression[verdict], "target").to_owned())
+    });
     targets.filter(|target| !target.is_empty()).collect()
 }
 
@@ -155,10 +160,19 @@ fn is_kept_file(fact: &Fact, value: &Value) -> bool {
         || in_state && (is_directory || path.contains("/.netloom"))
 }
 
-fn is_empty_iptables_chain(fact: &Fact, value: &Value) -> bool {
+/// A built-in chain or one that serves everybody, in which no rule is an attachment's.
+fn is_idle_iptables_chain(fact: &Fact, value: &Value) -> bool {
     let name = fact.name.rsplit(' ').next().unwrap_or_default();
-    let rules = value.as_array().map_or(0, Vec::len);
-    fact.kind == Kind::IptablesChain && BUILT_IN.contains(&name) && rules <= 1
+    let serves_all = BUILT_IN.contains(&name) || name.starts_with(SHARED_IPTABLES_CHAINS);
+    let idle = |line: &Value| {
+        let line = line.as_str().unwrap_or_default();
+        let shared = [" -j MARK ", " -j MASQUERADE", " -j DROP"];
+        let of_chain = name.starts_with(SHARED_IPTABLES_CHAINS)
+            && shared.iter().any(|target| line.contains(target));
+        let to_shared = format!(" -j {SHARED_IPTABLES_CHAINS}");
+        line.starts_with("policy ") || of_chain || line.contains(&to_shared)
+    };
+    fact.kind == Kind::IptablesChain && serves_all && elements(value.clone()).iter().all(idle)
 }
 
 /// Empty sets and maps; kept chains and base chains none of whose rules is an attachment's; and
@@ -168,6 +182,25 @@ fn remove_idle_nftables(facts: &mut Facts) {
         let empty = |member: &str| elements(value[member].clone()).is_empty();
         match fact.kind {
             Kind::NftSet => !empty("elem"),
+            Kind::NftChain if text(value, "table") == PORTMAP_TABLE => {
+                let rules = elements(value["rules"].clone());
+                // Upstream's have the container's id; ours name the set or the chain they lead to.
+                let comments = rules.iter().map(|rule| text(rule, "comment"));
+                comments
+                    .filter(|comment| !comment.is_empty())
+                    .any(|comment| {
+                        !["subnets", "if-"]
+                            .iter()
+                            .any(|own| comment.starts_with(own))
+                    })
+            }
+            Kind::NftChain if text(value, "name").starts_with(SHARED_IPTABLES_CHAINS) => {
+                let rules = elements(value["rules"].clone());
+                rules
+                    .iter()
+                    .flat_map(jumps)
+                    .any(|to| to.starts_with("CNI-DN-"))
+            }
             Kind::NftChain => {
                 let kept = KEPT_CHAINS.contains(&fact.name.as_str());
                 let own = !kept && value["hook"].is_null();
@@ -198,17 +231,16 @@ fn is_static(rule: &Value) -> bool {
             .iter()
             .any(|expression| expression.get(name).is_some())
     };
-    let targets = expressions.iter().map(|expression| {
-        ["jump", "goto"]
-            .map(|verdict| text(&expression[verdict], "target"))
-            .concat()
+    let targets = jumps(rule);
+    let to_kept = KEPT_CHAINS.iter().any(|chain| {
+        let name = chain.rsplit(' ').next().unwrap_or_default();
+        targets.iter().any(|target| target == name)
     });
-    let to_kept = targets.filter(|target| !target.is_empty()).any(|target| {
-        let kept = format!(" {target}");
-        KEPT_CHAINS.iter().any(|chain| chain.ends_with(&kept))
-    });
+    let to_shared = targets
+        .iter()
+        .any(|target| target.starts_with(SHARED_IPTABLES_CHAINS));
     looks_up(&expressions)
-        || rule["comment"].is_null() && (has("return") || has("accept") || to_kept)
+        || rule["comment"].is_null() && (has("return") || has("accept") || to_kept || to_shared)
 }
 
 /// A map, or a set by its name: whose elements tell the owners.

@@ -3,10 +3,10 @@
 
 use super::super::Fault;
 use super::super::check::drift;
+use super::super::iptables::presence;
 use super::super::nftables::Nftables;
 use super::super::owner::Owner;
 use super::iptables_script::{Script, stale};
-use super::presence;
 use super::{Addresses, BackendChoice};
 use ipnet::IpNet;
 use netloom_kernel::iptables::{self, Family};

@@ -6,14 +6,14 @@ use netloom_kernel::iptables::Family;
 use netloom_kernel::nft::{self, Socket, Table};
 
 /// Whether the iptables that is built on nf_tables has this chain in its table `nat`.
-pub(super) fn has_chain(nftables: &Nftables, family: Family, chain: &str) -> Result<bool, Fault> {
+pub(crate) fn has_chain(nftables: &Nftables, family: Family, chain: &str) -> Result<bool, Fault> {
     ask(nftables, |socket| {
         Ok(socket.get_chain(&nat(family), chain)?.is_some())
     })
 }
 
 /// Whether any iptables can have it: the old kind keeps its chains out of sight.
-pub(super) fn may_have_chain(
+pub(crate) fn may_have_chain(
     nftables: &Nftables,
     family: Family,
     chain: &str,
@@ -22,7 +22,7 @@ pub(super) fn may_have_chain(
 }
 
 /// Whether any iptables has a table `nat`.
-pub(super) fn may_have_nat_table(nftables: &Nftables, family: Family) -> Result<bool, Fault> {
+pub(crate) fn may_have_nat_table(nftables: &Nftables, family: Family) -> Result<bool, Fault> {
     if has_legacy_nat_table(family) {
         return Ok(true);
     }
@@ -37,19 +37,24 @@ fn ask(
 ) -> Result<bool, Fault> {
     nftables
         .with(question)
-        .map_err(Fault::kernel("failed to look for iptables' masquerade"))
+        .map_err(Fault::kernel("failed to look for the chains of iptables"))
 }
 
 fn nat(family: Family) -> Table<'static> {
+    table(family, "nat")
+}
+
+/// A table of the iptables that is built on nf_tables.
+pub(crate) fn table(family: Family, name: &str) -> Table<'_> {
     let family = match family {
         Family::V4 => nft::Family::Ip,
         Family::V6 => nft::Family::Ip6,
     };
-    Table::new(family, "nat")
+    Table::new(family, name)
 }
 
 /// The old kind of iptables lists its tables, for the network namespace of the thread.
-fn has_legacy_nat_table(family: Family) -> bool {
+pub(crate) fn has_legacy_nat_table(family: Family) -> bool {
     let path = match family {
         Family::V4 => "/proc/thread-self/net/ip_tables_names",
         Family::V6 => "/proc/thread-self/net/ip6_tables_names",

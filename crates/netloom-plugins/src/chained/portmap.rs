@@ -1,0 +1,224 @@
+//! The portmap plugin: leads ports of the host to a pod.
+//!
+//! | object | owner |
+//! |---|---|
+//! | nf_tables: elements in the maps and sets of `ip`/`ip6 cni_hostport` | the attachment |
+//! | nf_tables: the table, its chains, maps and sets | shared, stay |
+//! | nf_tables: a chain and maps for each network with conditions | the network |
+//! | iptables: chain `CNI-DN-…` in `nat`, and what leads to it | the container on the network |
+//! | iptables: `CNI-HOSTPORT-DNAT`, `-SETMARK`, `-MASQ`, and the guard in `raw` | shared, stay |
+//! | `route_localnet` of the link to the pod | shared, stays |
+//!
+//! It is called behind a plugin that makes an interface, whose result tells the pod's addresses, and
+//! hands that on. Nothing reserves a port: the last ADD has it.
+
+mod conditions;
+mod config;
+mod flows;
+mod iptables;
+mod localhost;
+mod mapping;
+mod nftables;
+mod plan;
+
+use crate::wiring::Fault;
+use crate::wiring::check::drift;
+use crate::wiring::fault::invalid;
+use crate::wiring::masquerade::{Backend, BackendChoice};
+use crate::wiring::nftables::Nftables;
+use crate::wiring::owner::Owner;
+use netloom_kernel::iptables::{Family, is_available};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{Cleanup, Plugin, Undo, code};
+use netloom_spec::{AddResult, Error};
+use nftables::Known;
+use plan::{Masquerade, Plan, Pod};
+
+/// The plugin `portmap`.
+#[derive(Debug, Clone, Copy)]
+pub struct Portmap;
+
+impl Plugin for Portmap {
+    fn name(&self) -> &'static str {
+        "portmap"
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        let plan = Plan::new(request.conf)?;
+        let result = request.prev_result()?;
+        let Some(result) = result else {
+            return Err(invalid(
+                "must be called as chained plugin: there is no prevResult, put portmap behind the \
+                 plugin that makes the interface",
+            ));
+        };
+        if plan.mappings.is_empty() {
+            return Ok(result);
+        }
+        let backend = plan.backend_for_add()?;
+        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+        let pod = Pod::of(&result, request.if_name.as_str());
+        let wanted = Wanted::new(owner, &plan, &pod, backend)?;
+        let undone = plan.clone();
+        // Registered first: what fails half way is taken back as well.
+        undo.push("remove the port mappings", move || {
+            let known = Known {
+                plan: Some(&undone),
+                pod,
+            };
+            remove(owner, BackendChoice::Only(backend), &known)
+                .map(drop)
+                .map_err(Error::from)
+        });
+        wanted.create()?;
+        if let Some(v4) = pod.v4.filter(|_| plan.masquerade != Masquerade::Nobody) {
+            localhost::ensure(v4)?;
+        }
+        flows::forget_stale(request, &nftables::mapped(&plan.mappings, &pod));
+        Ok(result)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf)?;
+        let result = request.prev_result()?;
+        if plan.mappings.is_empty() {
+            return Ok(());
+        }
+        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+        let pod = Pod::of(&result, request.if_name.as_str());
+        check(owner, &plan, &pod)
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf).ok();
+        // With no mapping told, the runtime may have left them out.
+        let plan = plan.filter(|plan| !plan.mappings.is_empty());
+        let choice = plan
+            .as_ref()
+            .map_or(BackendChoice::Any, |plan| plan.backend);
+        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+        let result = request.prev_result();
+        let known = Known {
+            plan: plan.as_ref(),
+            pod: result.map_or_else(Pod::default, |result| {
+                Pod::of(&result, request.if_name.as_str())
+            }),
+        };
+        let removed = remove(owner, choice, &known);
+        let mut gone = removed.as_ref().cloned().unwrap_or_default();
+        if let Some(plan) = &plan {
+            for mapped in nftables::mapped(&plan.mappings, &known.pod) {
+                if !gone.contains(&mapped) {
+                    gone.push(mapped);
+                }
+            }
+        }
+        flows::forget_gone(request, &gone);
+        Ok(removed.map(drop)?)
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        let Some(valid) = &request.valid else {
+            return Ok(());
+        };
+        let network = request.network().as_str();
+        let mut cleanup = Cleanup::new();
+        cleanup.step(
+            "collect nftables' mappings",
+            nftables::collect(network, valid),
+        );
+        cleanup.step(
+            "collect iptables' mappings",
+            iptables::collect(network, valid),
+        );
+        cleanup.finish()
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        let plan = Plan::new(request.conf)?;
+        let unusable = match plan.backend_for_add()? {
+            Backend::Iptables if is_available(Family::V4) => return Ok(()),
+            Backend::Iptables => "there is no iptables-restore in PATH".to_owned(),
+            Backend::Nftables => match nftables::is_usable() {
+                Ok(()) => return Ok(()),
+                Err(error) => error.to_string(),
+            },
+        };
+        let msg = format!("ports cannot be mapped: {unusable}");
+        Err(Error::new(code::PLUGIN_NOT_AVAILABLE, msg))
+    }
+}
+
+/// What ADD makes, by one of the packet filters.
+#[derive(Debug)]
+enum Wanted {
+    Nftables(nftables::Request),
+    Iptables(iptables::Request),
+}
+
+impl Wanted {
+    /// Nothing is touched.
+    fn new(owner: Owner<'_>, plan: &Plan, pod: &Pod, backend: Backend) -> Result<Self, Error> {
+        Ok(match backend {
+            Backend::Nftables => {
+                let source = localhost::source(pod.v6);
+                Self::Nftables(nftables::Request::new(owner, plan, pod, source)?)
+            }
+            Backend::Iptables => Self::Iptables(iptables::Request::new(owner, plan, pod)),
+        })
+    }
+
+    fn create(&self) -> Result<(), Fault> {
+        match self {
+            Self::Nftables(request) => request.create(),
+            Self::Iptables(request) => request.create(),
+        }
+    }
+}
+
+/// Everything is there, by the packet filter that the configuration names or by any.
+fn check(owner: Owner<'_>, plan: &Plan, pod: &Pod) -> Result<(), Error> {
+    let by_nftables = || -> Result<(), Error> {
+        let source = localhost::source(pod.v6);
+        let request = nftables::Request::new(owner, plan, pod, source)?;
+        Ok(request.check(owner.container_id)?)
+    };
+    let by_iptables = || iptables::Request::new(owner, plan, pod).check();
+    match plan.backend {
+        BackendChoice::Only(Backend::Nftables) => by_nftables()?,
+        BackendChoice::Only(Backend::Iptables) => by_iptables()?,
+        BackendChoice::Any => {
+            if let Err(first) = by_iptables()
+                && let Err(second) = by_nftables()
+            {
+                return Err(drift(format!("{first}, and {}", second.msg)).into());
+            }
+        }
+    }
+    let localhost = pod.v4.filter(|_| plan.masquerade != Masquerade::Nobody);
+    if let Some(v4) = localhost
+        && let Some(closed) = localhost::closed(v4)?
+    {
+        return Err(drift(format!("127.0.0.1 does not lead to the pod: {closed}")).into());
+    }
+    Ok(())
+}
+
+/// Removes the mappings from both packet filters, because the configuration need not say which
+/// they went to.
+fn remove(
+    owner: Owner<'_>,
+    choice: BackendChoice,
+    known: &Known<'_>,
+) -> Result<Vec<nftables::Mapped>, Fault> {
+    let nftables = Nftables::open()?;
+    let by_nftables = nftables::remove(&nftables, owner, known);
+    let by_iptables = iptables::remove(&nftables, owner, choice, known);
+    let mapped = by_nftables?;
+    by_iptables?;
+    Ok(mapped)
+}

@@ -1,0 +1,163 @@
+//! Port mappings by iptables: one transaction per family. Chains, comments and rules are those of
+//! the reference; the guard against spoofed loopback addresses is netloom's own.
+
+mod script;
+mod seen;
+
+use super::nftables::Known;
+use super::plan::{Plan, Pod};
+use crate::wiring::Fault;
+use crate::wiring::check::drift;
+use crate::wiring::iptables::{Saved, presence};
+use crate::wiring::masquerade::BackendChoice;
+use crate::wiring::nftables::Nftables;
+use crate::wiring::owner::Owner;
+use ipnet::IpNet;
+use netloom_kernel::iptables::{self, Family};
+use netloom_spec::Attachment;
+use script::Script;
+use seen::Seen;
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// What is to be mapped for one attachment, ready to be made.
+#[derive(Debug)]
+pub(super) struct Request {
+    scripts: Vec<(Family, Script)>,
+}
+
+impl Request {
+    pub(super) fn new(owner: Owner<'_>, plan: &Plan, pod: &Pod) -> Self {
+        let scripts = pod.nets().map(|net| script(owner, plan, net));
+        Self {
+            scripts: scripts.filter(|(_, script)| !script.is_empty()).collect(),
+        }
+    }
+
+    /// Makes the chain, what leads to it, and what is missing of what all share.
+    pub(super) fn create(&self) -> Result<(), Fault> {
+        let nftables = Nftables::open()?;
+        for (family, script) in &self.scripts {
+            let look = || look(&nftables, *family, script);
+            let mut seen = look()?;
+            while let Err(error) = restore(*family, &script.create(&seen)) {
+                // Another ADD may have made meanwhile what this one was going to make.
+                let before = std::mem::replace(&mut seen, look()?);
+                if seen == before {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every rule is there.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        let nftables = Nftables::open()?;
+        for (family, script) in &self.scripts {
+            let saved = match presence::may_have_chain(&nftables, *family, script.chain())? {
+                true => save(*family, None)?,
+                false => String::new(),
+            };
+            if let Some(what) = script.missing_from(&saved) {
+                return Err(drift(format!("{what} not found by iptables of {family}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is there of what all share.
+fn look(nftables: &Nftables, family: Family, script: &Script) -> Result<Seen, Fault> {
+    match Seen::by_netlink(nftables, family, script)? {
+        Some(seen) => Ok(seen),
+        None => Ok(Seen::of_saved(&save(family, None)?, script)),
+    }
+}
+
+fn script(owner: Owner<'_>, plan: &Plan, net: IpNet) -> (Family, Script) {
+    let family = if net.addr().is_ipv6() {
+        Family::V6
+    } else {
+        Family::V4
+    };
+    (family, Script::new(owner, plan, net))
+}
+
+/// Removes the chain and what leads to it. Nothing is executed where they cannot be.
+pub(super) fn remove(
+    nftables: &Nftables,
+    owner: Owner<'_>,
+    choice: BackendChoice,
+    known: &Known<'_>,
+) -> Result<(), Fault> {
+    let mut outcome = Ok(());
+    for family in FAMILIES {
+        outcome = outcome.and(remove_of(nftables, family, owner, choice, known));
+    }
+    outcome
+}
+
+fn remove_of(
+    nftables: &Nftables,
+    family: Family,
+    owner: Owner<'_>,
+    choice: BackendChoice,
+    known: &Known<'_>,
+) -> Result<(), Fault> {
+    let chains = script::chains_of(owner);
+    let mut there = false;
+    for chain in &chains {
+        there |= if choice.excludes_iptables() {
+            presence::has_chain(nftables, family, chain)?
+        } else {
+            presence::may_have_chain(nftables, family, chain)?
+        };
+    }
+    if !there || !iptables::is_available(family) {
+        return Ok(());
+    }
+    let net = known
+        .pod
+        .nets()
+        .find(|net| net.addr().is_ipv6() == (family == Family::V6));
+    if let (Some(plan), Some(net)) = (known.plan, net) {
+        let (_, script) = script(owner, plan, net);
+        if !script.is_empty() && iptables::restore(family, &script.remove()).is_ok() {
+            return Ok(());
+        }
+    }
+    // Something of it is gone already, or is not as this configuration would make it.
+    match script::sweep(&Saved::parse(&save(family, Some("nat"))?, "nat"), &chains) {
+        Some(text) => restore(family, &text),
+        None => Ok(()),
+    }
+}
+
+/// Removes the chains of containers that have no valid attachment to the network. The chain does
+/// not tell interfaces apart, so one valid attachment keeps a container's chain.
+pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
+    let nftables = Nftables::open()?;
+    for family in FAMILIES {
+        if !iptables::is_available(family) || !presence::may_have_nat_table(&nftables, family)? {
+            continue;
+        }
+        let saved = Saved::parse(&save(family, Some("nat"))?, "nat");
+        if let Some(text) = script::sweep(&saved, &script::stale(&saved, network, valid)) {
+            restore(family, &text)?;
+        }
+    }
+    Ok(())
+}
+
+fn save(family: Family, table: Option<&str>) -> Result<String, Fault> {
+    iptables::save(family, table).map_err(Fault::kernel(format!(
+        "failed to list the port mappings of {family}"
+    )))
+}
+
+fn restore(family: Family, text: &str) -> Result<(), Fault> {
+    iptables::restore(family, text).map_err(Fault::kernel(format!(
+        "failed to change the port mappings of {family}"
+    )))
+}

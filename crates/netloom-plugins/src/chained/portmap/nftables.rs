@@ -1,0 +1,268 @@
+//! Port mappings by nf_tables, over netlink.
+//!
+//! The table is upstream's. Upstream adds a rule for each mapping to its chains; here chains that
+//! never change look packets up in maps, once for any number of mappings:
+//!
+//! ```text
+//! table ip cni_hostport {
+//!   map ports { type inet_proto . inet_service : ipv4_addr . inet_service; … }
+//!   map hostip_ports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; … }
+//!   set subnets24 { type ipv4_addr . ipv4_addr; … }   # a pod's subnet, and the pod
+//!   chain prerouting_maps { type nat hook prerouting priority dstnat + 1; fib daddr type local jump lookup }
+//!   chain lookup { dnat ip to ip daddr . meta l4proto . th dport map @hostip_ports; … @ports }
+//!   chain masquerading_maps { … ct status dnat ip saddr & 255.255.255.0 . ip daddr @subnets24 masquerade }
+//! }
+//! ```
+//!
+//! An attachment owns its elements and nothing else. The comment of an element tells whose it is, so
+//! that a port or an address which went on to another pod is not taken from it. The maps hold data
+//! and not verdicts: for a verdict the kernel would walk through all of them at every change.
+//!
+//! Base chains are ours alone, because upstream empties its own at every ADD.
+
+mod entry;
+mod layout;
+mod remove;
+mod scope;
+
+use super::mapping::{Mapping, Transport};
+use super::plan::{Plan, Pod};
+use crate::wiring::Fault;
+use crate::wiring::check::drift;
+use crate::wiring::owner::Owner;
+use crate::wiring::transaction::atomically;
+use entry::{Entry, Maker, PortKey, subnet_key};
+use layout::{Half, UPSTREAM_CHAINS};
+use netloom_kernel::nft::{Batch, Element, Socket};
+use netloom_kernel::{Error as KernelError, Result};
+use netloom_spec::Error;
+pub(super) use remove::{collect, remove};
+use scope::Scope;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// What is to be mapped for one attachment, ready to be made.
+#[derive(Debug)]
+pub(super) struct Request {
+    entries: Vec<Entry>,
+    /// For each half: the scope, and the length of the prefix for the masquerade.
+    halves: Vec<(Half, Scope, Option<u8>)>,
+}
+
+impl Request {
+    /// Nothing is touched. `loopback_source` is the address by which `::1` can reach the pod.
+    pub(super) fn new(
+        owner: Owner<'_>,
+        plan: &Plan,
+        pod: &Pod,
+        loopback_source: Option<Ipv6Addr>,
+    ) -> std::result::Result<Self, Error> {
+        let maker = Maker::new(owner);
+        let (mut entries, mut halves) = (Vec::new(), Vec::new());
+        for net in pod.nets() {
+            let half = Half::of(net.addr());
+            let scope = Scope::new(owner.network, plan.conditions(half.v6))?;
+            let own = maker.entries(
+                net,
+                &scope,
+                &plan.mappings,
+                plan.masquerade,
+                loopback_source,
+            );
+            if own.is_empty() {
+                continue;
+            }
+            entries.extend(own);
+            let length = subnet_key(net, plan.masquerade).map(|(length, _)| length);
+            halves.push((half, scope, length));
+        }
+        Ok(Self { entries, halves })
+    }
+
+    /// Adds the elements. Usually all else is there, and that is one small transaction.
+    pub(super) fn create(&self) -> std::result::Result<(), Fault> {
+        let create = || {
+            let socket = Socket::open()?;
+            let common = self.halves.iter().all(|(_, scope, _)| scope.is_common());
+            if common {
+                match self.add_elements(&socket) {
+                    Err(error) if error.is_absent() || is_taken(&error) => {}
+                    outcome => return outcome,
+                }
+            }
+            atomically(&socket, |socket, batch| self.complete(socket, batch))
+        };
+        create().map_err(Fault::kernel("failed to map ports by nftables"))
+    }
+
+    fn add_elements(&self, socket: &Socket) -> Result<()> {
+        let mut batch = socket.batch();
+        add(&mut batch, self.entries.iter());
+        batch.commit()
+    }
+
+    /// Adds whatever is missing, from the table to the elements. A port that belonged to another
+    /// owner goes over to this one: the last ADD wins, as in the reference.
+    fn complete(&self, socket: &Socket, batch: &mut Batch<'_>) -> Result<()> {
+        for (half, scope, length) in &self.halves {
+            layout::complete(socket, batch, *half, scope, *length)?;
+        }
+        let mut missing = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            let table = entry.half.table();
+            match socket.get_element(&table, &entry.set, &entry.key)? {
+                Some(found) if entry.is(&found) => continue,
+                Some(_) => {
+                    batch.delete_elements(&table, &entry.set, &[Element::new(entry.key.clone())]);
+                }
+                None => {}
+            }
+            missing.push(entry);
+        }
+        add(batch, missing.into_iter());
+        Ok(())
+    }
+
+    /// The first thing that is not as ADD made it, in words.
+    pub(super) fn check(&self, container_id: &str) -> std::result::Result<(), Fault> {
+        let missing = || {
+            let socket = Socket::open()?;
+            for (half, scope, length) in &self.halves {
+                if let Some(text) = self.missing_in(&socket, *half, scope, *length)?
+                    && upstream_rules(&socket, *half, container_id)?.is_empty()
+                {
+                    return Ok(Some(text));
+                }
+            }
+            Ok(None)
+        };
+        let missing: Result<Option<String>> = missing();
+        match missing.map_err(Fault::kernel("failed to read nftables' port mappings"))? {
+            Some(text) => Err(drift(text)),
+            None => Ok(()),
+        }
+    }
+
+    fn missing_in(
+        &self,
+        socket: &Socket,
+        half: Half,
+        scope: &Scope,
+        length: Option<u8>,
+    ) -> Result<Option<String>> {
+        let table = half.table();
+        let name = format!("{} {}", table.family().name(), table.name());
+        for entry in self.entries.iter().filter(|entry| entry.half == half) {
+            let text = match socket.get_element(&table, &entry.set, &entry.key)? {
+                Some(found) if entry.is(&found) => continue,
+                Some(found) if !entry.owns(&found) => {
+                    let owner = found.comment.unwrap_or_default();
+                    format!("{} belongs to another attachment ({owner})", entry.what)
+                }
+                Some(_) => format!("{} leads to somewhere else", entry.what),
+                None => format!("{} not found", entry.what),
+            };
+            return Ok(Some(format!(
+                "missing hostport rules: {text} in \"{name} {}\"",
+                entry.set
+            )));
+        }
+        if let Some(chain) = layout::missing(socket, half)? {
+            return Ok(Some(format!(
+                "missing hostport rules in {chain:?} chain of \"{name}\""
+            )));
+        }
+        if !scope.is_common() && socket.list_rules(&table, scope.chain())?.is_empty() {
+            let chain = scope.chain();
+            return Ok(Some(format!(
+                "missing hostport rules in {chain:?} chain of \"{name}\""
+            )));
+        }
+        if let Some(length) = length
+            && !layout::masquerades(socket, half, length)?
+        {
+            return Ok(Some(format!(
+                "missing hostport rules in \"{}\" chain of \"{name}\": the masquerade of subnets \
+                 of length {length}",
+                layout::MASQUERADING
+            )));
+        }
+        Ok(None)
+    }
+}
+
+fn add<'e>(batch: &mut Batch<'_>, entries: impl Iterator<Item = &'e Entry>) {
+    let mut groups: Vec<(Half, &str, Vec<Element>)> = Vec::new();
+    for entry in entries {
+        let same = groups
+            .iter_mut()
+            .find(|(half, set, _)| *half == entry.half && *set == entry.set);
+        match same {
+            Some((.., elements)) => elements.push(entry.element()),
+            None => groups.push((entry.half, &entry.set, vec![entry.element()])),
+        }
+    }
+    for (half, set, elements) in groups {
+        batch.create_elements(&half.table(), set, &elements);
+    }
+}
+
+/// An element of the same key is there, of another value or not.
+fn is_taken(error: &KernelError) -> bool {
+    error.is_exists() || error.is_busy()
+}
+
+/// One port that was mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mapped {
+    pub(super) protocol: Transport,
+    /// `None` for any address of the host.
+    pub(super) host_ip: Option<IpAddr>,
+    pub(super) host_port: u16,
+    pub(super) pod: IpAddr,
+    pub(super) container_port: u16,
+}
+
+/// What DEL knows of an attachment besides its name.
+#[derive(Debug)]
+pub(super) struct Known<'a> {
+    /// `None` when the configuration does not tell, or is not to be trusted.
+    pub(super) plan: Option<&'a Plan>,
+    pub(super) pod: Pod,
+}
+
+/// The rules that upstream made for a container: chain and handle.
+fn upstream_rules(
+    socket: &Socket,
+    half: Half,
+    container_id: &str,
+) -> Result<Vec<(&'static str, u64)>> {
+    let mut found = Vec::new();
+    for chain in UPSTREAM_CHAINS {
+        for rule in socket.list_rules(&half.table(), chain)? {
+            if rule.comment.as_deref() == Some(container_id) {
+                found.push((chain, rule.handle));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// STATUS: whether nf_tables can be reached.
+pub(super) fn is_usable() -> Result<()> {
+    Socket::open()?.generation().map(drop)
+}
+
+/// The mappings of a plan as they are for a pod.
+pub(super) fn mapped(mappings: &[Mapping], pod: &Pod) -> Vec<Mapped> {
+    let common = Scope::common();
+    let all = pod.nets().flat_map(|net| {
+        PortKey::all(Half::of(net.addr()), &common, mappings).map(move |port| Mapped {
+            protocol: port.protocol,
+            host_ip: port.host_ip,
+            host_port: port.host_port,
+            pod: net.addr(),
+            container_port: port.container_port,
+        })
+    });
+    all.collect()
+}

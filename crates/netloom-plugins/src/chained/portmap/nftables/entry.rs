@@ -1,0 +1,186 @@
+//! The elements of one attachment.
+
+use super::super::mapping::{Mapping, Transport};
+use super::super::plan::Masquerade;
+use super::layout::{Half, LOOPBACK, PODS, subnets};
+use super::scope::Scope;
+use crate::wiring::owner::Owner;
+use ipnet::IpNet;
+use netloom_kernel::nft::{Element, ElementInfo, Key};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// An element that ADD makes.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) half: Half,
+    /// The set or map it is in.
+    pub(super) set: String,
+    pub(super) key: Key,
+    value: Option<Key>,
+    comment: String,
+    prefix: String,
+    /// For messages.
+    pub(super) what: String,
+}
+
+/// One port of a mapping, as a key of the maps.
+#[derive(Debug, Clone)]
+pub(super) struct PortKey {
+    pub(super) map: String,
+    pub(super) key: Key,
+    /// The key in the map of `::1`, for a port that is reached by that.
+    pub(super) loopback: Option<Key>,
+    pub(super) protocol: Transport,
+    pub(super) host_ip: Option<IpAddr>,
+    pub(super) host_port: u16,
+    pub(super) container_port: u16,
+}
+
+impl PortKey {
+    /// Every port of the mappings that is for this half.
+    pub(super) fn all<'m>(
+        half: Half,
+        scope: &'m Scope,
+        mappings: &'m [Mapping],
+    ) -> impl Iterator<Item = Self> + 'm {
+        let of_half = mappings
+            .iter()
+            .filter(move |mapping| mapping.is_for(half.v6));
+        of_half.flat_map(move |mapping| {
+            let ports = mapping.host_ports().zip(mapping.container_ports());
+            ports.map(move |(host, container)| Self::new(half, scope, mapping, host, container))
+        })
+    }
+
+    fn new(half: Half, scope: &Scope, mapping: &Mapping, host_port: u16, container: u16) -> Self {
+        let protocol = mapping.protocol.number();
+        let plain = Key::new().protocol(protocol).port(host_port);
+        let (map, key) = match mapping.host_ip {
+            None => (scope.ports(), plain.clone()),
+            Some(ip) => (
+                scope.hostip_ports(),
+                Key::new().ip(ip).protocol(protocol).port(host_port),
+            ),
+        };
+        let by_loopback = mapping
+            .host_ip
+            .is_none_or(|ip| ip == IpAddr::V6(Ipv6Addr::LOCALHOST));
+        Self {
+            map: map.to_owned(),
+            key,
+            loopback: (half.v6 && by_loopback).then_some(plain),
+            protocol: mapping.protocol,
+            host_ip: mapping.host_ip,
+            host_port,
+            container_port: container,
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("{}/{}", self.host_port, self.protocol.name())
+    }
+}
+
+/// Makes entries of one owner.
+#[derive(Debug)]
+pub(super) struct Maker {
+    comment: String,
+    prefix: String,
+}
+
+impl Maker {
+    pub(super) fn new(owner: Owner<'_>) -> Self {
+        Self {
+            comment: owner.nft_comment(),
+            prefix: owner.nft_prefix(),
+        }
+    }
+
+    fn entry(&self, half: Half, set: String, key: Key, value: Option<Key>, what: String) -> Entry {
+        Entry {
+            half,
+            set,
+            key,
+            value,
+            comment: self.comment.clone(),
+            prefix: self.prefix.clone(),
+            what,
+        }
+    }
+
+    /// Everything for one address of the pod: its ports, and whom to masquerade.
+    pub(super) fn entries(
+        &self,
+        net: IpNet,
+        scope: &Scope,
+        mappings: &[Mapping],
+        masquerade: Masquerade,
+        loopback_source: Option<Ipv6Addr>,
+    ) -> Vec<Entry> {
+        let half = Half::of(net.addr());
+        let mut entries = Vec::new();
+        for port in PortKey::all(half, scope, mappings) {
+            let target = Key::new().ip(net.addr()).port(port.container_port);
+            let what = format!("host port {}", port.what());
+            entries.push(self.entry(half, port.map.clone(), port.key.clone(), Some(target), what));
+            let source = loopback_source.filter(|_| masquerade != Masquerade::Nobody);
+            if let (Some(key), Some(source)) = (port.loopback.clone(), source) {
+                let value = Key::new().ip(source.into());
+                let what = format!("host port {} of ::1", port.what());
+                entries.push(self.entry(half, LOOPBACK.to_owned(), key, Some(value), what));
+            }
+        }
+        if entries.is_empty() {
+            return entries;
+        }
+        if let Some((length, key)) = subnet_key(net, masquerade) {
+            let what = format!("the masquerade of {}", net.addr());
+            entries.push(self.entry(half, subnets(length), key, None, what.clone()));
+            if !half.v6 {
+                let key = Key::new().ip(net.addr());
+                entries.push(self.entry(half, PODS.to_owned(), key, None, what));
+            }
+        }
+        entries
+    }
+}
+
+/// Who is masqueraded on the way to a pod: its subnet, or the subnet of everybody. With the length
+/// of the prefix.
+pub(super) fn subnet_key(net: IpNet, masquerade: Masquerade) -> Option<(u8, Key)> {
+    let length = match masquerade {
+        Masquerade::Nobody => return None,
+        Masquerade::Neighbours => net.prefix_len(),
+        Masquerade::Everybody => 0,
+    };
+    let subnet = IpNet::new(net.addr(), length).map_or(net, |net| net.trunc());
+    Some((length, Key::new().ip(subnet.addr()).ip(net.addr())))
+}
+
+impl Entry {
+    /// The element to add.
+    pub(super) fn element(&self) -> Element {
+        let element = Element::new(self.key.clone()).comment(self.comment.as_str());
+        match &self.value {
+            Some(value) => element.value(value.clone()),
+            None => element,
+        }
+    }
+
+    /// True when the element that was found is of the same owner.
+    pub(super) fn owns(&self, found: &ElementInfo) -> bool {
+        owns(&self.prefix, found)
+    }
+
+    /// True when the element that was found is just as this entry would make it.
+    pub(super) fn is(&self, found: &ElementInfo) -> bool {
+        let value = self.value.as_ref().map(Key::bytes);
+        self.owns(found) && found.value.as_deref() == value
+    }
+}
+
+/// True when an element's comment begins with what tells owners apart.
+pub(super) fn owns(prefix: &str, found: &ElementInfo) -> bool {
+    let comment = found.comment.as_deref();
+    comment.is_some_and(|comment| comment.starts_with(prefix))
+}

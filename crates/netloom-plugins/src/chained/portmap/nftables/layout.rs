@@ -1,0 +1,322 @@
+//! What all mappings share in nf_tables: the table, its maps, and the rules that look into them.
+
+use super::scope::Scope;
+use netloom_kernel::Result;
+use netloom_kernel::nft::{
+    Batch, Chain, Family, Field, Hook, KeyType, Rule, Set, Socket, Table, priority,
+};
+use netloom_kernel::rtnl;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+const TABLE: &str = "cni_hostport";
+const COMMENT: &str = "CNI portmap plugin";
+/// After whoever translates at the usual priority: a service's rules come first (CVE-2019-9946).
+const AFTER_DSTNAT: i32 = priority::DSTNAT + 1;
+/// After the reversal of translations on the way in.
+const AFTER_INPUT_NAT: i32 = priority::SRCNAT + 10;
+
+const PREROUTING: &str = "prerouting_maps";
+const OUTPUT: &str = "output_maps";
+const LOOKUP: &str = "lookup";
+pub(super) const MASQUERADING: &str = "masquerading_maps";
+const LOCALNET: &str = "localnet";
+const LOOPBACK_OUTPUT: &str = "loopback_output";
+const LOOPBACK_INPUT: &str = "loopback_input";
+
+/// The pods that the host's loopback reaches (IPv4).
+pub(super) const PODS: &str = "pods";
+/// A source address for what goes to a mapped port of `::1` (IPv6).
+pub(super) const LOOPBACK: &str = "loopback";
+
+/// The chains of upstream's that hold a rule for each mapping.
+pub(super) const UPSTREAM_CHAINS: [&str; 3] = ["hostports", "hostip_hostports", "masquerading"];
+
+/// One IP version's half of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Half {
+    pub(super) v6: bool,
+}
+
+impl Half {
+    pub(super) const BOTH: [Self; 2] = [Self { v6: false }, Self { v6: true }];
+
+    pub(super) fn of(ip: IpAddr) -> Self {
+        Self { v6: ip.is_ipv6() }
+    }
+
+    pub(super) fn table(self) -> Table<'static> {
+        let family = if self.v6 { Family::Ip6 } else { Family::Ip };
+        Table::new(family, TABLE).comment(COMMENT)
+    }
+
+    /// The greatest length of a prefix.
+    pub(super) fn bits(self) -> u8 {
+        if self.v6 { 128 } else { 32 }
+    }
+
+    fn family(self) -> rtnl::Family {
+        if self.v6 {
+            rtnl::Family::V6
+        } else {
+            rtnl::Family::V4
+        }
+    }
+
+    fn daddr(self) -> Field {
+        if self.v6 {
+            Field::Ip6Daddr
+        } else {
+            Field::IpDaddr
+        }
+    }
+
+    fn address(self) -> KeyType {
+        if self.v6 {
+            KeyType::Ipv6Addr
+        } else {
+            KeyType::Ipv4Addr
+        }
+    }
+}
+
+/// The set of pods with subnets of this length, each with its subnet.
+pub(super) fn subnets(prefix_len: u8) -> String {
+    format!("subnets{prefix_len}")
+}
+
+/// Adds what is missing of everything shared, the maps of a scope and the set of a length of
+/// prefixes. What is there stays, and so do all elements.
+pub(super) fn complete(
+    socket: &Socket,
+    batch: &mut Batch<'_>,
+    half: Half,
+    scope: &Scope,
+    prefix_len: Option<u8>,
+) -> Result<()> {
+    let table = half.table();
+    if missing(socket, half)?.is_some() {
+        rebuild(socket, batch, half)?;
+    }
+    if !scope.is_common() && socket.get_chain(&table, scope.chain())?.is_none() {
+        add_maps(batch, half, scope);
+        batch.create_chain(&table, &Chain::new(scope.chain()).comment(scope.comment()));
+        add_lookups(batch, half, scope);
+        for rule in scope.conditions() {
+            let jump = rule.clone().jump(scope.chain()).comment(scope.chain());
+            batch.add_rule(&table, LOOKUP, &jump);
+        }
+    }
+    if let Some(length) = prefix_len {
+        let name = subnets(length);
+        if socket.get_set(&table, &name)?.is_none() {
+            let key = [half.address(), half.address()];
+            batch.create_set(&table, &Set::new(&name, &key));
+            add_subnet_rule(batch, half, length);
+        }
+    }
+    Ok(())
+}
+
+/// The first thing that is not there of what all mappings need: a chain with too few rules.
+pub(super) fn missing(socket: &Socket, half: Half) -> Result<Option<&'static str>> {
+    let table = half.table();
+    for (chain, rules) in chains(half) {
+        if socket.list_rules(&table, chain)?.len() < rules {
+            return Ok(Some(chain));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether neighbours in subnets of this length are masqueraded.
+pub(super) fn masquerades(socket: &Socket, half: Half, length: u8) -> Result<bool> {
+    let rules = socket.list_rules(&half.table(), MASQUERADING)?;
+    let name = subnets(length);
+    Ok(rules
+        .iter()
+        .any(|rule| rule.comment.as_deref() == Some(&name)))
+}
+
+/// How many rules each chain has at least.
+fn chains(half: Half) -> Vec<(&'static str, usize)> {
+    let mut chains = vec![(PREROUTING, 1), (OUTPUT, 1), (LOOKUP, 2)];
+    if half.v6 {
+        chains.extend([(LOOPBACK_OUTPUT, 1), (LOOPBACK_INPUT, 1)]);
+    } else {
+        chains.extend([(MASQUERADING, 1), (LOCALNET, 2)]);
+    }
+    chains
+}
+
+/// Makes the chains anew, around all elements that there are.
+fn rebuild(socket: &Socket, batch: &mut Batch<'_>, half: Half) -> Result<()> {
+    let table = half.table();
+    let is_new = socket.get_table(&table)?.is_none();
+    batch.ensure_table(&table);
+    for base in [
+        Chain::new(PREROUTING).nat(Hook::Prerouting, AFTER_DSTNAT),
+        Chain::new(OUTPUT).nat(Hook::Output, AFTER_DSTNAT),
+        Chain::new(LOOKUP),
+        Chain::new(MASQUERADING).nat(Hook::Postrouting, priority::SRCNAT),
+    ] {
+        batch.ensure_chain(&table, &base);
+    }
+    for name in [PREROUTING, OUTPUT, MASQUERADING] {
+        batch.flush_chain(&table, name);
+    }
+    // Packets that only pass through are none of ours (CVE-2025-67499).
+    let to_us = Rule::new().daddr_is_local().jump(LOOKUP);
+    batch
+        .add_rule(&table, PREROUTING, &to_us)
+        .add_rule(&table, OUTPUT, &to_us);
+    let common = Scope::common();
+    add_maps(batch, half, &common);
+    if socket.list_rules(&table, LOOKUP)?.len() < 2 {
+        batch.flush_chain(&table, LOOKUP);
+        add_lookups(batch, half, &common);
+        // Nothing leads to these now; the next ADD of their network makes them anew.
+        for scope in scopes(socket, half)? {
+            batch.delete_chain(&table, scope.chain());
+        }
+    }
+    if half.v6 {
+        add_loopback(batch, half);
+    } else {
+        add_localnet(batch, half);
+    }
+    for length in (0..=half.bits()).filter(|_| !is_new) {
+        if socket.get_set(&table, &subnets(length))?.is_some() {
+            add_subnet_rule(batch, half, length);
+        }
+    }
+    Ok(())
+}
+
+/// The conditions of all networks.
+pub(super) fn scopes(socket: &Socket, half: Half) -> Result<Vec<Scope>> {
+    let chains = socket.list_chains(&half.table())?;
+    Ok(chains.iter().filter_map(Scope::of_chain).collect())
+}
+
+/// Deletes a scope of which no element is left.
+pub(super) fn delete_scope(
+    socket: &Socket,
+    batch: &mut Batch<'_>,
+    half: Half,
+    scope: &Scope,
+) -> Result<()> {
+    let table = half.table();
+    for rule in socket.list_rules(&table, LOOKUP)? {
+        if rule.comment.as_deref() == Some(scope.chain()) {
+            batch.delete_rule(&table, LOOKUP, rule.handle);
+        }
+    }
+    batch.delete_chain(&table, scope.chain());
+    for map in [scope.ports(), scope.hostip_ports()] {
+        batch.delete_set(&table, map);
+    }
+    Ok(())
+}
+
+fn add_maps(batch: &mut Batch<'_>, half: Half, scope: &Scope) {
+    use KeyType::{InetProto, InetService};
+    let table = half.table();
+    let target = [half.address(), InetService];
+    let plain = Set::map(scope.ports(), &[InetProto, InetService], &target);
+    batch.ensure_set(&table, &plain);
+    let key = [half.address(), InetProto, InetService];
+    let with_address = Set::map(scope.hostip_ports(), &key, &target);
+    batch.ensure_set(&table, &with_address);
+}
+
+/// The rules that translate by the maps of a scope, the more exact map first.
+fn add_lookups(batch: &mut Batch<'_>, half: Half, scope: &Scope) {
+    let exact = [half.daddr(), Field::L4proto, Field::Dport];
+    let table = half.table();
+    for (fields, map) in [
+        (&exact[..], scope.hostip_ports()),
+        (&exact[1..], scope.ports()),
+    ] {
+        let rule = Rule::new().dnat_map(fields, map, half.family());
+        batch.add_rule(&table, scope.chain(), &rule);
+    }
+}
+
+fn add_subnet_rule(batch: &mut Batch<'_>, half: Half, length: u8) {
+    let name = subnets(length);
+    let rule = Rule::new()
+        .ct_is_dnat()
+        .subnet_and_daddr_in_set(length, &name, half.family())
+        .masquerade()
+        .comment(&name);
+    batch.add_rule(&half.table(), MASQUERADING, &rule);
+}
+
+/// IPv4: what comes from the host's loopback is masqueraded; and as route_localnet takes away the
+/// kernel's own guard, nothing on any wire may claim to be from or to 127.0.0.0/8. This is before
+/// any translation, so it is the addresses on the wire that are seen.
+fn add_localnet(batch: &mut Batch<'_>, half: Half) {
+    let table = half.table();
+    let loopback = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into();
+    let foreign = || Rule::new().iifname_ne("lo");
+    batch
+        .ensure_set(&table, &Set::new(PODS, &[KeyType::Ipv4Addr]))
+        .add_rule(
+            &table,
+            MASQUERADING,
+            &Rule::new()
+                .saddr_in(loopback)
+                .in_set(&[Field::IpDaddr], PODS)
+                .ct_is_dnat()
+                .masquerade(),
+        )
+        .ensure_chain(
+            &table,
+            &Chain::new(LOCALNET).filter(Hook::Prerouting, priority::RAW),
+        )
+        .flush_chain(&table, LOCALNET)
+        .add_rule(&table, LOCALNET, &foreign().saddr_in(loopback).drop())
+        .add_rule(&table, LOCALNET, &foreign().daddr_in(loopback).drop());
+}
+
+/// IPv6 has no route_localnet: an answer to `::1` is not routed in by another link than `lo`. So
+/// before connection tracking sees it, a packet to a mapped port of `::1` gets a source address
+/// of the host that the pod can answer to; and the answer, known by its source, which can be `::1`
+/// only after the translation was reversed, gets its destination back when it has been routed.
+fn add_loopback(batch: &mut Batch<'_>, half: Half) {
+    use KeyType::{InetProto, InetService, Ipv6Addr as Address};
+    let table = half.table();
+    let local = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let fields = [Field::L4proto, Field::Dport];
+    batch
+        .ensure_set(
+            &table,
+            &Set::map(LOOPBACK, &[InetProto, InetService], &[Address]),
+        )
+        .ensure_chain(
+            &table,
+            &Chain::new(LOOPBACK_OUTPUT).filter(Hook::Output, priority::RAW),
+        )
+        .flush_chain(&table, LOOPBACK_OUTPUT)
+        .add_rule(
+            &table,
+            LOOPBACK_OUTPUT,
+            &Rule::new()
+                .saddr_eq(local)
+                .daddr_eq(local)
+                .set_ip6_saddr_by_map(&fields, LOOPBACK),
+        )
+        .ensure_chain(
+            &table,
+            &Chain::new(LOOPBACK_INPUT).filter(Hook::Input, AFTER_INPUT_NAT),
+        )
+        .flush_chain(&table, LOOPBACK_INPUT)
+        .add_rule(
+            &table,
+            LOOPBACK_INPUT,
+            &Rule::new()
+                .iifname_ne("lo")
+                .saddr_eq(local)
+                .set_ip6_daddr(Ipv6Addr::LOCALHOST),
+        );
+}
