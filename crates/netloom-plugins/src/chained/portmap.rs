@@ -165,7 +165,7 @@ impl Wanted {
     fn new(owner: Owner<'_>, plan: &Plan, pod: &Pod, backend: Backend) -> Result<Self, Error> {
         Ok(match backend {
             Backend::Nftables => {
-                let source = localhost::source(pod.v6);
+                let source = localhost::source(pod.v6)?;
                 Self::Nftables(nftables::Request::new(owner, plan, pod, source)?)
             }
             Backend::Iptables => Self::Iptables(iptables::Request::new(owner, plan, pod)),
@@ -183,7 +183,7 @@ impl Wanted {
 /// Everything is there, by the packet filter that the configuration names or by any.
 fn check(owner: Owner<'_>, plan: &Plan, pod: &Pod) -> Result<(), Error> {
     let by_nftables = || -> Result<(), Error> {
-        let source = localhost::source(pod.v6);
+        let source = localhost::source(pod.v6)?;
         let request = nftables::Request::new(owner, plan, pod, source)?;
         Ok(request.check(owner.container_id)?)
     };

@@ -12,6 +12,7 @@ mod del;
 mod faults;
 mod flows;
 mod gc;
+mod legacy;
 mod mixed;
 mod parallel;
 mod quiet;

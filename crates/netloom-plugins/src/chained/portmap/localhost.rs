@@ -2,19 +2,31 @@
 
 use crate::wiring::Fault;
 use ipnet::IpNet;
-use netloom_kernel::rtnl::Socket;
-use netloom_kernel::{Result, sysctl};
+use netloom_kernel::rtnl::{Route, Socket};
+use netloom_kernel::{Error, Result, sysctl};
+use rustix::io::Errno;
 use std::net::{IpAddr, Ipv6Addr};
 
+/// How the host reaches a pod. `None` where it cannot: the interface plugin wanted no way then.
+fn route_to(socket: &Socket, pod: IpNet) -> Result<Option<Route>> {
+    match socket.lookup_route(pod.addr()) {
+        Ok(route) => Ok(Some(route)),
+        Err(error) if is_unreachable(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_unreachable(error: &Error) -> bool {
+    let none = [Errno::NETUNREACH, Errno::HOSTUNREACH];
+    none.iter()
+        .any(|errno| errno.raw_os_error() == error.errno())
+}
+
 /// The setting that lets packets from and to 127.0.0.0/8 pass by the link to a pod. Shared and
-/// never undone, as in the reference. `None` when the host has no route to the pod: the interface
-/// plugin wanted none then.
+/// never undone, as in the reference.
 fn route_localnet(pod: IpNet) -> Result<Option<String>> {
     let socket = Socket::open()?;
-    let Ok(route) = socket.lookup_route(pod.addr()) else {
-        return Ok(None);
-    };
-    let Some(index) = route.device else {
+    let Some(index) = route_to(&socket, pod)?.and_then(|route| route.device) else {
         return Ok(None);
     };
     let link = socket.find_link(index)?;
@@ -44,11 +56,14 @@ pub(super) fn closed(pod: IpNet) -> std::result::Result<Option<String>, Fault> {
 
 /// The address by which the host talks to a pod, for packets from `::1`: a pod could not answer
 /// to that. `None` where the host has none in the pod's network.
-pub(super) fn source(pod: Option<IpNet>) -> Option<Ipv6Addr> {
-    let pod = pod.filter(|pod| pod.addr().is_ipv6())?;
-    let route = Socket::open().ok()?.lookup_route(pod.addr()).ok()?;
-    match route.source? {
-        IpAddr::V6(source) if !source.is_unicast_link_local() => Some(source),
+pub(super) fn source(pod: Option<IpNet>) -> std::result::Result<Option<Ipv6Addr>, Fault> {
+    let Some(pod) = pod.filter(|pod| pod.addr().is_ipv6()) else {
+        return Ok(None);
+    };
+    let route = Socket::open().and_then(|socket| route_to(&socket, pod));
+    let route = route.map_err(Fault::kernel("failed to find the way to the pod"))?;
+    Ok(match route.and_then(|route| route.source) {
+        Some(IpAddr::V6(source)) if !source.is_unicast_link_local() => Some(source),
         _ => None,
-    }
+    })
 }
