@@ -157,7 +157,7 @@ fn rules_of_newer_references_in_the_same_table_are_checked_and_removed() {
     assert_eq!(lab.host.sh("nft list table ip cni_hostport"), before);
     // Both side by side: each keeps working while the other comes and goes.
     rules("id-of-two", 8081);
-    lab.map(&one, tcp(8080, 80));
+    let conf = lab.map(&one, tcp(8080, 80));
     lab.host
         .sh("nft flush chain ip cni_hostport prerouting; nft flush chain ip cni_hostport output");
     let server = Server::in_pod(&one.pod, 80);
