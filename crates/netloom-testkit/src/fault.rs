@@ -5,7 +5,7 @@ mod harness;
 mod points;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::call::{Call, Outcome};
 use crate::trace::{TraceLog, has_strace};
@@ -17,8 +17,15 @@ pub use points::Point;
 #[derive(Clone, Debug)]
 pub struct Faults {
     call: Call,
-    within: Option<PathBuf>,
+    within: Option<Child>,
     points: Vec<Point>,
+}
+
+/// A program that a call executes, and the variable in which it finds its directory.
+#[derive(Clone, Debug)]
+struct Child {
+    program: PathBuf,
+    variable: &'static str,
 }
 
 /// What came of a run with a fault.
@@ -38,26 +45,30 @@ impl Faults {
         Self::learn(call, None)
     }
 
-    /// The same for a program that the call executes, which it finds by this name in its `PATH`.
+    /// The same for a program that the call executes, which it finds by this name in its `PATH` or
+    /// `CNI_PATH`. A plugin is struck in its ADD, not in the DEL with which a runtime undoes that.
     #[must_use]
     pub fn points_within(call: &Call, child: &str) -> Option<Self> {
-        let path = call.variable("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&path)
-            .map(|directory| directory.join(child))
-            .find(|file| file.is_file());
-        let Some(program) = found else {
+        let found = ["PATH", "CNI_PATH"].into_iter().find_map(|variable| {
+            let path = call.variable(variable)?;
+            std::env::split_paths(path)
+                .map(|directory| directory.join(child))
+                .find(|file| file.is_file())
+                .map(|program| Child { program, variable })
+        });
+        let Some(child) = found else {
             crate::skip(&format!("no program {child} in PATH"));
             return None;
         };
-        Self::learn(call, Some(program))
+        Self::learn(call, Some(child))
     }
 
-    fn learn(call: &Call, within: Option<PathBuf>) -> Option<Self> {
+    fn learn(call: &Call, within: Option<Child>) -> Option<Self> {
         if !has_strace() {
             return None;
         }
         let log = TraceLog::new();
-        let outcome = traced(call, within.as_deref(), &log, &[]).run();
+        let outcome = traced(call, within.as_ref(), &log, &[]).run();
         assert!(
             outcome.is_success(),
             "a call without faults should succeed\n{outcome}"
@@ -122,34 +133,35 @@ impl Faults {
         let trace = format!("trace={name}");
         let inject = format!("inject={name}:{fault}:when={when}");
         let options = ["-e", &trace, "-e", &inject];
-        let outcome = traced(&self.call, self.within.as_deref(), &log, &options).run();
+        let outcome = traced(&self.call, self.within.as_ref(), &log, &options).run();
         (outcome, log.text())
     }
 }
 
-/// The call under strace, or with a shell script in its `PATH` that starts the child under strace.
+/// The call under strace, or with a shell script in its path that starts the child under strace.
 /// Strace counts calls for each thread; so it lets go of children when they execute a program.
-fn traced(call: &Call, child: Option<&Path>, log: &TraceLog, more: &[&str]) -> Call {
-    let Some(child) = child else {
-        let options: Vec<&str> = ["-b", "execve"].iter().chain(more).copied().collect();
-        // `-qq` would hide how the program ended.
-        let mut options = log.options(&options);
-        options.retain(|option| option != "-qq");
+fn traced(call: &Call, child: Option<&Child>, log: &TraceLog, more: &[&str]) -> Call {
+    let options: Vec<&str> = ["-b", "execve"].iter().chain(more).copied().collect();
+    // `-qq` would hide how the program ended.
+    let mut options = log.options(&options);
+    options.retain(|option| option != "-qq");
+    let Some(Child { program, variable }) = child else {
         return call.under("strace", &options);
     };
-    let mut options = log.options(more);
-    options.retain(|option| option != "-qq");
     let options: Vec<String> = options.iter().map(|option| format!("'{option}'")).collect();
     let line = options.join(" ").replace("/log'", "/log.'$$");
-    let name = child.file_name().unwrap_or_default();
-    let script = log.directory().join(name);
-    let program = child.display();
-    let text = format!("#!/bin/sh\nexec strace {line} '{program}' \"$@\"\n");
+    let script = log
+        .directory()
+        .join(program.file_name().unwrap_or_default());
+    let program = program.display();
+    let text = format!(
+        "#!/bin/sh\n[ \"$CNI_COMMAND\" = DEL ] && exec '{program}' \"$@\"\nexec strace {line} '{program}' \"$@\"\n"
+    );
     std::fs::write(&script, text)
         .and_then(|()| std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)))
         .unwrap_or_else(|error| panic!("cannot write {script:?}: {error}"));
     let mut path = log.directory().as_os_str().to_owned();
     path.push(":");
-    path.push(call.variable("PATH").unwrap_or_default());
-    call.clone().env("PATH", path)
+    path.push(call.variable(variable).unwrap_or_default());
+    call.clone().env(variable, path)
 }

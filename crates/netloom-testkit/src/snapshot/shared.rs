@@ -157,6 +157,7 @@ fn is_kept_file(fact: &Fact, value: &Value) -> bool {
     path == "/run/xtables.lock"
         || path.starts_with("/run/cni") && is_directory
         || in_state && (name == "lock" || name.starts_with("last_reserved_ip."))
+        || path.starts_with("/var/lib/cni/locks/")
         || in_state && (is_directory || path.contains("/.netloom"))
 }
 
