@@ -236,7 +236,7 @@ impl Contender {
         let stays = Pod {
             id: "stays".into(),
             netns: host::SPARE.into(),
-            number: 0,
+            number: 30_000,
         };
         let mut calls = self.list("ADD", &stays)?;
         let call = calls.first_mut().context("a list of portmap alone")?;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Order;
 use super::burst;
-use super::contender::{Contender, Pod, Side};
+use super::contender::{Contender, Pod};
 use super::host;
 use super::report::{Report, Row};
 use super::scenario::{self, Scenario};
@@ -68,7 +68,7 @@ struct Lane<'s> {
 
 fn measure(scenario: &Scenario, order: &Order) -> Result<Vec<Row>> {
     let contenders = (scenario.prepare)(scenario, order)?;
-    let rounds = order.rounds * scenario.times;
+    let rounds = (order.rounds * scenario.times).min(scenario.most_rounds);
     let mut lanes = Vec::new();
     for contender in &contenders {
         lanes.push(Lane::new(contender, scenario, rounds)?);
@@ -78,10 +78,7 @@ fn measure(scenario: &Scenario, order: &Order) -> Result<Vec<Row>> {
     }
     for round in 0..rounds {
         for index in turns(lanes.len(), round) {
-            let tired = round >= scenario.peer_rounds && contenders[index].side == Side::Peer;
-            if !tired {
-                lanes[index].round(round)?;
-            }
+            lanes[index].round(round)?;
         }
     }
     for lane in &lanes {

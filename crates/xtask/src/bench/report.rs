@@ -180,12 +180,14 @@ impl Report {
                 ("portmap", "mappings", 10_000, "p99", p99),
             ];
             for (plugin, what, most, word, of) in kinds {
-                let times = |side| {
-                    let small = self.find(plugin, operation, 10)?.samples.get(&side)?;
-                    let large = self.find(plugin, operation, most)?.samples.get(&side)?;
+                let times = |side: Side, suffix: &str| {
+                    let row = |size| self.find(&format!("{plugin}-{size}{suffix}"), operation);
+                    let small = row(10)?.samples.get(&side)?;
+                    let large = row(most)?.samples.get(&side)?;
                     Some(of(large) / of(small))
                 };
-                if let (Some(ours), Some(peer)) = (times(Side::Ours), times(Side::Peer)) {
+                let peer = times(Side::Peer, "").or_else(|| times(Side::Peer, "-peer"));
+                if let (Some(ours), Some(peer)) = (times(Side::Ours, ""), peer) {
                     lines.push(format!(
                         "{plugin} {operation} with {most} {what} takes {ours:.2} × its time with 10 ({word}); the peer's {peer:.2} ×"
                     ));
@@ -195,11 +197,10 @@ impl Report {
         lines
     }
 
-    fn find(&self, plugin: &str, operation: &str, size: u32) -> Option<&Row> {
-        let name = format!("{plugin}-{size}");
+    fn find(&self, scenario: &str, operation: &str) -> Option<&Row> {
         self.rows
             .iter()
-            .find(|row| row.operation == operation && row.scenario == name)
+            .find(|row| row.operation == operation && row.scenario == scenario)
     }
 }
 

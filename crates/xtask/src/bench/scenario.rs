@@ -19,8 +19,8 @@ pub(crate) struct Scenario {
     pub(crate) pods: bool,
     /// How many times `--rounds`.
     pub(crate) times: u16,
-    /// In how many rounds the peer takes part at most: it may be too slow for all.
-    pub(crate) peer_rounds: u16,
+    /// How many rounds there are at most.
+    pub(crate) most_rounds: u16,
     /// How many pods come at once; 0: one after another.
     pub(crate) at_once: u16,
     size: u32,
@@ -40,7 +40,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         prepare,
         pods: true,
         times: 1,
-        peer_rounds: u16::MAX,
+        most_rounds: u16::MAX,
         at_once: 0,
         size: 0,
     };
@@ -110,16 +110,29 @@ pub(crate) fn all() -> Vec<Scenario> {
             ..scenario(&name, &what, pools)
         });
     }
+    // One side after the other: 10,000 chains of iptables make every transaction of nf_tables slower.
     for size in MAPPINGS {
-        let name = format!("portmap-{size}");
-        let what =
-            format!("portmap alone, {size} mappings; ours with nftables, the peer's with iptables");
         all.push(Scenario {
             pods: false,
             times: 10,
-            peer_rounds: 3,
             size,
-            ..scenario(&name, &what, mappings)
+            ..scenario(
+                &format!("portmap-{size}"),
+                &format!("portmap alone with nftables, {size} mappings"),
+                |s, o| mappings(s, o, Side::Ours),
+            )
+        });
+    }
+    for size in MAPPINGS {
+        all.push(Scenario {
+            pods: false,
+            most_rounds: 5,
+            size,
+            ..scenario(
+                &format!("portmap-{size}-peer"),
+                &format!("the peer's portmap with iptables, {size} mappings"),
+                |s, o| mappings(s, o, Side::Peer),
+            )
         });
     }
     for at_once in BURSTS {
@@ -245,40 +258,48 @@ fn publish_two_ports(conf: &mut Value, pod: &Pod) {
     }
 }
 
-/// Published ports beside others, which a pod that stays has from port 20,000 on.
-fn mappings(scenario: &Scenario, order: &Order) -> Result<Vec<Contender>> {
-    let mut contenders = Vec::new();
-    for (side, folder) in [(Side::Ours, &order.ours), (Side::Peer, &order.peer)] {
-        let mut conf = json!({
-            "cniVersion": "1.0.0", "name": side.name(), "type": "portmap",
-            "prevResult": {
-                "cniVersion": "1.0.0",
-                "interfaces": [{ "name": "eth0", "sandbox": host::SPARE }],
-                "ips": [{ "address": format!("{}.0.5/16", side.network()), "interface": 0 }],
-            },
-        });
-        if side == Side::Ours {
-            conf["backend"] = json!("nftables");
-        }
-        let contender = Contender {
-            side,
-            kind: Kind::List {
-                folder: folder.clone(),
-                plugins: vec![conf],
-                configure: publish_one_port,
-            },
-        };
-        match side {
-            Side::Ours => contender.publish_range(scenario.size)?,
-            _ => host::publish_by_iptables(side, scenario.size)?,
-        }
-        contenders.push(contender);
+/// Published ports of one side beside others, which a pod that stays has from port 20,000 on.
+fn mappings(scenario: &Scenario, order: &Order, side: Side) -> Result<Vec<Contender>> {
+    let mut conf = json!({
+        "cniVersion": "1.0.0", "name": side.name(), "type": "portmap",
+        "prevResult": {
+            "cniVersion": "1.0.0",
+            "interfaces": [{ "name": "eth0", "sandbox": host::SPARE }],
+            "ips": [{ "address": format!("{}.0.0/16", side.network()), "interface": 0 }],
+        },
+    });
+    let folder = if side == Side::Ours {
+        conf["backend"] = json!("nftables");
+        order.ours.clone()
+    } else {
+        host::publish_by_iptables(side, scenario.size)?;
+        order.peer.clone()
+    };
+    let contender = Contender {
+        side,
+        kind: Kind::List {
+            folder,
+            plugins: vec![conf],
+            configure: publish_one_port,
+        },
+    };
+    if side == Side::Ours {
+        contender.publish_range(scenario.size)?;
     }
-    Ok(contenders)
+    Ok(vec![contender])
 }
 
+/// A port and an address of its own for each pod.
 fn publish_one_port(conf: &mut Value, pod: &Pod) {
     let port = 10_000 + pod.number;
+    let address = &mut conf["prevResult"]["ips"][0]["address"];
+    let [high, low] = (pod.number + 2).to_be_bytes();
+    *address = json!(
+        address
+            .as_str()
+            .unwrap_or_default()
+            .replace(".0.0/", &format!(".{high}.{low}/"))
+    );
     conf["runtimeConfig"] = json!({
         "portMappings": [{ "hostPort": port, "containerPort": 80, "protocol": "tcp" }],
     });
