@@ -1,22 +1,26 @@
 //! A fault at every system call of ADD and DEL.
 
-use crate::lab::{chained, lab_with, plugin_dir};
-use netloom_testkit::{Scene, assert_del_completes, assert_no_residue};
+use crate::lab::{chained, give, plugin_dir, prepared_pod, set_up};
+use netloom_testkit::{Host, Plugin, Scene, assert_del_completes, assert_no_residue};
 use serde_json::json;
 
+/// A pod on a host and no more: a guest takes its time for each snapshot of a namespace.
 fn scene(keep: bool) -> impl Fn() -> Option<Scene> + Sync {
     let plugins = plugin_dir();
     move || {
-        let lab = lab_with(plugins.clone(), keep)?;
+        let host = Host::new()?;
+        let pod = prepared_pod(&host)?;
+        host.ip("link add eth0 netns one type veth peer name far");
+        host.ip("link set far up");
+        set_up(&pod, "eth0", keep);
+        give(&pod, "eth0");
+        let vrf = Plugin::ours(&plugins, "vrf");
         let request = chained("eth0", json!({}));
-        let add = lab.call(&lab.vrf, "ADD", "eth0", &request);
-        let del = lab.call(&lab.vrf, "DEL", "eth0", &request);
-        let [north, south] = lab.routers;
         Some(Scene {
-            pods: vec![lab.pod, north, south],
-            host: lab.host,
-            add,
-            del,
+            add: vrf.call("ADD", &request).pod(&pod),
+            del: vrf.call("DEL", &request).pod(&pod),
+            pods: vec![pod],
+            host,
             bridges: Vec::new(),
         })
     }

@@ -25,26 +25,14 @@ pub(crate) fn lab() -> Option<Lab> {
 /// `keep`: the pod's IPv6 addresses stay on links that go down.
 pub(crate) fn lab_with(plugins: Arc<PluginDir>, keep: bool) -> Option<Lab> {
     let host = Host::new()?;
-    if !probe::has_link_kind("vrf") {
-        skip("the kernel has no vrf links");
-        return None;
-    }
-    let pod = host.pod("one");
+    let pod = prepared_pod(&host)?;
     let routers = [host.pod("north"), host.pod("south")];
-    // The kernel makes its rule for VRFs with the first one, and keeps it.
-    pod.sh("ip link add first type vrf table 7; ip link del first; ip link set lo up");
     for (name, router) in ["eth0", "net1"].iter().zip(&routers) {
         host.ip(&format!(
             "link add {name} netns one type veth peer name pod netns {}",
             router.name()
         ));
-        pod.sh(&format!(
-            "echo 0 > /proc/sys/net/ipv6/conf/{name}/accept_ra
-             echo 0 > /proc/sys/net/ipv6/conf/{name}/accept_dad
-             echo {} > /proc/sys/net/ipv6/conf/{name}/keep_addr_on_down
-             ip link set {name} up",
-            u8::from(keep)
-        ));
+        set_up(&pod, name, keep);
         router.sh("ip link set lo up
              echo 0 > /proc/sys/net/ipv6/conf/pod/accept_dad
              ip addr add 10.1.0.1/24 dev pod
@@ -59,6 +47,27 @@ pub(crate) fn lab_with(plugins: Arc<PluginDir>, keep: bool) -> Option<Lab> {
         host,
         _plugins: plugins,
     })
+}
+
+/// A pod that has had a VRF before: the kernel makes its rule for VRFs with the first, and keeps it.
+pub(crate) fn prepared_pod(host: &Host) -> Option<Pod> {
+    if !probe::has_link_kind("vrf") {
+        skip("the kernel has no vrf links");
+        return None;
+    }
+    let pod = host.pod("one");
+    pod.sh("ip link add first type vrf table 7; ip link del first; ip link set lo up");
+    Some(pod)
+}
+
+pub(crate) fn set_up(pod: &Pod, name: &str, keep: bool) {
+    pod.sh(&format!(
+        "echo 0 > /proc/sys/net/ipv6/conf/{name}/accept_ra
+         echo 0 > /proc/sys/net/ipv6/conf/{name}/accept_dad
+         echo {} > /proc/sys/net/ipv6/conf/{name}/keep_addr_on_down
+         ip link set {name} up",
+        u8::from(keep)
+    ));
 }
 
 /// What the plugin that makes the interface would give it.
