@@ -8,3 +8,5 @@ pub mod interface;
 pub mod ipam;
 pub mod registry;
 mod wiring;
+
+pub use wiring::identity;

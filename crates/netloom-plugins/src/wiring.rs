@@ -13,6 +13,7 @@ pub(crate) mod fault;
 pub(crate) mod forwarding;
 pub(crate) mod gateway;
 pub(crate) mod host_address;
+pub mod identity;
 pub(crate) mod ipam;
 pub(crate) mod iptables;
 pub(crate) mod listed;

@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use netloom_spec::{AddResult, Error as CniError, Version};
+use netloom_spec::{AddResult, Attachment, ContainerId, Error as CniError, IfName, Version};
 
 pub use self::entry::CachedAttachment;
 use self::entry::{Entry, Stored};
@@ -71,6 +71,46 @@ impl CacheError {
             cause,
         }
     }
+
+    /// The file or directory it is about, if one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, .. } | Self::Corrupt { path, .. } | Self::WrongKind { path, .. } => {
+                Some(path)
+            }
+            Self::Name { .. } | Self::Result(_) => None,
+        }
+    }
+
+    /// The attachments of `network` that the file's name may stand for: container ids and
+    /// interface names may contain the `-` that joins them.
+    pub(crate) fn candidates(&self, network: &str) -> Vec<Attachment> {
+        let name = self.path().and_then(Path::file_name);
+        let name = name.and_then(|name| name.to_str()).unwrap_or_default();
+        let rest = name.strip_prefix(network).unwrap_or_default();
+        let Some(separator @ ('-' | '+')) = rest.chars().next() else {
+            return Vec::new();
+        };
+        let rest = &rest[1..];
+        rest.match_indices(separator)
+            .map(|(at, _)| Attachment {
+                container_id: rest[..at].to_owned(),
+                if_name: rest[at + 1..].to_owned(),
+            })
+            .filter(|it| {
+                ContainerId::new(&it.container_id).is_ok() && IfName::new(&it.if_name).is_ok()
+            })
+            .collect()
+    }
+}
+
+/// What is in the cache.
+#[derive(Debug, Default)]
+pub struct CacheSurvey {
+    /// The attachments, sorted by the names of their files.
+    pub attachments: Vec<CachedAttachment>,
+    /// Why other files tell of none: each error has the file's path.
+    pub unreadable: Vec<CacheError>,
 }
 
 /// What an attachment is known by.
@@ -183,12 +223,7 @@ impl Cache {
         match self.locate(key)? {
             None => Ok(None),
             Some((path, Stored::V1(entry))) => entry.into_attachment(&path).map(Some),
-            Some((path, Stored::Other(object))) => Err(CacheError::WrongKind {
-                path,
-                kind: object
-                    .get("kind")
-                    .map_or_else(|| "none".to_owned(), ToString::to_string),
-            }),
+            Some((path, Stored::Other(object))) => Err(entry::wrong_kind(&path, &object)),
         }
     }
 
@@ -207,13 +242,12 @@ impl Cache {
         }
     }
 
-    /// The attachments of this container and of this network, if given, sorted by file name. A
-    /// file that cannot be read or is of another kind is passed over.
-    pub(crate) fn attachments(
+    /// The attachments of this container and of this network, if given, sorted by file name.
+    pub(crate) fn survey(
         &self,
         container_id: Option<&str>,
         network: Option<&str>,
-    ) -> Result<Vec<CachedAttachment>, CacheError> {
+    ) -> Result<CacheSurvey, CacheError> {
         // Only files whose names can be meant are read: a host has thousands.
         let is_candidate = |name: &str| {
             !name.starts_with('.')
@@ -223,20 +257,23 @@ impl Cache {
         let mut names = self.names()?;
         names.retain(|name| is_candidate(name));
         names.sort_unstable();
-        let read = |name: String| match Stored::read(&self.results().join(&name)) {
-            Ok(Some(Stored::V1(entry))) => entry.into_attachment(Path::new(&name)).ok(),
-            _ => None,
-        };
         let is_wanted = |found: &CachedAttachment| {
-            found.is_complete()
-                && container_id.is_none_or(|id| found.container_id == id)
+            container_id.is_none_or(|id| found.container_id == id)
                 && network.is_none_or(|network| found.network == network)
         };
-        Ok(names
-            .into_iter()
-            .filter_map(read)
-            .filter(is_wanted)
-            .collect())
+        let mut survey = CacheSurvey::default();
+        for name in names {
+            match entry::read_attachment(&self.results().join(&name)) {
+                Ok(Some(found)) if is_wanted(&found) => survey.attachments.push(found),
+                Ok(_) => {}
+                Err(error) => {
+                    if network.is_none_or(|network| !error.candidates(network).is_empty()) {
+                        survey.unreadable.push(error);
+                    }
+                }
+            }
+        }
+        Ok(survey)
     }
 
     fn names(&self) -> Result<Vec<String>, CacheError> {

@@ -3,7 +3,7 @@
 use netloom_spec::{AddResult, Error as CniError};
 
 use crate::cache::{CacheError, Key};
-use crate::{CachedAttachment, Cni, Error, Network, RuntimeConf};
+use crate::{CacheSurvey, CachedAttachment, Cni, Error, Network, RuntimeConf};
 
 impl Cni {
     /// The result of the attachment's last ADD, in the version of the configuration. `None` if
@@ -65,8 +65,20 @@ impl Cni {
         &self,
         container_id: Option<&str>,
     ) -> Result<Vec<CachedAttachment>, Error> {
-        let cached = self.cache(None).attachments(container_id, None);
-        cached.map_err(|cause| Error::CachedAttachments { cause })
+        let survey = self.cache(None).survey(container_id, None);
+        survey
+            .map(|survey| survey.attachments)
+            .map_err(|cause| Error::CachedAttachments { cause })
+    }
+
+    /// The attachments in the cache, and the files there that tell of none.
+    ///
+    /// # Errors
+    /// [`Error::CachedAttachments`] when the directory cannot be read. That it does not exist is
+    /// no error.
+    pub fn survey_cache(&self) -> Result<CacheSurvey, Error> {
+        let survey = self.cache(None).survey(None, None);
+        survey.map_err(|cause| Error::CachedAttachments { cause })
     }
 }
 

@@ -104,6 +104,16 @@ pub enum Error {
         cause: io::Error,
     },
 
+    /// GC was told that no attachment is valid, and not that this is meant.
+    #[error(
+        "network {network:?} has no valid attachment: refused to remove everything it holds; nothing \
+         was done"
+    )]
+    NothingValid {
+        /// The network's name.
+        network: String,
+    },
+
     /// GC could not remove an attachment that is no longer valid.
     #[error("failed to delete stale attachment {container_id} {if_name}: {cause}")]
     StaleAttachment {
@@ -152,7 +162,7 @@ impl Error {
             Self::CheckNotSupported { .. } | Self::VersionNotSupported { .. } => {
                 code::INCOMPATIBLE_VERSION
             }
-            Self::NoPlugins { .. } => code::INVALID_CONFIG,
+            Self::NoPlugins { .. } | Self::NothingValid { .. } => code::INVALID_CONFIG,
             Self::CachedResult { .. }
             | Self::CachedConfig { .. }
             | Self::SetCachedResult { .. }

@@ -1,65 +1,135 @@
 //! GC: removing what belongs to no valid attachment (CNI spec 1.1.0, sections 2 and 3).
 
-use netloom_invoke::Command;
-use netloom_spec::{Attachment, NetworkConfigList, PluginConf, Version};
+pub(crate) mod as_added;
+mod plan;
+mod valid;
 
-use crate::{CachedAttachment, Cni, DelMode, Error, Network, RuntimeConf, request};
+use netloom_invoke::Command;
+use netloom_spec::{Attachment, Version};
+
+pub use self::plan::{GcPlan, StaleAttachment};
+pub use self::valid::{Life, Valid};
+use crate::{Cni, DelMode, Error, Network, RuntimeConf, request};
+use as_added::as_added;
 
 impl Cni {
-    /// Removes everything that belongs to no attachment of `valid`: executes DEL for each cached
-    /// attachment of this network that is not among them, with the configuration it was added
-    /// with; then, if the configuration is of 1.1.0 or newer, GC of every plugin. Without `valid`
-    /// no cached attachment is valid, and the plugins are not told which are.
+    /// Removes everything of the network that belongs to no valid attachment: executes DEL for each
+    /// cached attachment that is stale, with the configuration it was added with; then, if the
+    /// configuration is of 1.1.0 or newer, GC of every plugin, also of those that only the cached
+    /// attachments were added with.
     ///
     /// Success without doing anything if the configuration has `disableGC`. While it runs, ADD
     /// and DEL of the network wait, in every process that uses this library and this cache
-    /// directory. An attachment added after `valid` was put together is taken for stale: hold
-    /// back ADD meanwhile.
+    /// directory. What another runtime adds meanwhile, or after [`Valid::Only`] was put together,
+    /// is taken for stale: hold back ADD.
     ///
     /// # Errors
-    /// All errors ([`Error::Several`] if more than one): one does not stop the rest.
+    /// [`Error::NothingValid`] for [`Valid::Only`] without any, before anything is done; else all
+    /// errors ([`Error::Several`] if more than one), as one does not stop the rest. Entries of the
+    /// cache that cannot be read are among them.
     pub fn gc<'a>(
         &self,
         network: impl Into<Network<'a>>,
-        valid: Option<&[Attachment]>,
-    ) -> Result<(), Error> {
+        valid: Valid<'_>,
+    ) -> Result<GcPlan, Error> {
         let network = network.into();
         if network.disable_gc {
-            return Ok(());
+            return Ok(GcPlan::disabled());
         }
-        let has_gc = network.is_at_least(Version::V1_1_0)?;
+        if matches!(valid, Valid::Only([])) {
+            return Err(Error::NothingValid {
+                network: network.name.to_owned(),
+            });
+        }
+        network.is_at_least(Version::V1_1_0)?;
         let _exclusive = self.cache(None).lock_exclusive(network.name)?;
-        let mut errors = self.del_stale(&network, valid.unwrap_or_default());
-        for conf in network.plugins.iter().filter(|_| has_gc) {
-            let request = request::gc(&network, conf, valid);
-            errors.extend(self.exec_run(Command::Gc, conf, &request, None).err());
+        let (mut plan, listed) = self.plan_locked(&network, &valid)?;
+        let mut errors: Vec<Error> = listed.into_iter().collect();
+        errors.extend(
+            std::mem::take(&mut plan.unreadable)
+                .into_iter()
+                .map(|cause| Error::CachedAttachments { cause }),
+        );
+        for stale in &plan.stale {
+            errors.extend(self.del_stale(&network, stale).err());
         }
-        Error::join(errors)
-    }
-
-    /// DELs the cached attachments of the network that are not `valid`.
-    fn del_stale(&self, network: &Network<'_>, valid: &[Attachment]) -> Vec<Error> {
-        let cached = match self.cache(None).attachments(None, Some(network.name)) {
-            Ok(cached) => cached,
-            Err(cause) => return vec![Error::CachedAttachments { cause }],
+        let told = match valid {
+            Valid::Untold => None,
+            _ => Some(plan.valid.as_slice()),
         };
-        let stale = cached.into_iter().filter(|cached| !is_among(cached, valid));
-        stale
-            .filter_map(|cached| self.del_cached(network, cached).err())
-            .collect()
+        errors.extend(self.ask(&network, &plan, told));
+        Error::join(errors).map(|()| plan)
     }
 
-    fn del_cached(&self, network: &Network<'_>, cached: CachedAttachment) -> Result<(), Error> {
+    /// What [`Cni::gc`] would do now. Nothing is executed or changed.
+    ///
+    /// # Errors
+    /// When the configuration's version is none, or the cache cannot be listed.
+    pub fn plan_gc<'a>(
+        &self,
+        network: impl Into<Network<'a>>,
+        valid: Valid<'_>,
+    ) -> Result<GcPlan, Error> {
+        let network = network.into();
+        if network.disable_gc {
+            return Ok(GcPlan::disabled());
+        }
+        match self.plan_locked(&network, &valid)? {
+            (_, Some(error)) => Err(error),
+            (plan, None) => Ok(plan),
+        }
+    }
+
+    /// The plan, and why the cache could not be listed, which does not keep the plugins from being
+    /// asked by a caller that knows what is valid.
+    fn plan_locked(
+        &self,
+        network: &Network<'_>,
+        valid: &Valid<'_>,
+    ) -> Result<(GcPlan, Option<Error>), Error> {
+        let (survey, failed) = match self.cache(None).survey(None, Some(network.name)) {
+            Ok(survey) => (survey, None),
+            Err(cause) => (Default::default(), Some(Error::CachedAttachments { cause })),
+        };
+        let plan = GcPlan::new(network, valid, survey.attachments, survey.unreadable)?;
+        Ok((plan, failed))
+    }
+
+    fn ask(
+        &self,
+        network: &Network<'_>,
+        plan: &GcPlan,
+        valid: Option<&[Attachment]>,
+    ) -> Vec<Error> {
+        let ask = |asked: &plan::Asked| {
+            let network = Network {
+                cni_version: &asked.cni_version,
+                ..network.clone()
+            };
+            let request = request::gc(&network, &asked.conf, valid);
+            self.exec_run(Command::Gc, &asked.conf, &request, None)
+                .err()
+        };
+        plan.requests.iter().filter_map(ask).collect()
+    }
+
+    fn del_stale(&self, network: &Network<'_>, stale: &StaleAttachment) -> Result<(), Error> {
+        let cached = &stale.attachment;
         let as_added = as_added(&cached.config, network);
         let as_added = as_added
             .as_ref()
             .map_or_else(|| network.clone(), Network::from);
+        let netns = match stale.life {
+            // Not every plugin can tell another container's links from its own.
+            Life::NetnsReused => String::new(),
+            Life::Living | Life::Gone => cached.netns.clone(),
+        };
         let rt = RuntimeConf {
-            container_id: cached.container_id,
-            netns: cached.netns,
-            if_name: cached.if_name,
-            args: cached.args,
-            capability_args: cached.capability_args,
+            container_id: cached.container_id.clone(),
+            netns,
+            if_name: cached.if_name.clone(),
+            args: cached.args.clone(),
+            capability_args: cached.capability_args.clone(),
             cache_dir: None,
         };
         let done = rt
@@ -71,40 +141,4 @@ impl Cni {
             cause: Box::new(cause),
         })
     }
-}
-
-fn is_among(cached: &CachedAttachment, valid: &[Attachment]) -> bool {
-    valid
-        .iter()
-        .any(|valid| valid.container_id == cached.container_id && valid.if_name == cached.if_name)
-}
-
-/// The list that an attachment was added with, if its cached configuration still is one of this
-/// network.
-fn as_added(config: &[u8], current: &Network<'_>) -> Option<NetworkConfigList> {
-    let mut list = NetworkConfigList::parse(config).ok()?;
-    if list.plugins.is_empty() {
-        // The object of a single plugin reads as a list without any.
-        let single = PluginConf::parse(config).ok();
-        if let Some(single) = single.and_then(|conf| NetworkConfigList::from_conf(&conf).ok()) {
-            list = single;
-        }
-    }
-    if !list.load_only_inlined_plugins {
-        list.plugins.extend_from_slice(plugins_beside(current));
-    }
-    (list.name == current.name && !list.plugins.is_empty()).then_some(list)
-}
-
-/// The plugins of the network that are not in its list but in the directory beside it: they are
-/// not part of the cached configuration.
-fn plugins_beside<'a>(network: &Network<'a>) -> &'a [PluginConf] {
-    if network.is_single {
-        return &[];
-    }
-    let inlined = NetworkConfigList::parse(&network.bytes).map(|list| list.plugins.len());
-    inlined
-        .ok()
-        .and_then(|count| network.plugins.get(count..))
-        .unwrap_or_default()
 }

@@ -33,7 +33,7 @@
 //! | `AddNetworkList`, `AddNetwork` | [`Cni::add`] |
 //! | `CheckNetworkList`, `CheckNetwork` | [`Cni::check`] |
 //! | `DelNetworkList`, `DelNetwork` | [`Cni::del`], [`Cni::del_with`] |
-//! | `GCNetworkList` | [`Cni::gc`] |
+//! | `GCNetworkList` | [`Cni::gc`], [`Cni::plan_gc`] |
 //! | `GetStatusNetworkList` | [`Cni::status`] |
 //! | `ValidateNetworkList`, `ValidateNetwork` | [`Cni::validate`] |
 //! | `GetVersionInfo` | [`Cni::version_info`], [`Cni::versions`] |
@@ -63,8 +63,10 @@
 //! - CHECK and STATUS name the plugin that failed; the code is the plugin's own all the same.
 //! - An attachment is cached by temporary file and rename. The cached configuration is what GC
 //!   deletes a stale attachment with.
-//! - GC excludes ADD and DEL of the same network by a lock, goes on past every error, and reports
-//!   an unreadable cache.
+//! - GC excludes ADD and DEL of the same network by a lock, goes on past every error, names the
+//!   files of the cache that it cannot read, refuses an empty list of valid attachments, asks the
+//!   plugins of former configurations too, and does not tell plugins a namespace that now is
+//!   another container's.
 //! - A broken file does not hide the good ones of its directory.
 //!
 //! [libcni]: https://github.com/containernetworking/cni/tree/main/libcni
@@ -82,9 +84,10 @@ mod runtime_conf;
 mod survey;
 
 pub use attachment::DelMode;
-pub use cache::{CacheError, CachedAttachment};
+pub use cache::{CacheError, CacheSurvey, CachedAttachment};
 pub use cni::Cni;
 pub use error::Error;
+pub use gc::{GcPlan, Life, StaleAttachment, Valid};
 pub use network::Network;
 pub use runtime_conf::RuntimeConf;
 

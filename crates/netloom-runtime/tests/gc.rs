@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use netloom_runtime::{Error, load};
+use netloom_runtime::{Error, Life, Valid, load};
 use netloom_spec::{Attachment, Error as CniError};
 use serde_json::json;
 use support::{Host, chain, host_with_chain, list, rt};
@@ -37,7 +37,7 @@ fn host_with_three() -> Host {
 fn gc_deletes_stale_attachments_of_its_network_and_then_asks_every_plugin() {
     let host = host_with_three();
     host.cni()
-        .gc(&chain("net", "1.1.0"), Some(&[attachment("c1")]))
+        .gc(&chain("net", "1.1.0"), Valid::Only(&[attachment("c1")]))
         .unwrap();
     assert_eq!(
         host.log(),
@@ -64,11 +64,15 @@ fn gc_deletes_stale_attachments_of_its_network_and_then_asks_every_plugin() {
 #[test]
 fn gc_without_valid_attachments_deletes_all_and_tells_plugins_none() {
     let host = host_with_three();
-    host.cni().gc(&chain("net", "1.1.0"), None).unwrap();
+    host.cni()
+        .gc(&chain("net", "1.1.0"), Valid::Untold)
+        .unwrap();
     assert_eq!(host.cached(), ["net-2-c1-eth0"]);
     let expected = json!({"cniVersion": "1.1.0", "name": "net", "type": "one"});
     assert_eq!(host.request("one", "GC"), expected);
-    host.cni().gc(&chain("net", "1.1.0"), Some(&[])).unwrap();
+    host.cni()
+        .gc(&chain("net", "1.1.0"), Valid::Nothing)
+        .unwrap();
     assert_eq!(
         host.request("one", "GC")["cni.dev/valid-attachments"],
         json!([])
@@ -81,7 +85,10 @@ fn another_interface_of_a_valid_container_is_stale() {
     let mut other = attachment("c1");
     other.if_name = "eth1".into();
     host.cni()
-        .gc(&chain("net", "1.1.0"), Some(&[other, attachment("c2")]))
+        .gc(
+            &chain("net", "1.1.0"),
+            Valid::Only(&[other, attachment("c2")]),
+        )
         .unwrap();
     assert_eq!(host.cached(), ["net-2-c1-eth0", "net-c2-eth0"]);
 }
@@ -91,7 +98,10 @@ fn gc_goes_on_past_errors_and_reports_them_all() {
     let host = host_with_three();
     host.fail("two", "DEL", r#"{"code":5,"msg":"disk"}"#);
     host.fail("one", "GC", FAILURE);
-    let error = host.cni().gc(&chain("net", "1.1.0"), None).unwrap_err();
+    let error = host
+        .cni()
+        .gc(&chain("net", "1.1.0"), Valid::Untold)
+        .unwrap_err();
     let expected = "failed to delete stale attachment c1 eth0: \
                     plugin type=\"two\" failed (delete): disk\n\
                     failed to delete stale attachment c2 eth0: \
@@ -119,7 +129,7 @@ fn gc_goes_on_past_errors_and_reports_them_all() {
 fn gc_before_1_1_0_only_deletes_stale_attachments() {
     let host = host_with_three();
     host.cni()
-        .gc(&chain("net", "1.0.0"), Some(&[attachment("c1")]))
+        .gc(&chain("net", "1.0.0"), Valid::Only(&[attachment("c1")]))
         .unwrap();
     assert_eq!(host.log(), ["DEL two c2", "DEL one c2"]);
 }
@@ -129,7 +139,7 @@ fn gc_that_is_disabled_does_nothing() {
     let host = host_with_three();
     let mut list = chain("net", "1.1.0");
     list.disable_gc = true;
-    host.cni().gc(&list, None).unwrap();
+    host.cni().gc(&list, Valid::Untold).unwrap();
     assert_eq!(host.log(), [""; 0]);
 }
 
@@ -138,8 +148,133 @@ fn a_stale_attachment_is_deleted_with_the_configuration_it_was_added_with() {
     let host = host_with_three();
     host.plugin("three", "{}");
     let now = list(r#"{"cniVersion":"1.1.0","name":"net","plugins":[{"type":"three"}]}"#);
-    host.cni().gc(&now, Some(&[attachment("c1")])).unwrap();
-    assert_eq!(host.log(), ["DEL two c2", "DEL one c2", "GC three "]);
+    host.cni()
+        .gc(&now, Valid::Only(&[attachment("c1")]))
+        .unwrap();
+    let log = [
+        "DEL two c2",
+        "DEL one c2",
+        "GC three ",
+        "GC one ",
+        "GC two ",
+    ];
+    assert_eq!(host.log(), log);
+}
+
+#[test]
+fn plugins_that_the_network_has_no_more_are_asked_once_and_told_the_same() {
+    let host = host_with_three();
+    let now = list(r#"{"cniVersion":"1.1.0","name":"net","plugins":[{"type":"two"}]}"#);
+    let plan = host
+        .cni()
+        .plan_gc(&now, Valid::Only(&[attachment("c1")]))
+        .unwrap();
+    assert_eq!(plan.plugins, ["two", "one"]);
+    assert_eq!(host.log(), [""; 0], "a plan executes nothing");
+    host.cni()
+        .gc(&now, Valid::Only(&[attachment("c1"), attachment("c2")]))
+        .unwrap();
+    assert_eq!(host.log(), ["GC two ", "GC one "]);
+    let valid =
+        json!([{"containerID": "c1", "ifname": "eth0"}, {"containerID": "c2", "ifname": "eth0"}]);
+    assert_eq!(
+        host.request("one", "GC")["cni.dev/valid-attachments"],
+        valid
+    );
+}
+
+#[test]
+fn an_empty_list_of_valid_attachments_is_refused_and_nothing_is_done() {
+    let host = host_with_three();
+    let error = host
+        .cni()
+        .gc(&chain("net", "1.1.0"), Valid::Only(&[]))
+        .unwrap_err();
+    assert!(error.to_string().contains("\"net\""), "{error}");
+    assert!(matches!(error, Error::NothingValid { .. }), "{error:?}");
+    assert_eq!((host.log().len(), host.cached().len()), (0, 3));
+}
+
+#[test]
+fn where_nothing_is_found_alive_the_dead_go_and_the_plugins_are_not_asked() {
+    let host = host_with_three();
+    let plan = host
+        .cni()
+        .gc(&chain("net", "1.1.0"), Valid::Judged(&|_| Life::Gone))
+        .unwrap();
+    assert!(plan.withheld);
+    let log = ["DEL two c1", "DEL one c1", "DEL two c2", "DEL one c2"];
+    assert_eq!(host.log(), log);
+    assert_eq!(host.cached(), ["net-2-c1-eth0"]);
+}
+
+#[test]
+fn what_is_found_alive_stays() {
+    let host = host_with_three();
+    let judge = |it: &netloom_runtime::CachedAttachment| match it.container_id.as_str() {
+        "c1" => Life::Living,
+        _ => Life::Gone,
+    };
+    host.cni()
+        .gc(&chain("net", "1.1.0"), Valid::Judged(&judge))
+        .unwrap();
+    let log = ["DEL two c2", "DEL one c2", "GC one ", "GC two "];
+    assert_eq!(host.log(), log);
+    let valid = json!([{"containerID": "c1", "ifname": "eth0"}]);
+    assert_eq!(
+        host.request("one", "GC")["cni.dev/valid-attachments"],
+        valid
+    );
+}
+
+#[test]
+fn the_path_of_a_namespace_that_another_container_has_now_is_not_told() {
+    let host = host_with_chain();
+    for container in ["old", "new"] {
+        let mut rt = rt(container);
+        rt.netns = "/run/netns/shared".into();
+        host.cni().add(&chain("net", "1.1.0"), &rt).unwrap();
+    }
+    host.cni()
+        .gc(&chain("net", "1.1.0"), Valid::Only(&[attachment("new")]))
+        .unwrap();
+    let env = host.env("one", "DEL");
+    assert!(env.contains(&"CNI_CONTAINERID=old".into()), "{env:?}");
+    assert!(env.contains(&"CNI_NETNS=".into()), "{env:?}");
+    assert_eq!(host.cached(), ["net-new-eth0"]);
+}
+
+#[test]
+fn an_unreadable_entry_is_named_and_what_its_name_tells_of_is_valid() {
+    for content in ["", "{", r#"{"kind":"cniCacheV1","config":"e30="}"#] {
+        let host = host_with_three();
+        host.write("cache/results/net-c-3-eth0", content);
+        host.write("cache/results/network-c4-eth0", content);
+        host.write("cache/results/other-c5-eth0", content);
+        let judge = |it: &netloom_runtime::CachedAttachment| match it.container_id.as_str() {
+            "c1" => Life::Living,
+            _ => Life::Gone,
+        };
+        let error = host
+            .cni()
+            .gc(&chain("net", "1.1.0"), Valid::Judged(&judge))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("results/net-c-3-eth0"), "{error}");
+        assert!(!error.contains("c4") && !error.contains("c5"), "{error}");
+        let log = ["DEL two c2", "DEL one c2", "GC one ", "GC two "];
+        assert_eq!(host.log(), log);
+        let valid = host.request("one", "GC")["cni.dev/valid-attachments"].clone();
+        assert!(
+            valid
+                .as_array()
+                .unwrap()
+                .contains(&json!({"containerID": "c-3", "ifname": "eth0"}))
+        );
+        assert!(host.exists("cache/results/net-c-3-eth0"));
+        let survey = host.cni().survey_cache().unwrap();
+        assert_eq!((survey.attachments.len(), survey.unreadable.len()), (2, 3));
+    }
 }
 
 #[test]
@@ -150,7 +285,9 @@ fn a_stale_attachment_without_a_usable_configuration_is_deleted_with_the_current
             r#"{{"kind":"cniCacheV1","containerId":"c9","config":"{config}","ifName":"eth0","networkName":"net"}}"#
         );
         host.write("cache/results/net-c9-eth0", &entry);
-        host.cni().gc(&chain("net", "1.1.0"), Some(&[])).unwrap();
+        host.cni()
+            .gc(&chain("net", "1.1.0"), Valid::Nothing)
+            .unwrap();
         assert_eq!(host.log()[..2], ["DEL two c9", "DEL one c9"]);
         assert_eq!(host.cached(), [""; 0]);
     }
@@ -167,7 +304,7 @@ fn plugins_beside_the_list_take_part_in_the_delete_of_a_stale_attachment() {
     let list = load::find_by_name(host.path("conf"), "net").unwrap();
     host.cni().add(&list, &rt("c1")).unwrap();
     host.log();
-    host.cni().gc(&list, None).unwrap();
+    host.cni().gc(&list, Valid::Untold).unwrap();
     assert_eq!(
         host.log(),
         ["DEL two c1", "DEL one c1", "GC one ", "GC two "]
@@ -179,7 +316,10 @@ fn an_unreadable_cache_is_reported_and_the_plugins_are_asked_all_the_same() {
     let host = host_with_chain();
     fs::create_dir_all(host.path("cache")).unwrap();
     host.write("cache/results", "a file where a directory should be");
-    let error = host.cni().gc(&chain("net", "1.1.0"), None).unwrap_err();
+    let error = host
+        .cni()
+        .gc(&chain("net", "1.1.0"), Valid::Untold)
+        .unwrap_err();
     assert!(
         matches!(error, Error::CachedAttachments { .. }),
         "{error:?}"
@@ -208,11 +348,14 @@ fn gc_waits_for_an_add_of_its_network_to_end_and_not_for_one_of_another() {
         scope.spawn(|| cni.add(&net, &rt("c1")).unwrap());
         // The plugin opens the pipe: ADD is under way.
         File::open(&fifo).unwrap();
-        cni.gc(&other, None).unwrap();
+        cni.gc(&other, Valid::Untold).unwrap();
         assert_eq!(host.log(), ["GC"]);
         let (done, collected) = mpsc::channel();
         let (cni, net) = (&cni, &net);
-        scope.spawn(move || done.send(cni.gc(net, Some(&[attachment("c1")]))).unwrap());
+        scope.spawn(move || {
+            done.send(cni.gc(net, Valid::Only(&[attachment("c1")])))
+                .unwrap()
+        });
         let early = collected.recv_timeout(Duration::from_millis(200));
         fs::write(&fifo, "go\n").unwrap();
         assert!(early.is_err(), "GC ran beside ADD");

@@ -129,15 +129,25 @@ pub(crate) struct Network {
 
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
-    #[command(flatten)]
-    pub(crate) network: Network,
+    /// The `name` in a network's configuration, which may be gone; without it, every network that
+    /// is configured or has cached attachments.
+    pub(crate) network: Option<String>,
+    /// Accepted because cnitool wants it; not used.
+    #[arg(hide = true)]
+    pub(crate) netns: Option<PathBuf>,
     /// An attachment that is still in use, as CONTAINERID/IFNAME (repeatable)
-    /// [default: every cached attachment whose namespace still exists].
-    #[arg(long, value_name = "ID/IFNAME")]
+    /// [default: every cached attachment whose namespace still is its own].
+    #[arg(long, value_name = "ID/IFNAME", requires = "network")]
     pub(crate) keep: Vec<String>,
-    /// Keep nothing: remove every attachment of the network, as `cnitool gc` does.
+    /// Keep nothing: remove all that the networks hold.
     #[arg(long, conflicts_with = "keep")]
     pub(crate) all: bool,
+    /// Show what would be removed, and remove nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

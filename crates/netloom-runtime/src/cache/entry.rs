@@ -6,12 +6,13 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use netloom_spec::decode;
+use netloom_spec::{NetworkConfigList, decode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{CacheError, Key};
 use crate::RuntimeConf;
+use crate::gc::as_added::cached_list;
 
 /// The `kind` of the format.
 const KIND: &str = "cniCacheV1";
@@ -36,7 +37,13 @@ pub struct CachedAttachment {
 }
 
 impl CachedAttachment {
-    pub(super) fn is_complete(&self) -> bool {
+    /// The configuration as a list; a single plugin of the deprecated form as a list of one.
+    /// `None` if it cannot be read.
+    pub fn list(&self) -> Option<NetworkConfigList> {
+        cached_list(&self.config)
+    }
+
+    fn is_complete(&self) -> bool {
         [&self.network, &self.container_id, &self.if_name]
             .iter()
             .all(|part| !part.is_empty())
@@ -108,6 +115,31 @@ impl Entry {
             args: self.cni_args,
             capability_args: self.capability_args,
         })
+    }
+}
+
+/// The attachment that a file is about; `None` if there is no file any more.
+pub(super) fn read_attachment(path: &Path) -> Result<Option<CachedAttachment>, CacheError> {
+    let entry = match Stored::read(path)? {
+        None => return Ok(None),
+        Some(Stored::Other(object)) => return Err(wrong_kind(path, &object)),
+        Some(Stored::V1(entry)) => entry.into_attachment(path)?,
+    };
+    if entry.is_complete() {
+        return Ok(Some(entry));
+    }
+    Err(CacheError::Corrupt {
+        path: path.to_owned(),
+        problem: "networkName, containerId or ifName is missing".to_owned(),
+    })
+}
+
+pub(super) fn wrong_kind(path: &Path, object: &Map<String, Value>) -> CacheError {
+    CacheError::WrongKind {
+        path: path.to_owned(),
+        kind: object
+            .get("kind")
+            .map_or_else(|| "none".to_owned(), ToString::to_string),
     }
 }
 

@@ -1,42 +1,147 @@
-//! `gc`: what a network still holds for attachments that are gone.
+//! `gc`: what networks still hold for attachments that are gone.
 
-use std::path::Path;
+mod life;
+mod show;
 
-use anyhow::{Context, Result};
-use netloom_spec::Attachment;
+use std::io::{self, IsTerminal, Write};
 
+use anyhow::{Context, Result, bail};
+use netloom_runtime::{CachedAttachment, Cni, Error, GcPlan, Valid, load};
+use netloom_spec::{Attachment, NetworkConfigList};
+
+use self::life::Judge;
 use super::Caller;
 use super::network::{cni, find};
 use crate::cli::{Gc, Options};
 
-pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
-    let network = find(options, &gc.network.network)?;
-    let keep = if gc.all || caller == Caller::Cnitool {
-        None
-    } else if gc.keep.is_empty() {
-        Some(living(options, &network.name)?)
-    } else {
-        Some(
-            gc.keep
-                .iter()
-                .map(|text| named(text))
-                .collect::<Result<_>>()?,
-        )
-    };
-    Ok(cni(options).gc(&network, keep.as_deref())?)
+/// A network and what is to be done about it.
+struct Planned {
+    network: NetworkConfigList,
+    plan: GcPlan,
 }
 
-/// The cached attachments of a network whose namespace still exists.
-fn living(options: &Options, network: &str) -> Result<Vec<Attachment>> {
-    let cached = cni(options).cached_attachments(None)?;
-    Ok(cached
+pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
+    let cni = cni(options);
+    if caller == Caller::Cnitool {
+        let name = gc.network.as_deref().context("which network?")?;
+        cni.gc(&find(options, name)?, Valid::Untold)?;
+        return Ok(());
+    }
+    let cached = cni.cached_attachments(None)?;
+    let judge = Judge::new(&cni, &cached);
+    let judge = |it: &CachedAttachment| judge.life(it);
+    let keep: Vec<_> = gc
+        .keep
+        .iter()
+        .map(|text| named(text))
+        .collect::<Result<_>>()?;
+    let valid = match (gc.all, keep.as_slice()) {
+        (true, _) => Valid::Nothing,
+        (false, []) => Valid::Judged(&judge),
+        (false, keep) => Valid::Only(keep),
+    };
+    let networks = match &gc.network {
+        Some(name) => vec![known(options, name, &cached)?],
+        None => all(options, &cached)?,
+    };
+    let planned = networks
         .into_iter()
-        .filter(|it| it.network == network && Path::new(&it.netns).exists())
-        .map(|it| Attachment {
-            container_id: it.container_id,
-            if_name: it.if_name,
+        .map(|network| {
+            let plan = cni.plan_gc(&network, valid)?;
+            Ok(Planned { network, plan })
         })
-        .collect())
+        .collect::<Result<Vec<_>>>()?;
+    if gc.dry_run {
+        return show::dry_run(&cni, &planned, options.json);
+    }
+    if planned.iter().any(|it| !it.plan.is_empty()) && !gc.yes {
+        confirm(&cni, &planned)?;
+    }
+    collect(&cni, planned, valid, gc.network.is_some())
+}
+
+/// Does what was shown; what ended since then is collected too.
+fn collect(cni: &Cni, planned: Vec<Planned>, valid: Valid<'_>, is_named: bool) -> Result<()> {
+    let mut errors = Vec::new();
+    for Planned { network, .. } in planned {
+        match cni.gc(&network, valid) {
+            Ok(plan) if plan.withheld && is_named => errors.push(Error::NothingValid {
+                network: network.name.clone(),
+            }),
+            Ok(plan) => show::remark(&network.name, &plan),
+            Err(error) => errors.push(error),
+        }
+    }
+    match errors.len() {
+        0 => Ok(()),
+        1 => Err(errors.remove(0).into()),
+        _ => Err(Error::Several(errors).into()),
+    }
+}
+
+/// Asks on the terminal.
+fn confirm(cni: &Cni, planned: &[Planned]) -> Result<()> {
+    if !io::stdin().is_terminal() {
+        bail!(
+            "nothing was removed: there is no terminal to ask on. Say --dry-run to see what would \
+             be, --yes to remove it"
+        );
+    }
+    let mut stderr = io::stderr();
+    stderr.write_all(show::words(cni, planned).as_bytes())?;
+    write!(
+        stderr,
+        "Only what nobody adds meanwhile is safe: no runtime but netloom waits.\nRemove this? [y/N] "
+    )?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        return Ok(());
+    }
+    bail!("nothing was removed");
+}
+
+/// The network of this name: as it is configured, or else as it was when its last attachments
+/// were added.
+fn known(options: &Options, name: &str, cached: &[CachedAttachment]) -> Result<NetworkConfigList> {
+    find(options, name).or_else(|error| was_configured(name, cached).ok_or(error))
+}
+
+fn was_configured(name: &str, cached: &[CachedAttachment]) -> Option<NetworkConfigList> {
+    cached
+        .iter()
+        .filter(|it| it.network == name)
+        .filter_map(CachedAttachment::list)
+        .find(|list| list.name == name)
+}
+
+/// Every network that is configured, then those that only the cache knows.
+fn all(options: &Options, cached: &[CachedAttachment]) -> Result<Vec<NetworkConfigList>> {
+    let directory = load::directory(&options.conf_dir)?;
+    let mut networks: Vec<NetworkConfigList> = Vec::new();
+    for file in directory.networks {
+        if !networks.iter().any(|it| it.name == file.list.name) {
+            networks.push(file.list);
+        }
+    }
+    for problem in &directory.problems {
+        eprintln!("netloom: {}", problem.error);
+    }
+    for it in cached {
+        if networks.iter().any(|network| network.name == it.network) {
+            continue;
+        }
+        match was_configured(&it.network, cached) {
+            Some(list) => networks.push(list),
+            None => eprintln!(
+                "netloom: network {:?} is not configured, and the configuration cached with {} {} \
+                 cannot be read",
+                it.network, it.container_id, it.if_name
+            ),
+        }
+    }
+    Ok(networks)
 }
 
 fn named(text: &str) -> Result<Attachment> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use netloom_runtime::{CachedAttachment, Cni, RuntimeConf};
-use netloom_spec::{AddResult, NetworkConfigList};
+use netloom_spec::AddResult;
 use serde_json::json;
 
 use super::network::cni;
@@ -58,14 +58,14 @@ fn netns_exists(it: &CachedAttachment) -> bool {
 }
 
 /// The addresses of the cached result; none if the entry has no result one can read.
-fn addresses(cni: &Cni, it: &CachedAttachment) -> Vec<String> {
+pub(super) fn addresses(cni: &Cni, it: &CachedAttachment) -> Vec<String> {
     result(cni, it)
         .map(|result| result.ips.iter().map(|ip| ip.address.to_string()).collect())
         .unwrap_or_default()
 }
 
 fn result(cni: &Cni, it: &CachedAttachment) -> Option<AddResult> {
-    let list = NetworkConfigList::parse(&it.config).ok()?;
+    let list = it.list()?;
     let runtime = RuntimeConf::new(&it.container_id, &it.netns, &it.if_name);
     cni.cached_result(&list, &runtime).ok()?
 }

@@ -1,0 +1,129 @@
+//! Whether a link in a pod is that of an attachment, or of another pod that has the path of the
+//! namespace now.
+//!
+//! Links of netloom's that are alone in the pod bear a mark with their container in the alias. A
+//! link without one is compared with the result of ADD: by its MAC address where the link has one
+//! of its own, else by its addresses.
+
+use ipnet::IpNet;
+use netloom_kernel::rtnl::{Link, LinkKind, Socket};
+use netloom_spec::{AddResult, Mac};
+
+/// What the alias of a marked link begins with. No name of a link contains the colon, so it is no
+/// device that host-device has lent.
+const PREFIX: &str = "cni:";
+/// The longest alias that the kernel takes, in bytes (`IFALIASZ` with its end).
+const LONGEST: usize = 255;
+
+/// The alias of a link that belongs to this container.
+#[must_use]
+pub fn mark(container_id: &str) -> String {
+    // Ids are of ASCII.
+    let fits = container_id.len().min(LONGEST - PREFIX.len());
+    format!(
+        "{PREFIX}{}",
+        container_id.get(..fits).unwrap_or(container_id)
+    )
+}
+
+/// The mark of a link, if it has one.
+#[must_use]
+pub fn marked(link: &Link) -> Option<&str> {
+    link.alias
+        .as_deref()
+        .filter(|alias| alias.starts_with(PREFIX))
+}
+
+/// Whether the link by the name of an attachment's interface is the attachment's. Without a mark
+/// and without a result of ADD nothing speaks against it.
+///
+/// # Errors
+/// The kernel's, when it does not tell the addresses. It is asked for them only where neither mark
+/// nor MAC address decides.
+pub fn is_own(
+    inside: &Socket,
+    link: &Link,
+    container_id: &str,
+    made: Option<&AddResult>,
+) -> netloom_kernel::Result<bool> {
+    if let Some(mark_of_link) = marked(link) {
+        return Ok(mark_of_link == mark(container_id));
+    }
+    match made {
+        Some(made) => is_of_result(inside, link, made),
+        None => Ok(true),
+    }
+}
+
+fn is_of_result(inside: &Socket, link: &Link, made: &AddResult) -> netloom_kernel::Result<bool> {
+    let position = position_of(made, &link.name);
+    let listed: Option<Mac> = position.and_then(|at| made.interfaces[at].mac.parse().ok());
+    if let (Some(listed), true) = (listed, has_own_mac(link)) {
+        return Ok(link.mac == Some(listed.0));
+    }
+    has_addresses_of(inside, link, made, position)
+}
+
+/// The position of the pod's interface in the result.
+fn position_of(made: &AddResult, name: &str) -> Option<usize> {
+    let listed = |in_pod: bool| {
+        made.interfaces
+            .iter()
+            .position(|i| i.name == name && (!in_pod || !i.sandbox.is_empty()))
+    };
+    listed(true).or_else(|| listed(false))
+}
+
+/// Whether the link has an address of the result; true as well where one or the other has none.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn has_addresses_of(
+    inside: &Socket,
+    link: &Link,
+    made: &AddResult,
+    position: Option<usize>,
+) -> netloom_kernel::Result<bool> {
+    let is_of_link = |of: Option<usize>| of.is_none() || of == position;
+    let mut given = made
+        .ips
+        .iter()
+        .filter(|ip| is_of_link(ip.interface))
+        .map(|ip| ip.address)
+        .peekable();
+    if given.peek().is_none() {
+        return Ok(true);
+    }
+    let present: Vec<IpNet> = inside
+        .list_addresses(link.index)?
+        .into_iter()
+        .map(|address| address.address)
+        .filter(is_global)
+        .collect();
+    Ok(present.is_empty() || given.any(|ip| present.contains(&ip)))
+}
+
+/// Links of these kinds share their master's, and `lo` has none.
+fn has_own_mac(link: &Link) -> bool {
+    !matches!(link.kind, Some(LinkKind::Ipvlan(_) | LinkKind::Vlan { .. }))
+        && !link.flags.is_loopback()
+}
+
+/// Whether the address was given to the link, and is not one that it makes itself.
+pub(crate) fn is_global(net: &IpNet) -> bool {
+    match net {
+        IpNet::V4(net) => !net.addr().is_link_local(),
+        IpNet::V6(net) => !net.addr().is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_fits_into_an_alias_whatever_the_id() {
+        assert_eq!(mark("0d5ee8"), "cni:0d5ee8");
+        assert_eq!(mark(&"a".repeat(300)).len(), LONGEST);
+    }
+}

@@ -1,0 +1,157 @@
+//! What GC will do, found out before it does anything.
+
+use netloom_spec::{Attachment, PluginConf, Version};
+
+use super::as_added::as_added;
+use super::valid::{Life, Valid};
+use crate::{CacheError, CachedAttachment, Error, Network};
+
+/// What [`Cni::gc`](crate::Cni::gc) does, as [`Cni::plan_gc`](crate::Cni::plan_gc) tells it.
+#[derive(Debug, Default)]
+pub struct GcPlan {
+    /// The cached attachments to DEL, with the configuration that each was added with.
+    pub stale: Vec<StaleAttachment>,
+    /// The plugins, by `type`, that are then asked to remove what belongs to no valid attachment:
+    /// those of the network, and those that its cached attachments were added with and that the
+    /// network has no more or has changed.
+    pub plugins: Vec<String>,
+    /// The attachments that stay.
+    pub valid: Vec<Attachment>,
+    /// Entries of the cache that may be about this network and cannot be read. What their names
+    /// tell of is valid.
+    pub unreadable: Vec<CacheError>,
+    /// Whether no valid attachment is known, which is why the plugins are not asked.
+    pub withheld: bool,
+    /// Whether the network's configuration has `disableGC`, which is why nothing is done.
+    pub disabled: bool,
+    pub(super) requests: Vec<Asked>,
+}
+
+/// A cached attachment that is not valid.
+#[derive(Clone, Debug)]
+pub struct StaleAttachment {
+    /// What its runtime said.
+    pub attachment: CachedAttachment,
+    /// Why it is stale; [`Life::Gone`] when the caller said what is valid.
+    pub life: Life,
+}
+
+/// A plugin to be asked for GC, with the name and version that go into its request.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) cni_version: String,
+    pub(super) conf: PluginConf,
+}
+
+impl GcPlan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.stale.is_empty() && self.plugins.is_empty()
+    }
+
+    pub(super) fn disabled() -> Self {
+        Self {
+            disabled: true,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn new(
+        network: &Network<'_>,
+        valid: &Valid<'_>,
+        cached: Vec<CachedAttachment>,
+        unreadable: Vec<CacheError>,
+    ) -> Result<Self, Error> {
+        let requests = requests(network, &cached)?;
+        let judged: Vec<_> = cached
+            .into_iter()
+            .map(|attachment| (valid.life(&attachment), attachment))
+            .collect();
+        let (living, dead): (Vec<_>, Vec<_>) = judged
+            .into_iter()
+            .partition(|(life, _)| *life == Life::Living);
+        let stale = dead
+            .into_iter()
+            .map(|(life, attachment)| StaleAttachment {
+                life: reused(life, &attachment, &living),
+                attachment,
+            })
+            .collect();
+        let valid_now = match valid {
+            Valid::Only(valid) => valid.to_vec(),
+            Valid::Judged(_) => {
+                let known = living.iter().map(|(_, living)| named(living));
+                known
+                    .chain(unreadable.iter().flat_map(|it| it.candidates(network.name)))
+                    .collect()
+            }
+            Valid::Nothing | Valid::Untold => Vec::new(),
+        };
+        let withheld = matches!(valid, Valid::Judged(_)) && valid_now.is_empty();
+        let requests = if withheld { Vec::new() } else { requests };
+        let mut plugins: Vec<String> = Vec::new();
+        for asked in &requests {
+            let kind = asked.conf.plugin_type();
+            if !plugins.iter().any(|listed| listed == kind) {
+                plugins.push(kind.to_owned());
+            }
+        }
+        Ok(Self {
+            stale,
+            plugins,
+            valid: valid_now,
+            unreadable,
+            withheld,
+            disabled: false,
+            requests,
+        })
+    }
+}
+
+fn named(cached: &CachedAttachment) -> Attachment {
+    Attachment {
+        container_id: cached.container_id.clone(),
+        if_name: cached.if_name.clone(),
+    }
+}
+
+/// Two containers at one path: it leads to the one that lives.
+fn reused(life: Life, dead: &CachedAttachment, living: &[(Life, CachedAttachment)]) -> Life {
+    let taken = !dead.netns.is_empty()
+        && living.iter().any(|(_, living)| {
+            living.netns == dead.netns && living.container_id != dead.container_id
+        });
+    if taken { Life::NetnsReused } else { life }
+}
+
+/// The plugins to ask: those of the network, then those of cached configurations that differ. None
+/// if the network's version has no GC.
+fn requests(network: &Network<'_>, cached: &[CachedAttachment]) -> Result<Vec<Asked>, Error> {
+    let mut requests: Vec<Asked> = Vec::new();
+    let mut ask = |cni_version: &str, conf: &PluginConf| {
+        if !requests.iter().any(|asked| asked.conf == *conf) {
+            requests.push(Asked {
+                cni_version: cni_version.to_owned(),
+                conf: conf.clone(),
+            });
+        }
+    };
+    if !network.is_at_least(Version::V1_1_0)? {
+        return Ok(requests);
+    }
+    for conf in network.plugins {
+        ask(network.cni_version, conf);
+    }
+    for cached in cached {
+        let Some(list) = as_added(&cached.config, network) else {
+            continue;
+        };
+        let then = Network::from(&list);
+        if !list.disable_gc && then.is_at_least(Version::V1_1_0).unwrap_or(false) {
+            for conf in &list.plugins {
+                ask(&list.cni_version, conf);
+            }
+        }
+    }
+    Ok(requests)
+}

@@ -1,0 +1,123 @@
+//! Which cached attachments live: what their namespaces tell.
+
+use std::collections::HashMap;
+
+use netloom_kernel::netns::{Netns, OpenError};
+use netloom_kernel::rtnl::{Link, Socket};
+use netloom_plugins::identity;
+use netloom_runtime::{CachedAttachment, Cni, Life, RuntimeConf};
+use netloom_spec::{AddResult, Interface};
+
+/// What the path of an attachment's namespace leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// Nothing, or no network namespace.
+    NoNetns,
+    /// The host's own namespace.
+    Host,
+    /// A namespace with the attachment's link, or where that cannot be told.
+    Own,
+    /// A namespace without a link of that name.
+    NoLink,
+    /// A namespace with another's link of that name.
+    Stranger,
+}
+
+/// Judges attachments by the namespaces they were added to.
+pub(super) struct Judge {
+    cni: Cni,
+    /// By the path of their namespace.
+    cached: HashMap<String, Vec<CachedAttachment>>,
+}
+
+impl Judge {
+    pub(super) fn new(cni: &Cni, cached: &[CachedAttachment]) -> Self {
+        let mut by_path: HashMap<String, Vec<CachedAttachment>> = HashMap::new();
+        for it in cached {
+            by_path
+                .entry(it.netns.clone())
+                .or_default()
+                .push(it.clone());
+        }
+        Self {
+            cni: cni.clone(),
+            cached: by_path,
+        }
+    }
+
+    /// An attachment is dead only if that is certain: what cannot be looked at lives.
+    pub(super) fn life(&self, it: &CachedAttachment) -> Life {
+        match self.look(it) {
+            Seen::NoNetns => Life::Gone,
+            Seen::Host | Seen::Stranger => Life::NetnsReused,
+            Seen::NoLink if self.another_is_at_home(it) => Life::NetnsReused,
+            Seen::Own | Seen::NoLink => Life::Living,
+        }
+    }
+
+    /// Whether the namespace at the path has the link of another container.
+    fn another_is_at_home(&self, it: &CachedAttachment) -> bool {
+        self.cached.get(&it.netns).is_some_and(|at_path| {
+            at_path
+                .iter()
+                .any(|other| other.container_id != it.container_id && self.look(other) == Seen::Own)
+        })
+    }
+
+    fn look(&self, it: &CachedAttachment) -> Seen {
+        if it.netns.is_empty() {
+            return Seen::Own;
+        }
+        let netns = match Netns::open(&it.netns) {
+            Ok(netns) => netns,
+            Err(OpenError::NotFound { .. } | OpenError::NotANetns { .. }) => return Seen::NoNetns,
+            Err(OpenError::Io(_)) => return Seen::Own,
+        };
+        let is_host = Netns::current().and_then(|own| own.is_same(&netns));
+        if is_host.unwrap_or(false) {
+            return Seen::Host;
+        }
+        look_inside(&netns, it, self.result(it).as_ref()).unwrap_or(Seen::Own)
+    }
+
+    fn result(&self, it: &CachedAttachment) -> Option<AddResult> {
+        let runtime = RuntimeConf::new(&it.container_id, &it.netns, &it.if_name);
+        self.cni.cached_result(&it.list()?, &runtime).ok()?
+    }
+}
+
+fn look_inside(
+    netns: &Netns,
+    it: &CachedAttachment,
+    made: Option<&AddResult>,
+) -> netloom_kernel::Result<Seen> {
+    let inside = Socket::open_in(netns)?;
+    let Some(link) = inside.find_link(&it.if_name)? else {
+        return Ok(Seen::NoLink);
+    };
+    let is_own = identity::is_own(&inside, &link, &it.container_id, made)?
+        || made.is_some_and(|made| ends_on_host(&link, made));
+    Ok(if is_own { Seen::Own } else { Seen::Stranger })
+}
+
+/// Whether the other end of a pod's veth is the link of the host that the result lists before the
+/// pod's: then it only looks like another's, because its address was changed. What cannot be
+/// looked at is.
+fn ends_on_host(link: &Link, made: &AddResult) -> bool {
+    let Some(listed) = host_end(made, &link.name) else {
+        return false;
+    };
+    let found = Socket::open().and_then(|host| host.find_link(&listed.name));
+    found.map_or(true, |found| {
+        found.is_some_and(|found| link.is_veth() && link.lower == Some(found.index))
+    })
+}
+
+fn host_end<'a>(made: &'a AddResult, if_name: &str) -> Option<&'a Interface> {
+    let listed = &made.interfaces;
+    let pod = listed
+        .iter()
+        .position(|it| it.name == if_name && !it.sandbox.is_empty())?;
+    let host = &listed[pod.checked_sub(1)?];
+    host.sandbox.is_empty().then_some(host)
+}

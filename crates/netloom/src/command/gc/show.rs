@@ -1,0 +1,125 @@
+//! What GC would remove, for people and for programs.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use netloom_runtime::{Cni, GcPlan, Life, StaleAttachment};
+use serde_json::{Value, json};
+
+use super::super::list::addresses;
+use super::Planned;
+
+pub(super) fn dry_run(cni: &Cni, planned: &[Planned], as_json: bool) -> Result<()> {
+    if as_json {
+        let all: Vec<_> = planned.iter().map(|it| object(cni, it)).collect();
+        println!("{:#}", json!(all));
+    } else {
+        print!("{}", words(cni, planned));
+    }
+    Ok(())
+}
+
+/// A paragraph for each network.
+pub(super) fn words(cni: &Cni, planned: &[Planned]) -> String {
+    let mut text = String::new();
+    for Planned { network, plan } in planned {
+        let _ = writeln!(text, "{}:", network.name);
+        for stale in &plan.stale {
+            let it = &stale.attachment;
+            let _ = writeln!(
+                text,
+                "  DEL {} {} {}{}",
+                it.container_id,
+                it.if_name,
+                addresses(cni, it)
+                    .iter()
+                    .map(|address| format!("{address} "))
+                    .collect::<String>(),
+                why(stale)
+            );
+        }
+        for line in remarks(plan) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    text
+}
+
+fn why(stale: &StaleAttachment) -> String {
+    let netns = &stale.attachment.netns;
+    match stale.life {
+        Life::Living => String::new(),
+        Life::Gone => format!("({netns})"),
+        Life::NetnsReused => format!("({netns} is another's now)"),
+    }
+}
+
+/// What there is to say besides the attachments.
+fn remarks(plan: &GcPlan) -> Vec<String> {
+    if plan.disabled {
+        return vec!["has disableGC: left alone".to_owned()];
+    }
+    let mut lines = Vec::new();
+    for error in &plan.unreadable {
+        lines.push(format!("counted as living: {error}"));
+    }
+    if plan.withheld {
+        lines.push(
+            "no living attachment is known, so the plugins are not asked to remove the rest: --all \
+             does that"
+                .to_owned(),
+        );
+    } else if !plan.plugins.is_empty() {
+        lines.push(format!(
+            "then {} {} what belongs to none of {} valid attachments",
+            plan.plugins.join(", "),
+            if plan.plugins.len() == 1 {
+                "removes"
+            } else {
+                "remove"
+            },
+            plan.valid.len()
+        ));
+    }
+    if lines.is_empty() && plan.stale.is_empty() {
+        lines.push("nothing to remove".to_owned());
+    }
+    lines
+}
+
+/// Says on stderr what was left alone, and why.
+pub(super) fn remark(network: &str, plan: &GcPlan) {
+    if plan.disabled || plan.withheld {
+        for line in remarks(plan) {
+            eprintln!("netloom: {network}: {line}");
+        }
+    }
+}
+
+fn object(cni: &Cni, planned: &Planned) -> Value {
+    let plan = &planned.plan;
+    let stale: Vec<_> = plan
+        .stale
+        .iter()
+        .map(|stale| {
+            let it = &stale.attachment;
+            json!({
+                "containerID": it.container_id,
+                "ifname": it.if_name,
+                "netns": it.netns,
+                "netnsReused": stale.life == Life::NetnsReused,
+                "addresses": addresses(cni, it),
+            })
+        })
+        .collect();
+    let unreadable: Vec<_> = plan.unreadable.iter().map(ToString::to_string).collect();
+    json!({
+        "network": planned.network.name,
+        "disableGC": plan.disabled,
+        "stale": stale,
+        "valid": plan.valid,
+        "plugins": plan.plugins,
+        "withheld": plan.withheld,
+        "unreadable": unreadable,
+    })
+}

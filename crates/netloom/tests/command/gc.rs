@@ -1,0 +1,272 @@
+//! `netloom gc`: what goes, what stays, what it asks first.
+
+use crate::{CONF_DIR, NETLOOM, Words, called, configure, host, mynet, netloom, path, reserved};
+use netloom_testkit::{Call, Host, Outcome, Pod};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+const RESULTS: &str = "/var/lib/cni/results";
+
+fn cached() -> Vec<String> {
+    let entries = fs::read_dir(RESULTS).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn add(network: &str, pod: &Pod, id: &str) -> Value {
+    let add = ["add", network, path(pod), "--container-id", id];
+    netloom(&add).run().succeeds()
+}
+
+fn gc(arguments: &[&str]) -> Outcome {
+    netloom(&[&["gc"], arguments].concat()).run()
+}
+
+/// The network `mynet` with a pod that lives and one that is gone without DEL.
+fn one_of_two_dead() -> Option<(Host, Pod)> {
+    let host = host()?;
+    configure("10-mynet.conf", &mynet("1.1.0"));
+    let (living, dead) = (host.pod("living"), host.pod("dead"));
+    add("mynet", &living, "id-of-living");
+    add("mynet", &dead, "id-of-dead");
+    dead.remove();
+    Some((host, living))
+}
+
+#[test]
+fn gc_keeps_what_lives_and_as_cnitool_it_keeps_nothing() {
+    let Some((host, living)) = one_of_two_dead() else {
+        return;
+    };
+    gc(&["mynet", "--yes"]).succeeds_silently();
+    assert_eq!(reserved("mynet"), ["10.16.0.2"]);
+    let check = [
+        "check",
+        "mynet",
+        path(&living),
+        "--container-id",
+        "id-of-living",
+    ];
+    netloom(&check).run().succeeds_silently();
+    netloom(&["status", "mynet"]).run().succeeds_silently();
+
+    gc(&["mynet", "--keep", "oops"]).fails_with_words(&["CONTAINERID/IFNAME"]);
+    let cnitool = Path::new("/run/cnitool");
+    symlink(NETLOOM, cnitool).unwrap();
+    called(cnitool, &["gc", "mynet", path(&living)])
+        .run()
+        .succeeds_silently();
+    assert_eq!(reserved("mynet"), Vec::<String>::new());
+    assert_eq!(host.ip("-br link show type veth"), "");
+}
+
+#[test]
+fn a_dry_run_tells_what_would_go_and_changes_nothing() {
+    let Some(_living) = one_of_two_dead() else {
+        return;
+    };
+    let words = gc(&["mynet", "--dry-run"]).succeeds_with_words();
+    for part in [
+        "mynet:",
+        "DEL id-of-dead eth0 10.16.0.3/16 (/run/netns/dead)",
+        "bridge removes",
+        "none of 1 valid",
+    ] {
+        assert!(words.contains(part), "no {part:?} in:\n{words}");
+    }
+    assert!(!words.contains("id-of-living"), "{words}");
+    let object = netloom(&["--json", "gc", "--dry-run"]).run().succeeds();
+    let expected = json!([{
+        "network": "mynet", "disableGC": false, "withheld": false, "unreadable": [],
+        "plugins": ["bridge"],
+        "valid": [{"containerID": "id-of-living", "ifname": "eth0"}],
+        "stale": [{
+            "containerID": "id-of-dead", "ifname": "eth0", "netns": "/run/netns/dead",
+            "netnsReused": false, "addresses": ["10.16.0.3/16"],
+        }],
+    }]);
+    assert_eq!(object, expected);
+    assert_eq!(reserved("mynet").len(), 2);
+    assert_eq!(cached().len(), 2);
+}
+
+#[test]
+fn without_a_terminal_and_without_yes_nothing_is_removed() {
+    let Some(_living) = one_of_two_dead() else {
+        return;
+    };
+    gc(&["mynet"]).fails_with_words(&["nothing was removed", "no terminal", "--yes", "--dry-run"]);
+    gc(&[]).fails_with_words(&["nothing was removed"]);
+    assert_eq!((reserved("mynet").len(), cached().len()), (2, 2));
+}
+
+#[test]
+fn on_a_terminal_it_asks_and_no_is_the_default() {
+    let Some(_living) = one_of_two_dead() else {
+        return;
+    };
+    let answered = |answer: &str| {
+        // script(1) gives its command a terminal.
+        let line = format!("{NETLOOM} gc mynet");
+        let call = Call::new("script").arg("-qec").arg(&line).arg("/dev/null");
+        call.env("CNI_PATH", crate::PLUGINS).stdin(answer).run()
+    };
+    for no in ["\n", "no\n", "q\n"] {
+        let outcome = answered(no);
+        for part in [
+            "DEL id-of-dead eth0",
+            "Remove this? [y/N]",
+            "nothing was removed",
+        ] {
+            assert!(outcome.stdout.contains(part), "{outcome}");
+        }
+        assert_eq!(reserved("mynet").len(), 2);
+    }
+    let outcome = answered("y\n");
+    assert!(outcome.is_success(), "{outcome}");
+    assert_eq!(reserved("mynet"), ["10.16.0.2"]);
+}
+
+#[test]
+fn where_nothing_is_known_to_live_only_the_dead_go_until_told_so() {
+    let Some(host) = host() else { return };
+    configure("10-mynet.conf", &mynet("1.1.0"));
+    let dead = host.pod("dead");
+    add("mynet", &dead, "id-of-dead");
+    // Reserved by somebody whom the cache does not know.
+    fs::write("/var/lib/cni/networks/mynet/10.16.0.77", "stranger\r\neth0").unwrap();
+    dead.remove();
+    gc(&["mynet", "--yes"]).fails_with_words(&["no valid attachment", "mynet"]);
+    assert_eq!(reserved("mynet"), ["10.16.0.77"]);
+    let all = gc(&["--yes"]);
+    all.succeeds_silently();
+    assert!(all.stderr.contains("--all does that"), "{all}");
+    assert_eq!(reserved("mynet"), ["10.16.0.77"]);
+    gc(&["mynet", "--all", "--yes"]).succeeds_silently();
+    assert_eq!(reserved("mynet"), Vec::<String>::new());
+}
+
+#[test]
+fn a_network_without_a_configuration_is_collected_by_the_cached_one() {
+    let Some((host, living)) = one_of_two_dead() else {
+        return;
+    };
+    fs::remove_file(Path::new(CONF_DIR).join("10-mynet.conf")).unwrap();
+    fs::write("/var/lib/cni/networks/mynet/10.16.0.77", "stranger\r\neth0").unwrap();
+    gc(&["--yes"]).succeeds_silently();
+    assert_eq!(reserved("mynet"), ["10.16.0.2"]);
+    assert_eq!(cached(), ["mynet-id-of-living-eth0"]);
+    assert!(living.pings([10, 16, 0, 1]));
+    assert!(!host.ip("-br link show type veth").is_empty());
+    gc(&["mynet", "--all", "--yes"]).succeeds_silently();
+    assert_eq!((reserved("mynet").len(), cached().len()), (0, 0));
+    assert_eq!(host.ip("-br link show type veth"), "");
+    gc(&["mynet", "--yes"]).fails_with_words(&["no net configuration"]);
+}
+
+#[test]
+fn what_a_changed_configuration_left_is_collected_too() {
+    let Some((host, _living)) = one_of_two_dead() else {
+        return;
+    };
+    let mut now = mynet("1.1.0");
+    now["bridge"] = json!("mybr1");
+    now["ipam"]["dataDir"] = json!("/var/lib/cni/elsewhere");
+    configure("10-mynet.conf", &now);
+    // Only GC with the former configuration knows where this is.
+    fs::write("/var/lib/cni/networks/mynet/10.16.0.77", "stranger\r\neth0").unwrap();
+    gc(&["mynet", "--yes"]).succeeds_silently();
+    assert_eq!(reserved("mynet"), ["10.16.0.2"]);
+    assert!(host.ip("-br link show type veth").contains("veth"));
+}
+
+#[test]
+fn a_namespace_path_that_another_pod_has_now_does_not_keep_the_dead_alive() {
+    let Some(host) = host() else { return };
+    configure("10-mynet.conf", &mynet("1.1.0"));
+    let old = host.pod("shared");
+    add("mynet", &old, "id-of-old");
+    old.remove();
+    let new = host.pod("shared");
+    add("mynet", &new, "id-of-new");
+    let words = gc(&["--dry-run"]).succeeds_with_words();
+    assert!(
+        words.contains("DEL id-of-old eth0") && words.contains("is another's now"),
+        "{words}"
+    );
+    assert!(!words.contains("id-of-new"), "{words}");
+    gc(&["--yes"]).succeeds_silently();
+    assert_eq!(reserved("mynet"), ["10.16.0.3"]);
+    assert_eq!(cached(), ["mynet-id-of-new-eth0"]);
+    assert!(new.pings([10, 16, 0, 1]));
+    let check = ["check", "mynet", path(&new), "--container-id", "id-of-new"];
+    netloom(&check).run().succeeds_silently();
+}
+
+#[test]
+fn the_hosts_own_namespace_is_nobodys() {
+    let Some((host, _living)) = one_of_two_dead() else {
+        return;
+    };
+    host.sh("touch /run/netns/dead; mount --bind /proc/self/ns/net /run/netns/dead");
+    gc(&["--yes"]).succeeds_silently();
+    assert_eq!(reserved("mynet"), ["10.16.0.2"]);
+}
+
+#[test]
+fn a_pod_that_changed_its_address_and_mac_lives() {
+    let Some((_host, living)) = one_of_two_dead() else {
+        return;
+    };
+    living.ip("link set eth0 address 02:00:00:00:00:99");
+    living.ip("addr flush dev eth0");
+    living.ip("addr add 10.16.0.200/16 dev eth0");
+    gc(&["--yes"]).succeeds_silently();
+    assert_eq!(reserved("mynet"), ["10.16.0.2"]);
+    assert_eq!(cached(), ["mynet-id-of-living-eth0"]);
+}
+
+#[test]
+fn a_cache_file_that_cannot_be_read_is_named_and_its_container_kept() {
+    for content in ["", "{\"kind\":\"cniCa", "\u{0}\u{0}\u{0}"] {
+        let Some((_host, living)) = one_of_two_dead() else {
+            return;
+        };
+        let second = _host.pod("second");
+        add("mynet", &second, "id-of-second");
+        let file = format!("{RESULTS}/mynet-id-of-living-eth0");
+        fs::write(&file, content).unwrap();
+        gc(&["--yes"]).fails_with_words(&[&file]);
+        assert_eq!(reserved("mynet"), ["10.16.0.2", "10.16.0.4"]);
+        assert!(living.pings([10, 16, 0, 1]));
+        let words = gc(&["--dry-run"]).succeeds_with_words();
+        assert!(
+            words.contains("counted as living") && words.contains(&file),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn a_network_that_must_not_be_collected_is_left_alone() {
+    let Some(host) = host() else { return };
+    let mut conf = mynet("1.1.0");
+    conf.as_object_mut()
+        .unwrap()
+        .retain(|key, _| key != "name" && key != "cniVersion");
+    let list =
+        json!({"cniVersion": "1.1.0", "name": "mynet", "disableGC": true, "plugins": [conf]});
+    configure("10-mynet.conflist", &list);
+    let dead = host.pod("dead");
+    add("mynet", &dead, "id-of-dead");
+    dead.remove();
+    let outcome = gc(&["mynet", "--all", "--yes"]);
+    outcome.succeeds_silently();
+    assert!(outcome.stderr.contains("disableGC"), "{outcome}");
+    assert_eq!(reserved("mynet").len(), 1);
+}
