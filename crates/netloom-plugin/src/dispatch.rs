@@ -150,7 +150,23 @@ impl Call<'_> {
                 self.add(context, attached, answer)
             }
             Operation::Del(attached) => {
-                self.guard(variables.netns_override, attached.netns)?;
+                if variables.netns_override || !guard::is_own_netns(attached.netns)? {
+                    return self.del(context, attached);
+                }
+                // The container is gone, and its path, say /proc/PID/ns/net, leads to the host now.
+                context.warn(&format!(
+                    "CNI_NETNS {:?} is the plugin's own netns: DEL goes on without a netns",
+                    attached.netns
+                ));
+                let env = self.env.clone().with("CNI_NETNS", "");
+                let context = Context {
+                    env: &env,
+                    ..context
+                };
+                let attached = Attached {
+                    netns: "",
+                    ..attached
+                };
                 self.del(context, attached)
             }
             Operation::Check(attached) => self.check(context, attached),

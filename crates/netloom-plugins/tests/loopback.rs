@@ -148,13 +148,39 @@ fn a_namespace_that_is_gone_is_an_error_for_add_and_none_for_del() {
 }
 
 #[test]
-fn the_namespace_of_the_host_is_refused_and_its_lo_stays_up() {
+fn aimed_at_the_namespace_of_the_host_its_lo_stays_up() {
     let Some(host) = Host::new() else { return };
     let (pod, bin) = (host.pod("one"), PluginDir::of(PROGRAM));
     let loopback = Plugin::ours(&bin, "loopback");
-    for command in ["ADD", "DEL"] {
+    let call = |command| {
         let call = loopback.call(command, &conf("1.0.0")).pod(&pod);
-        call.env("CNI_NETNS", host.netns_path()).run().fails_with(8);
-        assert!(host.ip("-br link show dev lo").contains("UP"));
-    }
+        call.env("CNI_NETNS", host.netns_path()).run()
+    };
+    call("ADD").fails_with(8);
+    call("DEL").succeeds_silently();
+    assert!(host.ip("-br link show dev lo").contains("UP"));
+}
+
+#[test]
+fn lo_bears_its_container_as_alias_until_del_and_no_alias_of_others_is_touched() {
+    let Some(host) = Host::new() else { return };
+    let (pod, bin) = (host.pod("one"), PluginDir::of(PROGRAM));
+    let loopback = Plugin::ours(&bin, "loopback");
+    let shown = || pod.ip("link show dev lo");
+    loopback.add(&conf("1.0.0"), &pod).succeeds();
+    assert!(shown().contains("alias cni:id-of-one"));
+    // A pod of another container at this path.
+    let other = loopback.call("DEL", &conf("1.0.0")).pod(&pod);
+    other
+        .env("CNI_CONTAINERID", "other")
+        .run()
+        .succeeds_silently();
+    assert!(is_up(&pod) && shown().contains("alias cni:id-of-one"));
+    loopback.del(&conf("1.0.0"), &pod).succeeds_silently();
+    assert!(!is_up(&pod) && !shown().contains("alias"));
+
+    pod.ip("link set lo alias mine");
+    loopback.add(&conf("1.0.0"), &pod).succeeds();
+    loopback.del(&conf("1.0.0"), &pod).succeeds_silently();
+    assert!(!is_up(&pod) && shown().contains("alias mine"));
 }

@@ -94,6 +94,7 @@ impl Read for Broken {
 #[derive(Default)]
 pub(crate) struct Probe {
     pub(crate) called: Mutex<Vec<&'static str>>,
+    netns: Mutex<String>,
 }
 
 impl Probe {
@@ -103,6 +104,11 @@ impl Probe {
 
     pub(crate) fn calls(&self) -> Vec<&'static str> {
         self.called.lock().unwrap().clone()
+    }
+
+    /// The namespace of the last DEL; empty if it had none.
+    pub(crate) fn netns(&self) -> String {
+        self.netns.lock().unwrap().clone()
     }
 }
 
@@ -121,8 +127,11 @@ impl Plugin for Probe {
         Ok(())
     }
 
-    fn del(&self, _: &DelRequest<'_>) -> Result<(), Error> {
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
         self.note("del");
+        *self.netns.lock().unwrap() = request.netns.unwrap_or_default().to_owned();
+        let passed_on = request.env().get("CNI_NETNS").unwrap_or_default();
+        assert_eq!(passed_on, request.netns.unwrap_or_default());
         Ok(())
     }
 

@@ -5,16 +5,29 @@ use crate::call::{CONF, Probe, call, env};
 const OWN: &str = "/proc/thread-self/ns/net";
 
 #[test]
-fn add_and_del_of_the_own_netns_are_refused_before_any_effect() {
-    for command in ["ADD", "DEL"] {
-        for path in [OWN, "/proc/self/ns/net"] {
-            let probe = Probe::default();
-            let outcome = call(&probe, &env(command).with("CNI_NETNS", path), CONF);
-            let (code, msg, _) = outcome.error_parts();
-            let expected = "plugin's netns and netns from CNI_NETNS should not be the same";
-            assert_eq!((code, msg.as_str()), (8, expected));
-            assert!(probe.calls().is_empty(), "{command}");
-        }
+fn an_add_to_the_own_netns_is_refused_before_any_effect() {
+    for path in [OWN, "/proc/self/ns/net"] {
+        let probe = Probe::default();
+        let outcome = call(&probe, &env("ADD").with("CNI_NETNS", path), CONF);
+        let (code, msg, _) = outcome.error_parts();
+        let expected = "plugin's netns and netns from CNI_NETNS should not be the same";
+        assert_eq!((code, msg.as_str()), (8, expected));
+        assert!(probe.calls().is_empty());
+    }
+}
+
+#[test]
+fn a_del_of_the_own_netns_reaches_the_plugin_without_it() {
+    for (text, netns) in [("", None), ("1", Some(OWN))] {
+        let probe = Probe::default();
+        let env = env("DEL")
+            .with("CNI_NETNS", OWN)
+            .with("CNI_NETNS_OVERRIDE", text);
+        let outcome = call(&probe, &env, CONF);
+        assert_eq!(outcome.status, 0);
+        assert_eq!(outcome.stderr.contains(OWN), netns.is_none());
+        assert_eq!(probe.calls(), ["del"]);
+        assert_eq!(probe.netns(), netns.unwrap_or_default());
     }
 }
 

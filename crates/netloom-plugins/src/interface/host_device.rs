@@ -59,18 +59,21 @@ impl Plugin for HostDevice {
     /// What the configuration names need not exist any more; the device is known by its loan.
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
         let mut cleanup = Cleanup::new();
-        let netns = sandbox::open_if_there(request.netns).unwrap_or_else(|fault| {
+        let made = request.prev_result();
+        let netns = sandbox::of_attachment(request, made.as_ref()).unwrap_or_else(|fault| {
             cleanup.step("open the netns", Err(fault));
             None
         });
         // DHCP gives its lease back through the device.
         cleanup.step("release the addresses", request.forward_to_ipam());
         let sysfs = Sysfs::of_host();
-        let made = request.prev_result();
         let loan = Loan {
             if_name: request.if_name.as_str(),
             selector: Selector::remembered(&Config::lenient(request.conf)),
-            address: made.and_then(|made| address::listed(&made, request.if_name.as_str())),
+            address: made
+                .as_ref()
+                .and_then(|made| address::listed(made, request.if_name.as_str())),
+            made: made.as_ref(),
             sysfs: &sysfs,
         };
         cleanup.step(

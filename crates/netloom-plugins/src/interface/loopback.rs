@@ -1,8 +1,10 @@
 //! loopback: sets the pod's `lo` up.
 //!
 //! The kernel makes `lo` with the namespace and gives it its addresses when it goes up; nothing
-//! else exists to be created or owned. `CNI_IFNAME` is ignored: this is about `lo` alone.
+//! else exists to be created or owned. The alias of `lo` names the container, so that a DEL whose path
+//! leads to another pod by now leaves that one alone. `CNI_IFNAME` is ignored: this is about `lo` alone.
 
+use crate::wiring::{check, identity, sandbox};
 use ipnet::IpNet;
 use netloom_kernel::netns::{Netns, OpenError};
 use netloom_kernel::rtnl::{LinkChange, Socket};
@@ -53,13 +55,14 @@ impl Plugin for Loopback {
     ) -> Result<AddResult, Error> {
         let prev_result = request.prev_result()?;
         let pod = Rc::new(open(request.netns)?);
-        let index = set_up(&pod, undo)?;
+        let index = set_up(&pod, request.container_id.as_str(), undo)?;
         let addresses = loopback_addresses(&pod, index)?;
         Ok(prev_result.unwrap_or_else(|| describe(request.netns, &addresses)))
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let lo = open(request.netns)?.get_link(LO).map_err(Failure::from)?;
+        check::owner(&lo, request.container_id.as_str())?;
         if lo.flags.is_up() {
             Ok(())
         } else {
@@ -68,14 +71,19 @@ impl Plugin for Loopback {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        match request.netns.map(open) {
-            None => Ok(()),
-            // The namespace is gone, or a plain file is all that is left of its mount.
-            Some(Err(Failure::Netns {
-                cause: OpenError::NotFound { .. } | OpenError::NotANetns { .. },
-                ..
-            })) => Ok(()),
-            Some(pod) => set_down(&pod?),
+        let made = request.prev_result();
+        let Some(netns) = sandbox::of_attachment(request, made.as_ref())? else {
+            return Ok(());
+        };
+        let pod = Socket::open_in(&netns).map_err(Failure::from)?;
+        let lo = pod.get_link(LO).map_err(Failure::from)?;
+        match identity::marked(&lo) {
+            None => Ok(set_down(&pod, LinkChange::new())?),
+            Some(mark) if mark == identity::mark(request.container_id.as_str()) => {
+                Ok(set_down(&pod, LinkChange::new().alias(""))?)
+            }
+            // Another pod's, which has the path of the namespace now.
+            Some(_) => Ok(()),
         }
     }
 }
@@ -89,21 +97,31 @@ fn open(netns: &str) -> Result<Socket, Failure> {
     Ok(Socket::open_in(&netns)?)
 }
 
-/// Sets `lo` up, if it is not, and returns its index.
-fn set_up<'r>(pod: &Rc<Socket>, undo: &mut Undo<'r>) -> Result<u32, Failure> {
+/// Sets `lo` up and marks it as the container's, as far as it is not, and returns its index. An
+/// alias that somebody else gave it stays.
+fn set_up<'r>(pod: &Rc<Socket>, container_id: &str, undo: &mut Undo<'r>) -> Result<u32, Failure> {
     let lo = pod.get_link(LO)?;
-    if !lo.flags.is_up() {
-        pod.set_link(lo.index, &LinkChange::new().up())?;
-        let pod = Rc::clone(pod);
-        undo.push("set lo down again", move || set_down(&pod));
+    let mark = identity::mark(container_id);
+    let is_up = lo.flags.is_up();
+    let marks = lo.alias.as_deref() != Some(&mark)
+        && (lo.alias.is_none() || identity::marked(&lo).is_some());
+    if is_up && !marks {
+        return Ok(lo.index);
     }
+    let up = LinkChange::new().up();
+    pod.set_link(lo.index, &if marks { up.alias(&mark) } else { up })?;
+    let pod = Rc::clone(pod);
+    let former = lo.alias.unwrap_or_default();
+    undo.push("set lo back to what it was", move || {
+        let back = LinkChange::new().alias(&former);
+        let back = if is_up { back } else { back.down() };
+        Ok(pod.set_link(LO, &back).map_err(Failure::from)?)
+    });
     Ok(lo.index)
 }
 
-fn set_down(pod: &Socket) -> Result<(), Error> {
-    Ok(pod
-        .set_link(LO, &LinkChange::new().down())
-        .map_err(Failure::from)?)
+fn set_down(pod: &Socket, change: LinkChange<'_>) -> Result<(), Failure> {
+    Ok(pod.set_link(LO, &change.down())?)
 }
 
 /// The addresses of `lo`, all of which must be loopback addresses.

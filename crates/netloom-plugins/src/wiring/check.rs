@@ -1,6 +1,6 @@
 //! CHECK: what is observed in the pod against the result of ADD.
 
-use super::{Fault, gateway};
+use super::{Fault, gateway, identity};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{
     Family, Link, LinkKind, Route as KernelRoute, RouteFilter, Socket, table,
@@ -64,6 +64,18 @@ pub(crate) fn of_kind(inside: &Socket, name: &str, kind: &str) -> Result<Link, F
         found => Err(drift(format!(
             "Error: Container interface {name} not of type {kind}: it is of type {found}"
         ))),
+    }
+}
+
+/// The link does not bear the mark of another container, as one that has the path of the namespace
+/// now would.
+pub(crate) fn owner(link: &Link, container_id: &str) -> Result<(), Fault> {
+    match identity::marked(link) {
+        Some(mark) if mark != identity::mark(container_id) => Err(drift(format!(
+            "Interface {} is another container's: its alias is {mark}",
+            link.name
+        ))),
+        _ => Ok(()),
     }
 }
 

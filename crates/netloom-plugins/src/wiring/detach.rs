@@ -49,7 +49,7 @@ impl Remains {
 pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), Error> {
     let made = request.prev_result();
     let mut cleanup = Cleanup::new();
-    let netns = sandbox::open_if_there(request.netns).unwrap_or_else(|fault| {
+    let netns = sandbox::of_attachment(request, made.as_ref()).unwrap_or_else(|fault| {
         cleanup.step("open the netns", Err(fault));
         None
     });
@@ -76,7 +76,8 @@ pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), E
     if early {
         release(&mut cleanup);
     }
-    let remove_wire = || remove_wire(netns.as_ref(), if_name, made.as_ref());
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+    let remove_wire = || remove_wire(netns.as_ref(), owner, made.as_ref());
     // Removing a link waits long for the kernel's readers: the rest is done meanwhile.
     let outcome = std::thread::scope(|scope| {
         let wire = Builder::new().spawn_scoped(scope, remove_wire);

@@ -23,6 +23,19 @@ pub(crate) struct PodLink<'a> {
     pub(crate) index: u32,
     /// Its position in the result's `interfaces`.
     pub(crate) position: usize,
+    /// The alias that says whose it is; see [`identity`](super::identity).
+    pub(crate) mark: Option<&'a str>,
+}
+
+impl PodLink<'_> {
+    /// Sets it up and marks it.
+    fn up(&self) -> LinkChange<'_> {
+        let up = LinkChange::new().up();
+        match self.mark {
+            Some(mark) => up.alias(mark),
+            None => up,
+        }
+    }
 }
 
 /// Whether IPv6 addresses are tested for duplicates before they are used.
@@ -62,7 +75,7 @@ pub(crate) fn refuse_taken_name(inside: &Socket, if_name: &str, netns: &str) -> 
 /// Sets the link up without addresses.
 pub(crate) fn set_up(pod: PodLink<'_>) -> Result<(), Fault> {
     pod.socket
-        .set_link(pod.index, &LinkChange::new().up())
+        .set_link(pod.index, &pod.up())
         .map_err(Fault::kernel(format!("failed to set {:?} up", pod.name)))
 }
 
@@ -108,7 +121,7 @@ pub(crate) fn configure(pod: PodLink<'_>, result: &AddResult, manner: Manner) ->
         }
         batch.add_address(pod.index, spec);
     }
-    batch.set_link(pod.index, &LinkChange::new().up());
+    batch.set_link(pod.index, &pod.up());
     // A route by way of a tentative source address would not serve yet.
     if v6 && dad != Dad::Off {
         commit(batch, pod.name)?;

@@ -3,7 +3,8 @@
 use super::{Fault, lock};
 use netloom_kernel::netns::{Netns, OpenError};
 use netloom_kernel::rtnl::Socket;
-use netloom_spec::{Error, code};
+use netloom_plugin::DelRequest;
+use netloom_spec::{AddResult, Error, code};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -16,6 +17,31 @@ pub(crate) fn open(path: &str) -> Result<Netns, Fault> {
         path: path.to_owned(),
         cause,
     })
+}
+
+/// Opens the namespace of an attachment that goes. `None` when it is gone, and when the result of
+/// ADD has the attachment in another namespace that still exists: `CNI_NETNS` is another pod's.
+pub(crate) fn of_attachment(
+    request: &DelRequest<'_>,
+    made: Option<&AddResult>,
+) -> Result<Option<Netns>, Fault> {
+    let Some(netns) = open_if_there(request.netns)? else {
+        return Ok(None);
+    };
+    let path = request.netns.unwrap_or_default();
+    let if_name = request.if_name.as_str();
+    let listed = made.and_then(|made| {
+        let own = |i: &&netloom_spec::Interface| i.name == if_name && !i.sandbox.is_empty();
+        made.interfaces.iter().find(own)
+    });
+    let Some(listed) = listed.filter(|listed| listed.sandbox != path) else {
+        return Ok(Some(netns));
+    };
+    // One namespace may have several paths; of the other, if it is there, this one must be.
+    let is_another = Netns::open(&listed.sandbox)
+        .ok()
+        .is_some_and(|other| !other.is_same(&netns).unwrap_or(true));
+    Ok((!is_another).then_some(netns))
 }
 
 /// Opens the namespace for DEL. `None` when it is gone: no path, nothing at the path, or

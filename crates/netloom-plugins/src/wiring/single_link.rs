@@ -8,7 +8,7 @@ mod remove;
 
 use super::master::{Master, Place};
 use super::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
-use super::{Fault, ipam, listed, sandbox};
+use super::{Fault, identity, ipam, listed, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkSpec, Socket};
 use netloom_plugin::{AddRequest, Undo};
@@ -166,21 +166,30 @@ impl<'a> Site<'a> {
         let version = request.version();
         let listed = listed::pod_link(self.name, link.mac, link.mtu, self.path, version);
         result.interfaces = vec![listed];
-        self.configure(link, &result, announce)?;
+        self.configure(link, &result, announce, request.container_id.as_str())?;
         if let Some(dns) = dns {
             result.dns = dns;
         }
         Ok(result)
     }
 
-    /// Puts the result's addresses and routes on the link and sets it up.
-    fn configure(&self, link: &Link, result: &AddResult, announce: Announce) -> Result<(), Fault> {
+    /// Puts the result's addresses and routes on the link, marks it as the container's and sets it
+    /// up.
+    fn configure(
+        &self,
+        link: &Link,
+        result: &AddResult,
+        announce: Announce,
+        container_id: &str,
+    ) -> Result<(), Fault> {
+        let mark = identity::mark(container_id);
         let pod = PodLink {
             netns: &self.netns,
             socket: &self.inside,
             name: self.name,
             index: link.index,
             position: POSITION,
+            mark: Some(&mark),
         };
         if result.ips.is_empty() {
             return pod::set_up(pod);

@@ -1,6 +1,7 @@
 //! The wire between host and pod.
 
-use super::{Fault, mtu, random, sysctls};
+use super::owner::Owner;
+use super::{Fault, identity, mtu, random, sysctls};
 use netloom_kernel::MacAddress;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkSpec, PeerSpec, Socket};
@@ -115,9 +116,10 @@ fn remove_by_name(name: &str, mac: MacAddress) -> Result<(), Error> {
 /// attachment's interface name in the pod.
 pub(crate) fn remove_wire(
     netns: Option<&Netns>,
-    if_name: &str,
+    owner: Owner<'_>,
     made: Option<&AddResult>,
 ) -> Result<(), Fault> {
+    let if_name = owner.if_name;
     let remove = || {
         let ends = made.map(|made| Ends::of(made, if_name)).unwrap_or_default();
         if let Some(host_end) = ends.host
@@ -126,16 +128,28 @@ pub(crate) fn remove_wire(
             return Ok(());
         }
         match netns {
-            Some(netns) => {
-                let mac = ends.pod.map(|pod| pod.mac.as_str());
-                remove_veth(&Socket::open_in(netns)?, if_name, mac).map(drop)
-            }
+            Some(netns) => remove_pod_end(&Socket::open_in(netns)?, owner, made),
             None => Ok(()),
         }
     };
     remove().map_err(Fault::kernel(format!(
         "failed to remove the veth of {if_name:?}"
     )))
+}
+
+/// Removes what bears the attachment's interface name, if it is a veth and not another pod's.
+fn remove_pod_end(
+    inside: &Socket,
+    owner: Owner<'_>,
+    made: Option<&AddResult>,
+) -> netloom_kernel::Result<()> {
+    let Some(link) = inside.find_link(owner.if_name)? else {
+        return Ok(());
+    };
+    if link.is_veth() && identity::is_own(inside, &link, owner.container_id, made)? {
+        inside.remove_link(link.index)?;
+    }
+    Ok(())
 }
 
 /// Removes the link if it is a veth and, where an address is known, has that address.
@@ -159,8 +173,6 @@ fn remove_veth(socket: &Socket, name: &str, mac: Option<&str>) -> netloom_kernel
 pub(crate) struct Ends<'a> {
     /// The host's end.
     pub(crate) host: Option<&'a Interface>,
-    /// The pod's end.
-    pub(crate) pod: Option<&'a Interface>,
     /// The position of the pod's end in `interfaces`.
     pub(crate) pod_position: Option<usize>,
 }
@@ -176,7 +188,6 @@ impl<'a> Ends<'a> {
         let host = pod.and_then(|at| at.checked_sub(1)).map(|at| &listed[at]);
         Self {
             host: host.filter(|host| host.sandbox.is_empty() && !host.mac.is_empty()),
-            pod: pod.map(|at| &listed[at]),
             pod_position: pod,
         }
     }

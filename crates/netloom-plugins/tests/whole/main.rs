@@ -10,6 +10,7 @@ mod fault;
 mod limits;
 mod registry;
 mod tutorial;
+mod wrong_target;
 
 /// The binary under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_netloom-plugins");

@@ -54,6 +54,7 @@ pub(super) fn add<'r>(
         name: if_name,
         index: wire.pod_index,
         position,
+        mark: None,
     };
     match &plan.layer {
         Layer::Two { up: false } => {}

@@ -81,6 +81,7 @@ fn with_link<'r>(
         name,
         index: link.index,
         position: CONTAINER,
+        mark: None,
     };
     if !result.ips.is_empty() {
         let manner = Manner {

@@ -4,9 +4,10 @@ use super::error::Failure;
 use super::loan::{InPod, Loan, OnHost};
 use super::selector::{Selector, list};
 use super::sysfs::Sysfs;
-use crate::wiring::Fault;
+use crate::wiring::{Fault, identity};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
+use netloom_spec::Interface;
 
 /// Brings the device back under its own name, down and without the alias. Success if there is
 /// nothing to bring back.
@@ -18,12 +19,30 @@ pub(super) fn give_back(netns: Option<&Netns>, loan: &Loan<'_>) -> Result<(), Fa
     if let Some(netns) = netns {
         let inside = Socket::open_in(netns).map_err(Fault::kernel("failed to enter the netns"))?;
         match loan.in_pod(list(&inside)?) {
-            InPod::Lent(link, name) => return move_out(&inside, netns, &host, &link, &name),
+            InPod::Lent(link, name) if is_own(&inside, &link, loan)? => {
+                return move_out(&inside, netns, &host, &link, &name);
+            }
+            // Lent again since, to a pod that has the path of the namespace now.
+            InPod::Lent(..) => {}
             InPod::Nameless(link) => return Err(Failure::Nameless(link.name)),
             InPod::Absent => {}
         }
     }
     settle(&host, loan)
+}
+
+/// Whether the device has an address of the attachment, or none: the traits of the device itself do
+/// not tell to whom it is lent.
+fn is_own(inside: &Socket, link: &Link, loan: &Loan<'_>) -> Result<bool, Fault> {
+    let Some(made) = loan.made else {
+        return Ok(true);
+    };
+    let in_pod = |i: &Interface| i.name == loan.if_name && !i.sandbox.is_empty();
+    let position = made.interfaces.iter().position(in_pod);
+    identity::has_addresses_of(inside, link, made, position).map_err(Fault::kernel(format!(
+        "list the addresses of {:?}",
+        link.name
+    )))
 }
 
 /// Restores the name of a device that the kernel gave back to the host, whoever had it.
@@ -32,6 +51,7 @@ pub(super) fn restore_name(host_name: &str, sysfs: &Sysfs) -> Result<(), Failure
         if_name: host_name,
         selector: Some(Selector::Name(host_name.to_owned())),
         address: None,
+        made: None,
         sysfs,
     };
     settle(&open_host()?, &loan)

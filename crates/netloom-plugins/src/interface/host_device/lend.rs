@@ -51,6 +51,7 @@ fn take_back(request: &AddRequest<'_>, before: &Device, sysfs: &Sysfs) -> Result
         if_name: request.if_name.as_str(),
         selector: Some(Selector::Name(before.host_name.clone())),
         address: Some(before.link.address.clone()),
+        made: None,
         sysfs,
     };
     give_back(netns.as_ref(), &loan)?;

@@ -8,7 +8,7 @@
 use super::selector::Selector;
 use super::sysfs::Sysfs;
 use netloom_kernel::rtnl::Link;
-use netloom_spec::IfName;
+use netloom_spec::{AddResult, IfName};
 
 /// What is known of the device of one attachment.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub(super) struct Loan<'a> {
     pub(super) selector: Option<Selector>,
     /// Its hardware address in the result of ADD.
     pub(super) address: Option<Vec<u8>>,
+    /// The result of ADD.
+    pub(super) made: Option<&'a AddResult>,
     /// Where devices are looked up.
     pub(super) sysfs: &'a Sysfs,
 }

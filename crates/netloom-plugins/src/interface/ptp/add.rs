@@ -53,6 +53,7 @@ pub(super) fn add<'r>(
         name,
         index: wire.pod_index,
         position: CONTAINER,
+        mark: None,
     };
     // Nobody else is on the link who could have the same address.
     let manner = Manner {

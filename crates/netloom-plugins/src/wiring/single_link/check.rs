@@ -17,6 +17,7 @@ pub(crate) fn check(
     request.forward_to_ipam()?;
     let (position, listed) = wiring::container_interface(&made, site.name, site.path)?;
     let link = wiring::of_kind(&site.inside, site.name, kind)?;
+    wiring::owner(&link, request.container_id.as_str())?;
     examine(&site, &link)?;
     wiring::mac(&link, listed)?;
     wiring::up(&link)?;

@@ -1,7 +1,6 @@
 //! DEL: the addresses go back, the link goes.
 
-use crate::wiring::own_link::is_of_result;
-use crate::wiring::{Fault, sandbox};
+use crate::wiring::{Fault, identity, sandbox};
 use netloom_kernel::rtnl::{Link, LinkKind, Socket};
 use netloom_plugin::{Cleanup, DelRequest};
 use netloom_spec::Error;
@@ -18,15 +17,14 @@ pub(crate) fn del(request: &DelRequest<'_>, kind: &str) -> Result<(), Error> {
 }
 
 fn remove_from_pod(request: &DelRequest<'_>, kind: &str) -> Result<(), Fault> {
-    let Some(netns) = sandbox::open_if_there(request.netns)? else {
+    let made = request.prev_result();
+    let Some(netns) = sandbox::of_attachment(request, made.as_ref())? else {
         return Ok(());
     };
     let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
-    let made = request.prev_result();
-    let name = request.if_name.as_str();
-    remove_link(&inside, name, kind, |link| match &made {
-        Some(made) => is_of_result(&inside, link, made),
-        None => Ok(true),
+    let (name, id) = (request.if_name.as_str(), request.container_id.as_str());
+    remove_link(&inside, name, kind, |link| {
+        identity::is_own(&inside, link, id, made.as_ref())
     })
 }
 
