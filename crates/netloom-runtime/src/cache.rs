@@ -5,6 +5,7 @@
 //! about is decided by its content. An attachment whose name is taken by another is kept as
 //! `results/<network>+<container id>+<interface>`, which is not ambiguous.
 
+mod boot;
 mod entry;
 mod lock;
 mod write;

@@ -142,6 +142,10 @@ pub(crate) struct Gc {
     /// Keep nothing: remove all that the networks hold.
     #[arg(long, conflicts_with = "keep")]
     pub(crate) all: bool,
+    /// Remove only what is known to be of before the last reboot: cached attachments, and
+    /// addresses that host-local reserved.
+    #[arg(long, conflicts_with_all = ["keep", "all"])]
+    pub(crate) stale_boot: bool,
     /// Show what would be removed, and remove nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -11,6 +11,7 @@
 mod address;
 mod allocator;
 mod blocks;
+mod boot;
 mod config;
 mod directory;
 mod error;
@@ -34,7 +35,7 @@ use netloom_plugin::{
     AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
     StatusRequest, Undo,
 };
-use netloom_spec::{Dns, IpConfig};
+use netloom_spec::{Dns, IpConfig, NetworkName, PluginConf};
 use owner::Owner;
 use ranges::{Range, RangeSet};
 use std::net::IpAddr;
@@ -168,6 +169,9 @@ impl Claim {
         let Some(mut store) = open(&self.place, Access::Reserve)? else {
             return Ok(Vec::new());
         };
+        if plan.reclaim_after_reboot {
+            reclaim_once(&mut store, context);
+        }
         let mut reserved = Vec::new();
         let outcome = self.reserve_all(plan, context, &mut store, &mut reserved);
         if outcome.is_err() {
@@ -381,6 +385,50 @@ fn require_free(sets: &[RangeSet], place: &Place) -> Result<(), HostLocalError> 
         }
     }
     Ok(())
+}
+
+/// What is in the way of an ADD is its own error then.
+fn reclaim_once(store: &mut Store, context: &Context<'_>) {
+    let Ok(boot) = index::boot_id() else { return };
+    match store.reclaim_once(&boot) {
+        Ok(names) if names.is_empty() => {}
+        Ok(names) => context.warn(&format!("reclaimed after a reboot: {}", names.join(", "))),
+        Err(errors) => context.warn(&HostLocalError::Stores(errors).to_string()),
+    }
+}
+
+/// The addresses of a network that are known to have been reserved in an earlier run of the kernel.
+///
+/// # Errors
+/// When the store cannot be locked or read.
+pub fn of_earlier_boots(conf: &PluginConf, network: &NetworkName) -> Result<Vec<String>, Error> {
+    let Some(store) = open(&place(conf, network), Access::Read)? else {
+        return Ok(Vec::new());
+    };
+    let boot = this_boot()?;
+    Ok(store
+        .of_earlier_boots(&boot)
+        .map_err(HostLocalError::from)?)
+}
+
+fn this_boot() -> Result<String, HostLocalError> {
+    let read = index::boot_id().map_err(store_error::failed("read", Path::new(index::BOOT_ID)));
+    Ok(read?)
+}
+
+/// Frees these addresses, and tells which.
+///
+/// # Errors
+/// When the store cannot be locked or read, or some cannot be freed: the others are.
+pub fn reclaim(conf: &PluginConf, network: &NetworkName) -> Result<Vec<String>, Error> {
+    let Some(mut store) = open(&place(conf, network), Access::Release)? else {
+        return Ok(Vec::new());
+    };
+    let boot = this_boot()?;
+    let outcome = store.reclaim(&boot);
+    // Trouble with the index makes later calls slow, and they tell it.
+    drop(store.finish());
+    outcome.map_err(|errors| HostLocalError::Stores(errors).into())
 }
 
 fn open(place: &Place, access: Access) -> Result<Option<Store>, HostLocalError> {

@@ -9,3 +9,4 @@ mod faults;
 mod healing;
 mod mixed;
 mod pool;
+mod reboot;

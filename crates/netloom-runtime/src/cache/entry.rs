@@ -10,7 +10,7 @@ use netloom_spec::{NetworkConfigList, decode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{CacheError, Key};
+use super::{CacheError, Key, boot};
 use crate::RuntimeConf;
 use crate::gc::as_added::cached_list;
 
@@ -34,6 +34,9 @@ pub struct CachedAttachment {
     pub args: Vec<(String, String)>,
     /// What the runtime offered for the capabilities of plugins.
     pub capability_args: Map<String, Value>,
+    /// Whether it is known to have been cached in an earlier run of the kernel. What libcni
+    /// cached, or what is on a filesystem without extended attributes, is not known.
+    pub is_of_earlier_boot: bool,
 }
 
 impl CachedAttachment {
@@ -114,6 +117,7 @@ impl Entry {
             netns: self.netns,
             args: self.cni_args,
             capability_args: self.capability_args,
+            is_of_earlier_boot: boot::is_earlier(path),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::CacheError;
+use super::{CacheError, boot};
 
 /// Replaces `path` with a file of this content (mode 0600), in a directory of mode 0700.
 ///
@@ -35,6 +35,7 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(content)?;
+    boot::mark(&file);
     file.sync_data()
 }
 

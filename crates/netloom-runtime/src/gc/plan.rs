@@ -79,7 +79,7 @@ impl GcPlan {
             .collect();
         let valid_now = match valid {
             Valid::Only(valid) => valid.to_vec(),
-            Valid::Judged(_) => {
+            Valid::Judged(_) | Valid::AllBut(_) => {
                 let known = living.iter().map(|(_, living)| named(living));
                 known
                     .chain(unreadable.iter().flat_map(|it| it.candidates(network.name)))
@@ -88,7 +88,11 @@ impl GcPlan {
             Valid::Nothing | Valid::Untold => Vec::new(),
         };
         let withheld = matches!(valid, Valid::Judged(_)) && valid_now.is_empty();
-        let requests = if withheld { Vec::new() } else { requests };
+        let requests = match valid {
+            Valid::AllBut(_) => Vec::new(),
+            _ if withheld => Vec::new(),
+            _ => requests,
+        };
         let mut plugins: Vec<String> = Vec::new();
         for asked in &requests {
             let kind = asked.conf.plugin_type();

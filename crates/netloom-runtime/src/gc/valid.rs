@@ -27,6 +27,8 @@ pub enum Valid<'a> {
     /// the network runs. An entry that cannot be read counts as living. If nothing lives, the
     /// cached attachments are deleted, but the plugins are not asked for more.
     Judged(&'a dyn Fn(&CachedAttachment) -> Life),
+    /// All but the cached attachments that this finds dead. The plugins are not asked for more.
+    AllBut(&'a dyn Fn(&CachedAttachment) -> Life),
     /// None: everything goes, and the plugins are told so.
     Nothing,
     /// None, and the plugins are not told which are valid: libcni's GC without arguments.
@@ -38,7 +40,7 @@ impl Valid<'_> {
         match self {
             Self::Only(valid) if valid.iter().any(|valid| is_of(valid, cached)) => Life::Living,
             Self::Only(_) | Self::Nothing | Self::Untold => Life::Gone,
-            Self::Judged(judge) => judge(cached),
+            Self::Judged(judge) | Self::AllBut(judge) => judge(cached),
         }
     }
 }
@@ -52,6 +54,7 @@ impl fmt::Debug for Valid<'_> {
         match self {
             Self::Only(valid) => f.debug_tuple("Only").field(valid).finish(),
             Self::Judged(_) => f.write_str("Judged"),
+            Self::AllBut(_) => f.write_str("AllBut"),
             Self::Nothing => f.write_str("Nothing"),
             Self::Untold => f.write_str("Untold"),
         }

@@ -1,12 +1,13 @@
 //! `gc`: what networks still hold for attachments that are gone.
 
+mod boot;
 mod life;
 mod show;
 
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result, bail};
-use netloom_runtime::{CachedAttachment, Cni, Error, GcPlan, Valid, load};
+use netloom_runtime::{CachedAttachment, Cni, Error, GcPlan, Life, Valid, load};
 use netloom_spec::{Attachment, NetworkConfigList};
 
 use self::life::Judge;
@@ -18,6 +19,8 @@ use crate::cli::{Gc, Options};
 struct Planned {
     network: NetworkConfigList,
     plan: GcPlan,
+    /// What host-local reserved before the last reboot.
+    addresses: Vec<String>,
 }
 
 pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
@@ -30,12 +33,18 @@ pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
     let cached = cni.cached_attachments(None)?;
     let judge = Judge::new(&cni, &cached);
     let judge = |it: &CachedAttachment| judge.life(it);
+    // No namespace outlives its kernel: what is at the path now is another's.
+    let by_boot = |it: &CachedAttachment| match it.is_of_earlier_boot {
+        true => Life::NetnsReused,
+        false => Life::Living,
+    };
     let keep: Vec<_> = gc
         .keep
         .iter()
         .map(|text| named(text))
         .collect::<Result<_>>()?;
     let valid = match (gc.all, keep.as_slice()) {
+        _ if gc.stale_boot => Valid::AllBut(&by_boot),
         (true, _) => Valid::Nothing,
         (false, []) => Valid::Judged(&judge),
         (false, keep) => Valid::Only(keep),
@@ -48,20 +57,39 @@ pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
         .into_iter()
         .map(|network| {
             let plan = cni.plan_gc(&network, valid)?;
-            Ok(Planned { network, plan })
+            let addresses = match gc.stale_boot && !plan.disabled {
+                true => boot::addresses(&network, &cached)?,
+                false => Vec::new(),
+            };
+            Ok(Planned {
+                network,
+                plan,
+                addresses,
+            })
         })
         .collect::<Result<Vec<_>>>()?;
     if gc.dry_run {
         return show::dry_run(&cni, &planned, options.json);
     }
-    if planned.iter().any(|it| !it.plan.is_empty()) && !gc.yes {
+    let has_work = |it: &Planned| !it.plan.is_empty() || !it.addresses.is_empty();
+    if planned.iter().any(has_work) && !gc.yes {
         confirm(&cni, &planned)?;
     }
-    collect(&cni, planned, valid, gc.network.is_some())
+    let reclaim = |network: &NetworkConfigList| match gc.stale_boot && !network.disable_gc {
+        true => boot::reclaim(network, &cached),
+        false => Ok(()),
+    };
+    collect(&cni, planned, valid, gc.network.is_some(), reclaim)
 }
 
 /// Does what was shown; what ended since then is collected too.
-fn collect(cni: &Cni, planned: Vec<Planned>, valid: Valid<'_>, is_named: bool) -> Result<()> {
+fn collect(
+    cni: &Cni,
+    planned: Vec<Planned>,
+    valid: Valid<'_>,
+    is_named: bool,
+    reclaim: impl Fn(&NetworkConfigList) -> Result<(), netloom_spec::Error>,
+) -> Result<()> {
     let mut errors = Vec::new();
     for Planned { network, .. } in planned {
         match cni.gc(&network, valid) {
@@ -71,6 +99,7 @@ fn collect(cni: &Cni, planned: Vec<Planned>, valid: Valid<'_>, is_named: bool) -
             Ok(plan) => show::remark(&network.name, &plan),
             Err(error) => errors.push(error),
         }
+        errors.extend(reclaim(&network).map_err(Error::Invalid).err());
     }
     match errors.len() {
         0 => Ok(()),

@@ -82,7 +82,7 @@ fn a_dry_run_tells_what_would_go_and_changes_nothing() {
     assert!(!words.contains("id-of-living"), "{words}");
     let object = netloom(&["--json", "gc", "--dry-run"]).run().succeeds();
     let expected = json!([{
-        "network": "mynet", "disableGC": false, "withheld": false, "unreadable": [],
+        "network": "mynet", "disableGC": false, "withheld": false, "unreadable": [], "addresses": [],
         "plugins": ["bridge"],
         "valid": [{"containerID": "id-of-living", "ifname": "eth0"}],
         "stale": [{
@@ -269,4 +269,44 @@ fn a_network_that_must_not_be_collected_is_left_alone() {
     outcome.succeeds_silently();
     assert!(outcome.stderr.contains("disableGC"), "{outcome}");
     assert_eq!(reserved("mynet").len(), 1);
+}
+
+#[test]
+fn what_is_of_before_the_last_reboot_is_reclaimed_and_nothing_else() {
+    use rustix::fs::{XattrFlags, setxattr};
+    let Some(host) = host() else { return };
+    configure("10-mynet.conf", &mynet("1.1.0"));
+    let (old, new) = (host.pod("old"), host.pod("new"));
+    add("mynet", &old, "id-of-old");
+    add("mynet", &new, "id-of-new");
+    let earlier = |file: &str| {
+        let mark = "user.netloom.boot";
+        setxattr(file, mark, b"an-earlier-boot", XattrFlags::empty()).is_ok()
+    };
+    // As it is after a reboot: what was cached, and what was reserved without being cached.
+    let networks = "/var/lib/cni/networks/mynet";
+    fs::write(format!("{networks}/10.16.0.77"), "lost\r\neth0").unwrap();
+    fs::write(format!("{networks}/10.16.0.78"), "of-go\r\neth0").unwrap();
+    let marked = [
+        format!("{RESULTS}/mynet-id-of-old-eth0"),
+        format!("{networks}/10.16.0.2"),
+        format!("{networks}/10.16.0.77"),
+    ];
+    if !marked.iter().all(|file| earlier(file)) {
+        return netloom_testkit::skip("tmpfs has no extended attributes here");
+    }
+    let words = gc(&["--stale-boot", "--dry-run"]).succeeds_with_words();
+    for part in [
+        "DEL id-of-old eth0 10.16.0.2/16 (before the last reboot)",
+        "free 10.16.0.2 10.16.0.77",
+    ] {
+        assert!(words.contains(part), "no {part:?} in:\n{words}");
+    }
+    gc(&["--stale-boot"]).fails_with_words(&["nothing was removed"]);
+    gc(&["--stale-boot", "--yes"]).succeeds_silently();
+    assert_eq!(reserved("mynet"), ["10.16.0.3", "10.16.0.78"]);
+    assert_eq!(cached(), ["mynet-id-of-new-eth0"]);
+    assert!(new.pings([10, 16, 0, 1]));
+    let again = gc(&["--stale-boot", "--dry-run"]).succeeds_with_words();
+    assert!(again.contains("nothing to remove"), "{again}");
 }

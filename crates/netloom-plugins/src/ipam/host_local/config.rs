@@ -39,6 +39,8 @@ struct Ipam {
     routes: Vec<Route>,
     #[serde(rename = "resolvConf")]
     resolv_conf: String,
+    #[serde(rename = "reclaimAfterReboot")]
+    reclaim_after_reboot: bool,
     /// Only read here so that a wrong type is an error; see [`place`].
     #[serde(rename = "dataDir")]
     _data_dir: String,
@@ -85,6 +87,8 @@ pub(super) struct Plan {
     pub(super) requested: Vec<Option<IpAddr>>,
     pub(super) routes: Vec<Route>,
     pub(super) resolv_conf: Option<PathBuf>,
+    /// Whether the first ADD after a reboot frees what was reserved before.
+    pub(super) reclaim_after_reboot: bool,
 }
 
 impl Plan {
@@ -110,6 +114,7 @@ impl Plan {
             requested,
             routes: ipam.routes,
             resolv_conf,
+            reclaim_after_reboot: ipam.reclaim_after_reboot,
         })
     }
 }

@@ -115,7 +115,7 @@ impl Directory {
         Ok((read_all(&file)?, Change::new(&stat)))
     }
 
-    fn open_for_reading(&self, name: &str) -> Result<OwnedFd, Errno> {
+    pub(super) fn open_for_reading(&self, name: &str) -> Result<OwnedFd, Errno> {
         // Not blocking: nobody must be able to stall us by a fifo of that name.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         openat(&self.fd, name, flags, Mode::empty())
@@ -136,19 +136,20 @@ impl Directory {
 
     /// Writes a file of mode 0600 that has this name alone. A file of that name is written over if
     /// it is such a one already, and replaced otherwise.
-    pub(super) fn write_draft(&self, name: &str, content: &[u8]) -> Result<(), Errno> {
+    pub(super) fn write_draft(&self, name: &str, content: &[u8]) -> Result<OwnedFd, Errno> {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         if let Ok(file) = openat(&self.fd, name, flags, Mode::empty())
             && is_plain(&fstat(&file)?)
         {
-            return write_over(&file, content);
+            write_over(&file, content)?;
+            return Ok(file);
         }
         self.write_new(name, content)
     }
 
     /// Writes a new file of mode 0600. A file of that name is removed first and never written
     /// to: it may have another name as well.
-    pub(super) fn write_new(&self, name: &str, content: &[u8]) -> Result<(), Errno> {
+    pub(super) fn write_new(&self, name: &str, content: &[u8]) -> Result<OwnedFd, Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let open = || openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR);
         let file = match open() {
@@ -158,7 +159,8 @@ impl Directory {
             }
             outcome => outcome?,
         };
-        write_all(&file, content)
+        write_all(&file, content)?;
+        Ok(file)
     }
 
     /// Removes a file; false if there was none.

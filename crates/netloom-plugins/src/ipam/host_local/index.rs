@@ -37,7 +37,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// How the table's file's name begins.
 const TABLE_PREFIX: &str = ".owners-";
 /// Names the run of the kernel.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+pub(super) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// A reservation before it is published.
 pub(super) const RESERVATION_DRAFT: &str = ".reserving";
 const MIRROR: u32 = 999_999_999;
@@ -72,6 +72,11 @@ impl Index {
             name,
             blocks: Blocks::default(),
         })
+    }
+
+    /// The id of this run of the kernel.
+    pub(super) fn boot(&self) -> &str {
+        self.name.strip_prefix(TABLE_PREFIX).unwrap_or_default()
     }
 
     pub(super) fn directory(&self) -> &Directory {
@@ -194,7 +199,7 @@ impl Index {
 }
 
 /// Letters, digits and dashes.
-fn boot_id() -> Result<String, Errno> {
+pub(super) fn boot_id() -> Result<String, Errno> {
     let file = openat(
         CWD,
         BOOT_ID,

@@ -12,9 +12,10 @@
 //! who want the same address one fails. Nothing is flushed to the medium: after a power loss no
 //! container is left whose address would matter, and GC frees what remains.
 
+use super::boot;
 use super::directory::Directory;
 use super::index::{Index, RESERVATION_DRAFT};
-use super::listing::{self, Listing, taken_by};
+use super::listing::{self, Listing, Reservation, taken_by};
 use super::owner::Owner;
 use super::store_error::{StoreError, failed};
 use super::survey::SurveyError;
@@ -266,15 +267,12 @@ impl Store {
     }
 
     fn publish(&self, name: &str, owner: &Owner) -> Result<bool, Errno> {
-        let index = self.index.as_ref().map(Index::directory);
-        match publish(
-            index.unwrap_or(&self.reservations),
-            &self.reservations,
-            name,
-            owner,
-        ) {
+        let index = self.index.as_ref();
+        let boot = index.map(Index::boot);
+        let drafts = index.map_or(&self.reservations, Index::directory);
+        match publish(drafts, &self.reservations, name, owner, boot) {
             // The directory of reservations may be a mount of its own.
-            Err(Errno::XDEV) => publish(&self.reservations, &self.reservations, name, owner),
+            Err(Errno::XDEV) => publish(&self.reservations, &self.reservations, name, owner, boot),
             outcome => outcome,
         }
     }
@@ -337,17 +335,54 @@ impl Store {
 
     /// Removes every reservation whose owner is not to be kept. Goes on past an error.
     pub(super) fn retain(&mut self, keep: impl Fn(&Owner) -> bool) -> Result<(), Vec<StoreError>> {
+        self.retain_those(|_, reservation| keep(&reservation.owner))
+            .map(drop)
+    }
+
+    /// The reservations that are known to be of earlier runs of the kernel.
+    pub(super) fn of_earlier_boots(&self, boot: &str) -> Result<Vec<String>, StoreError> {
+        let listing = self.read_all()?;
+        let names = listing.reservations.into_iter().map(|it| it.name);
+        Ok(names
+            .filter(|name| is_earlier(&self.reservations, name, boot))
+            .collect())
+    }
+
+    /// Removes the reservations that are known to be of earlier runs of the kernel, and tells
+    /// which. Goes on past an error.
+    pub(super) fn reclaim(&mut self, boot: &str) -> Result<Vec<String>, Vec<StoreError>> {
+        let removed = self.retain_those(|directory, reservation| {
+            !is_earlier(directory, &reservation.name, boot)
+        })?;
+        boot::set_reclaimed(self.reservations.fd(), boot);
+        Ok(removed)
+    }
+
+    /// The same, but for the first time in a run only.
+    pub(super) fn reclaim_once(&mut self, boot: &str) -> Result<Vec<String>, Vec<StoreError>> {
+        if boot::is_reclaimed(self.reservations.fd(), boot) {
+            return Ok(Vec::new());
+        }
+        self.reclaim(boot)
+    }
+
+    fn retain_those(
+        &mut self,
+        keep: impl Fn(&Directory, &Reservation) -> bool,
+    ) -> Result<Vec<String>, Vec<StoreError>> {
         let index = self.index.take();
         let mut listing = self.read_all().map_err(|error| vec![error])?;
         let mut errors = Vec::new();
+        let mut gone = Vec::new();
         listing.reservations.retain(|reservation| {
             let (owner, name) = (&reservation.owner, &reservation.name);
-            if keep(owner) {
+            if keep(&self.reservations, reservation) {
                 return true;
             }
             match self.remove(owner, name) {
                 Ok(()) => {
                     taken_by(name).map(|address| listing.taken.remove(&address));
+                    gone.push(name.clone());
                     false
                 }
                 Err(error) => {
@@ -358,7 +393,7 @@ impl Store {
         });
         self.adopt(listing, index);
         if errors.is_empty() {
-            Ok(())
+            Ok(gone)
         } else {
             Err(errors)
         }
@@ -468,6 +503,11 @@ impl Store {
     }
 }
 
+fn is_earlier(reservations: &Directory, name: &str, boot: &str) -> bool {
+    let file = reservations.open_for_reading(name);
+    file.is_ok_and(|file| boot::is_earlier(file, boot))
+}
+
 fn last_reserved_name(set: usize) -> String {
     format!("last_reserved_ip.{set}")
 }
@@ -491,8 +531,15 @@ fn publish(
     reservations: &Directory,
     name: &str,
     owner: &Owner,
+    boot: Option<&str>,
 ) -> Result<bool, Errno> {
-    drafts.write_draft(RESERVATION_DRAFT, owner.content())?;
+    let draft = drafts.write_draft(RESERVATION_DRAFT, owner.content())?;
+    match boot {
+        Some(boot) => boot::mark(&draft, boot),
+        // Without an index it is not known yet. An older draft may bear the mark of another run.
+        None => drop(super::index::boot_id().map(|boot| boot::mark(&draft, &boot))),
+    }
+    drop(draft);
     let (from, to) = (drafts.fd(), reservations.fd());
     let published = match renameat_with(from, RESERVATION_DRAFT, to, name, RenameFlags::NOREPLACE) {
         Ok(()) => return Ok(true),

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use super::super::list::addresses;
 use super::Planned;
 
+const NOTHING: &str = "nothing to remove";
+
 pub(super) fn dry_run(cni: &Cni, planned: &[Planned], as_json: bool) -> Result<()> {
     if as_json {
         let all: Vec<_> = planned.iter().map(|it| object(cni, it)).collect();
@@ -22,7 +24,8 @@ pub(super) fn dry_run(cni: &Cni, planned: &[Planned], as_json: bool) -> Result<(
 /// A paragraph for each network.
 pub(super) fn words(cni: &Cni, planned: &[Planned]) -> String {
     let mut text = String::new();
-    for Planned { network, plan } in planned {
+    for it in planned {
+        let Planned { network, plan, .. } = it;
         let _ = writeln!(text, "{}:", network.name);
         for stale in &plan.stale {
             let it = &stale.attachment;
@@ -38,8 +41,13 @@ pub(super) fn words(cni: &Cni, planned: &[Planned]) -> String {
                 why(stale)
             );
         }
+        if !it.addresses.is_empty() {
+            let _ = writeln!(text, "  free {}", it.addresses.join(" "));
+        }
         for line in remarks(plan) {
-            let _ = writeln!(text, "  {line}");
+            if it.addresses.is_empty() || line != NOTHING {
+                let _ = writeln!(text, "  {line}");
+            }
         }
     }
     text
@@ -50,6 +58,9 @@ fn why(stale: &StaleAttachment) -> String {
     match stale.life {
         Life::Living => String::new(),
         Life::Gone => format!("({netns})"),
+        Life::NetnsReused if stale.attachment.is_of_earlier_boot => {
+            "(before the last reboot)".to_owned()
+        }
         Life::NetnsReused => format!("({netns} is another's now)"),
     }
 }
@@ -82,7 +93,7 @@ fn remarks(plan: &GcPlan) -> Vec<String> {
         ));
     }
     if lines.is_empty() && plan.stale.is_empty() {
-        lines.push("nothing to remove".to_owned());
+        lines.push(NOTHING.to_owned());
     }
     lines
 }
@@ -117,6 +128,7 @@ fn object(cni: &Cni, planned: &Planned) -> Value {
         "network": planned.network.name,
         "disableGC": plan.disabled,
         "stale": stale,
+        "addresses": planned.addresses,
         "valid": plan.valid,
         "plugins": plan.plugins,
         "withheld": plan.withheld,
