@@ -4,6 +4,7 @@
 //! [`registry::PLUGINS`]. Plugins never import each other.
 
 pub mod chained;
+pub mod doctor;
 pub mod interface;
 pub mod ipam;
 pub mod registry;

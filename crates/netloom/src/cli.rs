@@ -79,6 +79,9 @@ pub(crate) enum Verb {
     Del(Del),
     /// Remove what the network holds for attachments that no longer exist.
     Gc(Gc),
+    /// Find what nobody owns, what is missing, and what is in conflict, each with the command that
+    /// mends it. Says nothing when all is well.
+    Doctor,
     /// Ask whether the network can serve an ADD now.
     Status(Network),
     /// Show the spec versions of every plugin of a network, or netloom's own.

@@ -1,7 +1,9 @@
 //! The verbs.
 
+mod doctor;
 mod gc;
 pub(crate) mod install;
+mod life;
 mod list;
 mod network;
 mod version;
@@ -28,6 +30,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Check(target) => network::check(options, target),
         Verb::Del(del) => network::del(options, del),
         Verb::Gc(gc) => gc::run(options, gc, caller),
+        Verb::Doctor => doctor::run(options),
         Verb::Status(network) => network::status(options, network),
         Verb::Version(network) => version::run(options, network),
         Verb::Validate(network) => version::validate(options, network),

@@ -33,7 +33,7 @@ use error::HostLocalError;
 use ipnet::IpNet;
 use netloom_plugin::{
     AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
-    StatusRequest, Undo,
+    StatusRequest, Undo, Version,
 };
 use netloom_spec::{Dns, IpConfig, NetworkName, PluginConf};
 use owner::Owner;
@@ -409,6 +409,68 @@ pub fn of_earlier_boots(conf: &PluginConf, network: &NetworkName) -> Result<Vec<
     Ok(store
         .of_earlier_boots(&boot)
         .map_err(HostLocalError::from)?)
+}
+
+/// The reservations that are of none of these attachments, with their owners.
+///
+/// # Errors
+/// When the store cannot be locked or read.
+pub fn stale(
+    conf: &PluginConf,
+    network: &NetworkName,
+    valid: &[Attachment],
+) -> Result<Vec<String>, Error> {
+    let keep: std::collections::HashSet<Owner> = valid.iter().flat_map(owners).collect();
+    let place = place(conf, network);
+    let Some(store) = open(&place, Access::Read)? else {
+        return Ok(Vec::new());
+    };
+    let mut all = store.holders().map_err(HostLocalError::from)?;
+    all.retain(|(_, owner)| !keep.contains(owner));
+    let told = |(name, owner): (String, Owner)| {
+        let file = place.reservations().join(name);
+        format!("{} of {owner}", file.display())
+    };
+    Ok(all.into_iter().map(told).collect())
+}
+
+/// How many addresses each pool of a configuration has, and how many of them are taken.
+///
+/// # Errors
+/// When the configuration is bad, or the store cannot be locked or read.
+pub fn usage(
+    conf: &PluginConf,
+    network: &NetworkName,
+    version: Version,
+) -> Result<Vec<Usage>, Error> {
+    let Some(plan) = Plan::without_attachment(conf, version)? else {
+        return Ok(Vec::new());
+    };
+    let taken = match open(&place(conf, network), Access::Read)? {
+        Some(store) => store.holders().map_err(HostLocalError::from)?,
+        None => Vec::new(),
+    };
+    let taken: Vec<IpAddr> = taken
+        .iter()
+        .filter_map(|(name, _)| name.parse().ok())
+        .collect();
+    let usage = |set: &RangeSet| Usage {
+        pool: set.to_string(),
+        taken: taken.iter().filter(|it| set.contains(**it)).count() as u128,
+        size: set.ranges().iter().map(Range::size).sum(),
+    };
+    Ok(plan.sets.iter().map(usage).collect())
+}
+
+/// How full a pool is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Its ranges.
+    pub pool: String,
+    /// The addresses that are reserved.
+    pub taken: u128,
+    /// All that can be given, the gateways' not counted.
+    pub size: u128,
 }
 
 fn this_boot() -> Result<String, HostLocalError> {

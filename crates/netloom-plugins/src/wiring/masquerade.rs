@@ -97,6 +97,22 @@ pub(crate) fn check(owner: Owner<'_>, choice: BackendChoice, nets: &[IpNet]) -> 
     }
 }
 
+/// What [`collect`] would remove of nftables.
+pub(crate) fn stale_of_nftables(
+    network: &str,
+    valid: &[Attachment],
+) -> Result<Vec<String>, netloom_spec::Error> {
+    Ok(nftables::stale(network, valid)?)
+}
+
+/// What [`collect`] would remove of iptables.
+pub(crate) fn stale_of_iptables(
+    network: &str,
+    valid: &[Attachment],
+) -> Result<Vec<String>, netloom_spec::Error> {
+    Ok(iptables::stale_chains(network, valid)?)
+}
+
 /// GC: removes what belongs to attachments of the network that are not valid any more.
 pub(crate) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
     let nftables = nftables::collect(network, valid);

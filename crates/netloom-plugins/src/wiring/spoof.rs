@@ -12,7 +12,7 @@ use super::transaction::atomically;
 use netloom_kernel::nft::{Batch, Chain, Family, Hook, Rule, Socket, Table, priority};
 use netloom_kernel::{MacAddress, Result};
 use netloom_plugin::Undo;
-use netloom_spec::Attachment;
+use netloom_spec::{Attachment, Error};
 
 const TABLE: Table<'static> = Table::new(Family::Bridge, "nat");
 const PREROUTING: &str = "PREROUTING";
@@ -188,4 +188,25 @@ pub(crate) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
     nftables
         .with(collect)
         .map_err(Fault::kernel("failed to collect stale spoof checks"))
+}
+
+/// The chains that [`collect`] would remove.
+pub(crate) fn stale(
+    network: &str,
+    valid: &[Attachment],
+) -> std::result::Result<Vec<String>, Error> {
+    let own = format!("{}-", network_hash(network));
+    let valid: Vec<String> = valid
+        .iter()
+        .map(|attachment| Owner::of(network, attachment).nft_comment())
+        .collect();
+    let chains = Socket::open()
+        .and_then(|socket| socket.list_chains(&TABLE))
+        .map_err(Fault::kernel("failed to read the spoof checks"))?;
+    let is_stale = |comment: &str| comment.starts_with(&own) && !valid.iter().any(|v| v == comment);
+    Ok(chains
+        .into_iter()
+        .filter(|chain| chain.comment.as_deref().is_some_and(is_stale))
+        .map(|chain| format!("chain {}", chain.name))
+        .collect())
 }

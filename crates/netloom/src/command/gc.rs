@@ -1,7 +1,6 @@
 //! `gc`: what networks still hold for attachments that are gone.
 
 mod boot;
-mod life;
 mod show;
 
 use std::io::{self, IsTerminal, Write};
@@ -10,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use netloom_runtime::{CachedAttachment, Cni, Error, GcPlan, Life, Valid, load};
 use netloom_spec::{Attachment, NetworkConfigList};
 
-use self::life::Judge;
 use super::Caller;
+use super::life::Judge;
 use super::network::{cni, find};
 use crate::cli::{Gc, Options};
 
@@ -146,7 +145,10 @@ fn was_configured(name: &str, cached: &[CachedAttachment]) -> Option<NetworkConf
 }
 
 /// Every network that is configured, then those that only the cache knows.
-fn all(options: &Options, cached: &[CachedAttachment]) -> Result<Vec<NetworkConfigList>> {
+pub(super) fn all(
+    options: &Options,
+    cached: &[CachedAttachment],
+) -> Result<Vec<NetworkConfigList>> {
     let directory = load::directory(&options.conf_dir)?;
     let mut networks: Vec<NetworkConfigList> = Vec::new();
     for file in directory.networks {

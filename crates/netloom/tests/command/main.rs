@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+mod doctor;
 mod gc;
 
 use std::fs;
@@ -305,7 +306,8 @@ fn help_and_completions_know_every_verb() {
     let help = netloom(&["--help"]).run().succeeds_with_words();
     let bash = netloom(&["completion", "bash"]).run().succeeds_with_words();
     for verb in [
-        "add", "check", "del", "gc", "status", "version", "validate", "list", "install", "demo",
+        "add", "check", "del", "gc", "doctor", "status", "version", "validate", "list", "install",
+        "demo",
     ] {
         assert!(help.contains(&format!("  {verb} ")), "{help}");
         assert!(bash.contains(verb), "no {verb} in the completions");

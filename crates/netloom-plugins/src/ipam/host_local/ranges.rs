@@ -113,6 +113,17 @@ impl Range {
         self.gateway
     }
 
+    /// How many addresses it has to give, the gateway's not counted.
+    pub(super) fn size(&self) -> u128 {
+        let number = |address: IpAddr| match address {
+            IpAddr::V4(address) => u128::from(u32::from(address)),
+            IpAddr::V6(address) => u128::from(address),
+        };
+        let between = number(self.end()).saturating_sub(number(self.start()));
+        let gateway = u128::from(self.contains(self.gateway()));
+        between.saturating_add(1).saturating_sub(gateway)
+    }
+
     pub(super) fn prefix_len(&self) -> u8 {
         self.subnet.prefix_len()
     }

@@ -37,7 +37,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn reservations(&self) -> PathBuf {
+    pub(super) fn reservations(&self) -> PathBuf {
         self.data_dir.join(&self.network)
     }
 
@@ -337,6 +337,12 @@ impl Store {
     pub(super) fn retain(&mut self, keep: impl Fn(&Owner) -> bool) -> Result<(), Vec<StoreError>> {
         self.retain_those(|_, reservation| keep(&reservation.owner))
             .map(drop)
+    }
+
+    /// Every reservation and whose it is.
+    pub(super) fn holders(&self) -> Result<Vec<(String, Owner)>, StoreError> {
+        let all = self.read_all()?.reservations;
+        Ok(all.into_iter().map(|it| (it.name, it.owner)).collect())
     }
 
     /// The reservations that are known to be of earlier runs of the kernel.

@@ -118,6 +118,21 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> 
     Ok(())
 }
 
+/// The chains that [`collect`] would remove.
+pub(super) fn stale_chains(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Fault> {
+    let nftables = Nftables::open()?;
+    let mut chains = Vec::new();
+    for family in FAMILIES {
+        if !iptables::is_available(family) || !presence::may_have_nat_table(&nftables, family)? {
+            continue;
+        }
+        let script = stale(&save(family)?, network, valid).unwrap_or_default();
+        let removed = script.lines().filter_map(|line| line.strip_prefix("-X "));
+        chains.extend(removed.map(|chain| format!("chain {chain} ({family})")));
+    }
+    Ok(chains)
+}
+
 fn save(family: Family) -> Result<String, Fault> {
     iptables::save(family, Some("nat")).map_err(Fault::kernel(format!(
         "failed to list the masquerade rules of {family}"

@@ -224,3 +224,24 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
         .with(collect)
         .map_err(Fault::kernel("failed to collect stale masquerade"))
 }
+
+/// The network's elements and rules that belong to no valid attachment, by their comments.
+pub(super) fn stale(
+    network: &str,
+    valid: &[Attachment],
+) -> std::result::Result<Vec<String>, Fault> {
+    let is_stale = staleness(network, valid);
+    let find = || {
+        let socket = Socket::open()?;
+        let mut found = Vec::new();
+        for set in sets_of(&socket, network)? {
+            let elements = socket.list_elements(&TABLE, &set)?;
+            found.extend(elements.into_iter().filter_map(|element| element.comment));
+        }
+        let rules = socket.list_rules(&TABLE, MASQ_CHECKS)?;
+        found.extend(rules.into_iter().filter_map(|rule| rule.comment));
+        found.retain(|comment| is_stale(comment));
+        Ok(found)
+    };
+    find().map_err(Fault::kernel("failed to read nftables' masquerade"))
+}

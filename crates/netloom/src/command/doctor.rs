@@ -1,0 +1,260 @@
+//! `doctor`: what is wrong on this host, and the command that mends it.
+//!
+//! Every kind of finding has one place: what plugins leave behind is found by
+//! [`netloom_plugins::doctor`], the rest in the modules beside this one. Nothing is changed.
+
+mod config;
+mod links;
+
+use std::io::Write as _;
+
+use anyhow::{Result, bail};
+use netloom_plugins::doctor::{Known, examine};
+use netloom_plugins::ipam::host_local::{self, Usage};
+use netloom_runtime::{CacheSurvey, CachedAttachment, Cni, GcPlan, Life, Valid};
+use netloom_spec::{Attachment, NetworkConfigList, NetworkName, PluginConf, Version};
+use serde_json::json;
+
+use super::life::Judge;
+use super::network::cni;
+use super::{gc, list};
+use crate::cli::Options;
+
+/// A pool this full, in percent, is worth a word.
+const NEARLY_FULL: u128 = 90;
+
+/// Something to mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Finding {
+    /// What kind of object it is about.
+    kind: &'static str,
+    /// The network it belongs to; empty if it is of none, or of several.
+    network: String,
+    what: String,
+    /// The command, or in words what to do.
+    mend: String,
+}
+
+/// What is known of the host before it is examined.
+struct Host {
+    cni: Cni,
+    networks: Vec<Network>,
+    /// The attachments that live, of all networks.
+    living: Vec<CachedAttachment>,
+}
+
+/// A network, as it is configured, or was when its attachments were added.
+struct Network {
+    list: NetworkConfigList,
+    /// Its plugins, and those of former configurations.
+    plugins: Vec<PluginConf>,
+    plan: GcPlan,
+}
+
+pub(super) fn run(options: &Options) -> Result<()> {
+    let cni = cni(options);
+    let survey = cni.survey_cache()?;
+    let host = Host::look(options, cni, &survey)?;
+    let mut findings = config::findings(options, &host)?;
+    for error in &survey.unreadable {
+        let path = error.path().map(|path| path.display().to_string());
+        findings.push(Finding {
+            kind: "cache file",
+            network: String::new(),
+            what: error.to_string(),
+            mend: format!("rm {}", quoted(&path.unwrap_or_default())),
+        });
+    }
+    let mut pools = Vec::new();
+    for network in &host.networks {
+        findings.extend(host.left_behind(network));
+        pools.extend(network.pools(&mut findings));
+    }
+    findings.extend(links::findings(&host)?);
+    if options.json {
+        print_json(&findings, &pools);
+    } else {
+        let mut stdout = std::io::stdout();
+        for it in &findings {
+            let network = match it.network.as_str() {
+                "" => String::new(),
+                name => format!("{name}: "),
+            };
+            writeln!(stdout, "{network}{}: {}\n    {}", it.kind, it.what, it.mend)?;
+        }
+    }
+    match findings.len() {
+        0 => Ok(()),
+        count => bail!("{count} to mend"),
+    }
+}
+
+impl Host {
+    fn look(options: &Options, cni: Cni, survey: &CacheSurvey) -> Result<Self> {
+        let judge = Judge::new(&cni, &survey.attachments);
+        let judge = |it: &CachedAttachment| judge.life(it);
+        let networks = gc::all(options, &survey.attachments)?
+            .into_iter()
+            .map(|list| {
+                let plan = cni.plan_gc(&list, Valid::Judged(&judge))?;
+                let of_network = |it: &&CachedAttachment| it.network == list.name;
+                let former = survey.attachments.iter().filter(of_network);
+                let former = former.filter_map(CachedAttachment::list);
+                let mut plugins = list.plugins.clone();
+                for conf in former.flat_map(|list| list.plugins) {
+                    if !plugins.contains(&conf) {
+                        plugins.push(conf);
+                    }
+                }
+                Ok(Network {
+                    list,
+                    plugins,
+                    plan,
+                })
+            })
+            .collect::<Result<_>>()?;
+        let mut living = survey.attachments.clone();
+        living.retain(|it| judge(it) == Life::Living);
+        Ok(Self {
+            cni,
+            networks,
+            living,
+        })
+    }
+
+    /// What the network has of attachments that are gone.
+    fn left_behind(&self, network: &Network) -> Vec<Finding> {
+        let name = &network.list.name;
+        let mend = network.collect();
+        let finding = |kind: &'static str, what: String, mend: &str| Finding {
+            kind,
+            network: name.clone(),
+            what,
+            mend: mend.to_owned(),
+        };
+        let mut findings: Vec<_> = network
+            .plan
+            .stale
+            .iter()
+            .map(|stale| {
+                let it = &stale.attachment;
+                let addresses = list::addresses(&self.cni, it).join(" ");
+                let what = format!("{} {} {addresses}", it.container_id, it.if_name);
+                let mend = format!("netloom gc {} --yes", quoted(name));
+                finding("dead attachment", what.trim().to_owned(), &mend)
+            })
+            .collect();
+        let Ok(network_name) = NetworkName::new(name) else {
+            return findings;
+        };
+        // What belongs to a dead attachment that is cached goes with it.
+        let mut accounted = network.plan.valid.clone();
+        accounted.extend(network.plan.stale.iter().map(|it| Attachment {
+            container_id: it.attachment.container_id.clone(),
+            if_name: it.attachment.if_name.clone(),
+        }));
+        let (found, errors) = examine(&Known {
+            network: &network_name,
+            plugins: &network.plugins,
+            valid: &accounted,
+        });
+        findings.extend(found.into_iter().map(|it| finding(it.kind, it.what, &mend)));
+        findings.extend(
+            errors
+                .into_iter()
+                .map(|error| finding("unreadable", error.to_string(), "see what the error says")),
+        );
+        findings
+    }
+}
+
+impl Network {
+    /// The command that collects what the plugins know of.
+    fn collect(&self) -> String {
+        // As long as one is known to live, or dies only now, the plugins are asked.
+        let all = if self.plan.valid.is_empty() {
+            " --all"
+        } else {
+            ""
+        };
+        format!("netloom gc {}{all} --yes", quoted(&self.list.name))
+    }
+
+    /// The pools, and a finding for each that is nearly full.
+    fn pools(&self, findings: &mut Vec<Finding>) -> Vec<(String, Usage)> {
+        let Ok(name) = NetworkName::new(&self.list.name) else {
+            return Vec::new();
+        };
+        let version = self.list.cni_version.parse().unwrap_or(Version::LATEST);
+        let mut pools = Vec::new();
+        for conf in &self.list.plugins {
+            if conf.ipam_type() != Some("host-local") {
+                continue;
+            }
+            let mut finding = |kind, what, mend: &str| {
+                findings.push(Finding {
+                    kind,
+                    network: self.list.name.clone(),
+                    what,
+                    mend: mend.to_owned(),
+                });
+            };
+            match host_local::usage(conf, &name, version) {
+                Err(error) => finding("pool", error.to_string(), "correct the configuration"),
+                Ok(usages) => {
+                    for usage in usages {
+                        if usage.taken * 100 >= usage.size * NEARLY_FULL {
+                            let what = format!(
+                                "{} has {} of {} addresses taken",
+                                usage.pool, usage.taken, usage.size
+                            );
+                            finding("pool", what, "add a range to ipam.ranges");
+                        }
+                        pools.push((self.list.name.clone(), usage));
+                    }
+                }
+            }
+        }
+        pools
+    }
+}
+
+fn print_json(findings: &[Finding], pools: &[(String, Usage)]) {
+    let findings: Vec<_> = findings
+        .iter()
+        .map(|it| json!({"kind": it.kind, "network": it.network, "what": it.what, "mend": it.mend}))
+        .collect();
+    let pools: Vec<_> = pools
+        .iter()
+        .map(|(network, it)| {
+            json!({
+                "network": network, "pool": it.pool,
+                // More than a program can count is as good as all it can.
+                "taken": u64::try_from(it.taken).unwrap_or(u64::MAX),
+                "size": u64::try_from(it.size).unwrap_or(u64::MAX),
+            })
+        })
+        .collect();
+    println!("{:#}", json!({"findings": findings, "pools": pools}));
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@+,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_shell_reads_what_is_quoted_as_it_was() {
+        assert_eq!(quoted("net-1.x"), "net-1.x");
+        assert_eq!(quoted("a b'c"), r"'a b'\''c'");
+        assert_eq!(quoted(""), "''");
+    }
+}

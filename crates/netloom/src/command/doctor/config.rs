@@ -1,0 +1,178 @@
+//! What the configurations name: plugins that are missing or too old, networks in each other's way,
+//! and what the kernel must be set to.
+
+use std::fs;
+
+use anyhow::Result;
+use ipnet::IpNet;
+use netloom_runtime::load;
+use netloom_spec::PluginConf;
+use serde_json::Value;
+
+use super::{Finding, Host, Network};
+use crate::cli::Options;
+
+pub(super) fn findings(options: &Options, host: &Host) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for problem in load::directory(&options.conf_dir)?.problems {
+        findings.push(Finding {
+            kind: "configuration",
+            network: problem.network.unwrap_or_default(),
+            what: problem.error.to_string(),
+            mend: "correct the file".to_owned(),
+        });
+    }
+    for network in &host.networks {
+        let valid = host.cni.validate(&network.list);
+        // What the plugins find missing: a master, a device, a kernel's feature, a daemon.
+        if valid.is_ok()
+            && let Err(error) = host.cni.status(&network.list)
+        {
+            let mend = "provide what the plugin asks for";
+            findings.push(of(network, "status", error.to_string(), mend));
+        }
+        // Each line is of one plugin.
+        for line in valid.err().iter().flat_map(|error| {
+            error
+                .to_string()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        }) {
+            findings.push(of(network, "plugin", line, "netloom install"));
+        }
+    }
+    findings.extend(overlaps(&host.networks));
+    findings.extend(two_gateways(&host.networks));
+    findings.extend(forwarding(&host.networks));
+    Ok(findings)
+}
+
+fn of(network: &Network, kind: &'static str, what: String, mend: &str) -> Finding {
+    Finding {
+        kind,
+        network: network.list.name.clone(),
+        what,
+        mend: mend.to_owned(),
+    }
+}
+
+/// Subnets of different networks that have addresses in common. With one `dataDir` and another
+/// name neither knows what the other gives away.
+fn overlaps(networks: &[Network]) -> Vec<Finding> {
+    let all: Vec<(&Network, IpNet)> = networks
+        .iter()
+        .flat_map(|network| subnets(network).into_iter().map(move |net| (network, net)))
+        .collect();
+    let mut findings = Vec::new();
+    for (at, (network, net)) in all.iter().enumerate() {
+        for (other, other_net) in &all[at + 1..] {
+            let differ = network.list.name != other.list.name;
+            if differ && (net.contains(other_net) || other_net.contains(net)) {
+                let what = format!("{net} overlaps {other_net} of {}", other.list.name);
+                let mend = "give one of them another subnet";
+                findings.push(of(network, "conflict", what, mend));
+            }
+        }
+    }
+    findings
+}
+
+fn subnets(network: &Network) -> Vec<IpNet> {
+    let mut subnets = Vec::new();
+    for conf in &network.list.plugins {
+        let Some(ipam) = conf.get("ipam") else {
+            continue;
+        };
+        let mut read = |value: Option<&Value>| {
+            let text = value.and_then(Value::as_str);
+            subnets.extend(text.and_then(|text| text.parse::<IpNet>().ok()));
+        };
+        read(ipam.get("subnet"));
+        for set in ipam
+            .get("ranges")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            for range in set.as_array().into_iter().flatten() {
+                read(range.get("subnet"));
+            }
+        }
+    }
+    subnets
+}
+
+/// The name of the bridge that a plugin makes and, if it gives it addresses, those of its pools.
+fn bridge(conf: &PluginConf) -> Option<&str> {
+    let named = conf.get("bridge").and_then(Value::as_str);
+    (conf.plugin_type() == "bridge").then(|| named.filter(|it| !it.is_empty()).unwrap_or("cni0"))
+}
+
+/// The bridges that the networks' configurations name.
+pub(super) fn bridges(networks: &[Network]) -> Vec<(&Network, &str)> {
+    networks
+        .iter()
+        .flat_map(|network| {
+            let named = network.plugins.iter().filter_map(bridge);
+            named.map(move |bridge| (network, bridge))
+        })
+        .collect()
+}
+
+fn is_gateway(conf: &PluginConf) -> bool {
+    let on = |key| conf.get(key) == Some(&Value::Bool(true));
+    on("isGateway") || on("isDefaultGateway")
+}
+
+/// Two networks that each make one bridge their gateway.
+fn two_gateways(networks: &[Network]) -> Vec<Finding> {
+    let mut gateways: Vec<(&Network, &str)> = Vec::new();
+    let mut findings = Vec::new();
+    for network in networks {
+        for conf in network.list.plugins.iter().filter(|conf| is_gateway(conf)) {
+            let Some(name) = bridge(conf) else { continue };
+            let other = gateways.iter().find(|(_, bridge)| *bridge == name);
+            if let Some((other, _)) =
+                other.filter(|(other, _)| other.list.name != network.list.name)
+            {
+                let what = format!("bridge {name} is the gateway of {} too", other.list.name);
+                findings.push(of(
+                    network,
+                    "conflict",
+                    what,
+                    "give one of them another bridge",
+                ));
+            }
+            gateways.push((network, name));
+        }
+    }
+    findings
+}
+
+/// A gateway forwards. ADD switches it on; somebody may have switched it off since.
+fn forwarding(networks: &[Network]) -> Vec<Finding> {
+    const KEYS: [(bool, &str); 2] = [
+        (true, "net.ipv4.ip_forward"),
+        (false, "net.ipv6.conf.all.forwarding"),
+    ];
+    let mut findings = Vec::new();
+    for network in networks.iter().filter(|it| !it.plan.valid.is_empty()) {
+        let routes = |conf: &PluginConf| conf.plugin_type() == "ptp" || is_gateway(conf);
+        if !network.list.plugins.iter().any(routes) {
+            continue;
+        }
+        for (v4, key) in KEYS {
+            let needed = subnets(network)
+                .iter()
+                .any(|net| net.addr().is_ipv4() == v4);
+            let file = format!("/proc/sys/{}", key.replace('.', "/"));
+            let off = fs::read_to_string(file).is_ok_and(|text| text.trim() == "0");
+            if needed && off {
+                let what = format!("{key} is 0: its pods reach nothing beyond the host");
+                findings.push(of(network, "sysctl", what, &format!("sysctl -w {key}=1")));
+            }
+        }
+    }
+    findings
+}

@@ -1,0 +1,226 @@
+//! `netloom doctor`: names what is wrong, and the command that it gives mends it.
+
+use crate::{CONF_DIR, NETLOOM, PLUGINS, configure, host, mynet, netloom, path, reserved};
+use netloom_testkit::{Host, Pod, probe};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+fn add(network: &str, pod: &Pod, id: &str) {
+    let add = ["add", network, path(pod), "--container-id", id];
+    netloom(&add).run().succeeds();
+}
+
+/// Kind, object and mend of everything found.
+fn findings() -> Vec<[String; 3]> {
+    let outcome = netloom(&["--json", "doctor"]).run();
+    let first = serde_json::Deserializer::from_str(&outcome.stdout)
+        .into_iter::<Value>()
+        .next();
+    let report = first.unwrap().unwrap();
+    let text = |it: &Value, key: &str| it[key].as_str().unwrap().to_owned();
+    let all = report["findings"].as_array().unwrap().iter();
+    all.map(|it| ["kind", "what", "mend"].map(|key| text(it, key)))
+        .collect()
+}
+
+#[track_caller]
+fn assert_named(found: &[[String; 3]], kind: &str, what: &str) -> String {
+    let is_it = |it: &&[String; 3]| it[0] == kind && it[1].contains(what);
+    let it = found.iter().find(is_it);
+    it.unwrap_or_else(|| panic!("no {kind} with {what:?} in {found:#?}"))[2].clone()
+}
+
+#[track_caller]
+fn assert_silent() {
+    let outcome = netloom(&["doctor"]).run();
+    outcome.succeeds_silently();
+    assert_eq!(outcome.stderr, "");
+}
+
+fn run(host: &Host, command: &str) {
+    let bin = Path::new(NETLOOM).parent().unwrap().display().to_string();
+    host.sh(&format!("PATH={bin}:$PATH CNI_PATH={PLUGINS} {command}"));
+}
+
+/// Two pods on `mynet`, of which the second is gone and forgotten by the cache.
+fn one_forgotten(conf: &Value) -> Option<(Host, Pod)> {
+    let host = host()?;
+    configure("10-mynet.conf", conf);
+    let (living, dead) = (host.pod("living"), host.pod("dead"));
+    add("mynet", &living, "id-of-living");
+    add("mynet", &dead, "id-of-dead");
+    dead.ip("link del eth0");
+    dead.remove();
+    Some((host, living))
+}
+
+fn forget() {
+    fs::remove_file("/var/lib/cni/results/mynet-id-of-dead-eth0").unwrap();
+}
+
+#[test]
+fn it_is_silent_where_all_is_well() {
+    let Some(host) = host() else { return };
+    assert_silent();
+    configure("10-mynet.conf", &mynet("1.1.0"));
+    assert_silent();
+    let pod = host.pod("one");
+    add("mynet", &pod, "id-of-one");
+    assert_silent();
+    let report = netloom(&["--json", "doctor"]).run().succeeds();
+    assert_eq!(report["findings"], json!([]));
+    let pool =
+        json!({"network": "mynet", "pool": report["pools"][0]["pool"], "taken": 1, "size": 65533});
+    assert_eq!(report["pools"], json!([pool]));
+}
+
+#[test]
+fn what_is_left_behind_is_named_and_goes_by_the_command_given() {
+    for backend in ["nftables", "iptables"] {
+        if backend == "iptables" && !probe::has_iptables() {
+            return netloom_testkit::skip("no iptables on this machine");
+        }
+        let mut conf = mynet("1.1.0");
+        conf["ipMasqBackend"] = json!(backend);
+        conf["macspoofchk"] = json!(probe::has_nft_family("bridge"));
+        let Some((host, living)) = one_forgotten(&conf) else {
+            return;
+        };
+        let found = findings();
+        assert_named(&found, "dead attachment", "id-of-dead eth0 10.16.0.3/16");
+        assert_eq!(found.len(), 1, "its parts go with it: {found:#?}");
+        forget();
+        let found = findings();
+        let mend = assert_named(&found, "reservation", "10.16.0.3 of");
+        assert_eq!(mend, "netloom gc mynet --yes");
+        match backend {
+            "nftables" => assert_named(&found, "nftables masquerade", "id: id-of-dead"),
+            _ => assert_named(&found, "iptables masquerade", "chain CNI-"),
+        };
+        if probe::has_nft_family("bridge") {
+            assert_named(&found, "spoof check", "id-of-dead");
+        }
+        let before = findings();
+        assert_eq!(found, before, "it changes nothing");
+        run(&host, &mend);
+        assert_silent();
+        assert_eq!(reserved("mynet"), ["10.16.0.2"]);
+        assert!(living.pings([10, 16, 0, 1]));
+    }
+}
+
+#[test]
+fn links_and_cache_files_that_nobody_owns_are_named_and_go() {
+    let Some((host, living)) = one_forgotten(&mynet("1.1.0")) else {
+        return;
+    };
+    run(&host, "netloom gc --yes");
+    assert_silent();
+    host.ip("link add veth0badcafe type veth peer name other");
+    host.ip("link set veth0badcafe master mybr0");
+    let found = findings();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    run(
+        &host,
+        &assert_named(&found, "veth", "veth0badcafe on mybr0"),
+    );
+    assert_silent();
+
+    let file = "/var/lib/cni/results/mynet-id-of-living-eth0";
+    let content = fs::read(file).unwrap();
+    for bad in ["", "{", "\0\0"] {
+        fs::write(file, bad).unwrap();
+        let found = findings();
+        let mend = assert_named(&found, "cache file", file);
+        assert_eq!(mend, format!("rm {file}"));
+        assert_eq!(found.len(), 1, "{found:#?}");
+    }
+    fs::write(file, content).unwrap();
+    assert_silent();
+
+    let del = [
+        "del",
+        "mynet",
+        path(&living),
+        "--container-id",
+        "id-of-living",
+    ];
+    netloom(&del).run().succeeds_silently();
+    run(
+        &host,
+        &assert_named(&findings(), "bridge", "mybr0 has no ports"),
+    );
+    assert_silent();
+}
+
+#[test]
+fn a_network_whose_configuration_is_gone_is_looked_at_too() {
+    let Some((host, _living)) = one_forgotten(&mynet("1.1.0")) else {
+        return;
+    };
+    fs::remove_file(Path::new(CONF_DIR).join("10-mynet.conf")).unwrap();
+    forget();
+    run(
+        &host,
+        &assert_named(&findings(), "reservation", "10.16.0.3 of"),
+    );
+    assert_silent();
+}
+
+#[test]
+fn plugins_that_are_missing_or_too_old_are_named() {
+    let Some(_host) = host() else { return };
+    configure("10-mynet.conf", &mynet("1.1.0"));
+    fs::remove_file(Path::new(PLUGINS).join("bridge")).unwrap();
+    assert_named(&findings(), "plugin", "failed to find plugin \"bridge\"");
+    crate::shell_plugin(
+        "bridge",
+        "#!/bin/sh\necho '{\"cniVersion\":\"1.0.0\",\"supportedVersions\":[\"1.0.0\"]}'\n",
+    );
+    assert_named(
+        &findings(),
+        "plugin",
+        "does not support config version \"1.1.0\"",
+    );
+    let not_ready = "#!/bin/sh\necho '{\"code\":50,\"msg\":\"no such device\"}'; exit 1\n";
+    let versions = "echo '{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"1.1.0\"]}'; exit\n";
+    let versions = format!("[ $CNI_COMMAND = VERSION ] && {{ {versions}}}\n");
+    let script = not_ready.replacen('\n', &format!("\n{versions}"), 1);
+    crate::shell_plugin("bridge", &script);
+    assert_named(&findings(), "status", "no such device");
+    fs::write(Path::new(CONF_DIR).join("20-broken.conf"), "{").unwrap();
+    assert_named(&findings(), "configuration", "20-broken.conf");
+}
+
+#[test]
+fn networks_in_each_others_way_full_pools_and_wrong_sysctls_are_named() {
+    let Some(host) = host() else { return };
+    let mut conf = mynet("1.1.0");
+    conf["ipam"]["subnet"] = json!("10.16.0.0/30");
+    configure("10-mynet.conf", &conf);
+    let pod = host.pod("one");
+    add("mynet", &pod, "id-of-one");
+    assert_named(&findings(), "pool", "1 of 1 addresses taken");
+
+    let mut other = mynet("1.1.0");
+    other["name"] = json!("other");
+    configure("20-other.conf", &other);
+    let found = findings();
+    assert_named(
+        &found,
+        "conflict",
+        "10.16.0.0/30 overlaps 10.16.0.0/16 of other",
+    );
+    assert_named(
+        &found,
+        "conflict",
+        "bridge mybr0 is the gateway of mynet too",
+    );
+    fs::remove_file(Path::new(CONF_DIR).join("20-other.conf")).unwrap();
+
+    fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+    let mend = assert_named(&findings(), "sysctl", "net.ipv4.ip_forward is 0");
+    run(&host, &mend);
+    assert!(findings().iter().all(|it| it[0] != "sysctl"));
+}
