@@ -24,6 +24,9 @@ struct Subject {
 /// Plugins that have nothing in a pod, or nothing that outlives a call.
 const NOT_IN_PODS: [&str; 4] = ["debug", "dhcp", "host-local", "static"];
 
+/// Plugins that change what another one made, and so are aimed wrongly in their own tests.
+const IN_CHAINS: [&str; 5] = ["bandwidth", "firewall", "flannel", "sbr", "tuning"];
+
 const SUBJECTS: [Subject; 9] = [
     Subject {
         name: "bridge",
@@ -238,7 +241,7 @@ fn every_plugin_is_either_aimed_wrongly_here_or_has_nothing_in_pods() {
         let name = plugin.name();
         let aimed = SUBJECTS.iter().any(|subject| subject.name == name);
         assert!(
-            aimed != NOT_IN_PODS.contains(&name),
+            aimed != (NOT_IN_PODS.contains(&name) || IN_CHAINS.contains(&name)),
             "tell tests/whole/wrong_target.rs how to use {name}, or that it has nothing in pods"
         );
     }
