@@ -23,7 +23,6 @@ pub(crate) mod masquerade;
 pub(crate) mod master;
 pub(crate) mod mtu;
 pub(crate) mod nftables;
-pub(crate) mod own_link;
 pub(crate) mod owner;
 pub(crate) mod pod;
 pub(crate) mod random;

@@ -16,7 +16,7 @@ mod membership;
 mod plan;
 
 use crate::wiring::fault::invalid;
-use crate::wiring::own_link::is_of_result;
+use crate::wiring::identity::is_of_result;
 use crate::wiring::pod::settle;
 use crate::wiring::sandbox::{self, Alone};
 use crate::wiring::{Fault, tables};

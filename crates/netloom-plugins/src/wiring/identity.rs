@@ -55,7 +55,15 @@ pub fn is_own(
     }
 }
 
-fn is_of_result(inside: &Socket, link: &Link, made: &AddResult) -> netloom_kernel::Result<bool> {
+/// Whether the result of ADD speaks of this link.
+///
+/// # Errors
+/// The kernel's, when it does not tell the addresses.
+pub(crate) fn is_of_result(
+    inside: &Socket,
+    link: &Link,
+    made: &AddResult,
+) -> netloom_kernel::Result<bool> {
     let position = position_of(made, &link.name);
     let listed: Option<Mac> = position.and_then(|at| made.interfaces[at].mac.parse().ok());
     if let (Some(listed), true) = (listed, has_own_mac(link)) {

@@ -62,6 +62,7 @@ fn of_250_pods_whose_namespaces_are_gone_the_ten_valid_ones_stay() {
     let gc = Call::new(env!("CARGO_BIN_EXE_netloom"))
         .env("CNI_PATH", crate::network::PLUGINS)
         .arg("gc")
+        .arg("--yes")
         .arg("chain");
     let gc = keep.fold(gc, |call, word| call.arg(word)).run();
     assert!(gc.is_success(), "{gc}");

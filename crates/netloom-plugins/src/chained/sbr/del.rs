@@ -4,7 +4,7 @@ use super::moves::{Moves, OWN, Restore, is_hint, was_in_main};
 use super::plan::{Tables, sources};
 use super::pod::{FIRST_TABLE, find_link, has_default, routes, source_of};
 use crate::wiring::Fault;
-use crate::wiring::own_link::is_of_result;
+use crate::wiring::identity::is_of_result;
 use crate::wiring::sandbox::{self, Alone};
 use crate::wiring::tables::{self, FAMILIES};
 use netloom_kernel::rtnl::{Family, Link, Route, RouteSpec, Rule, Socket, table};
