@@ -12,6 +12,8 @@ use crate::rtnl::Family;
 const SUBSYSTEM: u16 = 1 << 8;
 const IPCTNL_MSG_CT_GET: u16 = SUBSYSTEM | 1;
 const IPCTNL_MSG_CT_DELETE: u16 = SUBSYSTEM | 2;
+const IPCTNL_MSG_CT_GET_STATS: u16 = SUBSYSTEM | 5;
+const CTA_STATS_GLOBAL_ENTRIES: u16 = 1;
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_ID: u16 = 12;
@@ -74,6 +76,30 @@ impl Socket {
         let channel = Channel::open(Some(NETFILTER))
             .map_err(|e| Error::of("open", "connection tracking socket", e))?;
         Ok(Self { channel })
+    }
+
+    /// How many connections are tracked. Listing takes milliseconds even where there are none: the
+    /// kernel walks through all of its table.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn count(&self) -> Result<u32> {
+        let object = "tracked connections".to_owned();
+        let head = [0; 4];
+        let mut r = Request::new("count", object, IPCTNL_MSG_CT_GET_STATS, 0, &head);
+        let mut bytes = std::mem::take(&mut r.buffer).into_bytes();
+        let count = |payload: &[u8]| {
+            Attributes::after(payload, head.len()).find_map(|a| {
+                (a.kind == CTA_STATS_GLOBAL_ENTRIES)
+                    .then(|| a.be32())
+                    .flatten()
+            })
+        };
+        match self.channel.ask(&mut bytes, |_, payload| count(payload)) {
+            Ok(Some(count)) => Ok(count),
+            Ok(None) => Err(r.error(libc::EBADMSG, String::new())),
+            Err(refusal) => Err(r.error(refusal.errno, refusal.words)),
+        }
     }
 
     /// The connections of a transport protocol; with a port, only those whose first packet went to

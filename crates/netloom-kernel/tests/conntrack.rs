@@ -64,6 +64,16 @@ fn connections_are_found_by_protocol_and_port() {
 }
 
 #[test]
+fn all_connections_are_counted() {
+    let Some(socket) = tracked(&[]) else { return };
+    assert_eq!(socket.count().unwrap(), 0);
+    let Some(socket) = tracked(&[5353, 5454]) else {
+        return;
+    };
+    assert_eq!(socket.count().unwrap(), 4);
+}
+
+#[test]
 fn what_is_removed_is_gone_and_nothing_else() {
     let Some(socket) = tracked(&[5353, 5454, 5454]) else {
         return;

@@ -45,11 +45,11 @@ impl Faults {
         Self::learn(call, None)
     }
 
-    /// The same for a program that the call executes, which it finds by this name in its `PATH` or
-    /// `CNI_PATH`. A plugin is struck in its ADD, not in the DEL with which a runtime undoes that.
+    /// The same for a program that the call executes, which it finds by this name in its `CNI_PATH`
+    /// or `PATH`. A plugin is struck in its ADD, not in the DEL with which a runtime undoes that.
     #[must_use]
     pub fn points_within(call: &Call, child: &str) -> Option<Self> {
-        let found = ["PATH", "CNI_PATH"].into_iter().find_map(|variable| {
+        let found = ["CNI_PATH", "PATH"].into_iter().find_map(|variable| {
             let path = call.variable(variable)?;
             std::env::split_paths(path)
                 .map(|directory| directory.join(child))

@@ -60,6 +60,9 @@ fn forget(context: &Context<'_>, mapped: &[Mapped], is_stale: impl Fn(&Entry, &M
 
 fn forget_udp(udp: &[&Mapped], is_stale: impl Fn(&Entry, &Mapped) -> bool) -> Result<()> {
     let socket = Socket::open()?;
+    if socket.count()? == 0 {
+        return Ok(());
+    }
     let number = Transport::Udp.number().0;
     let mut stale: Vec<Entry> = Vec::new();
     let mut sort_out = |entries: Vec<Entry>| {
