@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use crate::call::{Call, Outcome};
 use crate::trace::{TraceLog, has_strace};
 
-pub use harness::{Scene, Tally, assert_del_completes, assert_no_residue};
+pub use harness::{
+    Scene, Tally, assert_del_completes, assert_no_residue, assert_no_residue_at_every,
+};
 pub use points::Point;
 
 /// The places of a call at which a fault can be put.

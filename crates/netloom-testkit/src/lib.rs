@@ -37,7 +37,10 @@ mod traffic;
 mod uplink;
 
 pub use call::{Call, CniError, Outcome};
-pub use fault::{Faults, Point, Scene, Struck, Tally, assert_del_completes, assert_no_residue};
+pub use fault::{
+    Faults, Point, Scene, Struck, Tally, assert_del_completes, assert_no_residue,
+    assert_no_residue_at_every,
+};
 pub use host::Host;
 pub use parallel::parallel;
 pub use plugin::{DEBIAN_DIR, PLUGIN_NAMES, Plugin, PluginDir};

@@ -1,6 +1,6 @@
 //! A fault in any plugin of the chain: after the runtime's DEL nothing is left.
 
-use netloom_testkit::{Scene, assert_no_residue};
+use netloom_testkit::{Scene, assert_no_residue_at_every};
 
 use crate::network::{TYPES, add_or_undo, call, host};
 
@@ -17,13 +17,16 @@ fn scene() -> Option<Scene> {
     })
 }
 
+/// Each plugin's own tests try every point; one trial of the whole chain takes a second.
+const NTH: usize = 5;
+
 #[test]
 fn no_fault_of_any_plugin_of_a_chain_leaves_anything() {
     for plugin in TYPES {
         let name = format!("{plugin} in a chain");
-        let Some(tally) = assert_no_residue(&name, Some(plugin), scene) else {
+        let Some(tally) = assert_no_residue_at_every(NTH, &name, Some(plugin), scene) else {
             return;
         };
-        assert!(tally.failed > 5 && tally.killed > 2, "{plugin}: {tally}");
+        assert!(tally.failed > 4 && tally.killed > 0, "{plugin}: {tally}");
     }
 }
