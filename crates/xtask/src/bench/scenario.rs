@@ -110,7 +110,21 @@ pub(crate) fn all() -> Vec<Scenario> {
             ..scenario(&name, &what, pools)
         });
     }
-    // One side after the other: 10,000 chains of iptables make every transaction of nf_tables slower.
+    for at_once in BURSTS {
+        let name = format!("burst-{at_once}");
+        let what = format!("bridge + host-local, masqueraded, {at_once} pods at once");
+        all.push(Scenario {
+            at_once,
+            ..scenario(&name, &what, |s, o| {
+                bridges(
+                    s,
+                    o,
+                    &json!({ "ipMasq": true, "ipMasqBackend": "nftables" }),
+                )
+            })
+        });
+    }
+    // Last, and one side after the other: what 10,000 chains of iptables do to the host stays.
     for size in MAPPINGS {
         all.push(Scenario {
             pods: false,
@@ -133,20 +147,6 @@ pub(crate) fn all() -> Vec<Scenario> {
                 &format!("the peer's portmap with iptables, {size} mappings"),
                 |s, o| mappings(s, o, Side::Peer),
             )
-        });
-    }
-    for at_once in BURSTS {
-        let name = format!("burst-{at_once}");
-        let what = format!("bridge + host-local, masqueraded, {at_once} pods at once");
-        all.push(Scenario {
-            at_once,
-            ..scenario(&name, &what, |s, o| {
-                bridges(
-                    s,
-                    o,
-                    &json!({ "ipMasq": true, "ipMasqBackend": "nftables" }),
-                )
-            })
         });
     }
     all
