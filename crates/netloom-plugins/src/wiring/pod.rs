@@ -111,6 +111,9 @@ pub(crate) fn configure(pod: PodLink<'_>, result: &AddResult, manner: Manner) ->
         ))??;
 
     let mut batch = pod.socket.batch();
+    if manner.announce != Announce::AsSet {
+        batch.set_link(pod.index, &LinkChange::new().arp_notify(true));
+    }
     for ip in &ips {
         let mut spec = AddressSpec::new(ip.address);
         if dad == Dad::Off {
@@ -184,9 +187,6 @@ fn set_sysctls(name: &str, v6: bool, manner: Manner) -> Result<(), Fault> {
         Dad::Off => {
             let _ = sysctl::set(&format!("net/ipv6/conf/{name}/accept_dad"), "0");
         }
-    }
-    if manner.announce != Announce::AsSet {
-        let _ = sysctl::set(&format!("net/ipv4/conf/{name}/arp_notify"), "1");
     }
     if manner.announce == Announce::Both {
         let _ = sysctl::set(&format!("net/ipv6/conf/{name}/ndisc_notify"), "1");

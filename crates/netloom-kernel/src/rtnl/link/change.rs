@@ -1,6 +1,7 @@
 //! What is to change on an existing link.
 
 use super::super::bridge_port::{BridgePortChange, put_port};
+use super::super::bridge_vlan::IFLA_AF_SPEC;
 use super::bridge::{BridgeOptions, put_bridge};
 use super::{
     IFLA_ADDRESS, IFLA_IFALIAS, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER,
@@ -8,6 +9,9 @@ use super::{
 };
 use crate::MacAddress;
 use crate::netlink::Buffer;
+
+const IFLA_INET_CONF: u16 = 1;
+const IPV4_DEVCONF_ARP_NOTIFY: u16 = 22;
 
 /// Changes to a link, made in one message. What is not named stays.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +24,7 @@ pub struct LinkChange<'a> {
     master: Option<u32>,
     tx_queue_len: Option<u32>,
     alias: Option<&'a str>,
+    arp_notify: Option<bool>,
     bridge: Option<BridgeOptions>,
     port: Option<BridgePortChange>,
 }
@@ -101,6 +106,15 @@ impl<'a> LinkChange<'a> {
         self
     }
 
+    /// Whether it tells its IPv4 addresses to everybody when it is set up, which takes another
+    /// message: `net.ipv4.conf.LINK.arp_notify`, without a walk through `/proc/sys`. That one gets
+    /// longer with each namespace that has a link of the same name.
+    #[must_use]
+    pub fn arp_notify(mut self, on: bool) -> Self {
+        self.arp_notify = Some(on);
+        self
+    }
+
     /// Settings of a bridge.
     #[must_use]
     pub fn bridge(mut self, options: BridgeOptions) -> Self {
@@ -150,6 +164,15 @@ impl<'a> LinkChange<'a> {
         if let Some(alias) = self.alias {
             // No NUL: the kernel would count it, and an empty alias is how one is removed.
             buffer.put(IFLA_IFALIAS, alias.as_bytes());
+        }
+        if let Some(on) = self.arp_notify {
+            buffer.nest(IFLA_AF_SPEC, |b| {
+                b.nest(libc::AF_INET as u16, |b| {
+                    b.nest(IFLA_INET_CONF, |b| {
+                        b.put_u32(IPV4_DEVCONF_ARP_NOTIFY, on.into());
+                    });
+                });
+            });
         }
         if self.bridge.is_some() || self.port.is_some() {
             buffer.nest(IFLA_LINKINFO, |b| {
