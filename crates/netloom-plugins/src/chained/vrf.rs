@@ -16,7 +16,7 @@ mod membership;
 mod plan;
 
 use crate::wiring::fault::invalid;
-use crate::wiring::identity::is_of_result;
+use crate::wiring::identity::may_be_of_result;
 use crate::wiring::pod::settle;
 use crate::wiring::sandbox::{self, Alone};
 use crate::wiring::{Fault, tables};
@@ -102,7 +102,7 @@ impl Plugin for Vrf {
         };
         if let Some(link) = find(socket, name)?.filter(|link| link.master == Some(vrf.index)) {
             // The namespace may be another pod's by now.
-            let is_own = |made| is_of_result(socket, &link, &made);
+            let is_own = |made| may_be_of_result(socket, &link, &made);
             let is_own = request.prev_result().map_or(Ok(true), is_own);
             if !is_own.map_err(Fault::kernel(format!("look at {name:?}")))? {
                 return Ok(());

@@ -55,15 +55,21 @@ pub fn is_own(
     }
 }
 
-/// Whether the result of ADD speaks of this link.
+/// Whether the result of ADD may speak of this link, for who comes after a plugin that gives the
+/// link its former MAC address back: that address, or one of the result's, is on it.
 ///
 /// # Errors
 /// The kernel's, when it does not tell the addresses.
-pub(crate) fn is_of_result(
+pub(crate) fn may_be_of_result(
     inside: &Socket,
     link: &Link,
     made: &AddResult,
 ) -> netloom_kernel::Result<bool> {
+    Ok(is_of_result(inside, link, made)?
+        || has_addresses_of(inside, link, made, position_of(made, &link.name))?)
+}
+
+fn is_of_result(inside: &Socket, link: &Link, made: &AddResult) -> netloom_kernel::Result<bool> {
     let position = position_of(made, &link.name);
     let listed: Option<Mac> = position.and_then(|at| made.interfaces[at].mac.parse().ok());
     if let (Some(listed), true) = (listed, has_own_mac(link)) {

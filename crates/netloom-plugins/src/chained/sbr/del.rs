@@ -4,7 +4,7 @@ use super::moves::{Moves, OWN, Restore, is_hint, was_in_main};
 use super::plan::{Tables, sources};
 use super::pod::{FIRST_TABLE, find_link, has_default, routes, source_of};
 use crate::wiring::Fault;
-use crate::wiring::identity::is_of_result;
+use crate::wiring::identity::may_be_of_result;
 use crate::wiring::sandbox::{self, Alone};
 use crate::wiring::tables::{self, FAMILIES};
 use netloom_kernel::rtnl::{Family, Link, Route, RouteSpec, Rule, Socket, table};
@@ -31,7 +31,7 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
     match &link {
         Some(link) => {
             // The namespace may be another pod's by now.
-            let is_own = |made| is_of_result(&pod.socket, link, made);
+            let is_own = |made| may_be_of_result(&pod.socket, link, made);
             let is_own = made.as_ref().map_or(Ok(true), is_own);
             if !is_own.map_err(Fault::kernel(format!("look at {name:?}")))? {
                 return Ok(());
