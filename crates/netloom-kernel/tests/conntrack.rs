@@ -7,7 +7,7 @@ mod host;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use netloom_kernel::conntrack::Socket;
+use netloom_kernel::conntrack::{Flows, Socket};
 use netloom_kernel::rtnl::Family;
 
 const UDP: u8 = 17;
@@ -90,4 +90,50 @@ fn what_is_removed_is_gone_and_nothing_else() {
         socket.remove(&[]).unwrap();
         assert_eq!(socket.list(family, UDP, None).unwrap().len(), 1);
     }
+}
+
+/// The kernel's filter, on kernels that have one for removals (Linux 6.12).
+#[test]
+fn what_a_filter_names_is_removed_and_nothing_else() {
+    let Some(socket) = tracked(&[5353, 5454, 5454]) else {
+        return;
+    };
+    let localhost = Ipv4Addr::LOCALHOST;
+    let flows = Flows {
+        protocol: UDP,
+        to_port: 5454,
+        to: Some(localhost),
+        answered_by: Some((localhost, 5454)),
+    };
+    let left = || {
+        let count = |family| socket.list(family, UDP, None).unwrap().len();
+        [count(Family::V4), count(Family::V6)]
+    };
+    let others = [
+        Flows {
+            to: Some(Ipv4Addr::new(127, 0, 0, 2)),
+            ..flows
+        },
+        Flows {
+            answered_by: Some((localhost, 5353)),
+            ..flows
+        },
+        Flows {
+            answered_by: Some((Ipv4Addr::new(127, 0, 0, 2), 5454)),
+            ..flows
+        },
+        Flows {
+            protocol: 6,
+            ..flows
+        },
+    ];
+    if let Err(error) = socket.remove_all(&others) {
+        // Refused as a whole, or not at all.
+        assert_eq!(error.errno(), libc::EINVAL, "{error}");
+        assert_eq!(left(), [3, 3]);
+        return;
+    }
+    assert_eq!(left(), [3, 3]);
+    socket.remove_all(&[flows]).unwrap();
+    assert_eq!(left(), [1, 3], "IPv6 flows are nobody's here");
 }

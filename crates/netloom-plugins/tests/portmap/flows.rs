@@ -113,3 +113,42 @@ fn flows_of_others_survive_even_on_the_same_port() {
         assert_eq!(after, before, "{backend}");
     }
 }
+
+/// More ports than the kernel is given filters: the flows are listed then.
+#[test]
+fn flows_of_a_wide_range_move_with_it_too() {
+    let Some(lab) = Lab::new("nftables") else {
+        return;
+    };
+    let uplink = lab.uplink();
+    let (one, two) = (lab.wire("one", 5), lab.wire("two", 6));
+    let range = json!([
+        {"hostPort": 6000, "containerPort": 6000, "protocol": "udp", "range": 100},
+    ]);
+    let conf = lab.map(&one, range.clone());
+    let (old, new) = (
+        UdpServer::in_pod(&one.pod, 6099),
+        UdpServer::in_pod(&two.pod, 6099),
+    );
+    for host in Uplink::HOST {
+        let to = SocketAddr::new(host, 6099);
+        let outside = uplink.outside.run(|| client(host));
+        assert!(old.reached_by(&outside, to).is_some(), "{host}");
+    }
+    lab.portmap.del(&conf, &one.pod).succeeds_silently();
+    assert_eq!(flows(&lab, 6099), Vec::<String>::new(), "gone after DEL");
+    for host in Uplink::HOST {
+        let to = SocketAddr::new(host, 6099);
+        uplink
+            .outside
+            .run(|| client(host))
+            .send_to(b"early", to)
+            .unwrap();
+    }
+    lab.map(&two, range);
+    for host in Uplink::HOST {
+        let outside = uplink.outside.run(|| client(host));
+        let to = SocketAddr::new(host, 6099);
+        assert!(new.reached_by(&outside, to).is_some(), "{host}");
+    }
+}

@@ -1,38 +1,59 @@
 //! UDP has no beginnings: a flow that connection tracking knows keeps its way, whatever is mapped
 //! or unmapped meanwhile. So flows of exactly the mappings that come or go are forgotten. Failures
 //! are informative only.
+//!
+//! The kernel forgets the IPv4 flows that a filter names in a tenth of a millisecond. A list of what
+//! it knows takes it several, however little that is: flows are listed, and forgotten one by one,
+//! only for IPv6, on old kernels, and where many filters would be needed.
 
 use super::mapping::Transport;
 use super::nftables::Mapped;
-use netloom_kernel::conntrack::{Entry, Socket};
-use netloom_kernel::{Error, Result, rtnl};
+use netloom_kernel::conntrack::{Entry, Flows, Socket};
+use netloom_kernel::{Result, rtnl};
 use netloom_plugin::Context;
-use std::net::IpAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 
+/// With more filters than this, lists are faster.
+const MOST_FILTERS: usize = 32;
 /// With more ports than this, one list of all flows is shorter than one for each port.
-const MOST_LISTS: usize = 16;
+const MOST_LISTS: usize = 4;
 
 /// After ADD: flows to a mapped port of this host that do not lead to the pod.
 pub(super) fn forget_stale(context: &Context<'_>, mapped: &[Mapped]) {
-    let routes = match rtnl::Socket::open() {
-        Ok(routes) => routes,
-        Err(error) => return told(context, &error),
+    let filters = |routes: &rtnl::Socket, mapping: &Mapped| {
+        let at = match mapping.host_ip {
+            Some(IpAddr::V4(ip)) => BTreeSet::from([ip]),
+            _ => own_addresses(routes)?,
+        };
+        let to = |ip| Flows {
+            to: Some(ip),
+            ..to_port(mapping)
+        };
+        Ok(at.into_iter().map(to).collect())
     };
-    forget(context, mapped, |entry, mapping| {
+    forget(context, mapped, filters, |routes, entry, mapping| {
         let at = entry.original.destination;
-        let leads_there = leads_to(entry, mapping);
         // Packets that only pass through are nobody's mapping.
         let ours = || {
             let route = routes.lookup_route(at);
             route.is_ok_and(|route| route.kind == rtnl::RouteKind::Local)
         };
-        !leads_there && mapping.host_ip.map_or_else(ours, |ip| ip == at)
+        !leads_to(entry, mapping) && mapping.host_ip.map_or_else(ours, |ip| ip == at)
     });
 }
 
 /// After DEL: flows through the mappings that are gone.
 pub(super) fn forget_gone(context: &Context<'_>, mapped: &[Mapped]) {
-    forget(context, mapped, |entry, mapping| {
+    let filters = |_: &rtnl::Socket, mapping: &Mapped| {
+        let pod = v4(mapping.pod).map(|pod| (pod, mapping.container_port));
+        Ok(vec![Flows {
+            to: mapping.host_ip.and_then(v4),
+            answered_by: pod,
+            ..to_port(mapping)
+        }])
+    };
+    forget(context, mapped, filters, |_, entry, mapping| {
         let at = entry.original.destination;
         leads_to(entry, mapping) && mapping.host_ip.is_none_or(|ip| ip == at)
     });
@@ -43,7 +64,40 @@ fn leads_to(entry: &Entry, mapping: &Mapped) -> bool {
     entry.reply.source == mapping.pod && entry.reply.source_port == mapping.container_port
 }
 
-fn forget(context: &Context<'_>, mapped: &[Mapped], is_stale: impl Fn(&Entry, &Mapped) -> bool) {
+/// All flows to the mapping's port.
+fn to_port(mapping: &Mapped) -> Flows {
+    Flows {
+        protocol: Transport::Udp.number().0,
+        to_port: mapping.host_port,
+        to: None,
+        answered_by: None,
+    }
+}
+
+/// The addresses that others may have sent to.
+fn own_addresses(routes: &rtnl::Socket) -> Result<BTreeSet<Ipv4Addr>> {
+    let all = routes.list_all_addresses()?;
+    Ok(all
+        .into_iter()
+        .filter_map(|it| v4(it.address.addr()))
+        .collect())
+}
+
+fn v4(ip: IpAddr) -> Option<Ipv4Addr> {
+    match ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// `filters` name flows of an IPv4 mapping; `is_stale` tells of a flow to a mapping's port whether it
+/// is one of those.
+fn forget(
+    context: &Context<'_>,
+    mapped: &[Mapped],
+    filters: impl Fn(&rtnl::Socket, &Mapped) -> Result<Vec<Flows>>,
+    is_stale: impl Fn(&rtnl::Socket, &Entry, &Mapped) -> bool,
+) {
     let udp: Vec<&Mapped> = mapped
         .iter()
         .filter(|mapping| mapping.protocol == Transport::Udp)
@@ -51,25 +105,50 @@ fn forget(context: &Context<'_>, mapped: &[Mapped], is_stale: impl Fn(&Entry, &M
     if udp.is_empty() {
         return;
     }
-    if let Err(error) = forget_udp(&udp, is_stale)
+    if let Err(error) = forget_udp(&udp, filters, is_stale)
         && !error.is_unsupported()
     {
-        told(context, &error);
+        let text = format!("failed to delete stale UDP conntrack entries: {error}");
+        context.warn(&text);
     }
 }
 
-fn forget_udp(udp: &[&Mapped], is_stale: impl Fn(&Entry, &Mapped) -> bool) -> Result<()> {
+fn forget_udp(
+    udp: &[&Mapped],
+    filters: impl Fn(&rtnl::Socket, &Mapped) -> Result<Vec<Flows>>,
+    is_stale: impl Fn(&rtnl::Socket, &Entry, &Mapped) -> bool,
+) -> Result<()> {
     let socket = Socket::open()?;
     if socket.count()? == 0 {
         return Ok(());
     }
+    let routes = rtnl::Socket::open()?;
+    let (of_v4, mut to_list): (Vec<&Mapped>, Vec<&Mapped>) =
+        udp.iter().partition(|mapping| mapping.pod.is_ipv4());
+    let mut named = Vec::new();
+    for mapping in of_v4.iter().take(MOST_FILTERS + 1) {
+        named.extend(filters(&routes, mapping)?);
+    }
+    if named.len() > MOST_FILTERS || socket.remove_all(&named).is_err() {
+        to_list.extend(of_v4);
+    }
+    remove_listed(&socket, &to_list, |entry, mapping| {
+        is_stale(&routes, entry, mapping)
+    })
+}
+
+fn remove_listed(
+    socket: &Socket,
+    udp: &[&Mapped],
+    is_stale: impl Fn(&Entry, &Mapped) -> bool,
+) -> Result<()> {
     let number = Transport::Udp.number().0;
     let mut stale: Vec<Entry> = Vec::new();
     let mut sort_out = |entries: Vec<Entry>| {
         let stale_ones = entries.into_iter().filter(|entry| {
             let mut of_port = udp.iter().filter(|mapping| {
                 mapping.host_port == entry.original.destination_port
-                    && same_family(mapping.pod, entry.original.destination)
+                    && mapping.pod.is_ipv4() == entry.original.destination.is_ipv4()
             });
             of_port.any(|mapping| is_stale(entry, mapping))
         });
@@ -90,14 +169,4 @@ fn forget_udp(udp: &[&Mapped], is_stale: impl Fn(&Entry, &Mapped) -> bool) -> Re
         }
     }
     socket.remove(&stale)
-}
-
-fn same_family(one: IpAddr, other: IpAddr) -> bool {
-    one.is_ipv4() == other.is_ipv4()
-}
-
-fn told(context: &Context<'_>, error: &Error) {
-    context.warn(&format!(
-        "failed to delete stale UDP conntrack entries: {error}"
-    ));
 }
