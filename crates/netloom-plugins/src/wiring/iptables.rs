@@ -1,6 +1,7 @@
 //! Rules of iptables as text: what is fed to `iptables-restore --noflush`, and what is read from
 //! `iptables-save`. A rule is the words of a line that begins with `-A` and its chain.
 
+pub(crate) mod direct;
 pub(crate) mod presence;
 
 /// A table as `iptables-save` prints it.

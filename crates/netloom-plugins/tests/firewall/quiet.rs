@@ -46,7 +46,7 @@ fn on_nftables_nothing_is_executed() {
 }
 
 #[test]
-fn on_iptables_add_and_del_are_one_transaction_per_family() {
+fn on_iptables_add_is_one_transaction_per_family_and_del_executes_nothing() {
     let Some(lab) = Lab::with("iptables") else {
         return;
     };
@@ -63,7 +63,9 @@ fn on_iptables_add_and_del_are_one_transaction_per_family() {
             let Some(programs) = executed(&call) else {
                 return;
             };
-            assert_eq!(programs, families, "{command} of {name}");
+            // Where iptables is built on nf_tables, netlink takes its rules away.
+            let wanted = if command == "ADD" { &families[..] } else { &[] };
+            assert_eq!(programs, wanted, "{command} of {name}");
         }
         lab.firewall.add(&conf, &pod).succeeds();
         let call = lab.firewall.call("CHECK", &conf).pod(&pod);

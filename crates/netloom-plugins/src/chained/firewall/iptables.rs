@@ -91,11 +91,13 @@ fn remove_of(
     foreign: bool,
 ) -> Result<(), Fault> {
     let marker = there::find_marker(nftables, family, script.marker())?;
-    let may_be_gos = foreign && !script.is_empty() && there::may_have_rules(nftables, family)?;
-    if !iptables::is_available(family) || !(marker.may_be_there() || may_be_gos) {
+    if marker.rules() == Some(script.claims())
+        && script.whole().run_by_number(nftables, family, true)?
+    {
         return Ok(());
     }
-    if marker.rules() == Some(script.claims()) && restore(family, &script.remove()).is_ok() {
+    let may_be_gos = foreign && !script.is_empty() && there::may_have_rules(nftables, family)?;
+    if !iptables::is_available(family) || !(marker.may_be_there() || may_be_gos) {
         return Ok(());
     }
     // Something of it is gone, or not known: look, then remove what is there.

@@ -8,6 +8,7 @@ use super::nftables::Known;
 use super::plan::{Plan, Pod};
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
+use crate::wiring::iptables::direct::Chains;
 use crate::wiring::iptables::{Saved, presence};
 use crate::wiring::masquerade::BackendChoice;
 use crate::wiring::nftables::Nftables;
@@ -106,15 +107,16 @@ fn remove_of(
     known: &Known<'_>,
 ) -> Result<(), Fault> {
     let chains = script::chains_of(owner);
-    let mut there = false;
-    for chain in &chains {
-        there |= if choice.excludes_iptables() {
-            presence::has_chain(nftables, family, chain)?
-        } else {
-            presence::may_have_chain(nftables, family, chain)?
-        };
-    }
-    if !there || !iptables::is_available(family) {
+    let direct = Chains {
+        family,
+        table: "nat",
+        from: script::LEADING,
+        own: &chains,
+    };
+    // The chains are the container's own, and so is every jump to them.
+    direct.remove(nftables, |_| true)?;
+    let hidden = !choice.excludes_iptables() && presence::has_legacy_nat_table(family);
+    if !hidden || !iptables::is_available(family) {
         return Ok(());
     }
     let net = known

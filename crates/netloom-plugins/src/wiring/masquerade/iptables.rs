@@ -3,10 +3,11 @@
 
 use super::super::Fault;
 use super::super::check::drift;
+use super::super::iptables::direct::Chains;
 use super::super::iptables::presence;
 use super::super::nftables::Nftables;
 use super::super::owner::Owner;
-use super::iptables_script::{Script, stale};
+use super::iptables_script::{HOOK, Script, stale};
 use super::{Addresses, BackendChoice};
 use ipnet::IpNet;
 use netloom_kernel::iptables::{self, Family};
@@ -65,12 +66,17 @@ fn remove_of(
     choice: BackendChoice,
     certain: bool,
 ) -> Result<(), Fault> {
-    let there = if choice.excludes_iptables() {
-        presence::has_chain(nftables, family, script.chain())?
-    } else {
-        presence::may_have_chain(nftables, family, script.chain())?
+    let chains = [script.chain().to_owned()];
+    let direct = Chains {
+        family,
+        table: "nat",
+        from: &[HOOK],
+        own: &chains,
     };
-    if !there || !iptables::is_available(family) {
+    let of_unknown = script.is_empty() && !certain;
+    let is_done = direct.remove(nftables, |jump| of_unknown || script.owns_stored(jump))?;
+    let hidden = !choice.excludes_iptables() && presence::has_legacy_nat_table(family);
+    if (is_done && !hidden) || !iptables::is_available(family) {
         return Ok(());
     }
     if !script.is_empty() && iptables::restore(family, &script.remove()).is_ok() {

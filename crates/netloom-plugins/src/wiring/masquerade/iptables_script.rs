@@ -5,9 +5,13 @@
 use super::super::iptables::{Saved, append, delete, value_of};
 use super::super::owner::Owner;
 use ipnet::IpNet;
+use netloom_kernel::nft::RuleInfo;
 use netloom_spec::Attachment;
 use std::fmt::Write as _;
 use std::net::IpAddr;
+
+/// The chain of all jumps.
+pub(super) const HOOK: &str = "POSTROUTING";
 
 /// One family's masquerade of one owner.
 #[derive(Debug, Clone)]
@@ -158,7 +162,7 @@ impl Script {
 
     fn jump_rule(&self, ip: IpAddr) -> Vec<String> {
         self.rule(
-            &["-A", "POSTROUTING", "-s", &IpNet::from(ip).to_string()],
+            &["-A", HOOK, "-s", &IpNet::from(ip).to_string()],
             &self.chain,
         )
     }
@@ -182,6 +186,11 @@ impl Script {
             .iter()
             .any(|net| source == IpNet::from(net.addr()) || source == net.trunc())
     }
+
+    /// The same of a jump in nf_tables, in today's form alone.
+    pub(super) fn owns_stored(&self, jump: &RuleInfo) -> bool {
+        self.nets.iter().any(|net| jump.compares_saddr(net.addr()))
+    }
 }
 
 /// Removes the masquerade of every container of the network that has no valid attachment;
@@ -190,7 +199,7 @@ pub(super) fn stale(text: &str, network: &str, valid: &[Attachment]) -> Option<S
     let saved = Saved::parse(text, "nat");
     let mut script = String::from("*nat\n");
     let mut done: Vec<String> = Vec::new();
-    for jump in saved.of_chain("POSTROUTING") {
+    for jump in saved.of_chain(HOOK) {
         let Some(container_id) = container_of(jump, network) else {
             continue;
         };
@@ -229,7 +238,7 @@ fn container_of<'a>(rule: &'a [String], network: &str) -> Option<&'a str> {
 /// The jumps from the hook to a chain.
 fn jumps_to<'s>(saved: &'s Saved, chain: &'s str) -> impl Iterator<Item = &'s [String]> {
     saved
-        .of_chain("POSTROUTING")
+        .of_chain(HOOK)
         .filter(move |rule| rule.windows(2).any(|w| w == ["-j", chain]))
 }
 

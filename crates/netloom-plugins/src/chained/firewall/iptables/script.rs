@@ -3,7 +3,7 @@
 use super::super::plan::{Bridge, Wanted};
 use super::sweep::Sweep;
 use super::there::There;
-use crate::wiring::iptables::{Saved, append, delete, insert};
+use crate::wiring::iptables::{Saved, append, insert};
 use crate::wiring::owner::Owner;
 use ipnet::IpNet;
 use std::fmt::Write as _;
@@ -276,16 +276,9 @@ impl Script {
         (!is_empty).then_some(script)
     }
 
-    /// Removes everything, provided that all of it is there.
-    pub(super) fn remove(&self) -> String {
-        let mut script = format!("*{TABLE}\n");
-        for ip in &self.ips {
-            for rule in rules_of(*ip) {
-                delete(&mut script, &rule);
-            }
-        }
-        let _ = write!(script, "-F {0}\n-X {0}\nCOMMIT\n", self.marker);
-        script
+    /// What the attachment has.
+    pub(super) fn whole(&self) -> Sweep {
+        Sweep::whole(&self.marker, &self.ips)
     }
 
     /// What is there of the attachment.

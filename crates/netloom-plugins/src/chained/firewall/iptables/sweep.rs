@@ -9,7 +9,7 @@ use crate::wiring::owner::Owner;
 use crate::wiring::transaction::atomically;
 use ipnet::IpNet;
 use netloom_kernel::iptables::Family;
-use netloom_kernel::nft::{RuleInfo, Verdict};
+use netloom_kernel::nft::{RuleInfo, Socket, Table, Verdict};
 use netloom_spec::Attachment;
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -44,6 +44,14 @@ impl Sweep {
             }
         }
         sweep
+    }
+
+    /// What one attachment has as long as nobody took any of it away.
+    pub(super) fn whole(marker: &str, ips: &[IpAddr]) -> Self {
+        Self {
+            rules: ips.iter().flat_map(|ip| Left::both(*ip)).collect(),
+            markers: vec![marker.to_owned()],
+        }
     }
 
     /// What is there of every attachment of the network that is not valid any more.
@@ -86,12 +94,9 @@ impl Sweep {
             rule.get(1).is_some_and(of) && value_of(rule, "-s") == Some(&net)
         };
         let claims = saved.rules.iter().filter(is_claim).count();
-        for words in rules_of(ip) {
-            if saved.count(&words) > claims {
-                let sent = value_of(&words, "-s").is_some();
-                self.rules.push(Left { words, ip, sent });
-            }
-        }
+        let both = Left::both(ip).into_iter();
+        self.rules
+            .extend(both.filter(|left| saved.count(&left.words) > claims));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -110,28 +115,36 @@ impl Sweep {
         lines
     }
 
-    /// Removes it: by iptables, or where iptables does not find its own rules, by their numbers in
-    /// nf_tables. That happens to rules of another release of iptables, which had other revisions
-    /// of a match.
+    /// Removes it: by their numbers in nf_tables, or where only iptables can see them, by that.
     pub(super) fn run(&self, nftables: &Nftables, family: Family) -> Result<(), Fault> {
         if self.is_empty() {
             return Ok(());
         }
-        match super::restore(family, &format!("*{TABLE}\n{}COMMIT\n", self.lines())) {
-            Err(_) if !has_legacy_table(family) => self.run_by_number(nftables, family),
-            outcome => outcome,
+        if has_legacy_table(family) {
+            return super::restore(family, &format!("*{TABLE}\n{}COMMIT\n", self.lines()));
         }
+        self.run_by_number(nftables, family, false).map(drop)
     }
 
-    fn run_by_number(&self, nftables: &Nftables, family: Family) -> Result<(), Fault> {
+    /// Without executing anything. `false`, and with `strict` nothing has changed then, when some of
+    /// it is not there.
+    pub(super) fn run_by_number(
+        &self,
+        nftables: &Nftables,
+        family: Family,
+        strict: bool,
+    ) -> Result<bool, Fault> {
         let table = table(family);
+        let mut all = true;
         let remove = nftables.with(|socket| {
             atomically(socket, |socket, batch| {
-                let mut rules = socket.list_rules(&table, PODS)?;
-                for left in &self.rules {
-                    if let Some(at) = rules.iter().position(|rule| left.is(rule)) {
-                        batch.delete_rule(&table, PODS, rules.swap_remove(at).handle);
-                    }
+                let found = self.find(socket, &table)?;
+                all = found.len() == self.rules.len();
+                if strict && !all {
+                    return Ok(());
+                }
+                for handle in found {
+                    batch.delete_rule(&table, PODS, handle);
                 }
                 for marker in &self.markers {
                     if socket.get_chain(&table, marker)?.is_some() {
@@ -143,11 +156,31 @@ impl Sweep {
         });
         remove.map_err(Fault::kernel(format!(
             "failed to remove the firewall rules of {family} from nf_tables"
-        )))
+        )))?;
+        Ok(all)
+    }
+
+    /// The numbers of the rules, a copy for each.
+    fn find(&self, socket: &Socket, table: &Table<'_>) -> netloom_kernel::Result<Vec<u64>> {
+        let mut rules = socket.list_rules(table, PODS)?;
+        let found = self.rules.iter().filter_map(|left| {
+            let at = rules.iter().position(|rule| left.is(rule))?;
+            Some(rules.remove(at).handle)
+        });
+        Ok(found.collect())
     }
 }
 
 impl Left {
+    /// Those of one address.
+    fn both(ip: IpAddr) -> [Self; 2] {
+        rules_of(ip).map(|words| Self {
+            sent: value_of(&words, "-s").is_some(),
+            words,
+            ip,
+        })
+    }
+
     fn is(&self, rule: &RuleInfo) -> bool {
         rule.verdict() == Some(&Verdict::Accept)
             && rule.compares_saddr(self.ip) == self.sent

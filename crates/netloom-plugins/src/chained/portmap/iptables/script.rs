@@ -18,6 +18,8 @@ pub(super) const MASQ: &str = "CNI-HOSTPORT-MASQ";
 pub(super) const GUARD: &str = "CNI-HOSTPORT-LOCALNET";
 /// References up to 0.6 kept a chain of this kind for each container.
 const OLD_SNAT: &str = "CNI-HOSTPORT-SNAT";
+/// What leads to chains of containers.
+pub(super) const LEADING: &[&str] = &[DNAT, OLD_SNAT];
 const DEFAULT_MARK: u32 = 0x2000;
 /// The match `multiport` takes so many ports; a range counts for two.
 const MOST_PORTS: usize = 15;
@@ -436,7 +438,7 @@ pub(super) fn sweep(saved: &Saved, chains: &[String]) -> Option<String> {
     }
     let mut script = String::from("*nat\n");
     for chain in &there {
-        for from in [DNAT, OLD_SNAT] {
+        for from in LEADING {
             for entry in jumps(saved, from, chain) {
                 delete(&mut script, entry);
             }
