@@ -14,6 +14,7 @@
 //! * [`tuntap`]: tap devices, which are made through a file of their own;
 //! * [`announce`]: gratuitous ARP and unsolicited neighbour advertisements;
 //! * [`packet`]: packet sockets with a filter;
+//! * [`stand_in`]: children that wait for the kernel when a program has nothing left to do;
 //! * [`daemon`]: signals as a descriptor, and sockets inherited from a service manager.
 //!
 //! Every failed call is one [`Error`]: what was attempted, on what, the errno and the kernel's own
@@ -38,6 +39,7 @@ pub mod nft;
 pub mod packet;
 pub mod rtnl;
 pub mod selinux;
+pub mod stand_in;
 pub mod sysctl;
 pub mod tuntap;
 pub mod unshare;

@@ -3,12 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
+use rustix::net::netlink::NETFILTER;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::{Attributes, HEADER_LEN, NLM_F_ACK, align};
+use crate::stand_in;
 
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
@@ -43,6 +47,9 @@ pub(crate) enum Framing {
     /// from Linux 6.10, so the message before it is asked for; and it answers the begin with an
     /// error when it refuses all.
     NfBatch,
+    /// They do not, and the last removes a link. The kernel echoes that once the link is gone, and
+    /// acknowledges it when it is freed: a stand-in waits for that.
+    Removal,
 }
 
 /// What precedes a message's payload.
@@ -77,13 +84,33 @@ pub(crate) struct Dump<T> {
     pub(crate) parts: usize,
 }
 
+/// Where the next channel begins to count. The echo of a link's removal that goes to another
+/// namespace may reach this process's socket there, and must not look like an answer to it.
+static FIRST_SEQUENCE: AtomicU32 = AtomicU32::new(0);
+const SEQUENCES: u32 = 1 << 20;
+
 /// A blocking netlink socket in the namespace it was opened in.
 #[derive(Debug)]
 pub(crate) struct Channel {
     socket: OwnedFd,
+    /// Closing it may take long: of nfnetlink.
+    closes_slowly: bool,
+    /// Things were deleted by it.
+    deleted: Cell<bool>,
     sequence: Cell<u32>,
     strict: Cell<bool>,
     buffer: RefCell<Vec<u8>>,
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        if self.closes_slowly
+            && stand_in::is_allowed()
+            && let Ok(socket) = self.socket.try_clone()
+        {
+            stand_in::hold(socket, self.deleted.get());
+        }
+    }
 }
 
 impl AsFd for Channel {
@@ -106,7 +133,9 @@ impl Channel {
         set_option(&socket, libc::SOL_NETLINK, NETLINK_CAP_ACK, 1)?;
         Ok(Self {
             socket,
-            sequence: Cell::new(0),
+            closes_slowly: protocol == Some(NETFILTER),
+            deleted: Cell::new(false),
+            sequence: Cell::new(FIRST_SEQUENCE.fetch_add(SEQUENCES, Ordering::Relaxed)),
             strict: Cell::new(false),
             buffer: RefCell::new(Vec::new()),
         })
@@ -124,22 +153,27 @@ impl Channel {
     /// what comes back until that ACK: `refused(index, refusal)` for each message that failed,
     /// `reply(index, header, payload)` for each other answer.
     ///
-    /// The kernel handles the messages in order, and goes on after one that failed.
+    /// The kernel handles the messages in order, and goes on after one that failed. Returns whether
+    /// an echo stood for the ACK, which is still to come then.
     pub(crate) fn transact(
         &self,
         bytes: &mut [u8],
         framing: Framing,
         mut refused: impl FnMut(usize, Refusal),
         mut reply: impl FnMut(usize, Header, &[u8]),
-    ) -> Result<(), Errno> {
+    ) -> Result<bool, Errno> {
         let sequences = self.number(bytes);
         let first = *sequences.start();
         let acknowledged = match framing {
-            Framing::Plain => *sequences.end(),
+            Framing::Plain | Framing::Removal => *sequences.end(),
             Framing::NfBatch => *sequences.end() - 1,
         };
         ask_for_ack(bytes, acknowledged);
-        self.send(bytes)?;
+        let by_stand_in = framing == Framing::Removal && self.send_by_stand_in(bytes)?;
+        if !by_stand_in {
+            self.send(bytes)?;
+        }
+        let mut echoed = false;
         self.receive_while(|header, payload| {
             if !sequences.contains(&header.sequence) {
                 return Flow::More;
@@ -147,7 +181,8 @@ impl Channel {
             let index = (header.sequence - first) as usize;
             if header.kind != NLMSG_ERROR {
                 reply(index, header, payload);
-                return Flow::More;
+                echoed = by_stand_in && header.sequence == acknowledged;
+                return if echoed { Flow::Done } else { Flow::More };
             }
             let refusal = refusal_of(header, payload);
             if refusal.errno != 0 {
@@ -159,7 +194,8 @@ impl Channel {
             } else {
                 Flow::More
             }
-        })
+        })?;
+        Ok(echoed)
     }
 
     /// Sends one request that is answered by exactly one message, without an ACK.
@@ -257,6 +293,25 @@ impl Channel {
         }
         self.sequence.set(next - 1);
         first..=next - 1
+    }
+
+    /// Has a stand-in send the messages. False if they have to be sent still.
+    fn send_by_stand_in(&self, bytes: &[u8]) -> Result<bool, Errno> {
+        let Some(stand_in) = stand_in::send(self.socket.as_fd(), bytes) else {
+            return Ok(false);
+        };
+        let mut either = [
+            PollFd::new(&self.socket, PollFlags::IN),
+            PollFd::new(&stand_in, PollFlags::IN),
+        ];
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut either, None))?;
+        // One that was killed before it sent anything leaves no answer.
+        Ok(!either[0].revents().is_empty())
+    }
+
+    /// Notes that closing this socket has the kernel wait until what was deleted is freed.
+    pub(crate) fn has_deleted(&self) {
+        self.deleted.set(true);
     }
 
     fn send(&self, bytes: &[u8]) -> Result<(), Errno> {

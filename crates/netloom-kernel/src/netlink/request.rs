@@ -7,6 +7,8 @@ use crate::error::{Error, is_absent};
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) buffer: Buffer,
+    /// The message's type.
+    pub(crate) kind: u16,
     pub(crate) operation: &'static str,
     pub(crate) object: String,
     /// The kernel's "there is no such thing" counts as success.
@@ -25,6 +27,7 @@ impl Request {
         buffer.begin(kind, flags | NLM_F_REQUEST, header);
         Self {
             buffer,
+            kind,
             operation,
             object,
             absent_is_success: false,

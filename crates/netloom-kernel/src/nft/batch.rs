@@ -1,6 +1,11 @@
 //! Transactions.
 
 use super::Socket;
+use super::chain::NFT_MSG_DELCHAIN;
+use super::element::NFT_MSG_DELSETELEM;
+use super::rule::NFT_MSG_DELRULE;
+use super::set::NFT_MSG_DELSET;
+use super::table::NFT_MSG_DELTABLE;
 use crate::error::{Error, Result};
 use crate::netlink::{Buffer, Framing, NLM_F_REQUEST};
 
@@ -9,6 +14,15 @@ const NFNL_MSG_BATCH_END: u16 = 0x11;
 const NFNL_BATCH_GENID: u16 = 1;
 /// `struct nfgenmsg` that names the nf_tables subsystem.
 const BATCH_HEADER: [u8; 4] = [0, 0, 0, 10];
+
+/// What the kernel frees some time after the transaction.
+const DELETIONS: [u16; 5] = [
+    NFT_MSG_DELTABLE,
+    NFT_MSG_DELCHAIN,
+    NFT_MSG_DELRULE,
+    NFT_MSG_DELSET,
+    NFT_MSG_DELSETELEM,
+];
 
 /// Changes that are made together or not at all, in one system call.
 ///
@@ -22,6 +36,7 @@ pub struct Batch<'s> {
     /// What each message does, to what.
     messages: Vec<(&'static str, String)>,
     set_ids: u32,
+    deletes: bool,
 }
 
 impl Socket {
@@ -45,6 +60,7 @@ impl Socket {
             buffer,
             messages: Vec::with_capacity(8),
             set_ids: 0,
+            deletes: false,
         }
     }
 }
@@ -61,6 +77,7 @@ impl Batch<'_> {
     ) -> &mut Self {
         self.buffer.begin(kind, flags | NLM_F_REQUEST, &header);
         body(&mut self.buffer);
+        self.deletes |= DELETIONS.contains(&kind);
         self.messages.push((operation, object));
         self
     }
@@ -118,6 +135,9 @@ impl Batch<'_> {
             )
             .map_err(|errno| (None, Error::of("commit", whole(), errno)))?;
         let Some((index, refusal)) = first else {
+            if self.deletes {
+                self.socket.channel.has_deleted();
+            }
             return Ok(());
         };
         // Message 0 begins the transaction.

@@ -6,7 +6,7 @@ use super::{SUBSYSTEM, Table, header, userdata};
 use crate::netlink::{Attributes, Buffer, NLM_F_CREATE, NLM_F_EXCL};
 
 const NFT_MSG_NEWCHAIN: u16 = SUBSYSTEM | 3;
-const NFT_MSG_DELCHAIN: u16 = SUBSYSTEM | 5;
+pub(super) const NFT_MSG_DELCHAIN: u16 = SUBSYSTEM | 5;
 pub(super) const NFTA_CHAIN_TABLE: u16 = 1;
 const NFTA_CHAIN_HANDLE: u16 = 2;
 pub(super) const NFTA_CHAIN_NAME: u16 = 3;

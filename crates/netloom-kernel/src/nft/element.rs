@@ -12,7 +12,7 @@ use crate::MacAddress;
 use crate::netlink::{Attributes, Buffer, NLM_F_CREATE, NLM_F_EXCL};
 
 const NFT_MSG_NEWSETELEM: u16 = SUBSYSTEM | 12;
-const NFT_MSG_DELSETELEM: u16 = SUBSYSTEM | 14;
+pub(super) const NFT_MSG_DELSETELEM: u16 = SUBSYSTEM | 14;
 pub(super) const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 pub(super) const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 pub(super) const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;

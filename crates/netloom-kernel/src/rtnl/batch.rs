@@ -3,7 +3,7 @@
 use super::link::RTM_NEWLINK;
 use super::{Link, Socket};
 use crate::error::{Error, Result};
-use crate::netlink::{Framing, Request};
+use crate::netlink::Request;
 
 /// Requests that go to the kernel in one sendmsg(2), with one ACK for all.
 ///
@@ -81,11 +81,11 @@ impl Batch<'_> {
             return Ok(Outcome { created, failures });
         }
         let requests = &self.requests;
+        let last = requests.last().map_or(0, |request| request.kind);
         self.socket
-            .channel
             .transact(
                 &mut self.bytes,
-                Framing::Plain,
+                last,
                 |index, refusal| {
                     if let Some(request) = requests.get(index)
                         && !request.forgives(refusal.errno)
@@ -93,7 +93,7 @@ impl Batch<'_> {
                         failures.push((index, request.error(refusal.errno, refusal.words)));
                     }
                 },
-                |_, header, payload| {
+                |header, payload| {
                     if header.kind == RTM_NEWLINK {
                         created.extend(Link::parse(payload));
                     }

@@ -2,8 +2,11 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::io::Errno;
+
+use super::link::{Link, RTM_DELLINK};
 use crate::error::{Error, Result};
-use crate::netlink::{Channel, Dump, Framing, Header, Request};
+use crate::netlink::{Channel, Dump, Framing, Header, Refusal, Request};
 use crate::netns::Netns;
 
 /// An rtnetlink socket. It talks to the network namespace it was opened in, for all of its life.
@@ -51,19 +54,48 @@ impl Socket {
     ) -> Result<bool> {
         let mut bytes = std::mem::take(&mut request.buffer).into_bytes();
         let mut refusal = None;
-        self.channel
-            .transact(
-                &mut bytes,
-                Framing::Plain,
-                |_, r| refusal = Some(r),
-                |_, header, payload| reply(header, payload),
-            )
-            .map_err(|errno| Error::of(request.operation, &request.object, errno))?;
+        self.transact(
+            &mut bytes,
+            request.kind,
+            |_, r| refusal = Some(r),
+            |header, payload| reply(header, payload),
+        )
+        .map_err(|errno| Error::of(request.operation, &request.object, errno))?;
         match refusal {
             None => Ok(true),
             Some(refusal) if request.forgives(refusal.errno) => Ok(false),
             Some(refusal) => Err(request.error(refusal.errno, refusal.words)),
         }
+    }
+
+    /// Sends messages, the last of this kind. Where it removes a link, this returns when the link
+    /// is gone, and the kernel may still be about to free it.
+    pub(super) fn transact(
+        &self,
+        bytes: &mut [u8],
+        last: u16,
+        refused: impl FnMut(usize, Refusal),
+        mut reply: impl FnMut(Header, &[u8]),
+    ) -> std::result::Result<(), Errno> {
+        let framing = match last {
+            RTM_DELLINK => Framing::Removal,
+            _ => Framing::Plain,
+        };
+        let mut gone = None;
+        let echoed = self
+            .channel
+            .transact(bytes, framing, refused, |_, header, payload| {
+                if header.kind == RTM_DELLINK {
+                    gone = Link::parse(payload);
+                }
+                reply(header, payload);
+            })?;
+        if echoed && let Some(link) = gone {
+            // The kernel echoes while it still holds the lock of all links. Whoever asks for one
+            // waits for that lock, and by then everything that bears its name is gone too.
+            let _ = self.find_link(link.index);
+        }
+        Ok(())
     }
 
     /// Sends one request that is answered by one message.

@@ -66,7 +66,8 @@ fn remove(link: LinkRef<'_>) -> Request {
         "remove link",
         object,
         RTM_DELLINK,
-        0,
+        // From Linux 6.2 on that says when the link is gone, before it is freed.
+        NLM_F_ECHO,
         &header(link.index(), 0, 0),
     );
     link.put_name(&mut r.buffer);
