@@ -84,6 +84,27 @@ fn what_one_added_the_other_deletes_and_we_check() {
 }
 
 #[test]
+fn what_go_added_is_whole_before_netloom_added_anybody() {
+    let Some(lab) = Lab::new("iptables") else {
+        return;
+    };
+    let Some(go) = Plugin::debian("portmap") else {
+        return;
+    };
+    let one = lab.wire("one", 5);
+    let conf = conf(&lab, &one, "1.0.0", json!({}));
+    go.add(&conf, &one.pod).succeeds();
+    let check = lab.portmap.call("CHECK", &conf).pod(&one.pod);
+    check.run().succeeds_silently();
+    // From then on there is a guard, which must stay.
+    let two = lab.wire("two", 6);
+    lab.map(&two, tcp(8090, 80));
+    check.run().succeeds_silently();
+    lab.host.sh("iptables -t raw -F CNI-HOSTPORT-LOCALNET");
+    check.run().fails().names(&["CNI-HOSTPORT-LOCALNET"]);
+}
+
+#[test]
 fn the_rules_are_those_of_the_reference() {
     let Some(lab) = Lab::new("iptables") else {
         return;

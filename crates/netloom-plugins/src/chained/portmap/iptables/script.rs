@@ -170,7 +170,8 @@ impl Script {
         if !saved.declares(&self.chain) {
             return Some(format!("chain {}", self.chain));
         }
-        let guards = if self.masquerades() && self.is_v4() {
+        // What the reference added is without a guard until somebody is added by netloom.
+        let guards = if self.masquerades() && self.is_v4() && raw.declares(GUARD) {
             guard()
         } else {
             Vec::new()
