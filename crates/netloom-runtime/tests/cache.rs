@@ -64,6 +64,18 @@ fn what_is_empty_is_left_out_of_an_entry() {
 const FOREIGN: &str = r#"{"kind":"cniCacheV1","containerId":"c1","config":"eyJhIjoxfQ==","ifName":"eth0","networkName":"net","netns":"/proc/7/ns/net","cniArgs":[["A","1"]],"capabilityArgs":{"mac":"x"},"result":{"cniVersion":"0.4.0","dns":{},"ips":[{"version":"4","address":"10.0.0.9/24"}]},"new":1}"#;
 
 #[test]
+fn an_entry_without_netns_is_where_its_result_says() {
+    let host = host_with_chain();
+    let interfaces = r#""interfaces":[{"name":"cni0"},{"name":"eth0"},{"name":"eth0","sandbox":"/run/netns/c1"}],"#;
+    let entry = FOREIGN.replace(r#""netns":"/proc/7/ns/net","#, "");
+    host.write(CACHED, &entry);
+    assert_eq!(host.cni().cached_attachments(None).unwrap()[0].netns, "");
+    host.write(CACHED, &entry.replace(r#""dns":{},"#, interfaces));
+    let cached = host.cni().cached_attachments(None).unwrap();
+    assert_eq!(cached[0].netns, "/run/netns/c1");
+}
+
+#[test]
 fn an_entry_of_libcni_is_read() {
     let host = host_with_chain();
     host.write(CACHED, FOREIGN);

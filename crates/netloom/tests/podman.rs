@@ -1,10 +1,11 @@
 //! Debian's podman, with its CNI backend, on networks that netloom's plugins make: published ports,
 //! static addresses, two networks, reload, restart; and nothing is left.
 
+use std::path::Path;
 use std::process::Command;
 
 use netloom_testkit::probe::has_program;
-use netloom_testkit::{PluginDir, skip};
+use netloom_testkit::{DEBIAN_DIR, PluginDir, skip};
 
 /// What was tried, and what must have come of it.
 const EXPECTED: &[(&str, &[&str])] = &[
@@ -27,24 +28,75 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("after restart", &["web"]),
 ];
 
+/// The same for a node that changes sides while containers run.
+const HANDED_OVER: &[(&str, &[&str])] = &[
+    ("libcni's attachments are listed", &["[3]"]),
+    ("libcni's attachment is checked", &["(ok)"]),
+    ("libcni's attachment has rules", &["[4]"]),
+    ("libcni's attachment is deleted", &["(ok)"]),
+    ("its rules are gone", &["[0]"]),
+    ("its cache is gone", &["[0]"]),
+    ("the other keeps its port", &["keeps"]),
+    ("libcni's dead attachment is collected", &["(ok)"]),
+    ("nothing is left of the dead", &["[0 0]"]),
+    ("the living keeps its port", &["keeps"]),
+    ("libcni's attachment is still whole", &["(ok)"]),
+    ("netloom's attachment is listed", &["[1]"]),
+    ("netloom's attachment serves", &["back"]),
+    ("libcni deletes what netloom cached", &["[0 0]"]),
+    ("the first keeps its port", &["keeps"]),
+    ("what Go's DEL left is collected", &["(ok)"]),
+];
+
 #[test]
 fn podman_runs_containers_through_our_plugins_and_leaves_nothing() {
+    if !can_run() {
+        return;
+    }
+    let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom"));
+    run("run.sh", &[plugins.path()], EXPECTED);
+}
+
+#[test]
+fn podman_s_cache_goes_from_go_to_netloom_and_back() {
+    if !can_run() {
+        return;
+    }
+    let go = Path::new(DEBIAN_DIR);
+    if !go.join("firewall").is_file() {
+        return skip("Go's plugins are not installed (containernetworking-plugins)");
+    }
+    let netloom = Path::new(env!("CARGO_BIN_EXE_netloom"));
+    let plugins = PluginDir::of(netloom);
+    run("handover.sh", &[plugins.path(), go, netloom], HANDED_OVER);
+}
+
+fn can_run() -> bool {
     if !rustix::process::geteuid().is_root() {
-        return skip("podman's bridges need root");
+        skip("podman's bridges need root");
+        return false;
     }
     for program in ["podman", "runc", "busybox", "nft", "iptables-save", "perl"] {
         if !has_program(program) {
-            return skip(&format!("{program} is not installed"));
+            skip(&format!("{program} is not installed"));
+            return false;
         }
     }
-    let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom"));
+    true
+}
+
+/// Runs a script in a throw-away host: what it tried must have come out so, and nothing be left.
+fn run(script: &str, arguments: &[&Path], expected: &[(&str, &[&str])]) {
     let work = tempfile::tempdir().unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/podman/run.sh");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/podman")
+        .join(script);
     let output = Command::new("unshare")
         .args(["-m", "-n", "-i", "-u", "-p", "-f"])
         .args(["--kill-child", "--mount-proc"])
-        .args(["timeout", "300", "bash", script])
-        .arg(plugins.path())
+        .args(["timeout", "300", "bash"])
+        .arg(script)
+        .args(arguments)
         .arg(work.path())
         .output()
         .unwrap();
@@ -53,7 +105,7 @@ fn podman_runs_containers_through_our_plugins_and_leaves_nothing() {
     assert!(output.status.success(), "{seen}\n{words}");
 
     let (tried, left) = seen.split_once("--- left behind\n").expect(&seen);
-    for (what, parts) in EXPECTED {
+    for (what, parts) in expected {
         let prefix = format!("{what}: ");
         let came = tried.lines().find_map(|line| line.strip_prefix(&prefix));
         let came = came.unwrap_or_else(|| panic!("{what} was not tried:\n{tried}\n{words}"));

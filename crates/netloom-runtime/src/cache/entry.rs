@@ -96,6 +96,19 @@ impl Entry {
         serde_json::to_vec(self)
     }
 
+    /// The path of the namespace. libcni before 1.3 did not write it down; the result has it, where the plugin
+    /// put the interface into one.
+    fn netns(&self) -> String {
+        if !self.netns.is_empty() {
+            return self.netns.clone();
+        }
+        let interfaces = self.result.get("interfaces").and_then(Value::as_array);
+        let of_pod = |interface: &&Value| interface["name"] == self.if_name.as_str();
+        let mut in_pod = interfaces.into_iter().flatten().filter(of_pod);
+        let sandbox = in_pod.find_map(|interface| interface["sandbox"].as_str());
+        sandbox.unwrap_or_default().to_owned()
+    }
+
     pub(super) fn is_of(&self, key: &Key<'_>) -> bool {
         self.network_name == key.network
             && self.container_id == key.container_id
@@ -109,12 +122,13 @@ impl Entry {
                 path: path.to_owned(),
                 problem: format!("config: {error}"),
             })?;
+        let netns = self.netns();
         Ok(CachedAttachment {
             network: self.network_name,
             container_id: self.container_id,
             if_name: self.if_name,
             config,
-            netns: self.netns,
+            netns,
             args: self.cni_args,
             capability_args: self.capability_args,
             is_of_earlier_boot: boot::is_earlier(path),
