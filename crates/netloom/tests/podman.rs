@@ -1,6 +1,8 @@
 //! Debian's podman, with its CNI backend, on networks that netloom's plugins make: published ports,
 //! static addresses, two networks, reload, restart; and nothing is left.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 use std::path::Path;
 use std::process::Command;
 

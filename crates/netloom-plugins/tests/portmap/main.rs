@@ -16,6 +16,7 @@ mod legacy;
 mod mixed;
 mod parallel;
 mod quiet;
+mod sctp;
 mod security;
 mod support;
 mod traffic;

@@ -2,12 +2,20 @@
 
 use netloom_testkit::{Host, Plugin, PluginDir, Pod, Uplink, probe, skip};
 use serde_json::{Value, json};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// The binary under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_netloom-plugins");
 pub(crate) const BOTH: [&str; 2] = ["nftables", "iptables"];
+pub(crate) const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
+pub(crate) const GATEWAY: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(10, 1, 0, 1)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 1)),
+];
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait to see that nothing comes.
 const IMPATIENCE: Duration = Duration::from_millis(300);

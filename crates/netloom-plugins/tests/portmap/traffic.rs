@@ -1,19 +1,10 @@
 //! A mapped port is reached from everywhere.
 
-use crate::support::{BOTH, Lab, Server, UdpServer, tcp};
+use crate::support::{BOTH, GATEWAY, LOOPBACK, Lab, Server, UdpServer, tcp};
 use netloom_testkit::{Uplink, skip};
 use serde_json::{Value, json};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
-
-const LOOPBACK: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::LOCALHOST),
-    IpAddr::V6(Ipv6Addr::LOCALHOST),
-];
-const GATEWAY: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(10, 1, 0, 1)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 1)),
-];
 
 #[test]
 fn tcp_is_reached_from_outside_the_host_the_pod_itself_and_another_pod() {
