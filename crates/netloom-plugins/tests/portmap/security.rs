@@ -1,8 +1,9 @@
 //! What must not be reached, each as a test that fails without its guard.
 
-use crate::support::{BOTH, Lab, Server, tcp};
+use crate::support::{BOTH, IMPATIENCE, Lab, Server, tcp};
 use netloom_testkit::Uplink;
 use serde_json::json;
+use std::net::UdpSocket;
 
 /// CVE-2025-67499: a port is a port of this host, not of everything that passes through it.
 #[test]
@@ -108,6 +109,45 @@ fn nobody_on_a_wire_is_or_reaches_the_loopback_of_the_host() {
         });
         let unguarded = one.pod.run(|| secret.reached([127, 0, 0, 1], 9090));
         assert!(unguarded.is_some(), "{backend}: the attack is no attack");
+    }
+}
+
+/// The same the other way round: what trusts 127.0.0.0/8 must not hear it from a pod.
+#[test]
+fn nobody_on_a_wire_speaks_from_the_loopback_of_the_host() {
+    for backend in BOTH {
+        let Some(lab) = Lab::new(backend) else {
+            continue;
+        };
+        let one = lab.wire("one", 5);
+        lab.map(&one, tcp(8080, 80));
+        for link in ["all", "br0"] {
+            let filter = format!("/proc/sys/net/ipv4/conf/{link}/rp_filter");
+            lab.host.sh(&format!("echo 0 > {filter}"));
+        }
+        one.pod
+            .sh("ip link set lo up; ip addr add 127.0.0.2/32 dev lo
+             echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet");
+        let server = UdpSocket::bind("10.1.0.1:9090").unwrap();
+        server.set_read_timeout(Some(IMPATIENCE)).unwrap();
+        let mut buffer = [0; 8];
+        let mut heard = || {
+            one.pod.run(|| {
+                let liar = UdpSocket::bind("127.0.0.2:0").unwrap();
+                liar.send_to(b"local", "10.1.0.1:9090").unwrap();
+            });
+            server
+                .recv_from(&mut buffer)
+                .ok()
+                .map(|(_, from)| from.ip())
+        };
+        assert_eq!(heard(), None, "{backend}: a pod speaks from 127.0.0.2");
+        lab.host.sh(match backend {
+            "iptables" => "iptables -t raw -F PREROUTING",
+            _ => "nft flush chain ip cni_hostport localnet",
+        });
+        let spoofed = Some([127, 0, 0, 2].into());
+        assert_eq!(heard(), spoofed, "{backend}: the attack is no attack");
     }
 }
 

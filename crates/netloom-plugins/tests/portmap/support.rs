@@ -18,7 +18,7 @@ pub(crate) const GATEWAY: [IpAddr; 2] = [
 ];
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait to see that nothing comes.
-const IMPATIENCE: Duration = Duration::from_millis(300);
+pub(crate) const IMPATIENCE: Duration = Duration::from_millis(300);
 
 /// A host with our plugins.
 pub(crate) struct Lab {
