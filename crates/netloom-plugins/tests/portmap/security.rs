@@ -1,6 +1,6 @@
 //! What must not be reached, each as a test that fails without its guard.
 
-use crate::support::{BOTH, IMPATIENCE, Lab, Server, tcp};
+use crate::support::{BOTH, GATEWAY, IMPATIENCE, Lab, Server, tcp};
 use netloom_testkit::Uplink;
 use serde_json::json;
 use std::net::UdpSocket;
@@ -153,7 +153,9 @@ fn nobody_on_a_wire_speaks_from_the_loopback_of_the_host() {
 
 #[test]
 fn del_leaves_alone_what_another_attachment_with_the_same_address_has_now() {
-    for backend in BOTH {
+    // The new one has the same port, or another: the address alone must not make its rules the old one's.
+    let cases = BOTH.map(|backend| [(backend, 8080), (backend, 8081)]);
+    for (backend, port) in cases.into_iter().flatten() {
         let Some(lab) = Lab::new(backend) else {
             continue;
         };
@@ -163,7 +165,7 @@ fn del_leaves_alone_what_another_attachment_with_the_same_address_has_now() {
         lab.host.sh("ip link set br0 down; ip link set br0 up");
         old.pod.ip("link del eth0");
         let new = lab.wire("new", 5);
-        lab.map(&new, tcp(8080, 80));
+        lab.map(&new, tcp(port, 80));
         for _ in 0..2 {
             lab.portmap.del(&gone, &old.pod).succeeds_silently();
         }
@@ -173,17 +175,12 @@ fn del_leaves_alone_what_another_attachment_with_the_same_address_has_now() {
             lab.traces()
         );
         let server = Server::in_pod(&new.pod, 80);
-        for (host, gateway) in Uplink::HOST.into_iter().zip([[10, 1, 0, 1]]) {
-            assert!(
-                uplink.outside.run(|| server.reached(host, 8080)).is_some(),
-                "{backend}"
-            );
-            let hairpin = new.pod.run(|| server.reached(host, 8080));
-            assert_eq!(
-                hairpin,
-                Some(gateway.into()),
-                "{backend}: the masquerade too"
-            );
+        for (host, gateway) in Uplink::HOST.into_iter().zip(GATEWAY) {
+            let case = format!("{backend}, port {port}, {host}");
+            let outside = uplink.outside.run(|| server.reached(host, port));
+            assert!(outside.is_some(), "{case}");
+            let hairpin = new.pod.run(|| server.reached(host, port));
+            assert_eq!(hairpin, Some(gateway), "{case}: the masquerade too");
         }
     }
 }
