@@ -4,6 +4,7 @@
 
 mod burst;
 mod call;
+mod connect;
 mod contender;
 mod host;
 mod inside;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::workspace::Workspace;
 use crate::{dist, packages, process};
 
+pub(crate) use connect::{Ends, run as run_ends};
 pub(crate) use inside::run as run_inside;
 
 #[derive(clap::Args)]

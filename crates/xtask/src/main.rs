@@ -33,6 +33,12 @@ enum Task {
     /// The bench inside its throw-away host
     #[command(hide = true)]
     BenchInside { order: String },
+    /// One end of the connections that the bench measures
+    #[command(hide = true)]
+    BenchConnect {
+        #[command(subcommand)]
+        end: bench::Ends,
+    },
     /// Check the rules that neither the compiler nor clippy knows
     Tidy(tidy::Args),
     /// Build the release: the static plugin binary with its names, and the command
@@ -54,11 +60,15 @@ fn run(task: Task) -> Result<ExitCode> {
     if let Task::BenchInside { order } = &task {
         return bench::run_inside(order);
     }
+    if let Task::BenchConnect { end } = &task {
+        return bench::run_ends(end);
+    }
     let workspace = Workspace::find()?;
     match task {
         Task::Test(args) => test::run(&workspace, &args),
         Task::Bench(args) => bench::run(&workspace, &args),
         Task::BenchInside { order } => bench::run_inside(&order),
+        Task::BenchConnect { end } => bench::run_ends(&end),
         Task::Tidy(args) => tidy::run(&workspace, &args),
         Task::Dist(args) => dist::run(&workspace, &args),
     }

@@ -60,6 +60,18 @@ impl Call {
         Ok((time, stdout))
     }
 
+    /// The same in a named network namespace.
+    pub(crate) fn inside(mut self, netns: Option<&str>) -> Self {
+        if let Some(netns) = netns {
+            let program = std::mem::replace(&mut self.program, "ip".into());
+            let words = ["netns", "exec", netns].map(str::to_owned);
+            let program = [program.display().to_string()];
+            let all = words.into_iter().chain(program);
+            self.arguments = all.chain(std::mem::take(&mut self.arguments)).collect();
+        }
+        self
+    }
+
     fn command(&self, stderr: File) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();

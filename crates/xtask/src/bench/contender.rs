@@ -44,6 +44,9 @@ impl Side {
     }
 }
 
+/// The number of the pod that has many ports published.
+pub(crate) const STAYS: u16 = 30_000;
+
 /// A container to be.
 pub(crate) struct Pod {
     pub(crate) id: String,
@@ -231,21 +234,31 @@ impl Contender {
         Ok(call)
     }
 
-    /// Adds a pod that stays and has as many ports published, by an extension that only ours knows.
-    pub(crate) fn publish_range(&self, count: u32) -> Result<()> {
+    /// Publishes as many ports of a pod that stays, from port 20,000 on, in this host or in a namespace that stands
+    /// for another.
+    pub(crate) fn publish(&self, count: u32, netns: Option<&str>) -> Result<()> {
+        match self.side {
+            Side::Ours => self.publish_range(count, netns),
+            _ => host::publish_by_iptables(self.side, count, netns),
+        }
+    }
+
+    /// By an extension that only ours knows.
+    fn publish_range(&self, count: u32, netns: Option<&str>) -> Result<()> {
         let stays = Pod {
             id: "stays".into(),
             netns: host::SPARE.into(),
-            number: 30_000,
+            number: STAYS,
         };
-        let mut calls = self.list("ADD", &stays)?;
-        let call = calls.first_mut().context("a list of portmap alone")?;
-        let mut conf: Value = serde_json::from_slice(&call.stdin)?;
-        conf["runtimeConfig"]["portMappings"] = json!([
-            { "hostPort": 20_000, "containerPort": 20_000, "protocol": "tcp", "range": count },
-        ]);
-        call.stdin = serde_json::to_vec(&conf)?;
-        call.time().map(drop)
+        for call in self.list("ADD", &stays)? {
+            let mut conf: Value = serde_json::from_slice(&call.stdin)?;
+            conf["runtimeConfig"]["portMappings"] = json!([
+                { "hostPort": 20_000, "containerPort": 20_000, "protocol": "tcp", "range": count },
+            ]);
+            let stdin = serde_json::to_vec(&conf)?;
+            Call { stdin, ..call }.inside(netns).time()?;
+        }
+        Ok(())
     }
 
     fn list(&self, command: &str, pod: &Pod) -> Result<Vec<Call>> {

@@ -92,7 +92,7 @@ pub(crate) fn masquerade(table: &str, set: &str) -> Result<()> {
 }
 
 /// As many published ports as the Go plugins leave them, without their taking part: they would need minutes.
-pub(crate) fn publish_by_iptables(side: Side, count: u32) -> Result<()> {
+pub(crate) fn publish_by_iptables(side: Side, count: u32, netns: Option<&str>) -> Result<()> {
     let mut script = String::from("*nat\n:CNI-HOSTPORT-DNAT - [0:0]\n");
     for number in 0..count {
         let (port, chain) = (20_000 + number, format!("CNI-DN-{number:021x}"));
@@ -106,7 +106,15 @@ pub(crate) fn publish_by_iptables(side: Side, count: u32) -> Result<()> {
         );
     }
     script += "COMMIT\n";
-    let mut restore = Command::new("iptables-restore")
+    let mut command = match netns {
+        None => Command::new("iptables-restore"),
+        Some(netns) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", netns, "iptables-restore"]);
+            command
+        }
+    };
+    let mut restore = command
         .arg("--noflush")
         .stdin(Stdio::piped())
         .spawn()

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Order;
 use super::burst;
+use super::connect;
 use super::contender::{Contender, Pod};
 use super::host;
 use super::report::{Report, Row};
@@ -34,6 +35,9 @@ pub(crate) fn run(order: &str) -> Result<ExitCode> {
     for scenario in &scenarios {
         eprintln!("measuring {} ({})", scenario.name, scenario.what);
         let measured = match scenario.at_once {
+            _ if scenario.connects => {
+                connect::measure(scenario, &order).map(|rows| report.rows.extend(rows))
+            }
             0 => measure(scenario, &order).map(|rows| report.rows.extend(rows)),
             _ => burst::measure(scenario, &order).map(|bursts| report.bursts.extend(bursts)),
         };

@@ -194,7 +194,25 @@ impl Report {
                 }
             }
         }
+        lines.extend(self.path());
         lines
+    }
+
+    /// How much longer a packet's path through the last mapping is.
+    fn path(&self) -> Option<String> {
+        let [first, last] = ["first", "last"].map(|which| self.find("connect", which));
+        let (first, last) = (first?, last?);
+        let times = |side: Side| {
+            let (first, last) = (first.samples.get(&side)?, last.samples.get(&side)?);
+            let ratio = |share| last.quantile(share) / first.quantile(share);
+            let [p50, p99] = [0.5, 0.99].map(ratio);
+            Some(format!("{p50:.2} × (median), {p99:.2} × (p99)"))
+        };
+        Some(format!(
+            "a connection through the last of 10000 mappings takes {} of the time through the first; the peer's {}",
+            times(Side::Ours)?,
+            times(Side::Peer)?
+        ))
     }
 
     fn find(&self, scenario: &str, operation: &str) -> Option<&Row> {

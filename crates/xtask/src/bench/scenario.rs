@@ -23,7 +23,9 @@ pub(crate) struct Scenario {
     pub(crate) most_rounds: u16,
     /// How many pods come at once; 0: one after another.
     pub(crate) at_once: u16,
-    size: u32,
+    /// Whether connections are measured instead of calls.
+    pub(crate) connects: bool,
+    pub(crate) size: u32,
 }
 
 const SIZES: [u32; 4] = [10, 1_000, 10_000, 60_000];
@@ -42,6 +44,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         times: 1,
         most_rounds: u16::MAX,
         at_once: 0,
+        connects: false,
         size: 0,
     };
     let mut all = vec![
@@ -149,6 +152,17 @@ pub(crate) fn all() -> Vec<Scenario> {
             )
         });
     }
+    all.push(Scenario {
+        pods: false,
+        times: 10,
+        connects: true,
+        size: MAPPINGS[1],
+        ..scenario(
+            "connect",
+            "a TCP connection through the first and the last of 10,000 mappings, each side in a host of its own",
+            |_, order| Ok([Side::Ours, Side::Peer].map(|side| publisher(order, side)).into()),
+        )
+    });
     all
 }
 
@@ -260,6 +274,13 @@ fn publish_two_ports(conf: &mut Value, pod: &Pod) {
 
 /// Published ports of one side beside others, which a pod that stays has from port 20,000 on.
 fn mappings(scenario: &Scenario, order: &Order, side: Side) -> Result<Vec<Contender>> {
+    let contender = publisher(order, side);
+    contender.publish(scenario.size, None)?;
+    Ok(vec![contender])
+}
+
+/// portmap alone: ours with nftables, the peer's with iptables.
+fn publisher(order: &Order, side: Side) -> Contender {
     let mut conf = json!({
         "cniVersion": "1.0.0", "name": side.name(), "type": "portmap",
         "prevResult": {
@@ -272,21 +293,16 @@ fn mappings(scenario: &Scenario, order: &Order, side: Side) -> Result<Vec<Conten
         conf["backend"] = json!("nftables");
         order.ours.clone()
     } else {
-        host::publish_by_iptables(side, scenario.size)?;
         order.peer.clone()
     };
-    let contender = Contender {
+    Contender {
         side,
         kind: Kind::List {
             folder,
             plugins: vec![conf],
             configure: publish_one_port,
         },
-    };
-    if side == Side::Ours {
-        contender.publish_range(scenario.size)?;
     }
-    Ok(vec![contender])
 }
 
 /// A port and an address of its own for each pod.

@@ -44,6 +44,7 @@ impl Samples {
             "median_ms": rounded(self.median()),
             "p10_ms": rounded(self.quantile(0.1)),
             "p90_ms": rounded(self.quantile(0.9)),
+            "p99_ms": rounded(self.quantile(0.99)),
             "first_ms": self.first.map(rounded),
             "samples_ms": self.times.iter().copied().map(rounded).collect::<Vec<_>>(),
         })
