@@ -1,7 +1,7 @@
 //! The cost of a mapping does not depend on how many others there are.
 
 use crate::support::{Lab, Server, tcp};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Enough to see what grows: reading 10,000 elements takes longer than all the rest of an ADD.
@@ -59,4 +59,35 @@ fn add_and_del_take_no_longer_with_10_000_mappings_present() {
         let server = Server::in_pod(&two.pod, port);
         assert!(server.reached([10, 1, 0, 1], port).is_some(), "port {port}");
     }
+}
+
+/// What a packet meets: the rules of the chains, each once, and one look into a map.
+#[test]
+fn a_packet_meets_the_same_rules_however_many_ports_are_mapped() {
+    let Some(lab) = Lab::new("nftables") else {
+        return;
+    };
+    let (one, two) = (lab.wire("one", 5), lab.wire("two", 6));
+    let rules = || {
+        let listed = lab.host.sh("nft -j list ruleset");
+        let all: Value = serde_json::from_str(&listed).unwrap();
+        let objects = all["nftables"].as_array().unwrap();
+        objects.iter().filter(|it| !it["rule"].is_null()).count()
+    };
+    let mapped = || {
+        let listed = lab.host.sh("nft -j list map ip cni_hostport ports");
+        let all: Value = serde_json::from_str(&listed).unwrap();
+        let objects = all["nftables"].as_array().unwrap();
+        let map = objects.iter().find_map(|it| it.get("map")).unwrap();
+        map["elem"].as_array().map_or(0, Vec::len)
+    };
+    lab.map(&one, tcp(8080, 80));
+    let with_one = rules();
+    assert!(with_one > 0);
+    let range = json!([
+        {"hostPort": 20000, "containerPort": 20000, "protocol": "tcp", "range": MANY},
+    ]);
+    lab.map(&two, range);
+    assert_eq!(mapped(), usize::from(MANY) + 1);
+    assert_eq!(rules(), with_one);
 }
