@@ -30,6 +30,8 @@ pub mod announce;
 pub mod conntrack;
 pub mod daemon;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod iptables;
 #[cfg(netloom_musl)]
 mod musl;

@@ -7,6 +7,8 @@
 
 mod boot;
 mod entry;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod lock;
 mod write;
 

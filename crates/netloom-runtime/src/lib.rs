@@ -76,6 +76,8 @@ mod cache;
 mod cached;
 mod cni;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gc;
 pub mod load;
 mod network;

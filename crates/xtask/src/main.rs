@@ -1,9 +1,10 @@
-//! netloom's own tasks: `cargo xtask test`, `bench`, `tidy`, `dist`.
+//! netloom's own tasks: `cargo xtask test`, `fuzz`, `bench`, `tidy`, `dist`.
 //!
 //! Depends on no other crate of the workspace, so that it builds, and can say what is wrong, when they do not.
 
 mod bench;
 mod dist;
+mod fuzz;
 mod packages;
 mod process;
 mod test;
@@ -28,6 +29,8 @@ struct Cli {
 enum Task {
     /// Install what is missing, run every tier of tests, print what passed, failed and was skipped
     Test(test::Args),
+    /// Feed the parsers what nobody should write, and look for one that panics or contradicts itself
+    Fuzz(fuzz::Args),
     /// Measure beside another directory of CNI plugins, and beside the kernel's own work
     Bench(bench::Args),
     /// The bench inside its throw-away host
@@ -66,6 +69,7 @@ fn run(task: Task) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
         Task::Test(args) => test::run(&workspace, &args),
+        Task::Fuzz(args) => fuzz::run(&workspace, &args),
         Task::Bench(args) => bench::run(&workspace, &args),
         Task::BenchInside { order } => bench::run_inside(&order),
         Task::BenchConnect { end } => bench::run_ends(&end),

@@ -32,9 +32,16 @@ pub(crate) const PEER: Need = need(
 /// What a release is linked with.
 const MUSL: Need = need("musl-gcc", "musl-tools", "a small release that starts fast");
 
+/// libFuzzer is C++.
+const COMPILER: Need = need("g++", "g++", "the fuzz targets");
+
+/// What the fuzz targets are built with.
+pub(crate) const FOR_FUZZING: &[Need] = &[COMPILER];
+
 /// What the whole of the tests uses.
 pub(crate) const FOR_TESTS: &[Need] = &[
     MUSL,
+    COMPILER,
     need(
         "ip",
         "iproute2",

@@ -141,6 +141,26 @@ impl Channel {
         })
     }
 
+    /// A socket whose kernel has sent these datagrams already, and says nothing more.
+    #[cfg(fuzzing)]
+    pub(crate) fn answered<'d>(
+        datagrams: impl Iterator<Item = &'d [u8]>,
+    ) -> Result<(Self, OwnedFd), Errno> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (socket, kernel) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+        for datagram in datagrams {
+            rustix::net::send(&kernel, datagram, SendFlags::empty())?;
+        }
+        let channel = Self {
+            socket,
+            sequence: Cell::new(0),
+            strict: Cell::new(true),
+            buffer: RefCell::new(Vec::new()),
+        };
+        Ok((channel, kernel))
+    }
+
     /// Asks the kernel to filter dumps by the attributes of the request.
     fn ensure_strict(&self) {
         if !self.strict.replace(true) {

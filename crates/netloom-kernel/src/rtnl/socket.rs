@@ -24,6 +24,11 @@ impl AsFd for Socket {
 }
 
 impl Socket {
+    #[cfg(fuzzing)]
+    pub(crate) fn on(channel: Channel) -> Self {
+        Self { channel }
+    }
+
     /// Opens a socket in the network namespace of the current thread.
     ///
     /// # Errors

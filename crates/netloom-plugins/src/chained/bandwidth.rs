@@ -71,3 +71,5 @@ impl Plugin for Bandwidth {
         Plan::new(request.conf).map(drop)
     }
 }
+
+plan_door!(|conf, _| Plan::new(conf));

@@ -225,3 +225,5 @@ fn run_hook(context: &Context<'_>, hook: &Hook) {
         Err(error) => context.warn(&format!("hook {hook:?} cannot be run: {error}")),
     }
 }
+
+plan_door!(|conf, _| conf.decode::<Config>());

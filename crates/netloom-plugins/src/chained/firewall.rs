@@ -10,7 +10,7 @@
 //! It makes no interface: `prevResult` tells the addresses, and is the result.
 
 mod backend;
-mod dbus;
+pub(crate) mod dbus;
 mod firewalld;
 mod iptables;
 mod nftables;
@@ -164,3 +164,5 @@ fn check_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
         _ => nftables::check(owner, &wanted.without_addresses()),
     }
 }
+
+plan_door!(|conf, _| Wanted::new(&Plan::new(conf)?, &conf.prev_result()?.unwrap_or_default()));

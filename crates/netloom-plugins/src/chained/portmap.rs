@@ -222,3 +222,5 @@ fn remove(
     by_iptables?;
     Ok(mapped)
 }
+
+plan_door!(|conf, _| Plan::new(conf));

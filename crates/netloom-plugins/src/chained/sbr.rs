@@ -50,3 +50,5 @@ impl Plugin for Sbr {
         plan::Plan::new(request.conf).map(drop)
     }
 }
+
+plan_door!(|conf, _| plan::Plan::new(conf));

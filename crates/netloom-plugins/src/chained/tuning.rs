@@ -11,9 +11,9 @@
 //! changed. An additional key, which upstream ignores, says which link of which network it is of.
 
 mod add;
-mod allowlist;
+pub(crate) mod allowlist;
 mod attributes;
-mod backup;
+pub(crate) mod backup;
 mod check;
 mod config;
 mod del;
@@ -70,3 +70,5 @@ impl Plugin for Tuning {
         })
     }
 }
+
+plan_door!(|conf, args| Plan::new(conf, &conf.to_bytes(), args, "eth0"));

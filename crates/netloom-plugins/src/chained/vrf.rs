@@ -226,3 +226,5 @@ fn remove_if_idle(socket: &Socket, index: u32) -> Result<(), Fault> {
         .map(drop)
         .map_err(Fault::kernel("failed to remove the VRF"))
 }
+
+plan_door!(|conf, _| Plan::new(conf, "eth0"));

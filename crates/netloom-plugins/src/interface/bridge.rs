@@ -58,3 +58,5 @@ impl Plugin for Bridge {
         request.forward_to_ipam()
     }
 }
+
+plan_door!(plan::Plan::new);

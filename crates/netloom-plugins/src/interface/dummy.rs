@@ -78,3 +78,5 @@ impl Plugin for Dummy {
         request.forward_to_ipam()
     }
 }
+
+plan_door!(|conf, _| Plan::new(conf));

@@ -13,7 +13,7 @@ mod check;
 mod gc;
 mod plan;
 mod store;
-mod subnet_env;
+pub(crate) mod subnet_env;
 
 use crate::wiring::owner::Owner;
 use netloom_plugin::{
@@ -116,3 +116,5 @@ fn with_result(mut conf: PluginConf, request: &PluginConf) -> PluginConf {
     }
     conf
 }
+
+plan_door!(|conf, _| Plan::new(conf)?.render(&subnet_env::fuzzing::sample()));

@@ -101,3 +101,5 @@ impl Plugin for HostDevice {
         status::status(request, &Sysfs::of_host())
     }
 }
+
+plan_door!(|conf, _| plan::Plan::new(conf, &sysfs::Sysfs::at("/nonexistent")));

@@ -108,3 +108,5 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
         _ => Ok(()),
     }
 }
+
+plan_door!(|conf, _| Plan::new(conf));

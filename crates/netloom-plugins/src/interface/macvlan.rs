@@ -96,3 +96,5 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
         _ => Ok(()),
     }
 }
+
+plan_door!(Plan::new);

@@ -66,3 +66,5 @@ impl Plugin for Ptp {
         request.forward_to_ipam()
     }
 }
+
+plan_door!(|conf, _| plan::Plan::new(conf));

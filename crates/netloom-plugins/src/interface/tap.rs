@@ -139,3 +139,5 @@ fn check_bridge(plan: &Plan, site: &Site<'_>, link: &Link) -> Result<(), Fault> 
         link.name
     )))
 }
+
+plan_door!(Plan::new);

@@ -106,3 +106,5 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+plan_door!(|conf, _| Plan::new(conf));

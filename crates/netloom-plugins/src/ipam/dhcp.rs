@@ -14,17 +14,19 @@ mod client4;
 mod client6;
 mod clock;
 mod config;
-mod daemon;
+pub(crate) mod daemon;
 mod domains;
 mod error;
 mod flags;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod gob;
 mod identity;
 mod offline;
 mod port;
 mod port6;
 mod retry;
-mod rpc;
+pub(crate) mod rpc;
 mod store;
 mod text;
 mod times;
@@ -227,3 +229,5 @@ fn require_listed(lease: &AddResult, previous: &AddResult) -> Result<(), DhcpErr
         previous: listed.join(", "),
     })
 }
+
+plan_door!(config::Wanted::new);

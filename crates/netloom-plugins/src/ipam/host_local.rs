@@ -15,6 +15,8 @@ mod boot;
 mod config;
 mod directory;
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod healing_tests;
 mod index;
@@ -538,3 +540,5 @@ fn read_resolv_conf(path: &Path) -> Result<Dns, HostLocalError> {
     })?;
     Ok(resolv_conf::parse(&String::from_utf8_lossy(&bytes)))
 }
+
+plan_door!(|conf, args| Plan::new(conf, conf.version()?, args));

@@ -92,3 +92,5 @@ fn require(ip: &IpConfig, observed: &[IpConfig], if_name: &str) -> Result<(), St
         _ => Ok(()),
     }
 }
+
+plan_door!(|conf, args| Plan::new(conf, conf.version()?, args));

@@ -2,6 +2,8 @@
 //! `iptables-save`. A rule is the words of a line that begins with `-A` and its chain.
 
 pub(crate) mod direct;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 pub(crate) mod presence;
 
 /// A table as `iptables-save` prints it.

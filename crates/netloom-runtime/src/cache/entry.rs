@@ -177,6 +177,11 @@ impl Stored {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(CacheError::io(path, cause)),
         };
+        Self::parse(&bytes, path).map(Some)
+    }
+
+    /// Reads a file's content.
+    pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self, CacheError> {
         let corrupt = |problem: String| CacheError::Corrupt {
             path: path.to_owned(),
             problem,
@@ -184,10 +189,10 @@ impl Stored {
         if bytes.is_empty() {
             return Err(corrupt("it is empty".to_owned()));
         }
-        let object = decode::parse_object(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        let object = decode::parse_object(bytes).map_err(|error| corrupt(error.to_string()))?;
         match decode::from_object::<Entry>(&object) {
-            Ok(entry) if entry.kind == KIND => Ok(Some(Self::V1(entry))),
-            _ => Ok(Some(Self::Other(object))),
+            Ok(entry) if entry.kind == KIND => Ok(Self::V1(entry)),
+            _ => Ok(Self::Other(object)),
         }
     }
 

@@ -14,10 +14,13 @@ use super::report::{Outcome, Skip};
 use super::vm::Vm;
 use crate::process::{self, Ending};
 use crate::workspace::Workspace;
-use crate::{dist, tidy};
+use crate::{dist, fuzz, packages, tidy};
 
 /// One test program may take this long; one that hangs is killed and counted as failed.
 pub(super) const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// How long each fuzz target looks for something new, in seconds.
+const FUZZING: u64 = 4;
 
 /// The tier that does what the others skipped.
 pub(crate) const VM: &str = "vm";
@@ -50,6 +53,11 @@ pub(crate) const TIERS: &[Tier] = &[
         Runner::library,
     ),
     tier("examples", "every example builds", Runner::examples),
+    tier(
+        "fuzz",
+        "the parsers, from a kept corpus and for some seconds more",
+        Runner::fuzz,
+    ),
     tier("release", "the static plugin binary", Runner::release),
     tier(
         "network",
@@ -212,6 +220,44 @@ impl Runner {
         for example in self.built()?.iter().filter(|built| built.kind == "example") {
             println!("{} builds", example.title());
             outcome.passed += 1;
+        }
+        Ok(())
+    }
+
+    fn fuzz(&mut self, outcome: &mut Outcome) -> Result<()> {
+        let names = fuzz::names(&self.workspace)?;
+        let wanted = |name: &str| {
+            self.filter
+                .as_deref()
+                .is_none_or(|part| name.contains(part))
+        };
+        if !names.iter().any(|name| wanted(name)) {
+            return Ok(());
+        }
+        let missing = packages::missing(packages::FOR_FUZZING);
+        if !missing.is_empty() {
+            let reason = format!("needs {}", missing.join(" "));
+            outcome.skips.extend(names.into_iter().map(|test| Skip {
+                program: "fuzz".into(),
+                test,
+                reason: reason.clone(),
+            }));
+            return Ok(());
+        }
+        let binaries = fuzz::build(&self.workspace)?;
+        for binary in binaries.iter().filter(|binary| wanted(&binary.name)) {
+            let result = binary.replay().and_then(|()| binary.run(FUZZING));
+            match &result {
+                Ok(ran) => println!(
+                    "{}: {} runs, coverage {}",
+                    binary.name, ran.runs, ran.coverage
+                ),
+                Err(error) => println!("{}: FAILED: {error:#}", binary.name),
+            }
+            outcome.check(
+                &binary.name,
+                result.map(drop).map_err(|error| format!("{error:#}")),
+            );
         }
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! As much of D-Bus as it takes to call a method with strings and read a string or a truth value.
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use std::env;
 use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;

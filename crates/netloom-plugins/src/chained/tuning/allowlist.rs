@@ -1,5 +1,8 @@
 //! The administrator's list of sysctls that a configuration may set.
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use super::plan::Sysctl;
 use crate::wiring::fault::invalid;
 use netloom_spec::{Error, code};

@@ -1,5 +1,8 @@
 //! What an interface was before it was tuned, on disk in upstream's format.
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use super::attributes::Attributes;
 use crate::wiring::owner::Owner;
 use crate::wiring::state_file;

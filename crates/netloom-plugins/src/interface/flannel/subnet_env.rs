@@ -3,6 +3,9 @@
 //! Lines of `KEY=value`. Keys that nobody knows are flanneld's own business; a bad line of a known
 //! key is an error that names it.
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use ipnet::IpNet;
 use netloom_spec::{Error, code, net};
 use std::io::{self, ErrorKind};

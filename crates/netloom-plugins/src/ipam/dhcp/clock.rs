@@ -21,7 +21,7 @@ pub(super) struct Dice(u64);
 
 impl Dice {
     /// The same numbers for the same seed.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn seeded(seed: u64) -> Self {
         Self(seed)
     }

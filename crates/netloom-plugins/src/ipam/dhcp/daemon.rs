@@ -4,6 +4,8 @@
 //! links, and the next deadline. No lease waits for another.
 
 mod connection;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod listen;
 mod poller;
 mod serve;

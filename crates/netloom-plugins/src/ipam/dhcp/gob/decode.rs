@@ -46,7 +46,7 @@ impl Decoder {
     ///
     /// # Errors
     /// What arrived is no gob stream.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(in super::super) fn skip(&mut self) -> Result<bool, GobError> {
         let skipped = self.next_value(|types, id, reader| {
             if !matches!(types.get(id), Ok(Description::Struct { .. })) {

@@ -1,5 +1,8 @@
 //! The plugin's end: one call, with a time limit.
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use super::super::gob::{Decoder, GobError, Record};
 use super::answer::{BadValue, WireResult};
 use super::{CONNECT, CmdArgs, HEAD_MAX, Method, Response, call, no_such_method};

@@ -208,7 +208,7 @@ impl Message {
     }
 
     /// The bytes of a message to a client.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(in super::super) fn to_reply_bytes(&self) -> Vec<u8> {
         self.to_bytes_with(OP_REPLY)
     }
