@@ -22,6 +22,9 @@ pub use self::entry::CachedAttachment;
 use self::entry::{Entry, Stored};
 use crate::{Network, RuntimeConf, request};
 
+/// What is wrong with a file or directory that somebody put in the place of ours.
+const LINK: &str = "it is a symbolic link, which is not followed";
+
 /// What is wrong with the cache.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
@@ -161,12 +164,18 @@ impl Cache {
         Self { dir: dir.into() }
     }
 
-    fn results(&self) -> PathBuf {
-        self.dir.join("results")
+    /// The directory of all files. The caller's own directory may be reached by links; nothing below
+    /// it is.
+    fn results(&self) -> Result<PathBuf, CacheError> {
+        let results = self.dir.join("results");
+        match results.is_symlink() {
+            false => Ok(results),
+            true => Err(CacheError::io(&results, io::Error::other(LINK))),
+        }
     }
 
     fn path(&self, key: &Key<'_>, separator: char) -> Result<PathBuf, CacheError> {
-        Ok(self.results().join(key.file_name(separator)?))
+        Ok(self.results()?.join(key.file_name(separator)?))
     }
 
     /// Keeps the result of an ADD.
@@ -265,8 +274,9 @@ impl Cache {
                 && network.is_none_or(|network| found.network == network)
         };
         let mut survey = CacheSurvey::default();
+        let results = self.results()?;
         for name in names {
-            match entry::read_attachment(&self.results().join(&name)) {
+            match entry::read_attachment(&results.join(&name)) {
                 Ok(Some(found)) if is_wanted(&found) => survey.attachments.push(found),
                 Ok(_) => {}
                 Err(error) => {
@@ -280,7 +290,7 @@ impl Cache {
     }
 
     fn names(&self) -> Result<Vec<String>, CacheError> {
-        let dir = self.results();
+        let dir = self.results()?;
         let failed = |cause| CacheError::io(&dir, cause);
         let entries = match fs::read_dir(&dir) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

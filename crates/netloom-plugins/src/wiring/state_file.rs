@@ -1,8 +1,12 @@
 //! Files that outlive a call.
+//!
+//! Nobody but root should be able to put anything beside them. If somebody did, symbolic links are not
+//! followed: what they lead to is neither read nor written nor removed.
 
+use rustix::fs::OFlags;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -13,26 +17,27 @@ pub(crate) fn ensure_directory(path: &Path) -> io::Result<()> {
 
 /// Replaces a file (mode 0600). Whoever reads sees the old content or the new one.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    replace_with(path, content, |_| Ok(()))
+    replace_with(path, content, 0o600, |_| Ok(()))
+}
+
+/// The same for what others may read (mode 0644).
+pub(crate) fn replace_public(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with(path, content, 0o644, |_| Ok(()))
 }
 
 /// The same for what is needed after a loss of power too: the content is on the disk.
 pub(crate) fn replace_on_disk(path: &Path, content: &[u8]) -> io::Result<()> {
-    replace_with(path, content, File::sync_data)
+    replace_with(path, content, 0o600, File::sync_data)
 }
 
 fn replace_with(
     path: &Path,
     content: &[u8],
+    mode: u32,
     finish: impl FnOnce(&File) -> io::Result<()>,
 ) -> io::Result<()> {
     let draft = draft(path);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)?;
+    let mut file = create_new(&draft, mode)?;
     let written = file
         .write_all(content)
         .and_then(|()| finish(&file))
@@ -42,6 +47,30 @@ fn replace_with(
         let _ = fs::remove_file(&draft);
     }
     written
+}
+
+/// Makes a file. One of that name is removed and never written to: it may be a link, or have another
+/// name as well.
+fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    let open = || {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(mode).open(path)
+    };
+    match open() {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            remove_one(path)?;
+            open()
+        }
+        outcome => outcome,
+    }
+}
+
+/// Opens or makes a file for flock(2), mode 0600.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options.open(path)
 }
 
 /// Gives a file another name unless there is a file of that name; says whether it has it.
@@ -54,11 +83,20 @@ pub(crate) fn rename_unless_taken(from: &Path, to: &Path) -> io::Result<bool> {
     }
 }
 
-/// The content of a file; `None` if there is none.
+/// The content of a file; `None` if there is none. A link is none: DEL and GC must come to an end
+/// whatever somebody put there.
 pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Err(error) if is_absent(&error) => Ok(None),
-        content => content.map(Some),
+    // Not blocking: it may be a fifo.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    match options.open(path) {
+        Err(error) if is_absent(&error) || is_link(&error) => Ok(None),
+        opened => {
+            let mut content = Vec::new();
+            opened?.read_to_end(&mut content)?;
+            Ok(Some(content))
+        }
     }
 }
 
@@ -83,6 +121,11 @@ fn is_absent(error: &io::Error) -> bool {
         ErrorKind::InvalidFilename,
     ];
     kinds.contains(&error.kind())
+}
+
+/// What open(2) says of a link that it was told not to follow.
+fn is_link(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
 /// The name that a file has while it is written: always the same for the same file, so that what
@@ -116,6 +159,24 @@ mod tests {
         remove(&path).unwrap();
         assert_eq!(read(&path).unwrap(), None);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_link_is_neither_read_nor_written_through_nor_followed_when_it_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let [path, victim] = ["path", "victim"].map(|name| home.path().join(name));
+        fs::write(&victim, "precious").unwrap();
+        for place in [path.clone(), draft(&path)] {
+            std::os::unix::fs::symlink(&victim, place).unwrap();
+        }
+        assert_eq!(read(&path).unwrap(), None);
+        assert!(open_lock(&path).is_err());
+        replace(&path, b"ours").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"ours");
+        std::os::unix::fs::symlink(&victim, draft(&path)).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
     }
 
     #[test]

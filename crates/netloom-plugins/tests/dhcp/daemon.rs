@@ -6,7 +6,7 @@ use crate::running::{LEASES, Running, SOCKET};
 use netloom_testkit::{Call, Host, Plugin, PluginDir};
 use serde_json::json;
 use std::io::{Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +20,7 @@ fn socket_and_pidfile_come_and_go_with_the_daemon() {
     let daemon = Running::start(&bin, &["-pidfile", "/run/dhcp.pid"]);
     let socket = std::fs::metadata(SOCKET).unwrap();
     assert!(socket.file_type().is_socket());
-    assert_eq!(socket.permissions().mode() & 0o7777, 0o660);
+    assert_eq!(socket.permissions().mode() & 0o7777, 0o600);
     let leases = std::fs::metadata(LEASES).unwrap();
     assert_eq!(leases.permissions().mode() & 0o7777, 0o700);
     let pid = std::fs::read_to_string("/run/dhcp.pid").unwrap();
@@ -48,6 +48,101 @@ fn socket_and_pidfile_come_and_go_with_the_daemon() {
     assert!(Path::new(SOCKET).exists());
     let daemon = Running::start(&bin, &[]);
     assert!(daemon.terminate().success());
+}
+
+#[test]
+fn only_root_can_speak_to_the_daemon() {
+    let Some(_host) = Host::new() else { return };
+    let bin = PluginDir::of(PROGRAM);
+    let daemon = Running::start(&bin, &[]);
+    let directory = std::fs::metadata("/run/cni").unwrap();
+    assert_eq!(directory.permissions().mode() & 0o7777, 0o700);
+    // Of root's group still.
+    let greet_as_nobody = || {
+        let greet = || {
+            rustix::thread::set_thread_uid(rustix::fs::Uid::from_raw(65534)).unwrap();
+            let mut stream = UnixStream::connect(SOCKET)?;
+            stream.write_all(b"CONNECT /_goRPC_ HTTP/1.0\n\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        };
+        // Credentials are a thread's own.
+        std::thread::spawn(greet).join().unwrap()
+    };
+    let allow = |path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let denied = |outcome: std::io::Result<String>| {
+        assert_eq!(
+            outcome.unwrap_err().kind(),
+            std::io::ErrorKind::PermissionDenied
+        );
+    };
+    denied(greet_as_nobody());
+    allow("/run/cni", 0o755);
+    denied(greet_as_nobody());
+    // As an administrator or a unit of systemd may have made it.
+    allow(SOCKET, 0o666);
+    let answer = greet_as_nobody();
+    assert!(
+        answer.as_ref().is_ok_and(String::is_empty) || answer.is_err(),
+        "{answer:?}"
+    );
+    daemon.wait_for(
+        "a connection of uid 65534 is refused: the daemon serves root",
+        1,
+    );
+    let mut ours = UnixStream::connect(SOCKET).unwrap();
+    ours.write_all(b"CONNECT /_goRPC_ HTTP/1.0\n\n").unwrap();
+    let mut answer = [0; 12];
+    ours.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.0 200");
+}
+
+#[test]
+fn links_and_files_planted_where_the_daemon_keeps_its_own_are_not_touched() {
+    let Some(_host) = Host::new() else { return };
+    let bin = PluginDir::of(PROGRAM);
+    let victim = Path::new("/run/victim");
+    let refused = |place: &str| {
+        let mut daemon = Running::spawn(Command::new(bin.path().join("dhcp")).arg("daemon"));
+        assert!(!daemon.wait().success(), "{place}");
+        daemon.wait_for(place, 1);
+        assert_eq!(std::fs::read_to_string(victim).unwrap(), "precious");
+    };
+    std::fs::create_dir_all(LEASES).unwrap();
+    std::fs::write(victim, "precious").unwrap();
+    // No socket of a daemon that is no more.
+    std::fs::write(SOCKET, "somebody's file").unwrap();
+    refused(SOCKET);
+    assert_eq!(std::fs::read_to_string(SOCKET).unwrap(), "somebody's file");
+    std::fs::remove_file(SOCKET).unwrap();
+    symlink(victim, SOCKET).unwrap();
+    refused(SOCKET);
+    std::fs::remove_file(SOCKET).unwrap();
+    let lock = Path::new(LEASES).join("lock");
+    symlink(victim, &lock).unwrap();
+    refused(LEASES);
+    std::fs::remove_file(SOCKET).unwrap_or_default();
+    std::fs::remove_dir_all(LEASES).unwrap();
+    symlink("/run", LEASES).unwrap();
+    refused(LEASES);
+    assert!(!Path::new("/run/lock").exists());
+    std::fs::remove_file(LEASES).unwrap();
+    // Leases and the pidfile are not the links' targets.
+    std::fs::create_dir(LEASES).unwrap();
+    for place in [
+        &format!("{LEASES}/x.json"),
+        "/run/dhcp.pid",
+        "/run/dhcp.pid.draft",
+    ] {
+        symlink(victim, place).unwrap();
+    }
+    let daemon = Running::start(&bin, &["-pidfile", "/run/dhcp.pid"]);
+    let pid = std::fs::read_to_string("/run/dhcp.pid").unwrap();
+    assert_eq!(pid, daemon.pid().to_string());
+    assert!(daemon.terminate().success());
+    assert_eq!(std::fs::read_to_string(victim).unwrap(), "precious");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod fault;
 mod limits;
+mod planted;
 mod registry;
 mod tutorial;
 mod wrong_target;

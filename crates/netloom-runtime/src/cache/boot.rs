@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use rustix::fs::{XattrFlags, fsetxattr, getxattr};
+use rustix::fs::{XattrFlags, fsetxattr, lgetxattr};
 
 const CACHED_IN: &str = "user.netloom.boot";
 /// Names the run of the kernel.
@@ -20,7 +20,7 @@ pub(super) fn mark(file: &File) {
 /// Whether a file is known to be of an earlier run.
 pub(super) fn is_earlier(path: &Path) -> bool {
     let mut value = [0_u8; 64];
-    let noted = getxattr(path, CACHED_IN, &mut value);
+    let noted = lgetxattr(path, CACHED_IN, &mut value);
     noted.is_ok_and(|length| {
         length > 0 && this().is_some_and(|boot| value[..length] != *boot.as_bytes())
     })

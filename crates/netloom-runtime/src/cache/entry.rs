@@ -1,16 +1,19 @@
 //! The content of one file of the cache.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use netloom_spec::{NetworkConfigList, decode};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{CacheError, Key, boot};
+use super::{CacheError, Key, LINK, boot};
 use crate::RuntimeConf;
 use crate::gc::as_added::cached_list;
 
@@ -161,6 +164,16 @@ pub(super) fn wrong_kind(path: &Path, object: &Map<String, Value>) -> CacheError
     }
 }
 
+/// The content of a file that is no symbolic link, whoever put it there; a fifo has none.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    let mut content = Vec::new();
+    options.open(path)?.read_to_end(&mut content)?;
+    Ok(content)
+}
+
 /// What a file of the cache may hold.
 #[derive(Debug)]
 pub(super) enum Stored {
@@ -172,9 +185,15 @@ pub(super) enum Stored {
 impl Stored {
     /// Reads a file; `None` if there is none.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, CacheError> {
-        let bytes = match fs::read(path) {
+        let bytes = match read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+                return Err(CacheError::Corrupt {
+                    path: path.to_owned(),
+                    problem: LINK.to_owned(),
+                });
+            }
             Err(cause) => return Err(CacheError::io(path, cause)),
         };
         Self::parse(&bytes, path).map(Some)

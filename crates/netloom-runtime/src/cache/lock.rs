@@ -8,10 +8,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::retry_on_intr;
 
-use super::Cache;
+use super::{Cache, LINK};
 use crate::Error;
 
 /// Held until dropped. The file stays: removing it would let two processes hold two files.
@@ -51,12 +51,16 @@ impl Cache {
 fn lock(path: &Path, operation: FlockOperation) -> io::Result<File> {
     if let Some(dir) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        if dir.is_symlink() {
+            return Err(io::Error::other(format!("{}: {LINK}", dir.display())));
+        }
     }
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)?;
     retry_on_intr(|| flock(&file, operation))?;
     Ok(file)

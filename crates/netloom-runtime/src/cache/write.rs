@@ -1,8 +1,8 @@
 //! Writing a file of the cache so that a reader sees the old one or the new one.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -28,15 +28,25 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), CacheError> {
 }
 
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = create_new(path)?;
     file.write_all(content)?;
     boot::mark(&file);
     file.sync_data()
+}
+
+/// Makes a file. One of that name is removed and never written to: it may be a link.
+fn create_new(path: &Path) -> io::Result<File> {
+    let open = || {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600).open(path)
+    };
+    match open() {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            open()
+        }
+        outcome => outcome,
+    }
 }
 
 /// The name that a file has while it is written: always the same for the same file, so that what
@@ -77,6 +87,21 @@ mod tests {
         replace(&path, b"short").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"short");
         assert!(!temporary(&path).exists());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_temporary_file_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, victim) = (dir.path().join("a-b-eth0"), dir.path().join("victim"));
+        for content in ["precious", ""] {
+            if !content.is_empty() {
+                fs::write(&victim, content).unwrap();
+            }
+            std::os::unix::fs::symlink(&victim, temporary(&path)).unwrap();
+            replace(&path, b"x").unwrap();
+            assert_eq!(fs::read_to_string(&victim).unwrap_or_default(), content);
+            drop(fs::remove_file(&victim));
+        }
     }
 
     #[test]

@@ -13,9 +13,9 @@ use crate::wiring::state_file;
 use netloom_kernel::netns::NetnsId;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// One attachment with its leases.
@@ -86,12 +86,11 @@ impl Store {
     }
 
     fn lock(directory: PathBuf) -> io::Result<Option<Self>> {
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(directory.join("lock"))?;
+        if fs::symlink_metadata(&directory)?.is_symlink() {
+            let what = "it is a symbolic link, which is not followed";
+            return Err(io::Error::other(what));
+        }
+        let lock = state_file::open_lock(&directory.join("lock"))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self {
                 directory,
@@ -135,9 +134,11 @@ impl Store {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let read = fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
-            match read {
-                Ok(record) => {
+            let parse = |bytes: Vec<u8>| Ok(serde_json::from_slice(&bytes)?);
+            match state_file::read(&path).and_then(|read| read.map(parse).transpose()) {
+                // Removed meanwhile, or a link.
+                Ok(None) => {}
+                Ok(Some(record)) => {
                     let record: Record = record;
                     if record.boot_id == boot_id {
                         records.push(record);

@@ -142,7 +142,7 @@ fn file_name(base: IpAddr) -> String {
 }
 
 fn open(index: &Directory, base: IpAddr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::RDWR | OFlags::CLOEXEC;
+    let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(index.fd(), file_name(base), flags, Mode::RUSR | Mode::WUSR)
 }
 

@@ -3,9 +3,11 @@
 use super::owner::mix;
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom, Stat, Statx, StatxFlags, Timespec,
-    Timestamps, UTIME_OMIT, fstat, ftruncate, futimens, openat, renameat, seek, statx, unlinkat,
+    Timestamps, UTIME_OMIT, fstat, ftruncate, futimens, mkdirat, openat, renameat, seek, statx,
+    unlinkat,
 };
 use rustix::io::{Errno, read, write};
+use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
@@ -45,10 +47,15 @@ pub(super) struct Directory {
 }
 
 impl Directory {
+    /// Opens a directory; [`Errno::LOOP`] if the last part of its path is a symbolic link.
     pub(super) fn open(path: PathBuf) -> Result<Self, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(&path, flags, Mode::empty())?;
-        Ok(Self { path, fd })
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(fd) => Ok(Self { path, fd }),
+            // What the kernel says of a link that has to be a directory.
+            Err(Errno::NOTDIR) if path.is_symlink() => Err(Errno::LOOP),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Opens the directory and makes it, and those above it, if it is absent.
@@ -63,6 +70,27 @@ impl Directory {
             .create(&path)
             .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         Self::open(path)
+    }
+
+    /// Opens a directory in this one; no symbolic link stands for it.
+    pub(super) fn open_inside(&self, name: &OsStr) -> Result<Self, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Self {
+            fd: openat(&self.fd, name, flags, Mode::empty())?,
+            path: self.path.join(name),
+        })
+    }
+
+    /// The same, made if it is absent.
+    pub(super) fn create_inside(&self, name: &OsStr, mode: u32) -> Result<Self, Errno> {
+        match self.open_inside(name) {
+            Err(Errno::NOENT) => {}
+            outcome => return outcome,
+        }
+        match mkdirat(&self.fd, name, Mode::from_raw_mode(mode)) {
+            Ok(()) | Err(Errno::EXIST) => self.open_inside(name),
+            Err(errno) => Err(errno),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -116,8 +144,8 @@ impl Directory {
     }
 
     pub(super) fn open_for_reading(&self, name: &str) -> Result<OwnedFd, Errno> {
-        // Not blocking: nobody must be able to stall us by a fifo of that name.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        // Nobody must be able to stall us by a fifo of that name, or to have another file read.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         openat(&self.fd, name, flags, Mode::empty())
     }
 
@@ -127,16 +155,9 @@ impl Directory {
         Ok(Change::new(&stat))
     }
 
-    /// Writes a file in place; one that is absent is created with mode 0600.
-    pub(super) fn overwrite(&self, name: &str, content: &[u8]) -> Result<(), Errno> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
-        let file = openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?;
-        write_over(&file, content)
-    }
-
     /// Writes a file of mode 0600 that has this name alone. A file of that name is written over if
     /// it is such a one already, and replaced otherwise.
-    pub(super) fn write_draft(&self, name: &str, content: &[u8]) -> Result<OwnedFd, Errno> {
+    pub(super) fn overwrite(&self, name: &str, content: &[u8]) -> Result<OwnedFd, Errno> {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         if let Ok(file) = openat(&self.fd, name, flags, Mode::empty())
             && is_plain(&fstat(&file)?)

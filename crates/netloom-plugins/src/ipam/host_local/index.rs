@@ -29,9 +29,10 @@ use super::survey::{Earlier, SurveyError, survey};
 use super::table::{Entry, Key, Table};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, read};
+use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How the table's file's name begins.
@@ -54,13 +55,15 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn open(path: PathBuf) -> Result<Self, Errno> {
-        Self::new(Directory::open(path)?)
+        let (above, name) = parts(&path)?;
+        Self::new(Directory::open(above)?.open_inside(name)?)
     }
 
     /// Opens the index and makes it if there is none. Other users may not see who owns what, as
     /// they may not read the reservations.
     pub(super) fn create(path: PathBuf) -> Result<Self, Errno> {
-        Self::new(Directory::create(path, 0o700)?)
+        let (above, name) = parts(&path)?;
+        Self::new(Directory::create(above, 0o700)?.create_inside(name, 0o700)?)
     }
 
     fn new(directory: Directory) -> Result<Self, Errno> {
@@ -196,6 +199,12 @@ impl Index {
         }
         Ok(())
     }
+}
+
+/// The directory of all indexes, which no link must stand for either, and the name in it.
+fn parts(path: &Path) -> Result<(PathBuf, &OsStr), Errno> {
+    let above = path.parent().ok_or(Errno::INVAL)?;
+    Ok((above.to_owned(), path.file_name().ok_or(Errno::INVAL)?))
 }
 
 /// Letters, digits and dashes.

@@ -491,6 +491,7 @@ impl Store {
         let name = last_reserved_name(set);
         self.reservations
             .overwrite(&name, address.to_string().as_bytes())
+            .map(drop)
             .map_err(failed("write", &self.reservations.path().join(&name)))
     }
 
@@ -521,7 +522,7 @@ fn last_reserved_name(set: usize) -> String {
 /// Takes the lock; `None` if it was removed, maybe with the whole directory, before it was taken.
 fn locked(reservations: &Directory, limit: Duration) -> Result<Option<OwnedFd>, StoreError> {
     let path = reservations.path().join("lock");
-    let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = match openat(reservations.fd(), "lock", flags, Mode::from_raw_mode(0o750)) {
         Err(Errno::NOENT) => return Ok(None),
         outcome => outcome.map_err(failed("open", &path))?,
@@ -539,7 +540,7 @@ fn publish(
     owner: &Owner,
     boot: Option<&str>,
 ) -> Result<bool, Errno> {
-    let draft = drafts.write_draft(RESERVATION_DRAFT, owner.content())?;
+    let draft = drafts.overwrite(RESERVATION_DRAFT, owner.content())?;
     match boot {
         Some(boot) => boot::mark(&draft, boot),
         // Without an index it is not known yet. An older draft may bear the mark of another run.

@@ -98,7 +98,7 @@ pub(super) struct Table {
 impl Table {
     /// Opens a table; [`Errno::ILSEQ`] if the file cannot be one.
     pub(super) fn open(index: &Directory, name: &str) -> Result<Self, Errno> {
-        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(index.fd(), name, flags, Mode::empty())?;
         let size = usize::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
         if size == 0 || size % BUCKET != 0 {

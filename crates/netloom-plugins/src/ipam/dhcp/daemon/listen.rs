@@ -2,9 +2,11 @@
 
 use netloom_kernel::daemon::passed_descriptor;
 use rustix::fs::Mode;
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,25 @@ pub(super) enum ListenError {
     Taken(PathBuf),
     #[error("listen unix {}: {cause}", path.display())]
     Listen { path: PathBuf, cause: io::Error },
+}
+
+/// Why nobody is listened to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("a connection of uid {0} is refused: the daemon serves root")]
+    Other(u32),
+    #[error("a connection of nobody known is refused: {0}")]
+    Unknown(rustix::io::Errno),
+}
+
+/// Root is listened to, and whoever runs the daemon. The socket may have been made by somebody else,
+/// with a mode that lets others in.
+pub(super) fn admit(stream: &UnixStream) -> Result<(), Refusal> {
+    let peer = socket_peercred(stream).map_err(Refusal::Unknown)?;
+    if peer.uid.is_root() || peer.uid == geteuid() {
+        return Ok(());
+    }
+    Err(Refusal::Other(peer.uid.as_raw()))
 }
 
 /// The listening socket.
@@ -49,7 +70,8 @@ impl Listening {
         Ok(listening)
     }
 
-    /// Listens with mode 0660. The file of a daemon that is no more is removed.
+    /// Listens with mode 0600: whoever may call us can have any pod's link used. The file of a daemon
+    /// that is no more is removed; what is no socket is somebody's file or link.
     fn bind(path: &Path) -> Result<Self, ListenError> {
         let failed = |cause| ListenError::Listen {
             path: path.to_owned(),
@@ -63,13 +85,17 @@ impl Listening {
         match UnixStream::connect(path) {
             Ok(_) => return Err(ListenError::Taken(path.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                let found = fs::symlink_metadata(path).map_err(failed)?;
+                if !found.file_type().is_socket() {
+                    return Err(failed(io::ErrorKind::AlreadyExists.into()));
+                }
                 fs::remove_file(path).map_err(failed)?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
         // The mode must be right from the first moment. There are no other threads.
-        let before = rustix::process::umask(Mode::from_raw_mode(0o117));
+        let before = rustix::process::umask(Mode::from_raw_mode(0o177));
         let socket = UnixListener::bind(path);
         rustix::process::umask(before);
         Ok(Self {

@@ -8,7 +8,7 @@ use super::super::identity::Identity;
 use super::super::rpc::{CmdArgs, Method, no_such_method};
 use super::super::store::Store;
 use super::connection::{Answer, Call, Connection, End};
-use super::listen::Listening;
+use super::listen::{self, Listening};
 use super::log;
 use super::poller::{Poller, Token};
 use super::setup::DaemonError;
@@ -117,6 +117,10 @@ impl Daemon {
                     return;
                 }
             };
+            if let Err(refusal) = listen::admit(&stream) {
+                log(&refusal.to_string());
+                continue;
+            }
             let id = self.next_id();
             let accepted = Connection::new(stream).and_then(|connection| {
                 self.poller.add(&connection, Token::Connection(id))?;

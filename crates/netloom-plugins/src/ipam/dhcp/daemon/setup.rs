@@ -5,6 +5,7 @@ use super::super::store::{Store, directory};
 use super::listen::{ListenError, Listening};
 use super::poller::{Poller, Token};
 use super::serve::Daemon;
+use crate::wiring::state_file;
 use netloom_kernel::daemon::Termination;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::fs;
@@ -77,8 +78,5 @@ fn allow_many_descriptors() {
 
 /// Written in full or not at all: who reads it sends signals.
 fn write_pidfile(path: &Path) -> io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".draft");
-    fs::write(&draft, std::process::id().to_string())?;
-    fs::rename(&draft, path)
+    state_file::replace_public(path, std::process::id().to_string().as_bytes())
 }
