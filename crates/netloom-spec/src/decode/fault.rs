@@ -79,11 +79,13 @@ impl Fault {
     fn path(&self) -> String {
         let mut path = String::new();
         for step in self.path.iter().rev() {
+            let dot = if path.is_empty() { "" } else { "." };
             // Writing to a String cannot fail.
             let _ = match step {
                 Step::Index(index) => write!(path, "[{index}]"),
-                Step::Key(key) if path.is_empty() => write!(path, "{key}"),
-                Step::Key(key) => write!(path, ".{key}"),
+                // An error is one line, whatever the keys of a map are.
+                Step::Key(key) if key.contains(char::is_control) => write!(path, "{dot}{key:?}"),
+                Step::Key(key) => write!(path, "{dot}{key}"),
             };
         }
         path

@@ -48,6 +48,13 @@ fn assert_fault(text: &str, code: u32, msg: &str) {
 }
 
 #[test]
+fn a_key_with_a_line_break_does_not_break_the_message() {
+    let text = r#"{"labels": {"a\nb": {}}}"#;
+    let msg = r#"labels."a\nb": expected an integer from -2147483648 to 2147483647, got an object"#;
+    assert_fault(text, code::DECODING, msg);
+}
+
+#[test]
 fn keys_match_whatever_their_case() {
     let conf = read(r#"{"MTU": 9000, "ISGATEWAY": true, "Ranges": [[{"SubNet": "::/64"}]]}"#);
     let conf = conf.unwrap();
