@@ -95,7 +95,25 @@ impl From<Fault> for Error {
     }
 }
 
+/// What another program said, in one line: it is to be part of an error.
+pub(crate) fn one_line(text: &str) -> String {
+    let parts = text.split(char::is_control).map(str::trim);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
+}
+
 /// A configuration error that names its field.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
     Error::new(code::INVALID_CONFIG, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn what_another_program_said_is_one_line() {
+        assert_eq!(one_line("Link not\r\n\r\n found\n"), "Link not found");
+        assert_eq!(one_line("as it is"), "as it is");
+    }
 }

@@ -3,6 +3,7 @@
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 
+use crate::wiring::fault::one_line;
 use std::env;
 use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;
@@ -163,8 +164,8 @@ impl Connection {
                         String::new()
                     };
                     return Err(DbusError::Refused {
-                        name: message.error_name,
-                        message: text,
+                        name: one_line(&message.error_name),
+                        message: one_line(&text),
                     });
                 }
                 _ => {}

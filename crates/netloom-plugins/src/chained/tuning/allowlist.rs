@@ -4,7 +4,7 @@
 pub(crate) mod fuzzing;
 
 use super::plan::Sysctl;
-use crate::wiring::fault::invalid;
+use crate::wiring::fault::{invalid, one_line};
 use netloom_spec::{Error, code};
 use regex_lite::Regex;
 use std::io::ErrorKind;
@@ -65,7 +65,7 @@ impl Allowlist {
 }
 
 fn unusable(cause: &dyn fmt::Display) -> Error {
-    let cause = cause.to_string().replace('\n', " ");
+    let cause = one_line(&cause.to_string());
     let text = format!("no sysctl is allowed while {PATH} cannot be used: {cause}");
     Error::new(code::INTERNAL, text)
 }

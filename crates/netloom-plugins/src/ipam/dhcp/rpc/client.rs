@@ -6,6 +6,7 @@ pub(crate) mod fuzzing;
 use super::super::gob::{Decoder, GobError, Record};
 use super::answer::{BadValue, WireResult};
 use super::{CONNECT, CmdArgs, HEAD_MAX, Method, Response, call, no_such_method};
+use crate::wiring::fault::one_line;
 use netloom_spec::AddResult;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -155,7 +156,7 @@ impl Client {
             Some(error) if error == no_such_method(name) => Err(CallError::NoMethod(name)),
             Some(error) => Err(CallError::Refused {
                 method: name,
-                error,
+                error: one_line(&error),
             }),
         }
     }
