@@ -1,5 +1,7 @@
 //! Connection tracking: entries found by a filter in the kernel, and deleted by it or one by one.
 
+mod text;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use rustix::net::netlink::NETFILTER;
@@ -7,6 +9,8 @@ use rustix::net::netlink::NETFILTER;
 use crate::error::{Error, Result};
 use crate::netlink::{Attributes, Buffer, Channel, Framing, NLM_F_DUMP, NLM_F_REQUEST, Request};
 use crate::rtnl::Family;
+
+pub use text::list_few;
 
 /// `NFNL_SUBSYS_CTNETLINK`, in the upper half of a message's type.
 const SUBSYSTEM: u16 = 1 << 8;
@@ -60,7 +64,7 @@ pub struct Entry {
     /// The direction of the answers: after a translation their source is who really answers.
     pub reply: Tuple,
     /// Tells it from a later one with the same addresses.
-    id: u32,
+    id: Option<u32>,
     zone: Option<u16>,
 }
 
@@ -266,7 +270,7 @@ impl Entry {
         Some(Self {
             original: original?,
             reply: reply?,
-            id: id?,
+            id,
             zone,
         })
     }
@@ -276,7 +280,9 @@ impl Entry {
         let family = Family::of(self.original.source);
         b.begin(IPCTNL_MSG_CT_DELETE, NLM_F_REQUEST, &header(family));
         b.nest(CTA_TUPLE_ORIG, |b| self.original.put(b));
-        b.put_be32(CTA_ID, self.id);
+        if let Some(id) = self.id {
+            b.put_be32(CTA_ID, id);
+        }
         if let Some(zone) = self.zone {
             b.put(CTA_ZONE, &zone.to_be_bytes());
         }

@@ -7,7 +7,7 @@ mod host;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use netloom_kernel::conntrack::{Flows, Socket};
+use netloom_kernel::conntrack::{Flows, Socket, list_few};
 use netloom_kernel::rtnl::Family;
 
 const UDP: u8 = 17;
@@ -136,4 +136,26 @@ fn what_a_filter_names_is_removed_and_nothing_else() {
     assert_eq!(left(), [3, 3]);
     socket.remove_all(&[flows]).unwrap();
     assert_eq!(left(), [1, 3], "IPv6 flows are nobody's here");
+}
+
+#[test]
+fn the_text_of_few_connections_tells_the_same_as_the_list_and_is_removed_by() {
+    let Some(socket) = tracked(&[5353, 5454]) else {
+        return;
+    };
+    let Some(few) = list_few(UDP).unwrap() else {
+        return host::skip("no /proc/net/nf_conntrack");
+    };
+    let mut listed = socket.list(Family::V4, UDP, None).unwrap();
+    listed.extend(socket.list(Family::V6, UDP, None).unwrap());
+    let tuples = |entries: &[netloom_kernel::conntrack::Entry]| {
+        let pairs = entries
+            .iter()
+            .map(|entry| format!("{:?}", (entry.original, entry.reply)));
+        pairs.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(few.len(), 4);
+    assert_eq!(tuples(&few), tuples(&listed));
+    socket.remove(&few[1..]).unwrap();
+    assert_eq!(tuples(&list_few(UDP).unwrap().unwrap()), tuples(&few[..1]));
 }

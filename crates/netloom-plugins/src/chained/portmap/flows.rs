@@ -8,7 +8,7 @@
 
 use super::mapping::Transport;
 use super::nftables::Mapped;
-use netloom_kernel::conntrack::{Entry, Flows, Socket};
+use netloom_kernel::conntrack::{Entry, Flows, Socket, list_few};
 use netloom_kernel::{Result, rtnl};
 use netloom_plugin::Context;
 use std::collections::BTreeSet;
@@ -16,6 +16,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// With more filters than this, lists are faster.
 const MOST_FILTERS: usize = 32;
+/// So many connections are read as text in about the time of one list over netlink.
+const FEW: u32 = 2000;
 /// With more ports than this, one list of all flows is shorter than one for each port.
 const MOST_LISTS: usize = 4;
 
@@ -119,7 +121,8 @@ fn forget_udp(
     is_stale: impl Fn(&rtnl::Socket, &Entry, &Mapped) -> bool,
 ) -> Result<()> {
     let socket = Socket::open()?;
-    if socket.count()? == 0 {
+    let count = socket.count()?;
+    if count == 0 {
         return Ok(());
     }
     let routes = rtnl::Socket::open()?;
@@ -132,41 +135,38 @@ fn forget_udp(
     if named.len() > MOST_FILTERS || socket.remove_all(&named).is_err() {
         to_list.extend(of_v4);
     }
-    remove_listed(&socket, &to_list, |entry, mapping| {
-        is_stale(&routes, entry, mapping)
-    })
+    if to_list.is_empty() {
+        return Ok(());
+    }
+    let mut stale = list(&socket, count, &to_list)?;
+    stale.retain(|entry| {
+        let mut of_port = to_list.iter().filter(|mapping| {
+            mapping.host_port == entry.original.destination_port
+                && mapping.pod.is_ipv4() == entry.original.destination.is_ipv4()
+        });
+        of_port.any(|mapping| is_stale(&routes, entry, mapping))
+    });
+    socket.remove(&stale)
 }
 
-fn remove_listed(
-    socket: &Socket,
-    udp: &[&Mapped],
-    is_stale: impl Fn(&Entry, &Mapped) -> bool,
-) -> Result<()> {
+/// The flows among which those to the mappings' ports are.
+fn list(socket: &Socket, count: u32, udp: &[&Mapped]) -> Result<Vec<Entry>> {
     let number = Transport::Udp.number().0;
-    let mut stale: Vec<Entry> = Vec::new();
-    let mut sort_out = |entries: Vec<Entry>| {
-        let stale_ones = entries.into_iter().filter(|entry| {
-            let mut of_port = udp.iter().filter(|mapping| {
-                mapping.host_port == entry.original.destination_port
-                    && mapping.pod.is_ipv4() == entry.original.destination.is_ipv4()
-            });
-            of_port.any(|mapping| is_stale(entry, mapping))
-        });
-        for entry in stale_ones {
-            if !stale.contains(&entry) {
-                stale.push(entry);
-            }
-        }
-    };
+    if count <= FEW
+        && let Some(entries) = list_few(number)?
+    {
+        return Ok(entries);
+    }
+    let mut entries = Vec::new();
     if udp.len() <= MOST_LISTS {
         for mapping in udp {
             let family = rtnl::Family::of(mapping.pod);
-            sort_out(socket.list(family, number, Some(mapping.host_port))?);
+            entries.extend(socket.list(family, number, Some(mapping.host_port))?);
         }
     } else {
         for family in [rtnl::Family::V4, rtnl::Family::V6] {
-            sort_out(socket.list(family, number, None)?);
+            entries.extend(socket.list(family, number, None)?);
         }
     }
-    socket.remove(&stale)
+    Ok(entries)
 }
