@@ -1,9 +1,14 @@
 //! What a network has on this host that none of its valid attachments owns.
 //!
 //! Each kind of object has one line in [`KINDS`], and a function beside the code that makes and
-//! collects the objects: it reads, and changes nothing.
+//! collects the objects: it reads, changes nothing, and what it finds is what that code would
+//! collect. Files that plugins keep are in [`FILES`], which also tell of those that are broken.
 
-use crate::ipam::host_local;
+use std::path::PathBuf;
+
+use crate::chained::{bandwidth, firewall, portmap, tuning};
+use crate::interface::{flannel, host_device};
+use crate::ipam::{dhcp, host_local};
 use crate::wiring::{masquerade, spoof};
 use netloom_spec::{Attachment, Error, NetworkName, PluginConf};
 
@@ -25,23 +30,76 @@ pub struct Finding {
     pub kind: &'static str,
     /// The object: its name, and whose it was, as far as it tells.
     pub what: String,
+    /// A file that says nothing: GC leaves it, because nothing tells whose it is.
+    pub broken: Option<PathBuf>,
 }
 
+/// Whether a plugin makes objects of the kind.
+type Makes = fn(&PluginConf) -> bool;
 type Examine = fn(&Known<'_>) -> Result<Vec<String>, Error>;
+/// The files that nobody owns, and the broken ones.
+type ExamineFiles = fn(&PluginConf, &Known<'_>) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error>;
 
-/// Every kind of object that netloom's GC collects, and the key by which a configuration asks for
-/// it: without the key nobody misses what the kernel does not let us see.
-const KINDS: &[(&str, &str, Examine)] = &[
-    ("reservation", "ipam", reservations),
-    ("nftables masquerade", "ipMasq", |known| {
+/// Every kind of object that netloom's GC collects, and which plugins make it: without one of those
+/// nobody misses what the kernel does not let us see.
+const KINDS: &[(&str, Makes, Examine)] = &[
+    ("reservation", is_of_host_local, reservations),
+    ("nftables masquerade", has_masquerade, |known| {
         masquerade::stale_of_nftables(known.network.as_str(), known.valid)
     }),
-    ("iptables masquerade", "ipMasq", |known| {
+    ("iptables masquerade", has_masquerade, |known| {
         masquerade::stale_of_iptables(known.network.as_str(), known.valid)
     }),
-    ("spoof check", "macspoofchk", |known| {
-        spoof::stale(known.network.as_str(), known.valid)
-    }),
+    (
+        "spoof check",
+        |conf| conf.get("macspoofchk").is_some(),
+        |known| spoof::stale(known.network.as_str(), known.valid),
+    ),
+    (
+        "nftables port mapping",
+        |conf| conf.plugin_type() == "portmap",
+        |known| portmap::stale_of_nftables(known.network.as_str(), known.valid),
+    ),
+    (
+        "iptables port mapping",
+        |conf| conf.plugin_type() == "portmap",
+        |known| portmap::stale_of_iptables(known.network.as_str(), known.valid),
+    ),
+    (
+        "nftables firewall",
+        |conf| conf.plugin_type() == "firewall",
+        |known| firewall::stale_of_nftables(known.network.as_str(), known.valid),
+    ),
+    (
+        "iptables firewall",
+        |conf| conf.plugin_type() == "firewall",
+        |known| firewall::stale_of_iptables(known.network.as_str(), known.valid),
+    ),
+    (
+        "ifb",
+        |conf| conf.plugin_type() == "bandwidth",
+        |known| bandwidth::stale(known.network, known.valid),
+    ),
+    ("lent device", is_of_host_device, lent_devices),
+];
+
+/// The same for what is in files of a plugin.
+const FILES: &[(&str, Makes, ExamineFiles)] = &[
+    (
+        "tuning backup",
+        |conf| conf.plugin_type() == "tuning",
+        |conf, known| tuning::stale(conf, known.network, known.valid),
+    ),
+    (
+        "flannel configuration",
+        |conf| conf.plugin_type() == "flannel",
+        |conf, known| flannel::stale(conf, known.network, known.valid),
+    ),
+    (
+        "DHCP lease",
+        |conf| conf.ipam_type() == Some("dhcp"),
+        |conf, known| dhcp::stale(conf, known.network, known.valid),
+    ),
 ];
 
 /// Looks for everything of the network that nobody owns. What cannot be read is told in the second
@@ -49,19 +107,74 @@ const KINDS: &[(&str, &str, Examine)] = &[
 #[must_use]
 pub fn examine(known: &Known<'_>) -> (Vec<Finding>, Vec<Error>) {
     let (mut findings, mut errors) = (Vec::new(), Vec::new());
-    for (kind, key, examine) in KINDS {
+    for (kind, makes, examine) in KINDS {
         match examine(known) {
-            Ok(found) => findings.extend(found.into_iter().map(|what| Finding { kind, what })),
-            Err(_) if known.plugins.iter().all(|conf| conf.get(key).is_none()) => {}
+            Ok(found) => findings.extend(found.into_iter().map(|what| Finding {
+                kind,
+                what,
+                broken: None,
+            })),
+            Err(_) if !known.plugins.iter().any(makes) => {}
             Err(error) => errors.push(error.context(format_args!("look for every {kind}"))),
+        }
+    }
+    for (kind, makes, examine) in FILES {
+        for conf in known.plugins.iter().filter(|conf| makes(conf)) {
+            match examine(conf, known) {
+                Ok((stale, broken)) => add_files(&mut findings, kind, stale, broken),
+                Err(error) => errors.push(error.context(format_args!("look for every {kind}"))),
+            }
         }
     }
     (findings, errors)
 }
 
+/// Two plugins may keep their files in one place.
+fn add_files(
+    findings: &mut Vec<Finding>,
+    kind: &'static str,
+    stale: Vec<PathBuf>,
+    broken: Vec<PathBuf>,
+) {
+    let stale = stale.into_iter().map(|path| (path, false));
+    for (path, is_broken) in stale.chain(broken.into_iter().map(|path| (path, true))) {
+        let why = if is_broken { " is broken" } else { "" };
+        let finding = Finding {
+            kind,
+            what: format!("{}{why}", path.display()),
+            broken: is_broken.then_some(path),
+        };
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+}
+
+/// The plugins that a plugin has do its work, with their configurations: their objects are looked
+/// for by those.
+#[must_use]
+pub fn delegates(conf: &PluginConf, network: &NetworkName) -> Vec<PluginConf> {
+    match conf.plugin_type() {
+        "flannel" => flannel::delegates(conf, network),
+        _ => Vec::new(),
+    }
+}
+
+fn has_masquerade(conf: &PluginConf) -> bool {
+    conf.get("ipMasq").is_some()
+}
+
+fn is_of_host_local(conf: &PluginConf) -> bool {
+    conf.ipam_type() == Some("host-local")
+}
+
+fn is_of_host_device(conf: &PluginConf) -> bool {
+    conf.plugin_type() == "host-device"
+}
+
 fn reservations(known: &Known<'_>) -> Result<Vec<String>, Error> {
     let mut stale = Vec::new();
-    for conf in pools(known) {
+    for conf in known.plugins.iter().filter(|conf| is_of_host_local(conf)) {
         stale.extend(host_local::stale(conf, known.network, known.valid)?);
     }
     stale.sort();
@@ -69,7 +182,10 @@ fn reservations(known: &Known<'_>) -> Result<Vec<String>, Error> {
     Ok(stale)
 }
 
-fn pools<'a>(known: &'a Known<'_>) -> impl Iterator<Item = &'a PluginConf> {
-    let of_host_local = |conf: &&PluginConf| conf.ipam_type() == Some("host-local");
-    known.plugins.iter().filter(of_host_local)
+fn lent_devices(known: &Known<'_>) -> Result<Vec<String>, Error> {
+    let mut stray = Vec::new();
+    for conf in known.plugins.iter().filter(|conf| is_of_host_device(conf)) {
+        stray.extend(host_device::stray(conf)?);
+    }
+    Ok(stray)
 }

@@ -20,8 +20,13 @@ mod shape;
 
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Error, Version};
+use netloom_spec::{AddResult, Attachment, Error, NetworkName, Version};
 use plan::Plan;
+
+/// The ifbs that GC would remove.
+pub(crate) fn stale(network: &NetworkName, valid: &[Attachment]) -> Result<Vec<String>, Error> {
+    ifb::stale(network, valid)
+}
 
 /// The plugin `bandwidth`.
 #[derive(Debug, Clone, Copy)]

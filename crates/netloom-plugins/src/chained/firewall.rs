@@ -23,9 +23,19 @@ use crate::wiring::owner::Owner;
 use backend::{Backend, packet_filter};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Cleanup, Plugin, Undo};
-use netloom_spec::{AddResult, Error, Version, code};
+use netloom_spec::{AddResult, Attachment, Error, Version, code};
 use plan::{Choice, Plan, Wanted, addresses};
 use std::net::IpAddr;
+
+/// What GC would remove of nftables.
+pub(crate) fn stale_of_nftables(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {
+    Ok(nftables::stale(network, valid)?)
+}
+
+/// What GC would remove of iptables.
+pub(crate) fn stale_of_iptables(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {
+    Ok(iptables::stale(network, valid)?)
+}
 
 /// The plugin `firewall`.
 #[derive(Debug, Clone, Copy)]

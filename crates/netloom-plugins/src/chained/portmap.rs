@@ -30,9 +30,19 @@ use crate::wiring::owner::Owner;
 use netloom_kernel::iptables::{Family, is_available};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Cleanup, Plugin, Undo, code};
-use netloom_spec::{AddResult, Error};
+use netloom_spec::{AddResult, Attachment, Error};
 use nftables::Known;
 use plan::{Masquerade, Plan, Pod};
+
+/// What GC would remove of nftables.
+pub(crate) fn stale_of_nftables(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {
+    Ok(nftables::stale(network, valid)?)
+}
+
+/// What GC would remove of iptables.
+pub(crate) fn stale_of_iptables(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {
+    Ok(iptables::stale(network, valid)?)
+}
 
 /// The plugin `portmap`.
 #[derive(Debug, Clone, Copy)]

@@ -24,8 +24,19 @@ use allowlist::Allowlist;
 use backup::Store;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Error, code};
+use netloom_spec::{AddResult, Attachment, Error, NetworkName, PluginConf, code};
 use plan::Plan;
+use std::path::PathBuf;
+
+/// The backups that GC would remove, and the files that are none.
+pub(crate) fn stale(
+    conf: &PluginConf,
+    network: &NetworkName,
+    valid: &[Attachment],
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
+    let stale = Store::remembered(conf).stale(network, valid)?;
+    Ok((stale.backups, stale.broken))
+}
 
 /// The plugin `tuning`.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +65,10 @@ impl Plugin for Tuning {
 
     fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
         match &request.valid {
-            Some(valid) => Store::remembered(request.conf).collect(request.network(), valid),
+            Some(valid) => {
+                Store::remembered(request.conf)
+                    .collect(request.network(), valid, |words| request.warn(words))
+            }
             None => Ok(()),
         }
     }

@@ -17,13 +17,28 @@ pub(crate) mod subnet_env;
 
 use crate::wiring::owner::Owner;
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Plugin,
+    AddRequest, AddResult, Attachment, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Plugin,
     StatusRequest, Undo, code,
 };
-use netloom_spec::PluginConf;
+use netloom_spec::{NetworkName, PluginConf};
 use plan::Plan;
+use std::path::PathBuf;
 use store::Store;
 use subnet_env::SubnetEnv;
+
+/// The saved configurations that GC would remove, and the files that are none.
+pub(crate) fn stale(
+    conf: &PluginConf,
+    network: &NetworkName,
+    valid: &[Attachment],
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
+    gc::stale(conf, network, valid)
+}
+
+/// What GC has done by other plugins: their configurations.
+pub(crate) fn delegates(conf: &PluginConf, network: &NetworkName) -> Vec<PluginConf> {
+    gc::all_delegates(conf, network)
+}
 
 /// The plugin `flannel`.
 #[derive(Debug, Clone, Copy)]

@@ -31,9 +31,18 @@ use config::Config;
 use loan::Loan;
 use netloom_plugin::{AddRequest, CheckRequest, Cleanup, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Error};
+use netloom_spec::{AddResult, Error, PluginConf};
 use selector::Selector;
 use sysfs::Sysfs;
+
+/// The device whose name GC would restore, by the name that it has now.
+pub(crate) fn stray(conf: &PluginConf) -> Result<Option<String>, Error> {
+    match Selector::remembered(&Config::lenient(conf)) {
+        Some(Selector::Name(name)) => Ok(give_back::stray(&name, &Sysfs::of_host())?
+            .map(|now| format!("{name}, which was lent, is {now} now"))),
+        _ => Ok(None),
+    }
+}
 
 /// The plugin `host-device`.
 #[derive(Debug, Clone, Copy)]

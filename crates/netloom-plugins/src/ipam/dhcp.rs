@@ -37,15 +37,25 @@ use config::{Wanted, socket};
 use error::DhcpError;
 use identity::Identity;
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
+    AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
     StatusRequest, Undo,
 };
+use netloom_spec::{NetworkName, PluginConf};
 use rpc::client::{CallError, Client};
 use rpc::{CmdArgs, Method};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// The files of leases that GC would give back, and the files that are none.
+pub(crate) fn stale(
+    conf: &PluginConf,
+    network: &NetworkName,
+    valid: &[Attachment],
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
+    Ok(offline::stale(&socket(conf), network.as_str(), valid)?)
+}
 
 /// The plugin dhcp.
 #[derive(Debug)]

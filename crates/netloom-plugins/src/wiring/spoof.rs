@@ -6,8 +6,9 @@
 
 use super::Fault;
 use super::check::drift;
+use super::elements::staleness;
 use super::nftables::Nftables;
-use super::owner::{Owner, network_hash};
+use super::owner::Owner;
 use super::transaction::atomically;
 use netloom_kernel::nft::{Batch, Chain, Family, Hook, Rule, Socket, Table, priority};
 use netloom_kernel::{MacAddress, Result};
@@ -159,26 +160,15 @@ pub(crate) fn check(owner: Owner<'_>, port: &str) -> std::result::Result<(), Fau
 
 /// Removes what belongs to attachments of the network that are not valid any more.
 pub(crate) fn collect(network: &str, valid: &[Attachment]) -> std::result::Result<(), Fault> {
-    let own = format!("{}-", network_hash(network));
-    let valid: Vec<String> = valid
-        .iter()
-        .map(|attachment| Owner::of(network, attachment).nft_comment())
-        .collect();
+    let is_stale = staleness(network, valid);
     let collect = |socket: &Socket| {
         atomically(socket, |socket, batch| {
-            for chain in socket.list_chains(&TABLE)? {
-                let Some(comment) = chain.comment.filter(|c| c.starts_with(&own)) else {
-                    continue;
-                };
-                let reference = chain.name.strip_prefix(CHAIN_PREFIX);
-                if let Some(reference) = reference.filter(|_| !valid.contains(&comment)) {
-                    // A `-mac` chain is met by way of its partner; alone it is a leftover.
-                    let names = Names::new(reference.strip_suffix("-mac").unwrap_or(reference));
-                    if chain.name == names.iface
-                        || socket.get_chain(&TABLE, &names.iface)?.is_none()
-                    {
-                        delete(socket, batch, &names)?;
-                    }
+            for name in stale_chains(socket, &is_stale)? {
+                let reference = name.strip_prefix(CHAIN_PREFIX).unwrap_or_default();
+                // A `-mac` chain is met by way of its partner; alone it is a leftover.
+                let names = Names::new(reference.strip_suffix("-mac").unwrap_or(reference));
+                if name == names.iface || socket.get_chain(&TABLE, &names.iface)?.is_none() {
+                    delete(socket, batch, &names)?;
                 }
             }
             Ok(())
@@ -190,23 +180,19 @@ pub(crate) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
         .map_err(Fault::kernel("failed to collect stale spoof checks"))
 }
 
+fn stale_chains(socket: &Socket, is_stale: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+    let chains = socket.list_chains(&TABLE)?.into_iter();
+    let stale = chains.filter(|chain| chain.name.starts_with(CHAIN_PREFIX));
+    let stale = stale.filter(|chain| chain.comment.as_deref().is_some_and(&is_stale));
+    Ok(stale.map(|chain| chain.name).collect())
+}
+
 /// The chains that [`collect`] would remove.
 pub(crate) fn stale(
     network: &str,
     valid: &[Attachment],
 ) -> std::result::Result<Vec<String>, Error> {
-    let own = format!("{}-", network_hash(network));
-    let valid: Vec<String> = valid
-        .iter()
-        .map(|attachment| Owner::of(network, attachment).nft_comment())
-        .collect();
-    let chains = Socket::open()
-        .and_then(|socket| socket.list_chains(&TABLE))
-        .map_err(Fault::kernel("failed to read the spoof checks"))?;
-    let is_stale = |comment: &str| comment.starts_with(&own) && !valid.iter().any(|v| v == comment);
-    Ok(chains
-        .into_iter()
-        .filter(|chain| chain.comment.as_deref().is_some_and(is_stale))
-        .map(|chain| format!("chain {}", chain.name))
-        .collect())
+    let find = || stale_chains(&Socket::open()?, staleness(network, valid));
+    let chains = find().map_err(Fault::kernel("failed to read the spoof checks"))?;
+    Ok(chains.iter().map(|name| format!("chain {name}")).collect())
 }

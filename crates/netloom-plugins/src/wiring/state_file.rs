@@ -83,8 +83,8 @@ pub(crate) fn rename_unless_taken(from: &Path, to: &Path) -> io::Result<bool> {
     }
 }
 
-/// The content of a file; `None` if there is none. A link is none: DEL and GC must come to an end
-/// whatever somebody put there.
+/// The content of a file; `None` if there is none. DEL and GC must come to an end whatever somebody
+/// put there: a link is no file, and a directory is as good as an empty one.
 pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     // Not blocking: it may be a fifo.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -94,13 +94,16 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if is_absent(&error) || is_link(&error) => Ok(None),
         opened => {
             let mut content = Vec::new();
-            opened?.read_to_end(&mut content)?;
-            Ok(Some(content))
+            match opened?.read_to_end(&mut content) {
+                Err(error) if error.kind() != ErrorKind::IsADirectory => Err(error),
+                _ => Ok(Some(content)),
+            }
         }
     }
 }
 
-/// Removes a file, and what a killed process left of a new one. Absent is success.
+/// Removes a file, and what a killed process left of a new one. Absent is success, and so is a
+/// directory, which is no such file and stays.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let removed = remove_one(path);
     removed.and(remove_one(&draft(path)))
@@ -108,7 +111,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 
 fn remove_one(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) if is_absent(&error) || error.kind() == ErrorKind::IsADirectory => Ok(()),
         outcome => outcome,
     }
 }
@@ -190,6 +193,17 @@ mod tests {
         assert!(!rename_unless_taken(&one, &two).unwrap());
         assert_eq!(read(&two).unwrap().unwrap(), b"one");
         assert_eq!(read(&one).unwrap().unwrap(), b"other");
+    }
+
+    #[test]
+    fn a_directory_in_a_files_place_has_no_content_and_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("one");
+        fs::create_dir_all(path.join("other")).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"");
+        remove(&path).unwrap();
+        assert!(path.join("other").exists());
+        assert!(replace(&path, b"x").is_err());
     }
 
     #[test]

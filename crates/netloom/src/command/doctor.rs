@@ -9,7 +9,7 @@ mod links;
 use std::io::Write as _;
 
 use anyhow::{Result, bail};
-use netloom_plugins::doctor::{Known, examine};
+use netloom_plugins::doctor::{Known, delegates, examine};
 use netloom_plugins::ipam::host_local::{self, Usage};
 use netloom_runtime::{CacheSurvey, CachedAttachment, Cni, GcPlan, Life, Valid};
 use netloom_spec::{Attachment, NetworkConfigList, NetworkName, PluginConf, Version};
@@ -106,6 +106,10 @@ impl Host {
                         plugins.push(conf);
                     }
                 }
+                if let Ok(name) = NetworkName::new(&list.name) {
+                    let of_others = plugins.iter().flat_map(|conf| delegates(conf, &name));
+                    plugins.extend(of_others.collect::<Vec<_>>());
+                }
                 Ok(Network {
                     list,
                     plugins,
@@ -125,6 +129,10 @@ impl Host {
     /// What the network has of attachments that are gone.
     fn left_behind(&self, network: &Network) -> Vec<Finding> {
         let name = &network.list.name;
+        if network.plan.disabled {
+            // With `disableGC` others may own what is here.
+            return Vec::new();
+        }
         let mend = network.collect();
         let finding = |kind: &'static str, what: String, mend: &str| Finding {
             kind,
@@ -158,7 +166,13 @@ impl Host {
             plugins: &network.plugins,
             valid: &accounted,
         });
-        findings.extend(found.into_iter().map(|it| finding(it.kind, it.what, &mend)));
+        findings.extend(found.into_iter().map(|it| {
+            let mend = match it.broken {
+                Some(file) => format!("rm -r {}", quoted(&file.display().to_string())),
+                None => mend.clone(),
+            };
+            finding(it.kind, it.what, &mend)
+        }));
         findings.extend(
             errors
                 .into_iter()
@@ -171,6 +185,13 @@ impl Host {
 impl Network {
     /// The command that collects what the plugins know of.
     fn collect(&self) -> String {
+        let version = self.list.cni_version.parse::<Version>();
+        if version.is_ok_and(|version| version < Version::V1_1_0) {
+            let name = quoted(&self.list.name);
+            return format!(
+                "raise cniVersion to 1.1.0, which is the first with GC; then netloom gc {name} --yes"
+            );
+        }
         // As long as one is known to live, or dies only now, the plugins are asked.
         let all = if self.plan.valid.is_empty() {
             " --all"

@@ -5,7 +5,7 @@ use std::fs;
 use netloom_testkit::{Call, Host, Pod};
 use serde_json::{Value, json};
 
-const NETLOOM: &str = env!("CARGO_BIN_EXE_netloom");
+pub(crate) const NETLOOM: &str = env!("CARGO_BIN_EXE_netloom");
 pub(crate) const PLUGINS: &str = "/run/plugins";
 pub(crate) const TYPES: [&str; 5] = ["bridge", "portmap", "firewall", "bandwidth", "tuning"];
 

@@ -81,24 +81,40 @@ pub(super) fn find(host: &Socket, owner: Owner<'_>) -> netloom_kernel::Result<Op
     Ok(second.or(first.filter(|_| known.is_none())))
 }
 
-/// Removes the ifbs of a network that belong to none of the valid attachments. What has no alias
-/// does not say whose it is, and stays.
-pub(super) fn collect(network: &NetworkName, valid: &[Attachment]) -> Result<(), Error> {
-    let network = network.as_str();
+/// The ifbs of a network that belong to none of the valid attachments. What has no alias does not
+/// say whose it is.
+fn find_stale(
+    host: &Socket,
+    network: &str,
+    valid: &[Attachment],
+) -> netloom_kernel::Result<Vec<Link>> {
     let mine = format!("{}-", network_hash(network));
     let valid: Vec<String> = valid
         .iter()
         .map(|attachment| Owner::of(network, attachment).nft_prefix())
         .collect();
-    let is_stale = |link: &&Link| {
+    let mut links = host.list_links_of_kind("ifb")?;
+    links.retain(|link| {
         let alias = link.alias.as_deref().unwrap_or_default();
         alias.starts_with(&mine) && !valid.iter().any(|valid| alias.starts_with(valid))
-    };
+    });
+    Ok(links)
+}
+
+/// What [`collect`] would remove.
+pub(super) fn stale(network: &NetworkName, valid: &[Attachment]) -> Result<Vec<String>, Error> {
+    let find = || find_stale(&Socket::open()?, network.as_str(), valid);
+    let links = find().map_err(Fault::kernel("failed to look for stale links"))?;
+    let told = |link: Link| format!("{} ({})", link.name, link.alias.unwrap_or_default());
+    Ok(links.into_iter().map(told).collect())
+}
+
+/// Removes the ifbs of a network that belong to none of the valid attachments.
+pub(super) fn collect(network: &NetworkName, valid: &[Attachment]) -> Result<(), Error> {
     let failed = || Fault::kernel("failed to collect stale links");
     let host = Socket::open().map_err(failed())?;
-    let links = host.list_links_of_kind("ifb").map_err(failed())?;
     let mut batch = host.batch();
-    for link in links.iter().filter(is_stale) {
+    for link in find_stale(&host, network.as_str(), valid).map_err(failed())? {
         batch.remove_link(link.index);
     }
     let mut cleanup = Cleanup::new();

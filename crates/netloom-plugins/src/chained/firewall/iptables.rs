@@ -135,12 +135,33 @@ fn compare(script: impl Fn(bool) -> Script) -> Result<(), Fault> {
 pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
     let nftables = Nftables::open()?;
     for family in FAMILIES {
-        if !iptables::is_available(family) || !there::may_have_rules(&nftables, family)? {
-            continue;
-        }
-        Sweep::stale(&save(family)?, network, valid).run(&nftables, family)?;
+        find_stale(&nftables, family, network, valid)?.run(&nftables, family)?;
     }
     Ok(())
+}
+
+fn find_stale(
+    nftables: &Nftables,
+    family: Family,
+    network: &str,
+    valid: &[Attachment],
+) -> Result<Sweep, Fault> {
+    if !iptables::is_available(family) || !there::may_have_rules(nftables, family)? {
+        return Ok(Sweep::default());
+    }
+    Ok(Sweep::stale(&save(family)?, network, valid))
+}
+
+/// The attachments' own chains that [`collect`] would remove with the rules that they stand for.
+pub(super) fn stale(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Fault> {
+    let nftables = Nftables::open()?;
+    let mut chains = Vec::new();
+    for family in FAMILIES {
+        let found = find_stale(&nftables, family, network, valid)?;
+        let told = |chain: &String| format!("chain {chain} ({family})");
+        chains.extend(found.markers().iter().map(told));
+    }
+    Ok(chains)
 }
 
 fn save(family: Family) -> Result<Saved, Fault> {

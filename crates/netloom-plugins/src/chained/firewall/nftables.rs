@@ -250,10 +250,8 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
                     batch.delete_set(&TABLE, &set);
                 }
             }
-            for bridge in foundation::bridges_of(socket, network)? {
-                if host.find_link(&bridge)?.is_none() {
-                    foundation::forget(socket, batch, &bridge)?;
-                }
+            for bridge in lost_bridges(socket, &host, network)? {
+                foundation::forget(socket, batch, &bridge)?;
             }
             Ok(())
         })
@@ -262,4 +260,39 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
     nftables.with(collect).map_err(Fault::kernel(
         "failed to collect stale firewall rules of nftables",
     ))
+}
+
+/// The bridges to which the network gave a policy, and that are gone.
+fn lost_bridges(socket: &Socket, host: &rtnl::Socket, network: &str) -> Result<Vec<String>> {
+    let mut lost = Vec::new();
+    for bridge in foundation::bridges_of(socket, network)? {
+        if host.find_link(&bridge)?.is_none() {
+            lost.push(bridge);
+        }
+    }
+    Ok(lost)
+}
+
+/// What [`collect`] would remove, but for sets without addresses, which are nobody's.
+pub(super) fn stale(
+    network: &str,
+    valid: &[Attachment],
+) -> std::result::Result<Vec<String>, Fault> {
+    let is_stale = staleness(network, valid);
+    let find = || {
+        let (socket, host) = (Socket::open()?, rtnl::Socket::open()?);
+        let mut found = Vec::new();
+        for v6 in [false, true] {
+            let elements = socket.list_elements(&TABLE, &set_of(network, v6))?;
+            found.extend(elements.into_iter().filter_map(|element| element.comment));
+        }
+        found.retain(|comment| is_stale(comment));
+        let lost = lost_bridges(&socket, &host, network)?;
+        found.extend(
+            lost.iter()
+                .map(|bridge| format!("bridge {bridge}, which is gone")),
+        );
+        Ok(found)
+    };
+    find().map_err(Fault::kernel("failed to read nftables' firewall rules"))
 }

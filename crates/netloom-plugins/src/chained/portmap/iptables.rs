@@ -141,15 +141,44 @@ fn remove_of(
 pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
     let nftables = Nftables::open()?;
     for family in FAMILIES {
-        if !iptables::is_available(family) || !presence::may_have_nat_table(&nftables, family)? {
-            continue;
-        }
-        let saved = Saved::parse(&save(family, Some("nat"))?, "nat");
-        if let Some(text) = script::sweep(&saved, &script::stale(&saved, network, valid)) {
+        let (saved, chains) = find_stale(&nftables, family, network, valid)?;
+        if let Some(text) = script::sweep(&saved, &chains) {
             restore(family, &text)?;
         }
     }
     Ok(())
+}
+
+/// The chains, and the table that they are in.
+fn find_stale(
+    nftables: &Nftables,
+    family: Family,
+    network: &str,
+    valid: &[Attachment],
+) -> Result<(Saved, Vec<String>), Fault> {
+    let text = match iptables::is_available(family) {
+        true if presence::may_have_nat_table(nftables, family)? => save(family, Some("nat"))?,
+        _ => String::new(),
+    };
+    let saved = Saved::parse(&text, "nat");
+    let mut chains = script::stale(&saved, network, valid);
+    chains.retain(|chain| saved.declares(chain));
+    Ok((saved, chains))
+}
+
+/// The chains that [`collect`] would remove.
+pub(super) fn stale(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Fault> {
+    let nftables = Nftables::open()?;
+    let mut told = Vec::new();
+    for family in FAMILIES {
+        let (_, chains) = find_stale(&nftables, family, network, valid)?;
+        told.extend(
+            chains
+                .iter()
+                .map(|chain| format!("chain {chain} ({family})")),
+        );
+    }
+    Ok(told)
 }
 
 fn save(family: Family, table: Option<&str>) -> Result<String, Fault> {

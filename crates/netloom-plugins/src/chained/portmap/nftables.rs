@@ -36,7 +36,7 @@ use layout::{Half, UPSTREAM_CHAINS};
 use netloom_kernel::nft::{Batch, Element, Socket};
 use netloom_kernel::{Error as KernelError, Result};
 use netloom_spec::Error;
-pub(super) use remove::{collect, remove};
+pub(super) use remove::{collect, remove, stale};
 use scope::Scope;
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -139,7 +139,7 @@ fn keep_backup<'r>(
     let mark = Mark::new(owner.network, netns, link);
     let mark = mark.map_err(Fault::kernel("failed to identify the netns"))?;
     let before = plan.store.content(owner)?;
-    let earlier = before.as_deref().map(Backup::parse);
+    let earlier = before.as_deref().and_then(Backup::parse);
     let backup = Backup::first(earlier.as_ref(), &plan.link.of(link), mark);
     if earlier.as_ref() == Some(&backup) {
         return Ok(());

@@ -124,10 +124,19 @@ impl Backup {
         bytes
     }
 
-    /// What of a file can be understood. Nothing can be restored from one that is broken.
-    pub(super) fn parse(bytes: &[u8]) -> Self {
-        decode::from_slice(bytes).unwrap_or_default()
+    /// What a file says; `None` if it is no backup.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        decode::from_slice(bytes).ok()
     }
+}
+
+/// Files that nobody needs.
+#[derive(Debug, Default)]
+pub(super) struct Stale {
+    /// Those of attachments that are not valid any more.
+    pub(super) backups: Vec<PathBuf>,
+    /// Those that are no backups, so that nothing tells whose they are.
+    pub(super) broken: Vec<PathBuf>,
 }
 
 /// `dataDir`.
@@ -180,29 +189,51 @@ impl Store {
         state_file::remove(&self.path(owner)).map_err(|error| self.failure("remove", &error))
     }
 
-    /// Removes what is of this network and of no valid attachment. What upstream wrote does not
-    /// say whose it is, and stays.
-    pub(super) fn collect(&self, network: &NetworkName, valid: &[Attachment]) -> Result<(), Error> {
+    /// What is of this network and of no valid attachment. What upstream wrote does not say whose it
+    /// is, and counts as somebody's.
+    pub(super) fn stale(
+        &self,
+        network: &NetworkName,
+        valid: &[Attachment],
+    ) -> Result<Stale, Error> {
         let valid: HashSet<PathBuf> = valid
             .iter()
             .map(|attachment| self.path(Owner::of(network.as_str(), attachment)))
             .collect();
-        let mut cleanup = Cleanup::new();
+        let mut stale = Stale::default();
         for path in self.list()? {
-            if valid.contains(&path) {
-                continue;
-            }
-            let read = state_file::read(&path).map_err(|error| self.failure("read", &error));
-            let mark = read.map(|content| Backup::parse(&content.unwrap_or_default()).netloom);
-            let outcome = mark.and_then(|mark| {
-                match mark.is_some_and(|mark| mark.network == network.as_str()) {
-                    true => {
-                        state_file::remove(&path).map_err(|error| self.failure("remove", &error))
-                    }
-                    false => Ok(()),
+            let content = state_file::read(&path).map_err(|error| self.failure("read", &error))?;
+            // It may have gone meanwhile.
+            let Some(content) = content else { continue };
+            let mark = match Backup::parse(&content) {
+                Some(backup) => backup.netloom,
+                None => {
+                    stale.broken.push(path);
+                    continue;
                 }
-            });
-            cleanup.step(&format!("collect {}", path.display()), outcome);
+            };
+            if !valid.contains(&path) && mark.is_some_and(|mark| mark.network == network.as_str()) {
+                stale.backups.push(path);
+            }
+        }
+        Ok(stale)
+    }
+
+    /// Removes the files of attachments that are not valid any more, and tells of the broken ones.
+    pub(super) fn collect(
+        &self,
+        network: &NetworkName,
+        valid: &[Attachment],
+        warn: impl Fn(&str),
+    ) -> Result<(), Error> {
+        let stale = self.stale(network, valid)?;
+        for path in &stale.broken {
+            warn(&format!("{} is no backup, and stays", path.display()));
+        }
+        let mut cleanup = Cleanup::new();
+        for path in stale.backups {
+            let removed = state_file::remove(&path).map_err(|error| self.failure("remove", &error));
+            cleanup.step(&format!("collect {}", path.display()), removed);
         }
         cleanup.finish()
     }
@@ -228,7 +259,8 @@ impl Store {
             .map_err(|error| self.failure("write", &error))
     }
 
-    fn path(&self, owner: Owner<'_>) -> PathBuf {
+    /// The file of an attachment.
+    pub(super) fn path(&self, owner: Owner<'_>) -> PathBuf {
         let name = format!("{}_{}.json", owner.container_id, owner.if_name);
         self.0.join(name)
     }
@@ -268,7 +300,7 @@ mod tests {
         let start = "{\n \"mac\": \"02:00:00:00:00:01\",\n \"promisc\": false,\n \"mtu\": 1500,\n \
                      \"allmulti\": true,\n \"txQLen\": 0,\n \"netloom\": {\n";
         assert!(text.starts_with(start), "{text}");
-        assert_eq!(Backup::parse(text.as_bytes()), backup);
+        assert_eq!(Backup::parse(text.as_bytes()), Some(backup.clone()));
         assert_eq!(backup.attributes(), attributes());
     }
 
@@ -283,7 +315,7 @@ mod tests {
             text.starts_with("{\n \"mtu\": 1500,\n \"netloom\""),
             "{text}"
         );
-        assert_eq!(Backup::parse(b"{broken"), Backup::default());
+        assert_eq!(Backup::parse(b"{broken"), None);
     }
 
     #[test]
@@ -304,7 +336,7 @@ mod tests {
         let other = Backup::first(Some(&first), &now, mark(3));
         assert_eq!(other.attributes(), now);
         // Upstream's does not say.
-        let theirs = Backup::parse(b"{\n \"mtu\": 1500\n}");
+        let theirs = Backup::parse(b"{\n \"mtu\": 1500\n}").unwrap();
         assert_eq!(
             Backup::first(Some(&theirs), &now, mark(3)).attributes().mtu,
             Some(1500)

@@ -17,7 +17,15 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
     let mut cleanup = Cleanup::new();
     let netns = sandbox::open_if_there(request.netns);
     let restored = match (netns, store.content(owner)) {
-        (Ok(Some(netns)), Ok(Some(backup))) => restore(request, &netns, &Backup::parse(&backup)),
+        (Ok(Some(netns)), Ok(Some(content))) => match Backup::parse(&content) {
+            Some(backup) => restore(request, &netns, &backup),
+            None => {
+                let path = store.path(owner);
+                let path = path.display();
+                request.warn(&format!("{path} is no backup: nothing is restored from it"));
+                Ok(())
+            }
+        },
         (Err(fault), _) => Err(fault.into()),
         (_, Err(error)) => Err(error),
         (Ok(None), _) | (_, Ok(None)) => Ok(()),

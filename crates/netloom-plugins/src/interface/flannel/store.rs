@@ -143,27 +143,32 @@ impl Store {
         state_file::remove(&further).map_err(failed("remove", &further))
     }
 
-    /// All files of a network, but for drafts. What cannot be read, or is no configuration, is
-    /// nobody's.
-    pub(super) fn list(&self, network: &str) -> Result<Vec<Listed>, Error> {
+    /// All files of a network, but for drafts, and those that are no configuration, of which
+    /// nothing tells whose they are.
+    pub(super) fn list(&self, network: &str) -> Result<(Vec<Listed>, Vec<PathBuf>), Error> {
+        let (mut listed, mut broken) = (Vec::new(), Vec::new());
         let entries = match fs::read_dir(&self.directory) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok((listed, broken)),
             entries => entries.map_err(failed("read", &self.directory))?,
         };
-        let mut listed = Vec::new();
         for entry in entries {
             let path = entry.map_err(failed("read", &self.directory))?.path();
-            let Ok(Some(Some(mut conf))) = read(&path) else {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(name) = name.filter(|name| !name.starts_with('.')) else {
                 continue;
             };
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
+            let mut conf = match read(&path) {
+                Ok(Some(Some(conf))) => conf,
+                Ok(None) => continue,
+                Ok(Some(None)) | Err(_) => {
+                    broken.push(path);
+                    continue;
+                }
+            };
             let container_id = name.split(':').next().unwrap_or_default().to_owned();
             let if_name = if_name_in(&conf).map(str::to_owned);
             conf.remove(IF_NAME);
-            if conf.name() == network && !name.starts_with('.') {
+            if conf.name() == network {
                 listed.push(Listed {
                     path,
                     conf,
@@ -172,7 +177,7 @@ impl Store {
                 });
             }
         }
-        Ok(listed)
+        Ok((listed, broken))
     }
 }
 

@@ -47,14 +47,28 @@ fn is_own(inside: &Socket, link: &Link, loan: &Loan<'_>) -> Result<bool, Fault> 
 
 /// Restores the name of a device that the kernel gave back to the host, whoever had it.
 pub(super) fn restore_name(host_name: &str, sysfs: &Sysfs) -> Result<(), Failure> {
-    let loan = Loan {
+    settle(&open_host()?, &unknown_loan(host_name, sysfs))
+}
+
+/// The name under which a device that [`restore_name`] would see to is on the host.
+pub(super) fn stray(host_name: &str, sysfs: &Sysfs) -> Result<Option<String>, Failure> {
+    Ok(
+        match unknown_loan(host_name, sysfs).on_host(list(&open_host()?)?) {
+            OnHost::Settled => None,
+            OnHost::Marked(link) | OnHost::Renamed(link, _) => Some(link.name),
+        },
+    )
+}
+
+/// Whoever had the device.
+fn unknown_loan<'a>(host_name: &'a str, sysfs: &'a Sysfs) -> Loan<'a> {
+    Loan {
         if_name: host_name,
         selector: Some(Selector::Name(host_name.to_owned())),
         address: None,
         made: None,
         sysfs,
-    };
-    settle(&open_host()?, &loan)
+    }
 }
 
 fn open_host() -> Result<Socket, Fault> {

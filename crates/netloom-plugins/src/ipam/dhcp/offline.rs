@@ -4,8 +4,9 @@ use super::attachment::Attachment;
 use super::error::DhcpError;
 use super::flags::Flags;
 use super::identity::Identity;
-use super::store::{Record, Store, directory};
-use std::path::Path;
+use super::store::{Record, Store, boot_id, directory, read_all};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// Gives the lease of one attachment back, if there is one. Returns what is worth a warning.
 pub(super) fn release(socket: &Path, identity: &Identity) -> Vec<String> {
@@ -56,6 +57,28 @@ pub(super) fn collect(
         return Ok(());
     }
     Err(DhcpError::SomeLeases { directory, faults })
+}
+
+/// The files of leases that GC would give back, or of an earlier run of the kernel, and the files
+/// that are none. They are read beside a daemon that may be at work on them.
+pub(super) fn stale(
+    socket: &Path,
+    network: &str,
+    valid: &[netloom_plugin::Attachment],
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DhcpError> {
+    let directory = directory(socket);
+    let (records, broken) = match read_all(&directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Default::default(),
+        read => read.map_err(|cause| DhcpError::Leases { directory, cause })?,
+    };
+    let boot_id = boot_id();
+    let is_stale = |record: &Record| {
+        let earlier = record.identity.network == network && record.boot_id != boot_id;
+        earlier || record.identity.is_stale(network, valid)
+    };
+    let stale = records.into_iter().filter(|(_, record)| is_stale(record));
+    let paths = stale.map(|(path, _)| path).collect();
+    Ok((paths, broken.into_iter().map(|(path, _)| path).collect()))
 }
 
 fn release_record(record: Record) {

@@ -127,28 +127,38 @@ impl Store {
     /// All leases, and what is wrong with files that are none. Those of an earlier run of the
     /// kernel are removed: their pods are gone.
     pub(super) fn list(&self) -> io::Result<(Vec<Record>, Vec<String>)> {
-        let (mut records, mut faults) = (Vec::new(), Vec::new());
+        let (files, broken) = read_all(&self.directory)?;
         let boot_id = boot_id();
-        for entry in fs::read_dir(&self.directory)? {
-            let path = entry?.path();
-            if path.extension().is_none_or(|extension| extension != "json") {
-                continue;
-            }
-            let parse = |bytes: Vec<u8>| Ok(serde_json::from_slice(&bytes)?);
-            match state_file::read(&path).and_then(|read| read.map(parse).transpose()) {
-                // Removed meanwhile, or a link.
-                Ok(None) => {}
-                Ok(Some(record)) => {
-                    let record: Record = record;
-                    if record.boot_id == boot_id {
-                        records.push(record);
-                    } else {
-                        state_file::remove(&path)?;
-                    }
-                }
-                Err(error) => faults.push(format!("{}: {error}", path.display())),
+        let mut records = Vec::new();
+        for (path, record) in files {
+            if record.boot_id == boot_id {
+                records.push(record);
+            } else {
+                state_file::remove(&path)?;
             }
         }
-        Ok((records, faults))
+        let told = |(path, error): (PathBuf, io::Error)| format!("{}: {error}", path.display());
+        Ok((records, broken.into_iter().map(told).collect()))
     }
+}
+
+type Files<T> = Vec<(PathBuf, T)>;
+
+/// All leases in a directory, and the files that are none.
+pub(super) fn read_all(directory: &Path) -> io::Result<(Files<Record>, Files<io::Error>)> {
+    let (mut records, mut broken) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let parse = |bytes: Vec<u8>| Ok(serde_json::from_slice(&bytes)?);
+        match state_file::read(&path).and_then(|read| read.map(parse).transpose()) {
+            // Removed meanwhile, or a link.
+            Ok(None) => {}
+            Ok(Some(record)) => records.push((path, record)),
+            Err(error) => broken.push((path, error)),
+        }
+    }
+    Ok((records, broken))
 }

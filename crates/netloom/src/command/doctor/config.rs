@@ -78,7 +78,7 @@ fn overlaps(networks: &[Network]) -> Vec<Finding> {
     findings
 }
 
-fn subnets(network: &Network) -> Vec<IpNet> {
+pub(super) fn subnets(network: &Network) -> Vec<IpNet> {
     let mut subnets = Vec::new();
     for conf in &network.list.plugins {
         let Some(ipam) = conf.get("ipam") else {

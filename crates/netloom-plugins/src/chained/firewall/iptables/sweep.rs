@@ -99,6 +99,11 @@ impl Sweep {
             .extend(both.filter(|left| saved.count(&left.words) > claims));
     }
 
+    /// The own chains of the attachments.
+    pub(super) fn markers(&self) -> &[String] {
+        &self.markers
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rules.is_empty() && self.markers.is_empty()
     }

@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, Element, ElementInfo, Key, Socket};
 use netloom_spec::Attachment;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// With more ports than this, reading whole maps is faster than asking for each.
@@ -235,22 +236,16 @@ pub(in super::super) fn collect(
     network: &str,
     valid: &[Attachment],
 ) -> std::result::Result<(), Fault> {
-    let hash = format!("{}-", network_hash(network));
-    let valid: Vec<String> = valid
-        .iter()
-        .map(|attachment| Owner::of(network, attachment).nft_prefix())
-        .collect();
-    let is_stale =
-        |found: &ElementInfo| owns(&hash, found) && !valid.iter().any(|valid| owns(valid, found));
+    let is_stale = staleness(network, valid);
     let collect = |socket: &Socket| {
         atomically(socket, |socket, batch| {
             for half in Half::BOTH {
                 if socket.get_table(&half.table())?.is_none() {
                     continue;
                 }
-                delete(batch, half, sweep(socket, half, is_stale)?);
+                delete(batch, half, sweep(socket, half, &is_stale)?);
                 for scope in layout::scopes(socket, half)? {
-                    if scope.is_of(network) && is_idle(socket, half, &scope, is_stale)? {
+                    if scope.is_of(network) && is_idle(socket, half, &scope, &is_stale)? {
                         layout::delete_scope(socket, batch, half, &scope)?;
                     }
                 }
@@ -261,6 +256,35 @@ pub(in super::super) fn collect(
     Nftables::open()?
         .with(collect)
         .map_err(Fault::kernel("failed to collect stale port mappings"))
+}
+
+fn staleness(network: &str, valid: &[Attachment]) -> impl Fn(&ElementInfo) -> bool {
+    let hash = format!("{}-", network_hash(network));
+    let valid: Vec<String> = valid
+        .iter()
+        .map(|attachment| Owner::of(network, attachment).nft_prefix())
+        .collect();
+    move |found| owns(&hash, found) && !valid.iter().any(|valid| owns(valid, found))
+}
+
+/// Whose elements [`collect`] would remove, by their comments.
+pub(in super::super) fn stale(
+    network: &str,
+    valid: &[Attachment],
+) -> std::result::Result<Vec<String>, Fault> {
+    let is_stale = staleness(network, valid);
+    let find = || {
+        let socket = Socket::open()?;
+        let mut owners = BTreeSet::new();
+        for half in Half::BOTH {
+            if socket.get_table(&half.table())?.is_some() {
+                let found = sweep(&socket, half, &is_stale)?;
+                owners.extend(found.into_iter().filter_map(|(_, element)| element.comment));
+            }
+        }
+        Ok(owners.into_iter().collect())
+    };
+    find().map_err(Fault::kernel("failed to read nftables' port mappings"))
 }
 
 /// Whether nothing is in a scope but what is stale.
