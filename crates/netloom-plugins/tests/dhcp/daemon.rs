@@ -3,8 +3,10 @@
 use crate::acquire::wait_until;
 use crate::lan::{Lan, conf, configure};
 use crate::running::{LEASES, Running, SOCKET};
+use netloom_plugins::doctor::{Known, examine};
+use netloom_spec::{Attachment, NetworkName, PluginConf};
 use netloom_testkit::{Call, Host, Plugin, PluginDir};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
@@ -235,7 +237,13 @@ fn del_gives_the_lease_back_without_a_daemon() {
     daemon.kill();
     dhcp.del(&conf, &one).succeeds_silently();
     wait_until("one lease to go", || lan.leases().len() == 1);
-    // GC does the same for what is not valid any more.
+    // GC does the same for what is not valid any more, and doctor names it before.
+    assert_eq!(named(&conf, "id-of-two"), Vec::<String>::new());
+    let leases = named(&conf, "id-of-one");
+    assert!(
+        matches!(leases.as_slice(), [lease] if lease.starts_with(LEASES)),
+        "{leases:?}"
+    );
     dhcp.gc(&conf, &[("id-of-two", "eth0")]).succeeds_silently();
     assert_eq!(lan.leases().len(), 1);
     dhcp.gc(&conf, &[("id-of-one", "eth0")]).succeeds_silently();
@@ -245,6 +253,22 @@ fn del_gives_the_lease_back_without_a_daemon() {
         1,
         "only the lock is left"
     );
+}
+
+/// The leases that doctor names if this container alone is valid.
+fn named(conf: &Value, valid: &str) -> Vec<String> {
+    let plugin = PluginConf::parse(conf.to_string().as_bytes()).unwrap();
+    let (found, errors) = examine(&Known {
+        network: &NetworkName::new(plugin.name()).unwrap(),
+        plugins: &[plugin],
+        valid: &[Attachment {
+            container_id: valid.to_owned(),
+            if_name: "eth0".to_owned(),
+        }],
+    });
+    assert!(errors.is_empty(), "{errors:?}");
+    let leases = found.into_iter().filter(|it| it.kind == "DHCP lease");
+    leases.map(|it| it.what).collect()
 }
 
 #[test]

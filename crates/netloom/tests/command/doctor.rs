@@ -12,7 +12,7 @@ fn add(network: &str, pod: &Pod, id: &str) {
 }
 
 /// Kind, object and mend of everything found.
-fn findings() -> Vec<[String; 3]> {
+pub(crate) fn findings() -> Vec<[String; 3]> {
     let outcome = netloom(&["--json", "doctor"]).run();
     let first = serde_json::Deserializer::from_str(&outcome.stdout)
         .into_iter::<Value>()
@@ -25,20 +25,20 @@ fn findings() -> Vec<[String; 3]> {
 }
 
 #[track_caller]
-fn assert_named(found: &[[String; 3]], kind: &str, what: &str) -> String {
+pub(crate) fn assert_named(found: &[[String; 3]], kind: &str, what: &str) -> String {
     let is_it = |it: &&[String; 3]| it[0] == kind && it[1].contains(what);
     let it = found.iter().find(is_it);
     it.unwrap_or_else(|| panic!("no {kind} with {what:?} in {found:#?}"))[2].clone()
 }
 
 #[track_caller]
-fn assert_silent() {
+pub(crate) fn assert_silent() {
     let outcome = netloom(&["doctor"]).run();
     outcome.succeeds_silently();
     assert_eq!(outcome.stderr, "");
 }
 
-fn run(host: &Host, command: &str) {
+pub(crate) fn run(host: &Host, command: &str) {
     let bin = Path::new(NETLOOM).parent().unwrap().display().to_string();
     host.sh(&format!("PATH={bin}:$PATH CNI_PATH={PLUGINS} {command}"));
 }

@@ -4,6 +4,7 @@
 
 mod doctor;
 mod gc;
+mod leftovers;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -22,7 +22,13 @@ pub(super) fn release(socket: &Path, identity: &Identity) -> Vec<String> {
             vec!["released without the daemon".to_owned()]
         }
         Ok(None) => vec!["no lease to release".to_owned()],
-        Err(error) => vec![format!("the lease cannot be read: {error}")],
+        Err(error) => {
+            let file = directory(socket).join(identity.file_name());
+            vec![format!(
+                "the lease {} cannot be read: {error}",
+                file.display()
+            )]
+        }
     };
     let removed = store.remove(identity).err();
     released
