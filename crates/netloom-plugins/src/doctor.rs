@@ -95,6 +95,9 @@ const FILES: &[(&str, Makes, ExamineFiles)] = &[
         |conf| conf.plugin_type() == "flannel",
         |conf, known| flannel::stale(conf, known.network, known.valid),
     ),
+    ("reservation", is_of_host_local, |conf, known| {
+        Ok((Vec::new(), host_local::obstacles(conf, known.network)?))
+    }),
     (
         "DHCP lease",
         |conf| conf.ipam_type() == Some("dhcp"),

@@ -89,16 +89,17 @@ impl Plugin for Flannel {
             let plan = Plan::new(request.conf).ok()?;
             plan.render(&SubnetEnv::load(&plan.subnet_file).ok()?).ok()
         };
+        let found = saved.path.display();
+        if saved.conf.is_none() {
+            request.warn(&format!("{found} is no configuration"));
+        }
         match saved.conf.clone().or_else(rendered) {
             Some(conf) => {
                 let conf = with_result(conf, request.conf);
                 let delegate = request.delegate(conf.plugin_type()).with_conf(conf);
                 delegate.del()?;
             }
-            None => request.warn(&format!(
-                "{} is no configuration, and there is no other: the delegate is not called",
-                saved.path.display()
-            )),
+            None => request.warn("there is no other configuration: the delegate is not called"),
         }
         store.forget(owner, Some(&saved))
     }

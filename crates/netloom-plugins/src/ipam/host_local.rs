@@ -13,6 +13,7 @@ mod allocator;
 mod blocks;
 mod boot;
 mod config;
+mod damage;
 mod directory;
 mod error;
 #[cfg(fuzzing)]
@@ -41,7 +42,7 @@ use netloom_spec::{Dns, IpConfig, NetworkName, PluginConf};
 use owner::Owner;
 use ranges::{Range, RangeSet};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use store::{Access, Choice, Place, Store};
 use store_error::StoreError;
@@ -115,9 +116,10 @@ impl Plugin for HostLocal {
             Ok(false) => store.release(&Owner::container(id)),
             outcome => outcome,
         };
+        let damaged = damage::release(&mut store, &place, request);
         finish(store, request);
         released
-            .map(drop)
+            .and(damaged)
             .map_err(|errors| HostLocalError::Stores(errors).into())
     }
 
@@ -131,7 +133,19 @@ impl Plugin for HostLocal {
             return Ok(());
         };
         let keep: std::collections::HashSet<Owner> = valid.iter().flat_map(owners).collect();
-        let outcome = store.retain(|owner| keep.contains(owner));
+        let outcome = store.retain(|name, owner| {
+            if keep.contains(owner) {
+                return true;
+            }
+            if keep.iter().any(|kept| owner.is_damaged(kept)) {
+                let file = place.reservations().join(name);
+                request.warn(&format!("{} is damaged: freed", file.display()));
+            }
+            false
+        });
+        for path in damage::no_files(&place).unwrap_or_default() {
+            request.warn(&format!("{} is no file, and stays", path.display()));
+        }
         finish(store, request);
         outcome.map_err(|errors| HostLocalError::Stores(errors).into())
     }
@@ -411,6 +425,15 @@ pub fn of_earlier_boots(conf: &PluginConf, network: &NetworkName) -> Result<Vec<
     Ok(store
         .of_earlier_boots(&boot)
         .map_err(HostLocalError::from)?)
+}
+
+/// What keeps addresses of a network from being given without being a reservation.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn obstacles(conf: &PluginConf, network: &NetworkName) -> Result<Vec<PathBuf>, Error> {
+    let found = damage::no_files(&place(conf, network));
+    Ok(found.map_err(HostLocalError::from)?)
 }
 
 /// The reservations that are of none of these attachments, with their owners.

@@ -57,12 +57,16 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let host = Host::look(options, cni, &survey)?;
     let mut findings = config::findings(options, &host)?;
     for error in &survey.unreadable {
+        let recursive = match error.path() {
+            Some(path) if path.is_dir() => "-r ",
+            _ => "",
+        };
         let path = error.path().map(|path| path.display().to_string());
         findings.push(Finding {
             kind: "cache file",
             network: String::new(),
             what: error.to_string(),
-            mend: format!("rm {}", quoted(&path.unwrap_or_default())),
+            mend: format!("rm {recursive}{}", quoted(&path.unwrap_or_default())),
         });
     }
     let mut pools = Vec::new();
@@ -168,7 +172,10 @@ impl Host {
         });
         findings.extend(found.into_iter().map(|it| {
             let mend = match it.broken {
-                Some(file) => format!("rm -r {}", quoted(&file.display().to_string())),
+                Some(file) => {
+                    let recursive = if file.is_dir() { "-r " } else { "" };
+                    format!("rm {recursive}{}", quoted(&file.display().to_string()))
+                }
                 None => mend.clone(),
             };
             finding(it.kind, it.what, &mend)

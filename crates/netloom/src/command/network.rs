@@ -34,6 +34,9 @@ pub(super) fn del(options: &Options, del: &Del) -> Result<()> {
     };
     let network = find(options, &del.target.network)?;
     let runtime = runtime_conf(options, &del.target)?;
+    if let Err(error) = cni(options).cached_result(&network, &runtime) {
+        eprintln!("netloom: {error}; the plugins are not told the result of ADD");
+    }
     Ok(cni(options).del_with(&network, &runtime, mode)?)
 }
 

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+mod broken_files;
 mod doctor;
 mod gc;
 mod leftovers;
+mod missing_binary;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

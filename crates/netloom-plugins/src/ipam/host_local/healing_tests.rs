@@ -126,7 +126,7 @@ impl Pool {
             }
             Step::Collect(number) => {
                 let mut store = self.store(Access::Release);
-                store.retain(|holder| *holder != owner(number)).unwrap();
+                store.retain(|_, holder| *holder != owner(number)).unwrap();
                 assert!(store.finish().is_none());
                 assert_eq!(self.held_by(&owner(number)), BTreeSet::new());
             }

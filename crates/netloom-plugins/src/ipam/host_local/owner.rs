@@ -1,5 +1,6 @@
 //! Who holds an address.
 
+use netloom_spec::ContainerId;
 use std::fmt;
 
 /// What stands between the container id and the interface name.
@@ -42,6 +43,14 @@ impl Owner {
         at.map_or((&self.0, None), |at| {
             (&self.0[..at], Some(&self.0[at + SEPARATOR.len()..]))
         })
+    }
+
+    /// Whether this is what is left of a reservation of somebody after its file was damaged: what no
+    /// container's id can be, or the beginning of what was written for them.
+    pub(super) fn is_damaged(&self, of: &Self) -> bool {
+        let (id, _) = self.parts();
+        let id = std::str::from_utf8(id).ok();
+        id.is_none_or(|id| ContainerId::new(id).is_err()) || self != of && of.0.starts_with(&self.0)
     }
 
     /// What stands for the owner in the index.
@@ -120,6 +129,28 @@ mod tests {
         assert_eq!(Owner::read(b"pod-1\n"), Owner::container("pod-1"));
         assert_eq!(owner.to_string(), "container pod-1, interface eth0");
         assert_eq!(Owner::read(b"").to_string(), "nobody");
+    }
+
+    #[test]
+    fn what_is_left_of_a_damaged_file_is_known_and_is_nobody_elses() {
+        let own = Owner::attachment("pod-1", "eth0");
+        for damaged in [
+            &b""[..],
+            b"\xff\0{",
+            b"pod",
+            b"pod-1\r\net",
+            b"pod 1\r\neth0",
+        ] {
+            assert!(Owner::read(damaged).is_damaged(&own), "{damaged:?}");
+        }
+        for sound in [
+            &b"pod-1\r\neth0"[..],
+            b"pod-1\r\neth1",
+            b"pod-2",
+            b"pod-12\r\neth0",
+        ] {
+            assert!(!Owner::read(sound).is_damaged(&own), "{sound:?}");
+        }
     }
 
     #[test]

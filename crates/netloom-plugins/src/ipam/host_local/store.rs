@@ -334,8 +334,11 @@ impl Store {
     }
 
     /// Removes every reservation whose owner is not to be kept. Goes on past an error.
-    pub(super) fn retain(&mut self, keep: impl Fn(&Owner) -> bool) -> Result<(), Vec<StoreError>> {
-        self.retain_those(|_, reservation| keep(&reservation.owner))
+    pub(super) fn retain(
+        &mut self,
+        keep: impl Fn(&str, &Owner) -> bool,
+    ) -> Result<(), Vec<StoreError>> {
+        self.retain_those(|_, reservation| keep(&reservation.name, &reservation.owner))
             .map(drop)
     }
 
