@@ -16,7 +16,7 @@ mod membership;
 mod plan;
 
 use crate::wiring::fault::invalid;
-use crate::wiring::identity::may_be_of_result;
+use crate::wiring::identity::may_be_own;
 use crate::wiring::pod::settle;
 use crate::wiring::sandbox::{self, Alone};
 use crate::wiring::{Fault, tables};
@@ -88,7 +88,8 @@ impl Plugin for Vrf {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        let Some(netns) = sandbox::open_if_there(request.netns)? else {
+        let made = request.prev_result();
+        let Some(netns) = sandbox::of_attachment(request, made.as_ref())? else {
             return Ok(());
         };
         let Some(vrf_name) = plan::name_in(request.conf) else {
@@ -102,8 +103,8 @@ impl Plugin for Vrf {
         };
         if let Some(link) = find(socket, name)?.filter(|link| link.master == Some(vrf.index)) {
             // The namespace may be another pod's by now.
-            let is_own = |made| may_be_of_result(socket, &link, &made);
-            let is_own = request.prev_result().map_or(Ok(true), is_own);
+            let is_own = |made| may_be_own(socket, &link, request.container_id.as_str(), made);
+            let is_own = made.as_ref().map_or(Ok(true), is_own);
             if !is_own.map_err(Fault::kernel(format!("look at {name:?}")))? {
                 return Ok(());
             }

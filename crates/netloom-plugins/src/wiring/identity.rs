@@ -5,6 +5,7 @@
 //! link without one is compared with the result of ADD: by its MAC address where the link has one
 //! of its own, else by its addresses.
 
+use super::veth::Ends;
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Link, LinkKind, Socket};
 use netloom_spec::{AddResult, Mac};
@@ -55,18 +56,46 @@ pub fn is_own(
     }
 }
 
-/// Whether the result of ADD may speak of this link, for who comes after a plugin that gives the
-/// link its former MAC address back: that address, or one of the result's, is on it.
+/// Whether the link is the attachment's, for who comes after a plugin that gives the link its former
+/// MAC address back: an address of the result is enough where neither mark nor wire decides.
 ///
 /// # Errors
-/// The kernel's, when it does not tell the addresses.
-pub(crate) fn may_be_of_result(
+/// The kernel's.
+pub(crate) fn may_be_own(
     inside: &Socket,
     link: &Link,
+    container_id: &str,
     made: &AddResult,
 ) -> netloom_kernel::Result<bool> {
+    if marked(link).is_some() {
+        return is_own(inside, link, container_id, Some(made));
+    }
+    if let Some(decided) = is_on_wire(link, made)? {
+        return Ok(decided);
+    }
     Ok(is_of_result(inside, link, made)?
         || has_addresses_of(inside, link, made, position_of(made, &link.name))?)
+}
+
+/// Whether a veth's other end is the host's end in the result of ADD: surer than a MAC address,
+/// which another container may have been given too. `None` if the result does not tell.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn is_on_wire(link: &Link, made: &AddResult) -> netloom_kernel::Result<Option<bool>> {
+    let end = Ends::of(made, &link.name).host;
+    // The reference's tuning takes a link of the host for the pod's if the names are the same.
+    let Some(end) = end.filter(|end| link.is_veth() && end.name != link.name) else {
+        return Ok(None);
+    };
+    let listed = end.mac.parse::<Mac>().ok().map(|mac| mac.0);
+    Ok(match Socket::open()?.find_link(&end.name)? {
+        Some(found) if link.lower == Some(found.index) => Some(true),
+        // What is listed there is another kind of thing, or has changed since.
+        Some(found) if !found.is_veth() || found.mac != listed => None,
+        // The two ends of a wire go together.
+        Some(_) | None => Some(false),
+    })
 }
 
 fn is_of_result(inside: &Socket, link: &Link, made: &AddResult) -> netloom_kernel::Result<bool> {

@@ -146,7 +146,12 @@ fn remove_pod_end(
     let Some(link) = inside.find_link(owner.if_name)? else {
         return Ok(());
     };
-    if link.is_veth() && identity::is_own(inside, &link, owner.container_id, made)? {
+    let on_wire = made.map(|made| identity::is_on_wire(&link, made));
+    let own = match on_wire.transpose()?.flatten() {
+        Some(decided) => decided,
+        None => identity::is_own(inside, &link, owner.container_id, made)?,
+    };
+    if link.is_veth() && own {
         inside.remove_link(link.index)?;
     }
     Ok(())

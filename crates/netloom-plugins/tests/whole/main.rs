@@ -11,6 +11,7 @@ mod limits;
 mod planted;
 mod registry;
 mod tutorial;
+mod wrong_chain;
 mod wrong_target;
 
 /// The binary under test.

@@ -102,12 +102,12 @@ const SUBJECTS: [Subject; 9] = [
     },
 ];
 
-fn host_local() -> Value {
+pub(crate) fn host_local() -> Value {
     json!({"type": "host-local", "subnet": "10.1.0.0/24", "routes": [{"dst": "0.0.0.0/0"}]})
 }
 
 /// One address for whoever asks: only the link itself tells pods apart.
-fn same_address() -> Value {
+pub(crate) fn same_address() -> Value {
     json!({"type": "static", "addresses": [{"address": "10.1.0.5/24", "gateway": "10.1.0.1"}]})
 }
 
@@ -184,7 +184,7 @@ fn reservations() -> Vec<String> {
 }
 
 /// All that there is to see in a pod, without what a carrier brings.
-fn inside(pod: &Pod) -> String {
+pub(crate) fn inside(pod: &Pod) -> String {
     pod.sh(
         "{ ip -d addr; ip rule; ip route show table all; ip -6 route show table all; \
          cd /proc/sys/net && grep -r . ipv4/conf 2>/dev/null | sort; } | \
@@ -193,7 +193,7 @@ fn inside(pod: &Pod) -> String {
 }
 
 #[track_caller]
-fn assert_unchanged(pod: &Pod, seen: &str, case: &str) {
+pub(crate) fn assert_unchanged(pod: &Pod, seen: &str, case: &str) {
     let now = inside(pod);
     let changed: Vec<_> = seen
         .lines()

@@ -4,7 +4,7 @@ use super::moves::{Moves, OWN, Restore, is_hint, was_in_main};
 use super::plan::{Tables, sources};
 use super::pod::{FIRST_TABLE, find_link, has_default, routes, source_of};
 use crate::wiring::Fault;
-use crate::wiring::identity::may_be_of_result;
+use crate::wiring::identity::may_be_own;
 use crate::wiring::sandbox::{self, Alone};
 use crate::wiring::tables::{self, FAMILIES};
 use netloom_kernel::rtnl::{Family, Link, Route, RouteSpec, Rule, Socket, table};
@@ -17,11 +17,11 @@ use std::net::IpAddr;
 ///
 /// With the namespace all of it is gone already.
 pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
-    let Some(netns) = sandbox::open_if_there(request.netns)? else {
+    let made = request.prev_result();
+    let Some(netns) = sandbox::of_attachment(request, made.as_ref())? else {
         return Ok(());
     };
     let name = request.if_name.as_str();
-    let made = request.prev_result();
     let pod = Alone::enter(netns)?;
     let wanted = wanted_table(request.conf);
     let present = tables::rules(&pod.socket)?;
@@ -31,7 +31,7 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
     match &link {
         Some(link) => {
             // The namespace may be another pod's by now.
-            let is_own = |made| may_be_of_result(&pod.socket, link, made);
+            let is_own = |made| may_be_own(&pod.socket, link, request.container_id.as_str(), made);
             let is_own = made.as_ref().map_or(Ok(true), is_own);
             if !is_own.map_err(Fault::kernel(format!("look at {name:?}")))? {
                 return Ok(());

@@ -1,6 +1,7 @@
 //! DEL.
 
 use super::backup::{Backup, Store};
+use crate::wiring::identity::may_be_own;
 use crate::wiring::owner::Owner;
 use crate::wiring::{Fault, sandbox};
 use netloom_kernel::netns::Netns;
@@ -52,6 +53,12 @@ fn restore(request: &DelRequest<'_>, netns: &Netns, backup: &Backup) -> Result<(
         None => inside.find_link(name).map_err(look())?,
     };
     let Some(link) = link else { return Ok(()) };
+    // The kernel gives a new namespace the number of one that is gone.
+    if let Some(made) = request.prev_result()
+        && !may_be_own(&inside, &link, request.container_id.as_str(), &made).map_err(look())?
+    {
+        return Ok(());
+    }
     let refused = attributes.set(&inside, link.index);
     for refused in refused.map_err(Fault::kernel(format!("failed to restore {name:?}")))? {
         let fault = refused.fault("failed to restore", &link.name);
