@@ -180,8 +180,12 @@ impl Directory {
             }
             outcome => outcome?,
         };
-        write_all(&file, content)?;
-        Ok(file)
+        // On a full disk a file can be made, but not written.
+        let written = write_all(&file, content);
+        if written.is_err() {
+            let _ = self.remove(name);
+        }
+        written.map(|()| file)
     }
 
     /// Removes a file; false if there was none.
