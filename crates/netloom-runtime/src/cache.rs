@@ -200,6 +200,10 @@ impl Cache {
 
     /// Forgets an attachment; absent is success. What belongs to another one stays.
     pub(crate) fn remove(&self, key: &Key<'_>) -> Result<(), CacheError> {
+        // What a runtime left that was killed while it wrote the entry is found by nobody else.
+        for separator in ['-', '+'] {
+            write::discard(&self.path(key, separator)?);
+        }
         let path = match self.locate(key) {
             Ok(Some((path, _))) | Err(CacheError::Corrupt { path, .. }) => path,
             Ok(None) => return Ok(()),

@@ -27,6 +27,12 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), CacheError> {
     })
 }
 
+/// Removes what a killed process left of a new file of this name. In vain is no harm: it is used up
+/// by the next ADD.
+pub(super) fn discard(path: &Path) {
+    let _ = fs::remove_file(temporary(path));
+}
+
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = create_new(path)?;
     file.write_all(content)?;
@@ -117,5 +123,15 @@ mod tests {
         fs::create_dir_all(path.join("by a directory")).unwrap();
         assert!(matches!(replace(&path, b"x"), Err(CacheError::Io { .. })));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_half_written_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a-b-eth0");
+        fs::write(temporary(&path), "{\"kind\":\"cniCa").unwrap();
+        discard(&path);
+        discard(&path);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }
