@@ -1,0 +1,93 @@
+//! Everything at once: pods come and go on six networks while plugins are killed, namespaces
+//! vanish, disks fill up, files are damaged, the DHCP daemon dies and Go's plugins do their part.
+//! Then one GC, and the host has what the living pods need and nothing else.
+//!
+//! What is done follows from a seed. `NETLOOM_CHAOS_SEED` names one, `NETLOOM_CHAOS_SECONDS` says
+//! for how long, `NETLOOM_CHAOS_STEPS` how many steps at the most.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
+mod call;
+mod disk;
+mod lan;
+mod model;
+mod network;
+mod random;
+mod settle;
+mod step;
+mod world;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use world::World;
+
+const SECONDS: u64 = 120;
+
+/// Every seed that ever failed, and the steps in which it did.
+const REGRESSIONS: [(u64, usize); 4] = [(2, 160), (3, 250), (6, 160), (8, 375)];
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable}={text:?} is no number")),
+    )
+}
+
+/// Tells how to do a failure again.
+struct Repeat {
+    seed: u64,
+    steps: usize,
+}
+
+impl Drop for Repeat {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Self { seed, steps } = self;
+            println!(
+                "failed in step {steps}; to repeat:\n  NETLOOM_CHAOS_SEED={seed} \
+                 NETLOOM_CHAOS_STEPS={steps} cargo test -p netloom --test chaos -- a_host_in_chaos"
+            );
+        }
+    }
+}
+
+/// Does up to so many steps in so much time.
+fn run(seed: u64, steps: usize, time: Duration) {
+    println!("seed {seed}");
+    let Some(mut world) = World::new(seed) else {
+        return;
+    };
+    let mut repeat = Repeat { seed, steps: 0 };
+    let end = Instant::now() + time;
+    while repeat.steps < steps && Instant::now() < end {
+        repeat.steps += 1;
+        world.step(repeat.steps);
+    }
+    world.settle();
+    println!("seed {seed}: {} steps: {}", repeat.steps, world.tally);
+    world.tally_is_worth_it(repeat.steps);
+}
+
+#[test]
+fn a_host_in_chaos_keeps_exactly_what_its_living_pods_need() {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let seed = number("NETLOOM_CHAOS_SEED").unwrap_or_else(|| now.unwrap().as_secs());
+    let steps = number("NETLOOM_CHAOS_STEPS").map(|steps| usize::try_from(steps).unwrap());
+    let seconds = number("NETLOOM_CHAOS_SECONDS").unwrap_or(match steps {
+        Some(_) => u64::from(u32::MAX),
+        None => SECONDS,
+    });
+    run(
+        seed,
+        steps.unwrap_or(usize::MAX),
+        Duration::from_secs(seconds),
+    );
+}
+
+#[test]
+fn no_seed_that_failed_once_fails_again() {
+    for (seed, steps) in REGRESSIONS {
+        run(seed, steps, Duration::from_secs(SECONDS));
+    }
+}

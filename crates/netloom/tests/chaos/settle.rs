@@ -1,0 +1,258 @@
+//! The end: one GC, and the host beside the model.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use netloom_testkit::Snapshot;
+
+use crate::call::{Hand, Operation, gc_keeping};
+use crate::disk::files;
+use crate::lan::Daemon;
+use crate::model::{Living, Slot, State, ids_in};
+use crate::network::{BRIDGES, NETWORKS};
+use crate::world::World;
+
+/// How long the kernel may take to end namespaces.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Things = BTreeSet<(&'static str, String)>;
+
+impl World {
+    pub(crate) fn settle(&mut self) {
+        println!("the end");
+        self.full.free();
+        drop(self.daemon.take());
+        self.daemon = Some(Daemon::start());
+        self.mend_cache();
+        for slot in 0..self.slots.len() {
+            // Whose files were damaged is made anew; and after a failed ADD there is a DEL.
+            let place = &self.slots[slot];
+            let is_done = matches!(place.state, State::Clean | State::Absent);
+            if !is_done && !place.is_sound() {
+                self.call("del", slot);
+            }
+            if self.slots[slot].is_collected {
+                self.slots[slot].vanish();
+            }
+        }
+        for network in &NETWORKS {
+            let living = self.living();
+            let on = living
+                .iter()
+                .filter(|(_, slot)| slot.network.name == network.name);
+            let keep: Vec<String> = on.map(|(id, _)| id.clone()).collect();
+            let outcome = gc_keeping(network.name, &keep);
+            assert!(outcome.is_success(), "GC fails at the end\n{outcome}");
+        }
+        self.tally
+            .count(&format!("living at the end: {}", self.living().len()));
+        self.is_as_modelled();
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].living().is_some() {
+                self.call("check", slot);
+            }
+        }
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].living().is_some() {
+                self.call("del", slot);
+            }
+            drop(self.slots[slot].pod.take());
+        }
+        self.is_as_at_the_start();
+    }
+
+    fn call(&mut self, verb: &'static str, slot: usize) {
+        let place = &self.slots[slot];
+        let operation = Operation {
+            verb,
+            slot,
+            network: place.network.name,
+            id: place.id(),
+            netns: place.netns(),
+            hand: Hand::Ours,
+            fault: None,
+        };
+        let outcome = operation.run();
+        self.learn(&operation, &outcome);
+    }
+
+    /// Does what doctor says of cache files that cannot be read.
+    fn mend_cache(&mut self) {
+        let found = self.doctor();
+        for finding in found["findings"].as_array().unwrap() {
+            if finding["kind"] == "cache file" {
+                self.host.sh(finding["mend"].as_str().unwrap());
+            }
+        }
+        // A file of flannel's that is no configuration is nobody's; and a draft of a runtime that
+        // was killed is removed by the DEL that some pods here never get.
+        let living = self.living();
+        for path in files("/var/lib/cni/flannel") {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if self.damaged.contains(&path) && !living.contains_key(&name) {
+                drop(std::fs::remove_file(path));
+            }
+        }
+        for grave in &self.graves {
+            let network = self.slots[grave.slot].network.name;
+            if !grave.was_sound {
+                let call = crate::call::netloom(Hand::Ours).arg("del").arg(network);
+                let call = call.arg(format!("/run/netns/{}", grave.id));
+                let outcome = call.arg("--container-id").arg(&grave.id).run();
+                assert!(outcome.is_success(), "{outcome}");
+            }
+        }
+    }
+
+    /// Whatever says whose it is, is of a living pod; and each has all of its own.
+    fn is_as_modelled(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (should, is) = (self.expected(), self.observed());
+            if should == is {
+                return;
+            }
+            let missing: Vec<_> = should.difference(&is).collect();
+            let left: Vec<_> = is.difference(&should).collect();
+            // Links go with namespaces, in the kernel's own time.
+            assert!(
+                Instant::now() < deadline,
+                "missing: {missing:#?}\nleft: {left:#?}"
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn is_as_at_the_start(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = Snapshot::take(&self.host, &[]).without_shared(&BRIDGES);
+            let difference = now.difference_from(&self.start);
+            if difference.is_empty() {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "when all are deleted the host is not what it was:\n{difference}"
+            );
+        }
+    }
+
+    fn expected(&self) -> Things {
+        let mut things = Things::new();
+        things.insert(("veth", "lan0".to_owned()));
+        let mut ifbs = 0;
+        for (id, slot) in self.living() {
+            let Some(living) = slot.living() else {
+                continue;
+            };
+            things.extend(own(&id, slot, living));
+            ifbs += usize::from(["nft", "ipt", "ptp"].contains(&slot.network.name));
+        }
+        things.insert(("ifbs", ifbs.to_string()));
+        things
+    }
+
+    fn observed(&self) -> Things {
+        let mut things = Things::new();
+        let links = |kind: &str| {
+            let listed = self.host.ip(&format!("-br link show type {kind}"));
+            let name = |line: &str| line.split([' ', '@']).next().unwrap().to_owned();
+            listed.lines().map(name).collect::<Vec<_>>()
+        };
+        things.extend(links("veth").into_iter().map(|name| ("veth", name)));
+        things.insert(("ifbs", links("ifb").len().to_string()));
+        let rules = [
+            ("in nf_tables", "nft list ruleset"),
+            ("in iptables", "iptables-save; ip6tables-save"),
+        ];
+        for (what, line) in rules {
+            let ids = ids_in(&self.host.sh(line));
+            things.extend(ids.into_iter().map(|id| (what, id)));
+        }
+        for (what, directory) in [
+            ("result", "/var/lib/cni/results"),
+            ("flannel", "/var/lib/cni/flannel"),
+            ("backup", "/run/cni/tuning"),
+        ] {
+            let names = files(directory)
+                .into_iter()
+                .map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
+            things.extend(names.map(|name| (what, name)));
+        }
+        for path in files("/run/cni/dhcp.sock.leases") {
+            let said = std::fs::read_to_string(&path).unwrap();
+            let id = ids_in(&said).into_iter().next().unwrap_or(said);
+            things.insert(("lease", id));
+        }
+        things.extend(reservations());
+        things
+    }
+}
+
+/// What one attachment has.
+fn own(id: &str, slot: &Slot, living: &Living) -> Things {
+    let network = slot.network.name;
+    let mut things = Things::new();
+    things.extend(living.host_links().into_iter().map(|name| ("veth", name)));
+    things.insert(("result", format!("{network}-{id}-eth0")));
+    match network {
+        "nft" | "flan" | "fix" => things.insert(("in nf_tables", id.to_owned())),
+        "ipt" | "ptp" => things.insert(("in iptables", id.to_owned())),
+        _ => things.insert(("lease", id.to_owned())),
+    };
+    if network == "flan" {
+        things.insert(("flannel", id.to_owned()));
+    }
+    if ["nft", "ipt", "lan", "fix"].contains(&network) {
+        things.insert(("backup", format!("{id}_eth0.json")));
+    }
+    if ["nft", "ipt", "ptp", "flan"].contains(&network) {
+        let reserved = |address: String| ("reservation", format!("{address} of {id}"));
+        things.extend(living.addresses().into_iter().map(reserved));
+    }
+    things
+}
+
+fn reservations() -> Things {
+    let mut things = Things::new();
+    for network in ["nft", "ipt", "ptp", "flan"] {
+        for path in files(&format!("/var/lib/cni/networks/{network}")) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.parse::<IpAddr>().is_ok() {
+                let content = std::fs::read_to_string(&path).unwrap_or_default();
+                let owner = content.lines().next().unwrap_or_default();
+                things.insert(("reservation", format!("{name} of {}", owner.trim())));
+            }
+        }
+    }
+    things
+}
+
+impl World {
+    /// A run of some length has done everything that it is there for.
+    pub(crate) fn tally_is_worth_it(&self, steps: usize) {
+        if steps < 300 {
+            return;
+        }
+        for what in [
+            "add done",
+            "del done",
+            "check done",
+            "gc done",
+            "add with a fault failed",
+            "vanished",
+            "disk full",
+            "files damaged",
+            "daemon killed",
+            "pings",
+        ] {
+            assert!(self.tally.of(what) > 0, "never: {what}; {}", self.tally);
+        }
+        assert!(matches!(
+            self.slots[0].state,
+            State::Absent | State::Clean | State::Dirty
+        ));
+    }
+}
