@@ -1,0 +1,9 @@
+//! The chain of real nodes where there is too little memory, or no room on the disk.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
+mod disk;
+mod memory;
+#[expect(dead_code, reason = "the tests of the chain use all of it")]
+#[path = "../chain/network.rs"]
+mod network;
