@@ -4,6 +4,5 @@
 
 mod disk;
 mod memory;
-#[expect(dead_code, reason = "the tests of the chain use all of it")]
 #[path = "../chain/network.rs"]
 mod network;
