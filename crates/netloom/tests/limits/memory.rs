@@ -66,7 +66,8 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Programs by the plugins' names that begin in the cgroup: the runtime is outside, as ever.
+    /// Programs by the plugins' names that begin in the cgroup. The runtime is outside: this one is a
+    /// build for tests, a hundred of which do not fit.
     fn hold(&self, plugins: &Path) -> String {
         fs::create_dir_all(HELD).unwrap();
         for name in TYPES {
