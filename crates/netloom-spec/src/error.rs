@@ -57,12 +57,13 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of `code` with a one-line message and no details.
+    /// An error of `code` with a one-line message and no details. Messages quote what was configured,
+    /// which may hold anything: control characters are written as in Rust (`\n`).
     pub fn new(code: u32, msg: impl Into<String>) -> Self {
         Self {
             cni_version: None,
             code,
-            msg: msg.into(),
+            msg: one_line(msg.into()),
             details: String::new(),
         }
     }
@@ -84,7 +85,7 @@ impl Error {
     /// The same error, its message led by `context` and a colon.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
-        self.msg = format!("{context}: {}", self.msg);
+        self.msg = format!("{}: {}", one_line(context.to_string()), self.msg);
         self
     }
 
@@ -101,6 +102,20 @@ impl Error {
     pub fn to_json(&self) -> String {
         decode::pretty(self)
     }
+}
+
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for char in text.chars() {
+        match char.is_control() {
+            true => line.extend(char.escape_default()),
+            false => line.push(char),
+        }
+    }
+    line
 }
 
 impl fmt::Display for Error {
@@ -130,6 +145,12 @@ mod tests {
         let fault = Error::new(7, "bad").context("conf");
         assert_eq!(fault.to_string(), "conf: bad");
         assert_eq!(fault.with_details("why").to_string(), "conf: bad; why");
+    }
+
+    #[test]
+    fn its_message_is_one_line_whatever_it_quotes() {
+        let fault = Error::new(7, "pair \"IP=1\n\t\": bad").context("a\r\nb");
+        assert_eq!(fault.msg, r#"a\r\nb: pair "IP=1\n\t": bad"#);
     }
 
     #[test]

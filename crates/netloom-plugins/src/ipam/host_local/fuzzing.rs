@@ -71,8 +71,9 @@ pub fn host_local_store(input: &[u8]) {
     if counts & 1 == 1 {
         home.stamp();
     }
-    for call in rest.iter().take(16) {
-        home.call(*call);
+    let mut holders = home.holders();
+    for call in rest.iter().take(8) {
+        holders = home.call(*call, &holders);
     }
 }
 
@@ -118,8 +119,8 @@ impl Home {
         (0..SIZE).filter_map(read).collect()
     }
 
-    fn call(&self, call: u8) {
-        let before = self.holders();
+    /// Makes a call, and tells who holds what then.
+    fn call(&self, call: u8, before: &BTreeMap<u8, Owner>) -> BTreeMap<u8, Owner> {
         let owner = owner(call >> 4);
         match call % 4 {
             0 => self.with(Access::Release, |store| drop(store.release(&owner))),
@@ -130,7 +131,7 @@ impl Home {
             _ => self.with(Access::Reserve, |store| reserve(store, &owner)),
         }
         let after = self.holders();
-        for (number, holder) in &before {
+        for (number, holder) in before {
             let kept = after.get(number) == Some(holder);
             let may_go = match call % 4 {
                 0 => *holder == owner,
@@ -149,6 +150,7 @@ impl Home {
                 "{number} has no owner"
             );
         }
+        after
     }
 
     fn with(&self, access: Access, act: impl FnOnce(&mut Store)) {
