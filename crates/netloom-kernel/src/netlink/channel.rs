@@ -154,6 +154,8 @@ impl Channel {
         }
         let channel = Self {
             socket,
+            closes_slowly: false,
+            deleted: Cell::new(false),
             sequence: Cell::new(0),
             strict: Cell::new(true),
             buffer: RefCell::new(Vec::new()),
