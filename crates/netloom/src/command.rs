@@ -44,11 +44,17 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
     }
 }
 
-/// Tells what failed: a line on stderr, and with `--json` the CNI error object on stdout.
+/// A failure that the verb's own document on stdout tells already, so that nothing is to follow it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Told(String);
+
+/// Tells what failed: a line on stderr, and with `--json` the CNI error object on stdout, where one
+/// document is all that there is.
 pub(crate) fn report(error: &anyhow::Error, json: bool) {
     // Whoever closed stderr or stdout learns of the failure from the exit status.
     let _ = writeln!(io::stderr(), "netloom: {error:#}");
-    if json {
+    if json && !error.is::<Told>() {
         let object = netloom_spec::Error::new(code_of(error), format!("{error:#}"));
         let _ = writeln!(io::stdout(), "{}", object.to_json());
     }

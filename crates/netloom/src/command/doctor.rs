@@ -8,7 +8,7 @@ mod links;
 
 use std::io::Write as _;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use netloom_plugins::doctor::{Known, delegates, examine};
 use netloom_plugins::ipam::host_local::{self, Usage};
 use netloom_runtime::{CacheSurvey, CachedAttachment, Cni, GcPlan, Life, Valid};
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::life::Judge;
 use super::network::cni;
-use super::{gc, list};
+use super::{Told, gc, list};
 use crate::cli::Options;
 
 /// A pool this full, in percent, is worth a word.
@@ -89,7 +89,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     match findings.len() {
         0 => Ok(()),
-        count => bail!("{count} to mend"),
+        count => Err(Told(format!("{count} to mend")).into()),
     }
 }
 

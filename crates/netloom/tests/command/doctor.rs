@@ -14,10 +14,9 @@ fn add(network: &str, pod: &Pod, id: &str) {
 /// Kind, object and mend of everything found.
 pub(crate) fn findings() -> Vec<[String; 3]> {
     let outcome = netloom(&["--json", "doctor"]).run();
-    let first = serde_json::Deserializer::from_str(&outcome.stdout)
-        .into_iter::<Value>()
-        .next();
-    let report = first.unwrap().unwrap();
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| {
+        panic!("stdout is not one document: {error}\n{outcome}");
+    });
     let text = |it: &Value, key: &str| it[key].as_str().unwrap().to_owned();
     let all = report["findings"].as_array().unwrap().iter();
     all.map(|it| ["kind", "what", "mend"].map(|key| text(it, key)))
@@ -223,4 +222,20 @@ fn networks_in_each_others_way_full_pools_and_wrong_sysctls_are_named() {
     let mend = assert_named(&findings(), "sysctl", "net.ipv4.ip_forward is 0");
     run(&host, &mend);
     assert!(findings().iter().all(|it| it[0] != "sysctl"));
+}
+
+#[test]
+fn what_it_finds_is_one_json_document_and_an_exit_status() {
+    let Some(_host) = host() else { return };
+    configure("10-mynet.conf", &mynet("1.1.0"));
+    fs::remove_file(Path::new(PLUGINS).join("bridge")).unwrap();
+    let outcome = netloom(&["--json", "doctor"]).run();
+    assert_eq!(outcome.code(), Some(1), "{outcome}");
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(report["findings"].as_array().unwrap().len(), 1);
+    assert_eq!(outcome.stderr, "netloom: 1 to mend\n");
+    // A verb that fails before it has said anything says so in JSON.
+    let error = netloom(&["--json", "status", "nope"]).run();
+    let error: Value = serde_json::from_str(&error.stdout).unwrap();
+    assert!(error["msg"].as_str().unwrap().contains("nope"), "{error}");
 }
