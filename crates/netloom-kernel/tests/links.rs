@@ -1,4 +1,5 @@
 //! Links, on the real kernel.
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod host;
 
@@ -429,4 +430,69 @@ fn vlans_of_one_port_are_set_listed_and_removed() {
         unreachable!()
     };
     assert_eq!(options.vlan_filtering, Some(false));
+}
+
+/// Whether the kernel makes a link of the kind, on `lower0` where it needs one. It is removed.
+fn makes(socket: &Socket, kind: KindSpec<'_>) -> bool {
+    let lower = socket.get_link("lower0").unwrap().index;
+    let stands = matches!(
+        kind,
+        KindSpec::Vlan { .. } | KindSpec::Macvlan(_) | KindSpec::Ipvlan(_)
+    );
+    let spec = LinkSpec::new("probe0", kind);
+    let spec = if stands { spec.lower(lower) } else { spec };
+    let made = match socket.create_link(&spec) {
+        Ok(_) => true,
+        Err(error) if error.is_unsupported() => false,
+        Err(error) => panic!("{error}"),
+    };
+    socket.remove_link("probe0").unwrap();
+    made
+}
+
+/// Whether a bridge that is to filter VLANs does.
+fn filters_vlans(socket: &Socket) -> bool {
+    let options = BridgeOptions {
+        vlan_filtering: Some(true),
+        ..BridgeOptions::default()
+    };
+    let spec = LinkSpec::new("br7", KindSpec::Bridge(options));
+    let made = socket.create_link(&spec).is_ok();
+    let kind = socket.find_link("br7").unwrap().and_then(|it| it.kind);
+    socket.remove_link("br7").unwrap();
+    made && matches!(kind, Some(LinkKind::Bridge(it)) if it.vlan_filtering == Some(true))
+}
+
+#[test]
+fn what_kinds_of_links_the_kernel_has_is_told_without_making_one() {
+    if !host::enter() {
+        return;
+    }
+    let socket = Socket::open().unwrap();
+    let kinds = [
+        "vlan", "macvlan", "ipvlan", "dummy", "ifb", "vrf", "bridge", "veth", "nope",
+    ];
+    let ask = || {
+        let before = host::run("ip", &["-d", "link"]);
+        let told = kinds.map(|kind| socket.has_link_kind(kind).unwrap());
+        let filtering = socket.has_vlan_filtering().unwrap();
+        assert_eq!(host::run("ip", &["-d", "link"]), before, "nothing is made");
+        (told, filtering)
+    };
+    let of_empty_host = ask();
+    host::run("ip", &["link", "add", "lower0", "type", "veth"]);
+    assert_eq!(ask(), of_empty_host, "whatever links there are");
+    let protocol = VlanProtocol::Dot1q;
+    let made = [
+        makes(&socket, KindSpec::Vlan { id: 7, protocol }),
+        makes(&socket, KindSpec::Macvlan(MacvlanOptions::default())),
+        makes(&socket, KindSpec::Ipvlan(IpvlanOptions::default())),
+        makes(&socket, KindSpec::Dummy),
+        makes(&socket, KindSpec::Ifb),
+        makes(&socket, KindSpec::Vrf { table: 7 }),
+        makes(&socket, KindSpec::Bridge(BridgeOptions::default())),
+        true,
+        false,
+    ];
+    assert_eq!(of_empty_host, (made, filters_vlans(&socket)), "{kinds:?}");
 }

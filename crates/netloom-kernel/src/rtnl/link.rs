@@ -7,6 +7,7 @@ pub(super) mod kind;
 pub(super) mod macvlan;
 mod requests;
 pub(super) mod spec;
+mod support;
 pub(super) mod tun;
 pub(super) mod veth;
 pub(super) mod vlan;

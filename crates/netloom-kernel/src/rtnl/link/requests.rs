@@ -74,6 +74,16 @@ fn remove(link: LinkRef<'_>) -> Request {
     r.absent_is_success()
 }
 
+/// The links of one kind, filtered by the kernel.
+fn list_of_kind(kind: &str) -> Request {
+    let object = format!("links of the kind {kind}");
+    let mut r = Request::new("list", object, RTM_GETLINK, NLM_F_DUMP, &header(0, 0, 0));
+    r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    r.buffer
+        .nest(IFLA_LINKINFO, |b| b.put_str(IFLA_INFO_KIND, kind));
+    r
+}
+
 impl Socket {
     /// One link, by name or index, without a dump.
     ///
@@ -118,13 +128,19 @@ impl Socket {
     /// # Errors
     /// If the kernel refuses the dump.
     pub fn list_links_of_kind(&self, kind: &str) -> Result<Vec<Link>> {
-        let object = format!("links of the kind {kind}");
-        let mut r = Request::new("list", object, RTM_GETLINK, NLM_F_DUMP, &header(0, 0, 0));
-        r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-        r.buffer
-            .nest(IFLA_LINKINFO, |b| b.put_str(IFLA_INFO_KIND, kind));
+        let r = list_of_kind(kind);
         let is_of_kind = |link: &Link| link.kind.as_ref().is_some_and(|own| own.name() == kind);
         self.dump(r, |_, payload| Link::parse(payload).filter(is_of_kind))
+    }
+
+    /// Whether the kernel has the kind of link, as it is: it filters by the kinds that it has. By
+    /// any other it lists all links, of which there is `lo` at least.
+    pub(super) fn is_kind_registered(&self, kind: &str) -> Result<bool> {
+        let is_other = |link: &Link| link.kind.as_ref().is_none_or(|own| own.name() != kind);
+        let others = self.dump(list_of_kind(kind), |_, payload| {
+            Link::parse(payload).filter(is_other)
+        })?;
+        Ok(others.is_empty())
     }
 
     /// All links of another namespace, which this one knows by a number: see
