@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::chained::{bandwidth, firewall, portmap, tuning};
 use crate::interface::{flannel, host_device};
 use crate::ipam::{dhcp, host_local};
-use crate::wiring::{masquerade, spoof};
+use crate::wiring::{link_kind, masquerade, spoof};
 use netloom_spec::{Attachment, Error, NetworkName, PluginConf};
 
 /// A network, and who is on it.
@@ -32,6 +32,23 @@ pub struct Finding {
     pub what: String,
     /// A file that says nothing: GC leaves it, because nothing tells whose it is.
     pub broken: Option<PathBuf>,
+}
+
+/// What the kernel lacks for a plugin that works without it, unless a pod asks for more.
+///
+/// # Errors
+/// If the kernel does not say.
+pub fn lack_of_kernel(conf: &PluginConf) -> Result<Option<String>, Error> {
+    if bandwidth::may_need_ifb(conf)? {
+        return Ok(link_kind::lack_of("ifb")?);
+    }
+    Ok(None)
+}
+
+/// The command that provides what STATUS, or [`lack_of_kernel`], says is missing.
+#[must_use]
+pub fn command_for(missing: &str) -> Option<String> {
+    link_kind::command_for(missing)
 }
 
 /// Whether a plugin makes objects of the kind.

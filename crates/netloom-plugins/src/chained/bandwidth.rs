@@ -18,14 +18,22 @@ mod ifb;
 mod plan;
 mod shape;
 
+use crate::wiring::link_kind::require_links_of;
+use config::Entry;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Attachment, Error, NetworkName, Version};
+use netloom_spec::{AddResult, Attachment, Error, NetworkName, PluginConf, Version};
 use plan::Plan;
 
 /// The ifbs that GC would remove.
 pub(crate) fn stale(network: &NetworkName, valid: &[Attachment]) -> Result<Vec<String>, Error> {
     ifb::stale(network, valid)
+}
+
+/// Whether the runtime may limit what pods send, where the configuration does not.
+pub(crate) fn may_need_ifb(conf: &PluginConf) -> Result<bool, Error> {
+    let offered = conf.capabilities().get("bandwidth") == Some(&true);
+    Ok(conf.plugin_type() == "bandwidth" && offered && !Entry::limits_by_itself(conf)?)
 }
 
 /// The plugin `bandwidth`.
@@ -73,7 +81,10 @@ impl Plugin for Bandwidth {
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
-        Plan::new(request.conf).map(drop)
+        match Plan::new(request.conf)?.egress {
+            Some(_) => require_links_of("ifb"),
+            None => Ok(()),
+        }
     }
 }
 

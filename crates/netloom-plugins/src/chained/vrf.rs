@@ -17,6 +17,7 @@ mod plan;
 
 use crate::wiring::fault::invalid;
 use crate::wiring::identity::may_be_own;
+use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::settle;
 use crate::wiring::sandbox::{self, Alone};
 use crate::wiring::{Fault, tables};
@@ -116,7 +117,8 @@ impl Plugin for Vrf {
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
-        Plan::new(request.conf, "").map(drop)
+        Plan::new(request.conf, "")?;
+        require_links_of("vrf")
     }
 }
 

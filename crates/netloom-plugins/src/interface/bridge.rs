@@ -21,6 +21,7 @@ mod port;
 mod vlan;
 
 use crate::wiring::detach::{Remains, detach};
+use crate::wiring::link_kind::{require_links_of, require_vlan_filtering};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
 use netloom_spec::{AddResult, Error};
@@ -55,6 +56,11 @@ impl Plugin for Bridge {
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        let (plan, _) = plan::Plan::new(request.conf, "")?;
+        require_links_of("bridge")?;
+        if plan.vlans.port.is_some() {
+            require_vlan_filtering()?;
+        }
         request.forward_to_ipam()
     }
 }

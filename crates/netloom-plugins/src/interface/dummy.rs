@@ -5,6 +5,7 @@
 //! | the dummy in the pod, its addresses and routes | the attachment |
 
 use crate::wiring::dns::OwnDns;
+use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
 use crate::wiring::single_link::{self, Site, require_ipam};
 use netloom_kernel::rtnl::{KindSpec, LinkSpec};
@@ -75,6 +76,7 @@ impl Plugin for Dummy {
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         Plan::new(request.conf)?;
+        require_links_of(KIND)?;
         request.forward_to_ipam()
     }
 }

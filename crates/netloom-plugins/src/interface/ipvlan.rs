@@ -13,6 +13,7 @@ mod plan;
 
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
+use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use chain::Chain;
@@ -75,6 +76,7 @@ impl Plugin for Ipvlan {
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf)?;
+        require_links_of(KIND)?;
         // In a chain the plugin before may tell the master.
         if plan.master.is_some() || request.ipam().is_some() {
             status_of_master(plan.place, plan.master.as_deref())?;

@@ -11,6 +11,7 @@ mod plan;
 
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
+use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
@@ -67,6 +68,7 @@ impl Plugin for Macvlan {
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf, "")?;
+        require_links_of(KIND)?;
         status_of_master(plan.place, plan.master.as_deref())?;
         request.forward_to_ipam()
     }

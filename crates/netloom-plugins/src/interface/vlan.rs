@@ -11,6 +11,7 @@ mod plan;
 
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
+use crate::wiring::link_kind::require_links_of;
 use crate::wiring::master::Master;
 use crate::wiring::pod::Announce;
 use crate::wiring::single_link::{self, Site, status_of_master};
@@ -72,6 +73,7 @@ impl Plugin for Vlan {
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf)?;
+        require_links_of(KIND)?;
         if let Some(master) = status_of_master(plan.place, Some(&plan.master))? {
             refuse_down(&master, code::PLUGIN_NOT_AVAILABLE)?;
         }

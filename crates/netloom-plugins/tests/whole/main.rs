@@ -8,6 +8,7 @@
 
 mod fault;
 mod limits;
+mod link_kinds;
 mod planted;
 mod registry;
 mod tutorial;

@@ -56,6 +56,11 @@ impl Entry {
         })
     }
 
+    /// Whether the configuration has rates of its own, so that those of the runtime do not count.
+    pub(super) fn limits_by_itself(conf: &PluginConf) -> Result<bool, Error> {
+        Ok(conf.decode::<Self>()?.limits_anything())
+    }
+
     fn limits_anything(&self) -> bool {
         let keys = [
             self.ingress_rate,
