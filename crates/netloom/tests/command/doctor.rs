@@ -239,3 +239,86 @@ fn what_it_finds_is_one_json_document_and_an_exit_status() {
     let error: Value = serde_json::from_str(&error.stdout).unwrap();
     assert!(error["msg"].as_str().unwrap().contains("nope"), "{error}");
 }
+
+#[test]
+fn a_kind_of_link_that_the_kernel_lacks_comes_with_its_module() {
+    let Some(host) = host() else { return };
+    host.ip("link add lower0 type veth peer name other");
+    host.ip("link set lower0 up");
+    let kinds = [
+        ("vlan", "modprobe 8021q"),
+        ("macvlan", "modprobe macvlan"),
+        ("ipvlan", "modprobe ipvlan"),
+        ("dummy", "modprobe dummy"),
+    ];
+    for (kind, _) in kinds {
+        let conf = json!({
+            "cniVersion": "1.1.0", "name": kind, "type": kind, "master": "lower0", "vlanId": 7,
+            "ipam": {"type": "static", "addresses": [{"address": "10.1.0.2/24"}]}
+        });
+        configure(&format!("10-{kind}.conf"), &conf);
+    }
+    let limited = json!({
+        "cniVersion": "1.1.0", "name": "limited",
+        "plugins": [{"type": "bandwidth", "capabilities": {"bandwidth": true}}]
+    });
+    configure("20-limited.conflist", &limited);
+    let has = kinds.map(|(kind, _)| probe::has_link_kind(kind));
+    let limits = probe::has_link_kind("ifb");
+    let found = findings();
+    for ((kind, module), has) in kinds.into_iter().zip(has) {
+        let what = format!("the kernel has no links of kind {kind}: load its module");
+        match has {
+            true => assert!(!found.iter().any(|it| it[1].contains(&what)), "{found:#?}"),
+            false => assert_eq!(assert_named(&found, "status", &what), module),
+        }
+    }
+    let lacking = has.iter().filter(|has| !**has).count() + usize::from(!limits);
+    assert_eq!(found.len(), lacking, "{found:#?}");
+    // Whatever this kernel has, of a plugin that says so.
+    let line = "the kernel has no links of kind vlan: load its module 8021q, or use a kernel with \
+                CONFIG_VLAN_8021Q";
+    crate::shell_plugin(
+        "macvlan",
+        &format!(
+            "#!/bin/sh\n[ $CNI_COMMAND = VERSION ] && {{ echo \
+             '{{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"1.1.0\"]}}'; exit; }}\n\
+             echo '{{\"code\":50,\"msg\":\"{line}\"}}'; exit 1\n"
+        ),
+    );
+    let found = findings();
+    let of_script = |it: &&[String; 3]| it[1].contains("macvlan") && it[1].contains(line);
+    let it = found.iter().find(of_script);
+    assert_eq!(
+        it.map(|it| it[2].as_str()),
+        Some("modprobe 8021q"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn isolation_that_the_packet_filter_cannot_keep_is_named() {
+    let Some(host) = host() else { return };
+    let file = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+    let mut conf = json!({"cniVersion": "1.1.0", "name": "apart", "plugins": [
+        mynet("1.1.0"), {"type": "firewall", "backend": "nftables", "ingressPolicy": "isolated"}
+    ]});
+    configure("10-apart.conflist", &conf);
+    if !Path::new(file).exists() {
+        let mend = assert_named(&findings(), "sysctl", "bridge-nf-call-iptables is missing");
+        assert_eq!(mend, "modprobe br_netfilter");
+        return netloom_testkit::skip("the kernel has no br_netfilter");
+    }
+    assert_silent();
+    fs::write(file, "0").unwrap();
+    let found = findings();
+    let mend = assert_named(&found, "sysctl", "net.bridge.bridge-nf-call-iptables is 0");
+    assert_eq!(found.len(), 1, "there is no IPv6: {found:#?}");
+    conf["plugins"][1]["ingressPolicy"] = json!("same-bridge");
+    configure("10-apart.conflist", &conf);
+    assert_silent();
+    conf["plugins"][1]["ingressPolicy"] = json!("isolated");
+    configure("10-apart.conflist", &conf);
+    run(&host, &mend);
+    assert_silent();
+}

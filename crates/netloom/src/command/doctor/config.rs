@@ -5,6 +5,8 @@ use std::fs;
 
 use anyhow::Result;
 use ipnet::IpNet;
+use netloom_kernel::sysctl;
+use netloom_plugins::doctor;
 use netloom_runtime::load;
 use netloom_spec::PluginConf;
 use serde_json::Value;
@@ -28,8 +30,7 @@ pub(super) fn findings(options: &Options, host: &Host) -> Result<Vec<Finding>> {
         if valid.is_ok()
             && let Err(error) = host.cni.status(&network.list)
         {
-            let mend = "provide what the plugin asks for";
-            findings.push(of(network, "status", error.to_string(), mend));
+            findings.push(lacking(network, "status", error.to_string()));
         }
         // Each line is of one plugin.
         for line in valid.err().iter().flat_map(|error| {
@@ -45,7 +46,28 @@ pub(super) fn findings(options: &Options, host: &Host) -> Result<Vec<Finding>> {
     findings.extend(overlaps(&host.networks));
     findings.extend(two_gateways(&host.networks));
     findings.extend(forwarding(&host.networks));
+    findings.extend(kernel(&host.networks));
+    findings.extend(isolation(&host.networks));
     Ok(findings)
+}
+
+/// Something that is missing on the host, with the command that provides it if there is one.
+fn lacking(network: &Network, kind: &'static str, what: String) -> Finding {
+    let command = doctor::command_for(&what);
+    let mend = command.unwrap_or_else(|| "provide what the plugin asks for".to_owned());
+    of(network, kind, what, &mend)
+}
+
+/// What only some pods need, so that STATUS is good without it.
+fn kernel(networks: &[Network]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for network in networks {
+        for conf in &network.list.plugins {
+            let lack = doctor::lack_of_kernel(conf).unwrap_or_else(|error| Some(error.msg));
+            findings.extend(lack.map(|what| lacking(network, "kernel", what)));
+        }
+    }
+    findings
 }
 
 fn of(network: &Network, kind: &'static str, what: String, mend: &str) -> Finding {
@@ -163,15 +185,50 @@ fn forwarding(networks: &[Network]) -> Vec<Finding> {
             continue;
         }
         for (v4, key) in KEYS {
-            let needed = subnets(network)
-                .iter()
-                .any(|net| net.addr().is_ipv4() == v4);
+            let needed = has_subnet(network, v4);
             let file = format!("/proc/sys/{}", key.replace('.', "/"));
             let off = fs::read_to_string(file).is_ok_and(|text| text.trim() == "0");
             if needed && off {
                 let what = format!("{key} is 0: its pods reach nothing beyond the host");
                 findings.push(of(network, "sysctl", what, &format!("sysctl -w {key}=1")));
             }
+        }
+    }
+    findings
+}
+
+/// Whether pods of the network have addresses of the family, as far as the configuration tells.
+fn has_subnet(network: &Network, v4: bool) -> bool {
+    let subnets = subnets(network);
+    subnets.iter().any(|net| net.addr().is_ipv4() == v4)
+}
+
+/// The packet filter keeps the pods of one bridge apart only if it sees what the bridge forwards.
+fn isolation(networks: &[Network]) -> Vec<Finding> {
+    const KEYS: [(bool, &str); 2] = [
+        (true, "net.bridge.bridge-nf-call-iptables"),
+        (false, "net.bridge.bridge-nf-call-ip6tables"),
+    ];
+    let isolates = |conf: &PluginConf| {
+        let policy = conf.get("ingressPolicy").and_then(Value::as_str);
+        conf.plugin_type() == "firewall" && policy == Some("isolated")
+    };
+    let mut findings = Vec::new();
+    for network in networks {
+        let mut plugins = network.list.plugins.iter();
+        if !plugins.any(isolates) || !network.list.plugins.iter().any(|it| bridge(it).is_some()) {
+            continue;
+        }
+        for (_, key) in KEYS.iter().filter(|(v4, _)| has_subnet(network, *v4)) {
+            let (state, mend) = match sysctl::get(&key.replace('.', "/")) {
+                Ok(value) if value == "0" => ("0", format!("sysctl -w {key}=1")),
+                Err(error) if error.is_absent() => ("missing", "modprobe br_netfilter".to_owned()),
+                _ => continue,
+            };
+            let what = format!(
+                "{key} is {state}: ingressPolicy isolated keeps no two pods of one bridge apart"
+            );
+            findings.push(of(network, "sysctl", what, &mend));
         }
     }
     findings
