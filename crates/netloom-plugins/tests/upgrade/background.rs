@@ -50,6 +50,7 @@ pub(crate) fn dhcp(host: &Host, side: &Side) -> Background {
     host.sh(&format!(
         "ip link add br0 type bridge; ip addr add {DHCP_SERVER}/16 dev br0; ip link set br0 up"
     ));
+    // Leases that end would tell when, which a request that is sent again changes.
     let server = Running::start(Command::new("dnsmasq").args([
         "--keep-in-foreground",
         "--conf-file=/dev/null",
@@ -62,7 +63,7 @@ pub(crate) fn dhcp(host: &Host, side: &Side) -> Background {
         "--pid-file",
         "--log-facility=/dev/null",
         "--dhcp-leasefile=/run/dnsmasq.leases",
-        "--dhcp-range=10.7.1.1,10.7.1.250,255.255.0.0,1h",
+        "--dhcp-range=10.7.1.1,10.7.1.250,255.255.0.0,infinite",
     ]));
     let daemon = Running::start(Command::new(side.program("dhcp")).arg("daemon"));
     let since = Instant::now();

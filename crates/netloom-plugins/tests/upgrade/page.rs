@@ -62,6 +62,7 @@ fn row(plugin: &str, cells: &[Option<&'static Exception>]) -> Row {
         };
         line.push_str(&format!(" {word} |"));
     }
+    notes.sort_unstable();
     (line, notes)
 }
 

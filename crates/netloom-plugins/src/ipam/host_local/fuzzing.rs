@@ -126,7 +126,7 @@ impl Home {
             0 => self.with(Access::Release, |store| drop(store.release(&owner))),
             1 => self.with(Access::Read, |store| drop(store.holders())),
             2 => self.with(Access::Release, |store| {
-                drop(store.retain(|held| *held == owner))
+                drop(store.retain(|_, held| *held == owner))
             }),
             _ => self.with(Access::Reserve, |store| reserve(store, &owner)),
         }
