@@ -3,7 +3,8 @@
 //!
 //! The fault is put into each program that keeps files: the IPAM plugin, the plugins with files of
 //! their own, and the runtime. Only what a full disk fails is made to fail: system calls that need
-//! room in the directories of the state.
+//! room in the directories of the state. Then the same on real disks that are full after so many
+//! files or blocks, and stay full while the ADD is undone.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,6 +39,16 @@ fn host() -> Option<(Host, TempDir)> {
     Some((host, plugins))
 }
 
+/// A block of tmpfs, which cannot be told to have none.
+const PAGE: usize = 4096;
+/// More inodes or blocks than any ADD needs.
+const ENOUGH: usize = 100;
+const FILLER: &str = "filler";
+
+fn fill_one_page(directory: &str) {
+    fs::write(Path::new(directory).join(FILLER), [1; PAGE]).unwrap();
+}
+
 /// What is in files of the state, whole; not the locks, which are empty, nor host-local's index,
 /// which is made anew when it is wrong.
 type Files = BTreeMap<PathBuf, String>;
@@ -53,7 +64,7 @@ fn walk(directory: &Path, files: &mut Files) {
         let (path, name) = (entry.path(), entry.file_name());
         if path.is_dir() && name != ".netloom" && name != "locks" {
             walk(&path, files);
-        } else if path.is_file() && name != "lock" {
+        } else if path.is_file() && name != "lock" && name != FILLER {
             let content = fs::read(&path).unwrap();
             files.insert(path, String::from_utf8_lossy(&content).into_owned());
         }
@@ -116,13 +127,75 @@ impl Scene {
             assert!(struck.hit, "{what}: not reached\n{}", struck.outcome);
             tried += 1;
             failed += usize::from(!struck.outcome.is_success());
-            self.judge(&what, &struck.outcome, &whole, &before);
+            self.judge(&what, &struck.outcome, &whole, &before, || {});
         }
         println!("{name}: {tried} writes found no room, {failed} of the ADDs failed");
+        for measure in ["inodes", "blocks"] {
+            let (tried, failed) = self.try_all_disks(name, measure, &whole);
+            println!("{name}: on {tried} disks with few {measure}, {failed} ADDs failed");
+            assert!(failed > 0, "{name}: ADD needs no {measure}");
+        }
         Some((tried, failed))
     }
 
-    fn judge(&self, what: &str, outcome: &Outcome, whole: &Files, before: &Snapshot) {
+    /// ADD on real disks with room for nothing, then for one thing more each time, until one is not
+    /// full after it. Here what fails goes on failing, until there is room again.
+    fn try_all_disks(&self, name: &str, measure: &str, whole: &Files) -> (usize, usize) {
+        let mut failed = 0;
+        for room in 1..ENOUGH {
+            let what = format!("{name}: a disk with {room} {measure}");
+            let option = match measure {
+                "inodes" => format!("nr_inodes={room}"),
+                _ => format!("size={}", room * PAGE),
+            };
+            self.mount(&option);
+            if measure == "blocks" {
+                STATE.iter().for_each(|it| fill_one_page(it));
+            }
+            let before = self.look();
+            let outcome = self.add.run();
+            let is_full = self.is_full(whole);
+            failed += usize::from(!outcome.is_success());
+            self.judge(&what, &outcome, whole, &before, || {
+                self.each_disk("mount -o remount,nr_inodes=1000,size=1m");
+            });
+            self.each_disk("umount");
+            if outcome.is_success() && !is_full {
+                return (room, failed);
+            }
+        }
+        panic!("{name}: {ENOUGH} {measure} are not enough")
+    }
+
+    fn mount(&self, option: &str) {
+        self.each_disk("mkdir -p");
+        self.each_disk(&format!("mount -t tmpfs -o mode=755,{option} tmpfs"));
+    }
+
+    fn each_disk(&self, command: &str) {
+        for directory in STATE {
+            self.host.sh(&format!("{command} {directory}"));
+        }
+    }
+
+    /// Whether a disk that ADD has files on has no inode or no block left.
+    fn is_full(&self, whole: &Files) -> bool {
+        let used = |it: &&&str| whole.keys().any(|path| path.starts_with(it));
+        STATE.iter().filter(used).any(|directory| {
+            let free = self.host.sh(&format!("stat -f -c '%d %a' {directory}"));
+            free.split_whitespace().any(|free| free == "0")
+        })
+    }
+
+    /// What is left, whether it can be undone, and, with room again, the next ADD.
+    fn judge(
+        &self,
+        what: &str,
+        outcome: &Outcome,
+        whole: &Files,
+        before: &Snapshot,
+        give_room: impl FnOnce(),
+    ) {
         let left = files();
         if outcome.is_success() {
             println!("{what}: tolerated");
@@ -138,6 +211,7 @@ impl Scene {
             self.undo();
         }
         self.is_as(before, what);
+        give_room();
         let next = self.add.run();
         assert!(next.is_success(), "{what}: the next ADD fails\n{next}");
         // Its address may be the one after.
@@ -179,11 +253,7 @@ fn try_plugin(kind: &str, conf: &Value, prepare: impl FnOnce(&Host, &Pod), at_le
     let Some(scene) = Scene::plugin(kind, conf, prepare) else {
         return;
     };
-    let name = scene
-        .add
-        .variable("CNI_COMMAND")
-        .map(|_| conf["name"].as_str().unwrap());
-    let Some((tried, failed)) = scene.try_all(name.unwrap()) else {
+    let Some((tried, failed)) = scene.try_all(kind) else {
         return;
     };
     assert!(
