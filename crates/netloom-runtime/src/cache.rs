@@ -195,14 +195,14 @@ impl Cache {
         let content = entry
             .to_json()
             .map_err(|error| CacheError::io(&path, error.into()))?;
-        write::replace(&path, &content)
+        write::replace(network.name, &path, &content)
     }
 
     /// Forgets an attachment; absent is success. What belongs to another one stays.
     pub(crate) fn remove(&self, key: &Key<'_>) -> Result<(), CacheError> {
         // What a runtime left that was killed while it wrote the entry is found by nobody else.
         for separator in ['-', '+'] {
-            write::discard(&self.path(key, separator)?);
+            write::discard(key.network, &self.path(key, separator)?);
         }
         let path = match self.locate(key) {
             Ok(Some((path, _))) | Err(CacheError::Corrupt { path, .. }) => path,
@@ -291,6 +291,16 @@ impl Cache {
             }
         }
         Ok(survey)
+    }
+
+    /// The files of this network that were begun and do not have their names yet, sorted. Nobody
+    /// writes one while the network is locked.
+    pub(crate) fn drafts(&self, network: &str) -> Result<Vec<PathBuf>, CacheError> {
+        let (results, prefix) = (self.results()?, write::draft_prefix(network));
+        let mut names = self.names()?;
+        names.retain(|name| name.starts_with(&prefix));
+        names.sort_unstable();
+        Ok(names.iter().map(|name| results.join(name)).collect())
     }
 
     fn names(&self) -> Result<Vec<String>, CacheError> {

@@ -4,19 +4,24 @@ pub(crate) mod as_added;
 mod plan;
 mod valid;
 
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
 use netloom_invoke::Command;
 use netloom_spec::{Attachment, Version};
 
 pub use self::plan::{GcPlan, StaleAttachment};
 pub use self::valid::{Life, Valid};
-use crate::{Cni, DelMode, Error, Network, RuntimeConf, request};
+use crate::{CacheError, Cni, DelMode, Error, Network, RuntimeConf, request};
 use as_added::as_added;
 
 impl Cni {
     /// Removes everything of the network that belongs to no valid attachment: executes DEL for each
     /// cached attachment that is stale, with the configuration it was added with; then, if the
     /// configuration is of 1.1.0 or newer, GC of every plugin, also of those that only the cached
-    /// attachments were added with.
+    /// attachments were added with. What runtimes left half-written in the cache that were killed
+    /// goes as well.
     ///
     /// Success without doing anything if the configuration has `disableGC`. While it runs, ADD
     /// and DEL of the network wait, in every process that uses this library and this cache
@@ -50,6 +55,7 @@ impl Cni {
                 .into_iter()
                 .map(|cause| Error::CachedAttachments { cause }),
         );
+        errors.extend(plan.drafts.iter().filter_map(|draft| discard(draft).err()));
         for stale in &plan.stale {
             errors.extend(self.del_stale(&network, stale).err());
         }
@@ -87,11 +93,16 @@ impl Cni {
         network: &Network<'_>,
         valid: &Valid<'_>,
     ) -> Result<(GcPlan, Option<Error>), Error> {
-        let (survey, failed) = match self.cache(None).survey(None, Some(network.name)) {
-            Ok(survey) => (survey, None),
+        let cache = self.cache(None);
+        let listed = cache
+            .survey(None, Some(network.name))
+            .and_then(|survey| Ok((survey, cache.drafts(network.name)?)));
+        let ((survey, drafts), failed) = match listed {
+            Ok(listed) => (listed, None),
             Err(cause) => (Default::default(), Some(Error::CachedAttachments { cause })),
         };
-        let plan = GcPlan::new(network, valid, survey.attachments, survey.unreadable)?;
+        let mut plan = GcPlan::new(network, valid, survey.attachments, survey.unreadable)?;
+        plan.drafts = drafts;
         Ok((plan, failed))
     }
 
@@ -140,5 +151,18 @@ impl Cni {
             if_name: rt.if_name,
             cause: Box::new(cause),
         })
+    }
+}
+
+/// Removes what nobody writes any more: the network is locked.
+fn discard(draft: &Path) -> Result<(), Error> {
+    match fs::remove_file(draft) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::CachedAttachments {
+            cause: CacheError::Io {
+                path: draft.to_owned(),
+                cause: error,
+            },
+        }),
+        _ => Ok(()),
     }
 }

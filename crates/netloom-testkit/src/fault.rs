@@ -21,6 +21,8 @@ pub struct Faults {
     call: Call,
     within: Option<Child>,
     points: Vec<Point>,
+    /// Where a fault has to hit; anywhere if empty.
+    directories: Vec<String>,
 }
 
 /// A program that a call executes, and the variable in which it finds its directory.
@@ -44,7 +46,7 @@ impl Faults {
     /// is no strace. What the call changed stays changed.
     #[must_use]
     pub fn points(call: &Call) -> Option<Self> {
-        Self::learn(call, None)
+        Self::learn(call, None, &[])
     }
 
     /// The same for a program that the call executes, which it finds by this name in its `CNI_PATH`
@@ -62,15 +64,23 @@ impl Faults {
             crate::skip(&format!("no program {child} in PATH"));
             return None;
         };
-        Self::learn(call, Some(child))
+        Self::learn(call, Some(child), &[])
     }
 
-    fn learn(call: &Call, within: Option<Child>) -> Option<Self> {
+    /// The same for the places at which the disk that has one of these directories may be found
+    /// full: what only reads is none, nor is what is elsewhere.
+    #[must_use]
+    pub fn points_of_disk(call: &Call, directories: &[&str]) -> Option<Self> {
+        Self::learn(call, None, directories)
+    }
+
+    fn learn(call: &Call, within: Option<Child>, directories: &[&str]) -> Option<Self> {
         if !has_strace() {
             return None;
         }
         let log = TraceLog::new();
-        let outcome = traced(call, within.as_ref(), &log, &[]).run();
+        let directories: Vec<String> = directories.iter().map(|&it| it.to_owned()).collect();
+        let outcome = traced(call, within.as_ref(), &log, with_paths(&directories)).run();
         assert!(
             outcome.is_success(),
             "a call without faults should succeed\n{outcome}"
@@ -78,7 +88,11 @@ impl Faults {
         Some(Self {
             call: call.clone(),
             within,
-            points: points::of(&log.calls()),
+            points: match directories.as_slice() {
+                [] => points::of(&log.calls()),
+                some => points::of_disk(&log.calls(), some),
+            },
+            directories,
         })
     }
 
@@ -113,7 +127,9 @@ impl Faults {
     pub fn fail_at(&self, k: usize, errno: &str) -> Struck {
         let (struck, log) = self.strike(k, &format!("error={errno}"));
         Struck {
-            hit: log.contains("(INJECTED)"),
+            hit: log
+                .lines()
+                .any(|line| line.contains("(INJECTED)") && self.is_there(line)),
             outcome: struck,
         }
     }
@@ -128,16 +144,26 @@ impl Faults {
         }
     }
 
+    fn is_there(&self, line: &str) -> bool {
+        self.directories.is_empty() || self.directories.iter().any(|it| line.contains(it))
+    }
+
     fn strike(&self, k: usize, fault: &str) -> (Outcome, String) {
         let point = &self.points[k];
         let log = TraceLog::new();
         let (name, when) = (&point.name, point.occurrence);
         let trace = format!("trace={name}");
         let inject = format!("inject={name}:{fault}:when={when}");
-        let options = ["-e", &trace, "-e", &inject];
+        let mut options = vec!["-e", &trace, "-e", &inject];
+        options.extend(with_paths(&self.directories));
         let outcome = traced(&self.call, self.within.as_ref(), &log, &options).run();
         (outcome, log.text())
     }
+}
+
+/// The option to have the paths of descriptors written, if paths matter.
+fn with_paths(directories: &[String]) -> &'static [&'static str] {
+    if directories.is_empty() { &[] } else { &["-y"] }
 }
 
 /// The call under strace, or with a shell script in its path that starts the child under strace.

@@ -1,7 +1,7 @@
 //! host-local killed, and refused by the kernel, at every system call it makes on files.
 
 use crate::pool::Pool;
-use netloom_testkit::{Call, Outcome, skip};
+use netloom_testkit::{Call, Host, Outcome, skip};
 use std::collections::{BTreeMap, HashMap};
 use std::process::Command;
 
@@ -288,4 +288,23 @@ fn a_filesystem_without_noreplace_is_served_by_link() {
     assert_eq!(pool.of("pod").len(), 1);
     pool.add("next").succeeds();
     assert_eq!((pool.of("pod").len(), pool.of("next").len()), (1, 2));
+}
+
+#[test]
+fn del_needs_no_lock_that_the_disk_has_no_room_for_unless_something_is_reserved() {
+    let Some(host) = Host::new() else { return };
+    let pool = pool_with_neighbours();
+    let data = pool.data_dir().display();
+    // Room for the directory, the network's, and then for one file.
+    host.sh(&format!(
+        "mount -t tmpfs -o nr_inodes=2 tmpfs {data} && mkdir {data}/blue"
+    ));
+    pool.del("pod").succeeds_silently();
+    host.sh(&format!("mount -o remount,nr_inodes=3 {data}"));
+    pool.write("10.1.0.2", "pod\r\neth0");
+    let error = pool.del("pod").fails_with(11);
+    assert!(error.msg.contains("/blue/lock: No space left"), "{error:?}");
+    host.sh(&format!("mount -o remount,nr_inodes=100 {data}"));
+    pool.del("pod").succeeds_silently();
+    assert_eq!(pool.of("pod").len(), 0);
 }

@@ -1,5 +1,7 @@
 //! What GC will do, found out before it does anything.
 
+use std::path::PathBuf;
+
 use netloom_spec::{Attachment, PluginConf, Version};
 
 use super::as_added::as_added;
@@ -20,6 +22,9 @@ pub struct GcPlan {
     /// Entries of the cache that may be about this network and cannot be read. What their names
     /// tell of is valid.
     pub unreadable: Vec<CacheError>,
+    /// Entries of the cache that a runtime of this library began and did not end: it was killed, or
+    /// in a plan it may be about to end one.
+    pub drafts: Vec<PathBuf>,
     /// Whether no valid attachment is known, which is why the plugins are not asked.
     pub withheld: bool,
     /// Whether the network's configuration has `disableGC`, which is why nothing is done.
@@ -46,7 +51,7 @@ pub(super) struct Asked {
 impl GcPlan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.stale.is_empty() && self.plugins.is_empty()
+        self.stale.is_empty() && self.plugins.is_empty() && self.drafts.is_empty()
     }
 
     pub(super) fn disabled() -> Self {
@@ -105,6 +110,7 @@ impl GcPlan {
             plugins,
             valid: valid_now,
             unreadable,
+            drafts: Vec::new(),
             withheld,
             disabled: false,
             requests,

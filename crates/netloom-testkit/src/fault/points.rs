@@ -41,6 +41,13 @@ impl Point {
         }
     }
 
+    /// Whether it needs room on the disk that has one of these directories.
+    pub(super) fn takes_room(&self, directories: &[String]) -> bool {
+        let there = directories.iter().any(|it| self.text.contains(it));
+        let opens = self.name.starts_with("open");
+        there && (!opens || self.text.contains("O_CREAT") || self.text.contains("O_TMPFILE"))
+    }
+
     fn creates(&self) -> bool {
         ["O_CREAT", "O_WRONLY", "O_RDWR", "O_TRUNC"]
             .iter()
@@ -137,6 +144,26 @@ const ASKING: [&str; 31] = [
     "getrandom",
     "memfd_create",
 ];
+
+/// System calls that a full disk fails.
+const FILLING: &str = "write writev pwrite64 pwritev open openat creat rename renameat renameat2 \
+     mkdir mkdirat symlink symlinkat link linkat ftruncate fallocate fsync fdatasync setxattr \
+     fsetxattr";
+
+/// The points of a traced run at which these directories may be found full, in order.
+pub(super) fn of_disk(calls: &[SystemCall], directories: &[String]) -> Vec<Point> {
+    let points = calls.iter().map(|call| Point {
+        name: call.name.clone(),
+        occurrence: call.occurrence,
+        text: call.text.clone(),
+        may_fail: true,
+        may_change: true,
+    });
+    let filling = points.filter(|point| FILLING.split(' ').any(|name| name == point.name));
+    filling
+        .filter(|point| point.takes_room(directories))
+        .collect()
+}
 
 /// The points of a traced run, each once, in order.
 pub(super) fn of(calls: &[SystemCall]) -> Vec<Point> {

@@ -156,6 +156,11 @@ impl Host {
                 finding("dead attachment", what.trim().to_owned(), &mend)
             })
             .collect();
+        findings.extend(network.plan.drafts.iter().map(|draft| {
+            let what = format!("{draft:?} was not written to its end");
+            let mend = format!("netloom gc {} --yes", quoted(name));
+            finding("cache file", what, &mend)
+        }));
         let Ok(network_name) = NetworkName::new(name) else {
             return findings;
         };

@@ -1,7 +1,7 @@
 //! `netloom gc`: what goes, what stays, what it asks first.
 
 use crate::{CONF_DIR, NETLOOM, Words, called, configure, host, mynet, netloom, path, reserved};
-use netloom_testkit::{Call, Host, Outcome, Pod};
+use netloom_testkit::{Call, Faults, Host, Outcome, Pod};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -82,7 +82,7 @@ fn a_dry_run_tells_what_would_go_and_changes_nothing() {
     assert!(!words.contains("id-of-living"), "{words}");
     let object = netloom(&["--json", "gc", "--dry-run"]).run().succeeds();
     let expected = json!([{
-        "network": "mynet", "disableGC": false, "withheld": false, "unreadable": [], "addresses": [],
+        "network": "mynet", "disableGC": false, "withheld": false, "unreadable": [], "addresses": [], "drafts": [],
         "plugins": ["bridge"],
         "valid": [{"containerID": "id-of-living", "ifname": "eth0"}],
         "stale": [{
@@ -309,4 +309,38 @@ fn what_is_of_before_the_last_reboot_is_reclaimed_and_nothing_else() {
     assert!(new.pings([10, 16, 0, 1]));
     let again = gc(&["--stale-boot", "--dry-run"]).succeeds_with_words();
     assert!(again.contains("nothing to remove"), "{again}");
+}
+
+#[test]
+fn what_a_killed_runtime_wrote_half_is_named_by_doctor_and_goes_with_gc_of_its_network() {
+    let Some((host, _living)) = one_of_two_dead() else {
+        return;
+    };
+    configure(
+        "20-other.conf",
+        &json!({"cniVersion": "1.1.0", "name": "other", "type": "loopback"}),
+    );
+    let pod = host.pod("killed");
+    let call = |verb| netloom(&[verb, "mynet", path(&pod), "--container-id", "id-of-killed"]);
+    let Some(faults) = Faults::points_of_disk(&call("add"), &[RESULTS]) else {
+        return;
+    };
+    call("del").run().succeeds_silently();
+    let names_it = |point: &netloom_testkit::Point| point.name.starts_with("rename");
+    let rename = faults.list().iter().position(names_it).unwrap();
+    assert!(faults.kill_at(rename).hit);
+
+    let draft = cached().remove(0);
+    assert!(draft.starts_with(".tmp-"), "{:?}", cached());
+    let doctor = netloom(&["doctor"]).run();
+    assert!(doctor.stdout.contains(&draft), "{doctor}");
+    let words = gc(&["mynet", "--dry-run"]).succeeds_with_words();
+    assert!(words.contains(&draft), "{words}");
+    drop(gc(&["other", "--yes"]));
+    assert_eq!(cached()[0], draft, "GC of another network took it");
+    gc(&["mynet", "--yes"]).succeeds_silently();
+    assert_eq!(cached(), ["mynet-id-of-living-eth0"]);
+    assert_eq!(reserved("mynet"), ["10.16.0.2"]);
+    let doctor = netloom(&["doctor"]).run();
+    assert!(!doctor.stdout.contains("cache file"), "{doctor}");
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod disk;
+mod every_write;
 mod memory;
 #[path = "../chain/network.rs"]
 mod network;

@@ -15,7 +15,7 @@
 use super::boot;
 use super::directory::Directory;
 use super::index::{Index, RESERVATION_DRAFT};
-use super::listing::{self, Listing, Reservation, taken_by};
+use super::listing::{self, Listing, Reservation, is_reservation, taken_by};
 use super::owner::Owner;
 use super::store_error::{StoreError, failed};
 use super::survey::SurveyError;
@@ -82,8 +82,9 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens and locks the store, waiting for the lock for at most `limit`. `None` if the network
-    /// has no directory and nothing shall be reserved.
+    /// Opens and locks the store, waiting for the lock for at most `limit`. `None` if nothing shall
+    /// be reserved and nothing is: the network has no directory, or one on a full disk that not even
+    /// got its lock, which is made before the first reservation.
     pub(super) fn open(
         place: &Place,
         access: Access,
@@ -101,7 +102,18 @@ impl Store {
                 outcome => outcome.map_err(failed("open", &path))?,
             };
             let left = deadline.saturating_duration_since(Instant::now());
-            if let Some(lock) = locked(&reservations, left)? {
+            let taken = match locked(&reservations, left) {
+                Err(error) if error.is_for_want_of_room() && access != Access::Reserve => {
+                    match reservations.names() {
+                        Ok(names) if !names.iter().any(|name| is_reservation(name)) => {
+                            return Ok(None);
+                        }
+                        _ => return Err(error),
+                    }
+                }
+                taken => taken?,
+            };
+            if let Some(lock) = taken {
                 return Self::locked(place, access, reservations, lock).map(Some);
             }
         }

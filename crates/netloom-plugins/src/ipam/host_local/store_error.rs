@@ -35,6 +35,11 @@ impl From<LockError> for StoreError {
 }
 
 impl StoreError {
+    /// Whether it is for want of room on the disk.
+    pub(super) fn is_for_want_of_room(&self) -> bool {
+        matches!(self, Self::Io { errno, .. } if matches!(*errno, Errno::NOSPC | Errno::DQUOT))
+    }
+
     /// Whether the same call may succeed later with nothing but time passing.
     pub(super) fn is_transient(&self) -> bool {
         match self {

@@ -41,6 +41,13 @@ pub(super) fn words(cni: &Cni, planned: &[Planned]) -> String {
                 why(stale)
             );
         }
+        for draft in &plan.drafts {
+            let _ = writeln!(
+                text,
+                "  remove {}, which was not written to its end",
+                draft.display()
+            );
+        }
         if !it.addresses.is_empty() {
             let _ = writeln!(text, "  free {}", it.addresses.join(" "));
         }
@@ -92,7 +99,7 @@ fn remarks(plan: &GcPlan) -> Vec<String> {
             plan.valid.len()
         ));
     }
-    if lines.is_empty() && plan.stale.is_empty() {
+    if lines.is_empty() && plan.is_empty() {
         lines.push(NOTHING.to_owned());
     }
     lines
@@ -133,5 +140,6 @@ fn object(cni: &Cni, planned: &Planned) -> Value {
         "plugins": plan.plugins,
         "withheld": plan.withheld,
         "unreadable": unreadable,
+        "drafts": plan.drafts,
     })
 }
