@@ -167,6 +167,7 @@ impl World {
         match self.random.below(4) {
             0 => {
                 let fault = Fault::any(&mut self.random);
+                println!("  gc {fault:?}");
                 self.learn_gc(&gc(None, Some(fault)), true);
             }
             1 => self.learn_gc(&gc(None, None), false),
