@@ -126,3 +126,27 @@ fn status_is_50_without_the_packet_filter_that_is_asked_for() {
         .names(&["firewalld", "bus"]);
     status("pf", None).fails_with(7).names(&["backend", "pf"]);
 }
+
+/// Go's DEL takes a copy of the rules away, and leaves the chain that tells whose they were.
+#[test]
+fn two_dead_pods_of_one_address_do_not_keep_its_last_rules_for_each_other() {
+    let Some(lab) = Lab::with("iptables") else {
+        return;
+    };
+    let conf = conf_of("iptables", 5, "net");
+    for name in ["one", "two"] {
+        let pod = lab.host.pod(name);
+        lab.firewall.add(&conf, &pod).succeeds();
+        pod.remove();
+    }
+    lab.host.sh(
+        "iptables -D CNI-FORWARD -d 10.1.0.5 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+         iptables -D CNI-FORWARD -s 10.1.0.5 -j ACCEPT",
+    );
+    lab.firewall.gc(&conf, &[]).succeeds_silently();
+    let left = lab.traces();
+    assert!(
+        !left.contains("10.1.0.5") && !left.contains("fd00:1::5"),
+        "{left}"
+    );
+}

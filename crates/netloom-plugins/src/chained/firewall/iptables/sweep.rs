@@ -37,10 +37,10 @@ impl Sweep {
     pub(super) fn of(saved: &Saved, marker: &str, ips: &[IpAddr]) -> Self {
         let mut sweep = Self::default();
         if saved.declares(marker) {
-            sweep.take(saved, marker);
+            sweep.take(saved, marker, &[marker]);
         } else {
             for ip in ips {
-                sweep.take_unclaimed(saved, *ip, "");
+                sweep.take_unclaimed(saved, *ip, &[]);
             }
         }
         sweep
@@ -66,37 +66,46 @@ impl Sweep {
             let mut comments = rules.filter_map(|rule| value_of(rule, "--comment"));
             comments.any(|comment| comment.starts_with(&own))
         };
-        let mut sweep = Self::default();
-        saved
+        let gone: Vec<&str> = saved
             .chains()
             .filter(|chain| chain.starts_with(MARKER_PREFIX))
             .filter(|chain| is_own(chain) && !valid.iter().any(|valid| valid == chain))
-            .for_each(|chain| sweep.take(saved, chain));
+            .collect();
+        let mut sweep = Self::default();
+        for chain in &gone {
+            sweep.take(saved, chain, &gone);
+        }
         sweep
     }
 
-    /// An attachment's own chain, and one copy of the rules of each address that it names.
-    fn take(&mut self, saved: &Saved, marker: &str) {
+    /// An attachment's own chain, and one copy of the rules of each address that it names. The chains
+    /// in `gone` go too, and claim nothing.
+    fn take(&mut self, saved: &Saved, marker: &str, gone: &[&str]) {
         for claim in saved.of_chain(marker) {
             let net = value_of(claim, "-s").and_then(|net| net.parse::<IpNet>().ok());
             if let Some(net) = net {
-                self.take_unclaimed(saved, net.addr(), marker);
+                self.take_unclaimed(saved, net.addr(), gone);
             }
         }
         self.markers.push(marker.to_owned());
     }
 
     /// One copy of an address's rules, if there are more than others have a claim to.
-    fn take_unclaimed(&mut self, saved: &Saved, ip: IpAddr, but: &str) {
+    fn take_unclaimed(&mut self, saved: &Saved, ip: IpAddr, gone: &[&str]) {
         let net = IpNet::from(ip).to_string();
         let is_claim = |rule: &&Vec<String>| {
-            let of = |chain: &String| chain.starts_with(MARKER_PREFIX) && chain != but;
+            let of = |chain: &String| {
+                chain.starts_with(MARKER_PREFIX) && !gone.contains(&chain.as_str())
+            };
             rule.get(1).is_some_and(of) && value_of(rule, "-s") == Some(&net)
         };
         let claims = saved.rules.iter().filter(is_claim).count();
-        let both = Left::both(ip).into_iter();
-        self.rules
-            .extend(both.filter(|left| saved.count(&left.words) > claims));
+        for left in Left::both(ip) {
+            let taken = self.rules.iter().filter(|it| it.words == left.words);
+            if saved.count(&left.words) > claims + taken.count() {
+                self.rules.push(left);
+            }
+        }
     }
 
     /// The own chains of the attachments.
