@@ -183,10 +183,11 @@ fn reservations() -> Vec<String> {
     paths.filter(|path| path.contains("/10.1.0.")).collect()
 }
 
-/// All that there is to see in a pod, without what a carrier brings.
+/// All that there is to see in a pod, without what a carrier brings, and the kernel in its own time:
+/// the routes of a link-local address come when nobody else is found to have it.
 pub(crate) fn inside(pod: &Pod) -> String {
     pod.sh(
-        "{ ip -d addr; ip rule; ip route show table all; ip -6 route show table all; \
+        "{ ip -d addr; ip rule; ip route show table all; ip -6 route show table all | grep -v fe80:; \
          cd /proc/sys/net && grep -r . ipv4/conf 2>/dev/null | sort; } | \
          sed -E 's/NO-CARRIER,|,LOWER_UP| linkdown| tentative| state [A-Z]+//g'",
     )
