@@ -23,10 +23,13 @@ const MOST_LISTS: usize = 4;
 
 /// After ADD: flows to a mapped port of this host that do not lead to the pod.
 pub(super) fn forget_stale(context: &Context<'_>, mapped: &[Mapped]) {
+    // Listed once, for all mappings.
+    let mut own: Option<BTreeSet<Ipv4Addr>> = None;
     let filters = |routes: &rtnl::Socket, mapping: &Mapped| {
-        let at = match mapping.host_ip {
-            Some(IpAddr::V4(ip)) => BTreeSet::from([ip]),
-            _ => own_addresses(routes)?,
+        let at = match (mapping.host_ip, &own) {
+            (Some(IpAddr::V4(ip)), _) => BTreeSet::from([ip]),
+            (_, Some(own)) => own.clone(),
+            (_, None) => own.insert(own_addresses(routes)?).clone(),
         };
         let to = |ip| Flows {
             to: Some(ip),
@@ -97,7 +100,7 @@ fn v4(ip: IpAddr) -> Option<Ipv4Addr> {
 fn forget(
     context: &Context<'_>,
     mapped: &[Mapped],
-    filters: impl Fn(&rtnl::Socket, &Mapped) -> Result<Vec<Flows>>,
+    filters: impl FnMut(&rtnl::Socket, &Mapped) -> Result<Vec<Flows>>,
     is_stale: impl Fn(&rtnl::Socket, &Entry, &Mapped) -> bool,
 ) {
     let udp: Vec<&Mapped> = mapped
@@ -117,7 +120,7 @@ fn forget(
 
 fn forget_udp(
     udp: &[&Mapped],
-    filters: impl Fn(&rtnl::Socket, &Mapped) -> Result<Vec<Flows>>,
+    mut filters: impl FnMut(&rtnl::Socket, &Mapped) -> Result<Vec<Flows>>,
     is_stale: impl Fn(&rtnl::Socket, &Entry, &Mapped) -> bool,
 ) -> Result<()> {
     let socket = Socket::open()?;
