@@ -114,7 +114,12 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // Under `--test-threads=1` the next test runs in this same thread.
+        // Under `--test-threads=1` the next test runs in this same thread. A thread that was joined
+        // may still be ending in the kernel, and shares its working directory with this one till
+        // then: the kernel gives nobody another mount namespace who shares it.
+        if let Err(error) = namespace::unshare(UnshareFlags::FS) {
+            eprintln!("cannot have a working directory of one's own: {error}");
+        }
         let back = [
             (&self.outer.net, LinkNameSpaceType::Network),
             (&self.outer.mnt, LinkNameSpaceType::Mount),

@@ -187,7 +187,7 @@ fn reservations() -> Vec<String> {
 /// the routes of a link-local address come when nobody else is found to have it.
 pub(crate) fn inside(pod: &Pod) -> String {
     pod.sh(
-        "{ ip -d addr; ip rule; ip route show table all; ip -6 route show table all | grep -v fe80:; \
+        "{ ip -d addr; ip rule; ip -4 route show table all; ip -6 route show table all | grep -v fe80:; \
          cd /proc/sys/net && grep -r . ipv4/conf 2>/dev/null | sort; } | \
          sed -E 's/NO-CARRIER,|,LOWER_UP| linkdown| tentative| state [A-Z]+//g'",
     )
