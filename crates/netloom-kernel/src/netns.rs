@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 pub use bound::{create_at, remove_at};
 
 /// Where a thread finds its own network namespace; `/proc/self` would be the main thread's.
-const OF_THIS_THREAD: &str = "/proc/thread-self/ns/net";
+pub(crate) const OF_THIS_THREAD: &str = "/proc/thread-self/ns/net";
 
 /// Why a path cannot be opened as a network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,16 +12,32 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::netns::OF_THIS_THREAD;
+
 static ALLOWED: AtomicBool = AtomicBool::new(false);
-/// What is closed by a stand-in.
-static HELD: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
-/// Whether one of them takes long to close.
-static SLOW: AtomicBool = AtomicBool::new(false);
+static HELD: Mutex<Held> = Mutex::new(Held::NOTHING);
 
 /// `MEMBARRIER_CMD_GLOBAL`: returns when every reader of now has finished.
 const WAIT_FOR_READERS: i32 = 1;
+
+/// What is closed by a stand-in when the program ends.
+struct Held {
+    sockets: Vec<OwnedFd>,
+    /// There if things were deleted: tells others in this namespace, for as long as it is open in
+    /// any process, that closing a socket takes long.
+    mark: Option<OwnedFd>,
+}
+
+impl Held {
+    const NOTHING: Self = Self {
+        sockets: Vec::new(),
+        mark: None,
+    };
+}
 
 /// Lets this process leave stand-ins behind. For programs that end soon: init takes care of
 /// children that outlive their parent, but in a program that lives on each would stay a zombie.
@@ -36,11 +52,15 @@ pub(crate) fn is_allowed() -> bool {
 /// To be called right before the program ends, when what it had to say is said: the sockets that
 /// take long to close are closed by a stand-in.
 pub fn take_over() {
-    let held = mem::take(&mut *lock());
-    if !SLOW.load(Ordering::Relaxed) {
+    let Held { sockets, mark } = mem::replace(&mut *lock(), Held::NOTHING);
+    if sockets.is_empty() || (mark.is_none() && !is_marked()) {
         return;
     }
-    let descriptors: Vec<RawFd> = held.iter().map(AsRawFd::as_raw_fd).collect();
+    let descriptors: Vec<RawFd> = sockets
+        .iter()
+        .chain(&mark)
+        .map(AsRawFd::as_raw_fd)
+        .collect();
     let wait = || {
         // The kernel's own waiting began with the last change, or with what was under way then:
         // after the second time it is over, and no lock is held for it.
@@ -52,16 +72,33 @@ pub fn take_over() {
     let _ = start(&descriptors, wait);
 }
 
-/// Keeps a socket open to the end of the program, if a stand-in may close it then. `slow`: things
-/// were deleted by it.
-pub(crate) fn hold(socket: OwnedFd, slow: bool) {
-    if is_allowed() {
-        SLOW.fetch_or(slow, Ordering::Relaxed);
-        lock().push(socket);
+/// Keeps a socket open to the end of the program, if a stand-in may close it then. `deleted`:
+/// things were deleted by it, in the network namespace of the calling thread.
+pub(crate) fn hold(socket: OwnedFd, deleted: bool) {
+    if !is_allowed() {
+        return;
+    }
+    let mut held = lock();
+    held.sockets.push(socket);
+    if deleted && held.mark.is_none() {
+        held.mark = netns_with(FlockOperation::NonBlockingLockShared).ok();
     }
 }
 
-fn lock() -> std::sync::MutexGuard<'static, Vec<OwnedFd>> {
+/// Whether somebody's deletion may still be under way in this namespace.
+fn is_marked() -> bool {
+    netns_with(FlockOperation::NonBlockingLockExclusive).is_err_and(|it| it == Errno::WOULDBLOCK)
+}
+
+/// The network namespace itself is what is locked: all its processes have it, and no others.
+fn netns_with(lock: FlockOperation) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let netns = rustix::fs::open(OF_THIS_THREAD, flags, Mode::empty())?;
+    rustix::fs::flock(&netns, lock)?;
+    Ok(netns)
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Held> {
     HELD.lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

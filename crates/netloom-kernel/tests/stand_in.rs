@@ -5,12 +5,19 @@
 
 mod host;
 
+use netloom_kernel::nft::{self, Family, Table};
 use netloom_kernel::rtnl::{LinkSpec, PeerSpec, Socket};
 use netloom_kernel::stand_in;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::sync::{Mutex, PoisonError};
 
-/// All in one test, since other tests' children would be waited for too.
+/// One test after the other, since each waits for all children.
+static CHILDREN: Mutex<()> = Mutex::new(());
+
 #[test]
 fn a_link_that_a_stand_in_removes_is_gone_at_once_and_its_name_is_free() {
+    let _alone = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
     if !host::enter() {
         return;
     }
@@ -34,11 +41,57 @@ fn a_link_that_a_stand_in_removes_is_gone_at_once_and_its_name_is_free() {
         assert_eq!(count("/proc/self/fd"), descriptors, "descriptors stay open");
         assert!(!socket.remove_link("one").unwrap(), "it is absent now");
     }
+    assert_eq!(children(), 40, "one for each removal, and each has ended");
+}
+
+#[test]
+fn a_socket_is_closed_by_a_stand_in_while_a_deletion_is_under_way_in_its_namespace_and_only_then() {
+    let _alone = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !host::enter() {
+        return;
+    }
+    stand_in::allow();
+    let netns = File::open("/proc/thread-self/ns/net").unwrap();
+    let uses = |work: &dyn Fn(&nft::Socket)| {
+        work(&nft::Socket::open().unwrap());
+        stand_in::take_over();
+    };
+    let table = Table::new(Family::Ip, "one");
+    let create = |socket: &nft::Socket| {
+        let mut batch = socket.batch();
+        batch.ensure_table(&table);
+        batch.commit().unwrap();
+    };
+    let delete = |socket: &nft::Socket| {
+        let mut batch = socket.batch();
+        batch.delete_table(&table);
+        batch.commit().unwrap();
+    };
+
+    uses(&create);
+    assert_eq!(children(), 0, "nothing was deleted");
+    uses(&delete);
+    let marked = flock(&netns, FlockOperation::NonBlockingLockExclusive);
+    assert!(marked.is_err(), "others cannot see what is under way");
+    assert_eq!(children(), 1, "something was deleted");
+
+    // As another process does it.
+    let other = File::open("/proc/thread-self/ns/net").unwrap();
+    flock(&other, FlockOperation::LockShared).unwrap();
+    uses(&create);
+    assert_eq!(children(), 1, "somebody deleted something");
+    drop(other);
+    uses(&create);
+    assert_eq!(children(), 0, "that is over");
+}
+
+/// How many there were; they have ended.
+fn children() -> usize {
     let mut children = 0;
     while rustix::process::wait(rustix::process::WaitOptions::empty()).is_ok() {
         children += 1;
     }
-    assert_eq!(children, 40, "one for each removal, and each has ended");
+    children
 }
 
 fn count(directory: &str) -> usize {
