@@ -80,7 +80,9 @@ fn maps_of_addresses_and_ports_are_printed_as_they_were_meant() {
                 .add_rule(
                     &table,
                     "out",
-                    &Rule::new().set_ip6_daddr(Ipv6Addr::LOCALHOST),
+                    &Rule::new()
+                        .set_ip6_saddr(Ipv6Addr::LOCALHOST)
+                        .set_ip6_daddr(Ipv6Addr::LOCALHOST),
                 );
         }
         let key = Key::new().protocol(Protocol::TCP).port(8080);
@@ -109,7 +111,7 @@ fn maps_of_addresses_and_ports_are_printed_as_they_were_meant() {
         ];
         if v6 {
             lines.push("ip6 saddr set meta l4proto . th dport map @sources".to_owned());
-            lines.push("ip6 daddr set ::1".to_owned());
+            lines.push("ip6 saddr set ::1 ip6 daddr set ::1".to_owned());
         }
         for line in lines {
             assert!(listing.contains(&line), "{line}\n{listing}");

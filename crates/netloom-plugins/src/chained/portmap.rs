@@ -7,6 +7,7 @@
 //! | nf_tables: a chain and maps for each network with conditions | the network |
 //! | iptables: chain `CNI-DN-…` in `nat`, and what leads to it | the container on the network |
 //! | iptables: `CNI-HOSTPORT-DNAT`, `-SETMARK`, `-MASQ`, and the guard in `raw` | shared, stay |
+//! | iptables: elements of the map `loopback` in nf_tables' `ip6 cni_hostport` | the attachment |
 //! | `route_localnet` of the link to the pod | shared, stays |
 //!
 //! It is called behind a plugin that makes an interface, whose result tells the pod's addresses, and
@@ -167,25 +168,29 @@ impl Plugin for Portmap {
 #[derive(Debug)]
 enum Wanted {
     Nftables(nftables::Request),
-    Iptables(iptables::Request),
+    Iptables(iptables::Request, nftables::Loopback),
 }
 
 impl Wanted {
     /// Nothing is touched.
     fn new(owner: Owner<'_>, plan: &Plan, pod: &Pod, backend: Backend) -> Result<Self, Error> {
+        let source = localhost::source(pod.v6)?;
         Ok(match backend {
-            Backend::Nftables => {
-                let source = localhost::source(pod.v6)?;
-                Self::Nftables(nftables::Request::new(owner, plan, pod, source)?)
-            }
-            Backend::Iptables => Self::Iptables(iptables::Request::new(owner, plan, pod)),
+            Backend::Nftables => Self::Nftables(nftables::Request::new(owner, plan, pod, source)?),
+            Backend::Iptables => Self::Iptables(
+                iptables::Request::new(owner, plan, pod),
+                nftables::Loopback::new(owner, plan, source),
+            ),
         })
     }
 
     fn create(&self) -> Result<(), Fault> {
         match self {
             Self::Nftables(request) => request.create(),
-            Self::Iptables(request) => request.create(),
+            Self::Iptables(request, loopback) => {
+                request.create()?;
+                loopback.create()
+            }
         }
     }
 }

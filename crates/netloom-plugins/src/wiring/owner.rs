@@ -103,9 +103,14 @@ impl<'a> Owner<'a> {
 
     /// Comment on this owner's nftables masquerade entries.
     pub(crate) fn nft_comment(&self) -> String {
+        self.nft_comment_with("")
+    }
+
+    /// The same with a note on what the entry is.
+    pub(crate) fn nft_comment_with(&self, note: &str) -> String {
         let bare = |text: &str| text.replace('"', "");
         let mut comment = format!(
-            "{}, net: {}, if: {}, id: {}",
+            "{}{note}, net: {}, if: {}, id: {}",
             self.nft_prefix(),
             bare(self.network),
             bare(self.if_name),

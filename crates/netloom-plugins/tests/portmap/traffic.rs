@@ -46,11 +46,8 @@ fn tcp_is_reached_from_outside_the_host_the_pod_itself_and_another_pod() {
                 Some(GATEWAY[at]),
                 "{backend}: from another pod to its gateway"
             );
-            // The host has no way to let an answer to ::1 in but that of nf_tables.
-            if backend == "nftables" || at == 0 {
-                let local = server.reached(LOOPBACK[at], 8080);
-                assert_eq!(local, Some(GATEWAY[at]), "{backend}: from {}", LOOPBACK[at]);
-            }
+            let local = server.reached(LOOPBACK[at], 8080);
+            assert_eq!(local, Some(GATEWAY[at]), "{backend}: from {}", LOOPBACK[at]);
             assert!(server.is_out_of_reach(host, 80), "{backend}: no other port");
         }
     }
@@ -83,24 +80,34 @@ fn udp_is_reached_and_answers_from_where_it_was_asked() {
                 two.pod.run(|| server.reached(host, 5353)).is_some(),
                 "{backend}: other pod"
             );
-            if backend == "nftables" || host.is_ipv4() {
-                let local = server.reached(loopback, 5353);
-                assert!(local.is_some(), "{backend}: from {}", loopback);
-            }
+            let local = server.reached(loopback, 5353);
+            assert!(local.is_some(), "{backend}: from {loopback}");
         }
     }
 }
 
 #[test]
 fn loopback_itself_goes_on_working_beside_mapped_ports() {
-    let Some(lab) = Lab::new("nftables") else {
-        return;
-    };
-    let one = lab.wire("one", 5);
-    lab.map(&one, tcp(8080, 80));
-    let own = Server::here(9090);
-    for address in LOOPBACK {
-        assert_eq!(own.reached(address, 9090), Some(address));
+    for backend in BOTH {
+        let Some(lab) = Lab::new(backend) else {
+            continue;
+        };
+        let one = lab.wire("one", 5);
+        let conf = lab.map(&one, tcp(8080, 80));
+        let own = Server::here(9090);
+        for address in LOOPBACK {
+            assert_eq!(own.reached(address, 9090), Some(address), "{backend}");
+        }
+        lab.portmap.del(&conf, &one.pod).succeeds_silently();
+        let own = Server::here(8080);
+        for address in LOOPBACK {
+            let again = own.reached(address, 8080);
+            assert_eq!(
+                again,
+                Some(address),
+                "{backend}: the port is the host's again"
+            );
+        }
     }
 }
 
@@ -120,6 +127,7 @@ fn a_port_is_mapped_at_its_address_of_the_host_alone() {
                 {"hostPort": 8081, "containerPort": 80, "protocol": "tcp", "hostIP": "0.0.0.0"},
                 {"hostPort": 8082, "containerPort": 80, "protocol": "tcp", "hostIP": "::"},
                 {"hostPort": 8083, "containerPort": 80, "protocol": "tcp", "hostIP": "127.0.0.1"},
+                {"hostPort": 8083, "containerPort": 80, "protocol": "tcp", "hostIP": "::1"},
             ]),
         );
         let server = Server::in_pod(&one.pod, 80);
@@ -141,11 +149,11 @@ fn a_port_is_mapped_at_its_address_of_the_host_alone() {
             outside(v6, 8082) && closed(v4, 8082),
             "{backend}: :: is for IPv6"
         );
-        assert!(
-            server.reached(LOOPBACK[0], 8083).is_some(),
-            "{backend}: 127.0.0.1"
-        );
-        assert!(closed(v4, 8083), "{backend}: only at 127.0.0.1");
+        for (loopback, host) in LOOPBACK.into_iter().zip(Uplink::HOST) {
+            let local = server.reached(loopback, 8083);
+            assert!(local.is_some(), "{backend}: {loopback}");
+            assert!(closed(host, 8083), "{backend}: only at {loopback}");
+        }
     }
 }
 

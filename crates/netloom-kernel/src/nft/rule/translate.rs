@@ -67,6 +67,12 @@ impl Rule {
             .push(Expression::Ip6Write { offset: SADDR6 })
     }
 
+    /// `ip6 saddr set A`: a new source address. Nothing remembers the old one.
+    pub fn set_ip6_saddr(self, ip: Ipv6Addr) -> Self {
+        self.push(Expression::Load(bytes(ip.into()), REG_1))
+            .push(Expression::Ip6Write { offset: SADDR6 })
+    }
+
     /// `ip6 daddr set A`: a new destination address. Nothing remembers the old one.
     pub fn set_ip6_daddr(self, ip: Ipv6Addr) -> Self {
         self.push(Expression::Load(bytes(ip.into()), REG_1))

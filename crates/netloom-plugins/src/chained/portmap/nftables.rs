@@ -22,6 +22,7 @@
 
 mod entry;
 mod layout;
+mod loopback;
 mod remove;
 mod scope;
 
@@ -33,6 +34,7 @@ use crate::wiring::owner::Owner;
 use crate::wiring::transaction::atomically;
 use entry::{Entry, Maker, PortKey, subnet_key};
 use layout::{Half, UPSTREAM_CHAINS};
+pub(super) use loopback::Loopback;
 use netloom_kernel::nft::{Batch, Element, Socket};
 use netloom_kernel::{Error as KernelError, Result};
 use netloom_spec::Error;
@@ -106,20 +108,7 @@ impl Request {
         for (half, scope, length) in &self.halves {
             layout::complete(socket, batch, *half, scope, *length)?;
         }
-        let mut missing = Vec::with_capacity(self.entries.len());
-        for entry in &self.entries {
-            let table = entry.half.table();
-            match socket.get_element(&table, &entry.set, &entry.key)? {
-                Some(found) if entry.is(&found) => continue,
-                Some(_) => {
-                    batch.delete_elements(&table, &entry.set, &[Element::new(entry.key.clone())]);
-                }
-                None => {}
-            }
-            missing.push(entry);
-        }
-        add(batch, missing.into_iter());
-        Ok(())
+        take(socket, batch, &self.entries)
     }
 
     /// The first thing that is not as ADD made it, in words.
@@ -188,6 +177,24 @@ impl Request {
         }
         Ok(None)
     }
+}
+
+/// Adds what is missing, also in place of another owner's.
+fn take(socket: &Socket, batch: &mut Batch<'_>, entries: &[Entry]) -> Result<()> {
+    let mut missing = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let table = entry.half.table();
+        match socket.get_element(&table, &entry.set, &entry.key)? {
+            Some(found) if entry.is(&found) => continue,
+            Some(_) => {
+                batch.delete_elements(&table, &entry.set, &[Element::new(entry.key.clone())]);
+            }
+            None => {}
+        }
+        missing.push(entry);
+    }
+    add(batch, missing.into_iter());
+    Ok(())
 }
 
 fn add<'e>(batch: &mut Batch<'_>, entries: impl Iterator<Item = &'e Entry>) {

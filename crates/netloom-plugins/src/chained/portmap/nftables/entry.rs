@@ -81,6 +81,9 @@ impl PortKey {
     }
 }
 
+/// In the comments of what leads `::1` to ports that iptables maps.
+const FOR_IPTABLES: &str = " for iptables";
+
 /// Makes entries of one owner.
 #[derive(Debug)]
 pub(super) struct Maker {
@@ -96,6 +99,14 @@ impl Maker {
         }
     }
 
+    /// For ports that iptables maps.
+    pub(super) fn for_iptables(owner: Owner<'_>) -> Self {
+        Self {
+            comment: owner.nft_comment_with(FOR_IPTABLES),
+            prefix: owner.nft_prefix(),
+        }
+    }
+
     fn entry(&self, half: Half, set: String, key: Key, value: Option<Key>, what: String) -> Entry {
         Entry {
             half,
@@ -106,6 +117,14 @@ impl Maker {
             prefix: self.prefix.clone(),
             what,
         }
+    }
+
+    /// A source address for what goes to the port by `::1`, if it is reached by that.
+    pub(super) fn loopback(&self, port: &PortKey, source: Ipv6Addr) -> Option<Entry> {
+        let half = Half { v6: true };
+        let (key, value) = (port.loopback.clone()?, Key::new().ip(source.into()));
+        let what = format!("host port {} of ::1", port.what());
+        Some(self.entry(half, LOOPBACK.to_owned(), key, Some(value), what))
     }
 
     /// Everything for one address of the pod: its ports, and whom to masquerade.
@@ -124,11 +143,7 @@ impl Maker {
             let what = format!("host port {}", port.what());
             entries.push(self.entry(half, port.map.clone(), port.key.clone(), Some(target), what));
             let source = loopback_source.filter(|_| masquerade != Masquerade::Nobody);
-            if let (Some(key), Some(source)) = (port.loopback.clone(), source) {
-                let value = Key::new().ip(source.into());
-                let what = format!("host port {} of ::1", port.what());
-                entries.push(self.entry(half, LOOPBACK.to_owned(), key, Some(value), what));
-            }
+            entries.extend(source.and_then(|source| self.loopback(&port, source)));
         }
         if entries.is_empty() {
             return entries;
@@ -177,6 +192,12 @@ impl Entry {
         let value = self.value.as_ref().map(Key::bytes);
         self.owns(found) && found.value.as_deref() == value
     }
+}
+
+/// True when an element belongs to a port that iptables maps.
+pub(super) fn is_for_iptables(found: &ElementInfo) -> bool {
+    let comment = found.comment.as_deref();
+    comment.is_some_and(|comment| comment.contains(FOR_IPTABLES))
 }
 
 /// True when an element's comment begins with what tells owners apart.

@@ -12,6 +12,8 @@ const TABLE: &str = "cni_hostport";
 const COMMENT: &str = "CNI portmap plugin";
 /// After whoever translates at the usual priority: a service's rules come first (CVE-2019-9946).
 const AFTER_DSTNAT: i32 = priority::DSTNAT + 1;
+/// After every translation on the way out.
+const AFTER_OUTPUT_NAT: i32 = priority::DSTNAT + 10;
 /// After the reversal of translations on the way in.
 const AFTER_INPUT_NAT: i32 = priority::SRCNAT + 10;
 
@@ -21,6 +23,7 @@ const LOOKUP: &str = "lookup";
 pub(super) const MASQUERADING: &str = "masquerading_maps";
 const LOCALNET: &str = "localnet";
 const LOOPBACK_OUTPUT: &str = "loopback_output";
+const LOOPBACK_UNMAPPED: &str = "loopback_unmapped";
 const LOOPBACK_INPUT: &str = "loopback_input";
 
 /// The pods that the host's loopback reaches (IPv4).
@@ -119,13 +122,30 @@ pub(super) fn complete(
 
 /// The first thing that is not there of what all mappings need: a chain with too few rules.
 pub(super) fn missing(socket: &Socket, half: Half) -> Result<Option<&'static str>> {
-    let table = half.table();
-    for (chain, rules) in chains(half) {
-        if socket.list_rules(&table, chain)?.len() < rules {
+    missing_of(socket, half, &chains(half))
+}
+
+fn missing_of(
+    socket: &Socket,
+    half: Half,
+    chains: &[(&'static str, usize)],
+) -> Result<Option<&'static str>> {
+    for (chain, rules) in chains {
+        if socket.list_rules(&half.table(), chain)?.len() < *rules {
             return Ok(Some(chain));
         }
     }
     Ok(None)
+}
+
+/// Adds what is missing of the way from `::1`, for ports that iptables maps.
+pub(super) fn complete_loopback(socket: &Socket, batch: &mut Batch<'_>) -> Result<()> {
+    let half = Half { v6: true };
+    if missing_of(socket, half, &LOOPBACK_CHAINS)?.is_some() {
+        batch.ensure_table(&half.table());
+        add_loopback(batch, half);
+    }
+    Ok(())
 }
 
 /// Whether neighbours in subnets of this length are masqueraded.
@@ -137,11 +157,17 @@ pub(super) fn masquerades(socket: &Socket, half: Half, length: u8) -> Result<boo
         .any(|rule| rule.comment.as_deref() == Some(&name)))
 }
 
+const LOOPBACK_CHAINS: [(&str, usize); 3] = [
+    (LOOPBACK_OUTPUT, 1),
+    (LOOPBACK_UNMAPPED, 1),
+    (LOOPBACK_INPUT, 1),
+];
+
 /// How many rules each chain has at least.
 fn chains(half: Half) -> Vec<(&'static str, usize)> {
     let mut chains = vec![(PREROUTING, 1), (OUTPUT, 1), (LOOKUP, 2)];
     if half.v6 {
-        chains.extend([(LOOPBACK_OUTPUT, 1), (LOOPBACK_INPUT, 1)]);
+        chains.extend(LOOPBACK_CHAINS);
     } else {
         chains.extend([(MASQUERADING, 1), (LOCALNET, 2)]);
     }
@@ -283,6 +309,13 @@ fn add_localnet(batch: &mut Batch<'_>, half: Half) {
 /// before connection tracking sees it, a packet to a mapped port of `::1` gets a source address
 /// of the host that the pod can answer to; and the answer, known by its source, which can be `::1`
 /// only after the translation was reversed, gets its destination back when it has been routed.
+///
+/// What nobody has translated in between stays on the host, and gets its source address back:
+/// conditions may be against it, or the mapping was iptables', of which the reference's DEL takes
+/// away only what it knows.
+///
+/// (A route of `::1` by the pod's link would do without all this, but not where br_netfilter has
+/// the destination reversed before the packet is taken for IPv6: the kernel drops it then.)
 fn add_loopback(batch: &mut Batch<'_>, half: Half) {
     use KeyType::{InetProto, InetService, Ipv6Addr as Address};
     let table = half.table();
@@ -305,6 +338,21 @@ fn add_loopback(batch: &mut Batch<'_>, half: Half) {
                 .saddr_eq(local)
                 .daddr_eq(local)
                 .set_ip6_saddr_by_map(&fields, LOOPBACK),
+        )
+        .ensure_chain(
+            &table,
+            &Chain::new(LOOPBACK_UNMAPPED).filter(Hook::Output, AFTER_OUTPUT_NAT),
+        )
+        .flush_chain(&table, LOOPBACK_UNMAPPED)
+        .add_rule(
+            &table,
+            LOOPBACK_UNMAPPED,
+            &Rule::new()
+                .saddr_ne(local)
+                .daddr_eq(local)
+                // By the map as well, so that nobody else's packets are meant.
+                .set_ip6_saddr_by_map(&fields, LOOPBACK)
+                .set_ip6_saddr(Ipv6Addr::LOCALHOST),
         )
         .ensure_chain(
             &table,

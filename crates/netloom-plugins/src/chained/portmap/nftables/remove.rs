@@ -1,7 +1,7 @@
 //! DEL and GC: an attachment's elements, found by their keys or, where those are not known, by
 //! whose they are.
 
-use super::entry::{PortKey, owns, subnet_key};
+use super::entry::{PortKey, is_for_iptables, owns, subnet_key};
 use super::layout::{self, Half, LOOPBACK, PODS, subnets};
 use super::scope::Scope;
 use super::{Known, Mapped, upstream_rules};
@@ -70,7 +70,7 @@ fn remove_half(
         let own = by_keys(socket, &prefix, &keys, known, half)?;
         let all = own.mapped.len() == keys.len();
         if all || own.elements.is_empty() && !own.taken {
-            for (set, element) in own.elements {
+            for (set, element) in own.elements.into_iter().chain(own.for_iptables) {
                 batch.delete_elements(&table, &set, &[element]);
             }
             return Ok(own.mapped);
@@ -88,6 +88,8 @@ fn remove_half(
 struct Own {
     /// Each with the name of its set.
     elements: Vec<(String, Element)>,
+    /// The same for ports that iptables maps.
+    for_iptables: Vec<(String, Element)>,
     mapped: Vec<Mapped>,
     /// A port is another owner's now.
     taken: bool,
@@ -131,10 +133,13 @@ fn by_keys(
             }
         }
         if let Some(key) = &port.loopback
-            && get(LOOPBACK, key)?.is_some()
+            && let Some(found) = get(LOOPBACK, key)?
         {
-            own.elements
-                .push((LOOPBACK.to_owned(), Element::new(key.clone())));
+            let elements = match is_for_iptables(&found) {
+                true => &mut own.for_iptables,
+                false => &mut own.elements,
+            };
+            elements.push((LOOPBACK.to_owned(), Element::new(key.clone())));
         }
     }
     let masquerade = known.plan.map(|plan| plan.masquerade);
