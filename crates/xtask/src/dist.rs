@@ -53,9 +53,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         result.with_context(|| name)?;
     }
     if !args.plugins_only {
-        let command = build(workspace, &["--package", "netloom", "--bin", "netloom"])?;
-        place(&command, &plugins.bin.join("netloom"))?;
-        tell(&plugins.bin.join("netloom"))?;
+        tell(&build_command(workspace, &plugins.bin)?)?;
         tell(&archive(&out)?)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -84,6 +82,14 @@ pub(crate) fn build_plugins(workspace: &Workspace, bin: &Path) -> Result<Plugins
         binary,
         names,
     })
+}
+
+/// Builds the release of the command into the folder of the plugins.
+pub(crate) fn build_command(workspace: &Workspace, bin: &Path) -> Result<PathBuf> {
+    let built = build(workspace, &["--package", "netloom", "--bin", "netloom"])?;
+    let command = bin.join("netloom");
+    place(&built, &command)?;
+    Ok(command)
 }
 
 /// What the promises about the binary are, and whether each holds.

@@ -26,9 +26,11 @@ pub(crate) fn staleness(network: &str, valid: &[Attachment]) -> impl Fn(&str) ->
     let own = format!("{}-", network_hash(network));
     let valid: Vec<String> = valid
         .iter()
-        .map(|attachment| Owner::of(network, attachment).nft_comment())
+        .map(|attachment| Owner::of(network, attachment).nft_prefix())
         .collect();
-    move |comment| comment.starts_with(&own) && !valid.iter().any(|v| v == comment)
+    move |comment| {
+        comment.starts_with(&own) && !valid.iter().any(|valid| comment.starts_with(valid))
+    }
 }
 
 /// Deletes the elements of a set whose comment says so; returns how many others there are.

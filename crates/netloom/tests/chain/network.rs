@@ -1,6 +1,7 @@
 //! A host with the chain's configuration.
 
 use std::fs;
+use std::path::Path;
 
 use netloom_testkit::{Call, Host, Pod};
 use serde_json::{Value, json};
@@ -49,11 +50,16 @@ fn conf(backend: &str) -> Value {
 
 /// The command for a pod, with two ports of its own.
 pub(crate) fn call(verb: &str, pod: &Pod, first_port: u16) -> Call {
+    call_by(Path::new(NETLOOM), verb, pod, first_port)
+}
+
+/// The same by another build of the command.
+pub(crate) fn call_by(command: &Path, verb: &str, pod: &Pod, first_port: u16) -> Call {
     let mapping =
         |port: u16, protocol| json!({"hostPort": port, "containerPort": 80, "protocol": protocol});
     let ports =
         json!({"portMappings": [mapping(first_port, "tcp"), mapping(first_port + 1, "udp")]});
-    Call::new(NETLOOM)
+    Call::new(command)
         .env("CNI_PATH", PLUGINS)
         .env("CAP_ARGS", ports.to_string())
         .arg("--json")

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use netloom_testkit::{Host, parallel, skip};
 
-use crate::network::{PLUGINS, TYPES, call, host};
+use crate::network::{NETLOOM, PLUGINS, TYPES, call_by, host};
 
 const PODS: usize = 100;
 const LIMIT: u64 = 64 * 1024 * 1024;
@@ -66,18 +66,15 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Programs by the plugins' names that begin in the cgroup. The runtime is outside: this one is a
-    /// build for tests, a hundred of which do not fit.
-    fn hold(&self, plugins: &Path) -> String {
+    /// A program of this name that begins in the cgroup.
+    fn hold(&self, name: &str, program: &Path) -> PathBuf {
         fs::create_dir_all(HELD).unwrap();
-        for name in TYPES {
-            let (file, program) = (Path::new(HELD).join(name), plugins.join(name));
-            let (cgroup, program) = (self.path.display(), program.display());
-            let text = format!("#!/bin/sh\necho $$ > {cgroup}/cgroup.procs && exec {program}\n");
-            fs::write(&file, text).unwrap();
-            fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
-        }
-        format!("{HELD}:{}", plugins.display())
+        let file = Path::new(HELD).join(name);
+        let (cgroup, program) = (self.path.display(), program.display());
+        let text = format!("#!/bin/sh\necho $$ > {cgroup}/cgroup.procs && exec {program} \"$@\"\n");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+        file
     }
 
     fn read(&self, file: &str) -> String {
@@ -122,12 +119,20 @@ fn a_hundred_adds_at_once_do_with_64_mib() {
     let Some(cgroup) = Cgroup::new(&host, limit) else {
         return;
     };
-    let plugins = shipped.clone().unwrap_or_else(|| PLUGINS.into());
-    let plugins = cgroup.hold(Path::new(&plugins));
+    let plugins = PathBuf::from(shipped.clone().unwrap_or_else(|| PLUGINS.into()));
+    for name in TYPES {
+        cgroup.hold(name, &plugins.join(name));
+    }
+    // The runtime too, but not as it is built for tests, a hundred of which do not fit.
+    let runtime = match shipped {
+        Some(_) => cgroup.hold("netloom", &plugins.join("netloom")),
+        None => PathBuf::from(NETLOOM),
+    };
+    let plugins = format!("{HELD}:{}", plugins.display());
     let pods: Vec<_> = (0..PODS).map(|n| host.pod(&format!("p{n}"))).collect();
     let of = |verb: &str, n: usize| {
         let port = 20_000 + 2 * u16::try_from(n).unwrap();
-        call(verb, &pods[n], port).env("CNI_PATH", &plugins)
+        call_by(&runtime, verb, &pods[n], port).env("CNI_PATH", &plugins)
     };
     let outcomes = parallel(PODS, PODS, |n| of("add", n).run());
     println!(

@@ -268,6 +268,12 @@ impl Runner {
             println!("{name}: {}", if result.is_ok() { "ok" } else { "FAILED" });
             outcome.check(&name, result.map_err(|error| format!("{error:#}")));
         }
+        let command = dist::build_command(&self.workspace, &plugins.bin);
+        let answers = command.and_then(|it| process::run(Command::new(it).arg("--version")));
+        outcome.check(
+            "the command is built as well",
+            answers.map_err(|error| format!("{error:#}")),
+        );
         self.plugins = Some(plugins);
         Ok(())
     }

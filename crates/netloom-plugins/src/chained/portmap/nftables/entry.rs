@@ -4,6 +4,7 @@ use super::super::mapping::{Mapping, Transport};
 use super::super::plan::Masquerade;
 use super::layout::{Half, LOOPBACK, PODS, subnets};
 use super::scope::Scope;
+use crate::wiring::elements::has_prefix;
 use crate::wiring::owner::Owner;
 use ipnet::IpNet;
 use netloom_kernel::nft::{Element, ElementInfo, Key};
@@ -184,7 +185,7 @@ impl Entry {
 
     /// True when the element that was found is of the same owner.
     pub(super) fn owns(&self, found: &ElementInfo) -> bool {
-        owns(&self.prefix, found)
+        has_prefix(found.comment.as_deref(), &self.prefix)
     }
 
     /// True when the element that was found is just as this entry would make it.
@@ -198,10 +199,4 @@ impl Entry {
 pub(super) fn is_for_iptables(found: &ElementInfo) -> bool {
     let comment = found.comment.as_deref();
     comment.is_some_and(|comment| comment.contains(FOR_IPTABLES))
-}
-
-/// True when an element's comment begins with what tells owners apart.
-pub(super) fn owns(prefix: &str, found: &ElementInfo) -> bool {
-    let comment = found.comment.as_deref();
-    comment.is_some_and(|comment| comment.starts_with(prefix))
 }

@@ -1,15 +1,16 @@
 //! DEL and GC: an attachment's elements, found by their keys or, where those are not known, by
 //! whose they are.
 
-use super::entry::{PortKey, is_for_iptables, owns, subnet_key};
+use super::entry::{PortKey, is_for_iptables, subnet_key};
 use super::layout::{self, Half, LOOPBACK, PODS, subnets};
 use super::scope::Scope;
 use super::{Known, Mapped, upstream_rules};
 use crate::chained::portmap::mapping::Transport;
 use crate::chained::portmap::plan::Masquerade;
 use crate::wiring::Fault;
+use crate::wiring::elements::{has_prefix, staleness};
 use crate::wiring::nftables::Nftables;
-use crate::wiring::owner::{Owner, network_hash};
+use crate::wiring::owner::Owner;
 use crate::wiring::transaction::atomically;
 use ipnet::IpNet;
 use netloom_kernel::Result;
@@ -76,7 +77,9 @@ fn remove_half(
             return Ok(own.mapped);
         }
     }
-    let all = sweep(socket, half, |found| owns(&prefix, found))?;
+    let all = sweep(socket, half, |found| {
+        has_prefix(found.comment.as_deref(), &prefix)
+    })?;
     let mapped = all.iter().filter_map(|(_, found)| read_back(found, half));
     let mapped = mapped.collect();
     delete(batch, half, all);
@@ -107,13 +110,13 @@ fn by_keys(
     let mut own = Own::default();
     let get = |set: &str, key: &Key| -> Result<Option<ElementInfo>> {
         let found = socket.get_element(&table, set, key)?;
-        Ok(found.filter(|found| owns(prefix, found)))
+        Ok(found.filter(|found| has_prefix(found.comment.as_deref(), prefix)))
     };
     let of_half = known.pod.nets().filter(|net| Half::of(net.addr()) == half);
     let mut pods: Vec<IpNet> = of_half.collect();
     for port in keys {
         if let Some(element) = socket.get_element(&table, &port.map, &port.key)? {
-            if !owns(prefix, &element) {
+            if !has_prefix(element.comment.as_deref(), prefix) {
                 own.taken = true;
                 continue;
             }
@@ -241,7 +244,7 @@ pub(in super::super) fn collect(
     network: &str,
     valid: &[Attachment],
 ) -> std::result::Result<(), Fault> {
-    let is_stale = staleness(network, valid);
+    let is_stale = stale_element(network, valid);
     let collect = |socket: &Socket| {
         atomically(socket, |socket, batch| {
             for half in Half::BOTH {
@@ -263,13 +266,10 @@ pub(in super::super) fn collect(
         .map_err(Fault::kernel("failed to collect stale port mappings"))
 }
 
-fn staleness(network: &str, valid: &[Attachment]) -> impl Fn(&ElementInfo) -> bool {
-    let hash = format!("{}-", network_hash(network));
-    let valid: Vec<String> = valid
-        .iter()
-        .map(|attachment| Owner::of(network, attachment).nft_prefix())
-        .collect();
-    move |found| owns(&hash, found) && !valid.iter().any(|valid| owns(valid, found))
+/// Whether an element of the network belongs to no valid attachment.
+fn stale_element(network: &str, valid: &[Attachment]) -> impl Fn(&ElementInfo) -> bool {
+    let is_stale = staleness(network, valid);
+    move |found| found.comment.as_deref().is_some_and(&is_stale)
 }
 
 /// Whose elements [`collect`] would remove, by their comments.
@@ -277,7 +277,7 @@ pub(in super::super) fn stale(
     network: &str,
     valid: &[Attachment],
 ) -> std::result::Result<Vec<String>, Fault> {
-    let is_stale = staleness(network, valid);
+    let is_stale = stale_element(network, valid);
     let find = || {
         let socket = Socket::open()?;
         let mut owners = BTreeSet::new();
