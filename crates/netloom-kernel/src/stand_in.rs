@@ -27,7 +27,9 @@ const WAIT_FOR_READERS: i32 = 1;
 /// What is closed by a stand-in when the program ends.
 struct Held {
     sockets: Vec<OwnedFd>,
-    /// There if things were deleted: tells others in this namespace, for as long as it is open in
+    /// Things were deleted by one of them.
+    deleted: bool,
+    /// There if things were deleted and nobody forbids it: tells others in this namespace, for as long as it is open in
     /// any process, that closing a socket takes long.
     mark: Option<OwnedFd>,
 }
@@ -35,6 +37,7 @@ struct Held {
 impl Held {
     const NOTHING: Self = Self {
         sockets: Vec::new(),
+        deleted: false,
         mark: None,
     };
 }
@@ -52,13 +55,14 @@ pub(crate) fn is_allowed() -> bool {
 /// To be called right before the program ends, when what it had to say is said: the sockets that
 /// take long to close are closed by a stand-in.
 pub fn take_over() {
-    let Held { sockets, mark } = mem::replace(&mut *lock(), Held::NOTHING);
-    if sockets.is_empty() || (mark.is_none() && !is_marked()) {
+    let held = mem::replace(&mut *lock(), Held::NOTHING);
+    if held.sockets.is_empty() || !(held.deleted || is_marked()) {
         return;
     }
-    let descriptors: Vec<RawFd> = sockets
+    let descriptors: Vec<RawFd> = held
+        .sockets
         .iter()
-        .chain(&mark)
+        .chain(&held.mark)
         .map(AsRawFd::as_raw_fd)
         .collect();
     let wait = || {
@@ -80,6 +84,7 @@ pub(crate) fn hold(socket: OwnedFd, deleted: bool) {
     }
     let mut held = lock();
     held.sockets.push(socket);
+    held.deleted |= deleted;
     if deleted && held.mark.is_none() {
         held.mark = netns_with(FlockOperation::NonBlockingLockShared).ok();
     }
