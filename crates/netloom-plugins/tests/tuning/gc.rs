@@ -52,6 +52,19 @@ fn stale_backups_of_this_network_go_and_no_others() {
 }
 
 #[test]
+fn what_is_no_file_is_named_and_keeps_no_other_from_being_collected() {
+    let Some(lab) = Lab::new() else { return };
+    let stale = attach(&lab, "net", "stale");
+    stale.remove();
+    fs::create_dir("/run/cni/tuning/a_eth0.json").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", "/run/cni/tuning/b_eth0.json").unwrap();
+    let outcome = lab.plugin.gc(&bare(), &[]);
+    assert!(outcome.is_success(), "{outcome}");
+    assert!(outcome.stderr.contains("a_eth0.json"), "{outcome}");
+    assert_eq!(files(), ["a_eth0.json", "b_eth0.json"]);
+}
+
+#[test]
 fn of_250_whose_namespaces_are_gone_the_ten_valid_ones_stay() {
     let Some(lab) = Lab::new() else { return };
     let pod = attach(&lab, "net", "one");

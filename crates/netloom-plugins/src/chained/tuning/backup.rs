@@ -202,9 +202,13 @@ impl Store {
             .collect();
         let mut stale = Stale::default();
         for path in self.list()? {
-            let content = state_file::read(&path).map_err(|error| self.failure("read", &error))?;
-            // It may have gone meanwhile.
-            let Some(content) = content else { continue };
+            let content = match state_file::read(&path) {
+                Ok(Some(content)) => content,
+                // It may have gone meanwhile.
+                Ok(None) => continue,
+                // One that is no file must not keep others from being collected.
+                Err(_) => Vec::new(),
+            };
             let mark = match Backup::parse(&content) {
                 Some(backup) => backup.netloom,
                 None => {
