@@ -7,7 +7,7 @@
 //! | nf_tables: a chain and maps for each network with conditions | the network |
 //! | iptables: chain `CNI-DN-…` in `nat`, and what leads to it | the container on the network |
 //! | iptables: `CNI-HOSTPORT-DNAT`, `-SETMARK`, `-MASQ`, and the guard in `raw` | shared, stay |
-//! | iptables: elements of the map `loopback` in nf_tables' `ip6 cni_hostport` | the attachment |
+//! | iptables: elements for `::1` in nf_tables' `ip6 cni_hostport` | the attachment |
 //! | `route_localnet` of the link to the pod | shared, stays |
 //!
 //! It is called behind a plugin that makes an interface, whose result tells the pod's addresses, and
@@ -122,11 +122,7 @@ impl Plugin for Portmap {
         let removed = remove(owner, choice, &known);
         let mut gone = removed.as_ref().cloned().unwrap_or_default();
         if let Some(plan) = &plan {
-            for mapped in nftables::mapped(&plan.mappings, &known.pod) {
-                if !gone.contains(&mapped) {
-                    gone.push(mapped);
-                }
-            }
+            gone.extend(nftables::mapped(&plan.mappings, &known.pod));
         }
         flows::forget_gone(request, &gone);
         Ok(removed.map(drop)?)
@@ -202,7 +198,11 @@ fn check(owner: Owner<'_>, plan: &Plan, pod: &Pod) -> Result<(), Error> {
         let request = nftables::Request::new(owner, plan, pod, source)?;
         Ok(request.check(owner.container_id)?)
     };
-    let by_iptables = || iptables::Request::new(owner, plan, pod).check();
+    let by_iptables = || {
+        iptables::Request::new(owner, plan, pod).check()?;
+        let source = localhost::source(pod.v6)?;
+        nftables::Loopback::new(owner, plan, source).check(owner)
+    };
     match plan.backend {
         BackendChoice::Only(Backend::Nftables) => by_nftables()?,
         BackendChoice::Only(Backend::Iptables) => by_iptables()?,

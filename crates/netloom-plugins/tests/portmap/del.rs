@@ -15,7 +15,7 @@ fn mappings() -> Value {
 type Change = (&'static str, fn(&mut Value));
 
 /// What a runtime may leave out, or an administrator may have changed since ADD.
-const CHANGES: [Change; 9] = [
+const CHANGES: [Change; 15] = [
     ("nothing", |_| {}),
     ("no prevResult", |conf| {
         drop(conf.as_object_mut().unwrap().remove("prevResult"))
@@ -38,7 +38,39 @@ const CHANGES: [Change; 9] = [
         drop(conf.as_object_mut().unwrap().remove("backend"))
     }),
     ("another masquerade", |conf| conf["masqAll"] = json!(true)),
+    ("no masquerade", |conf| conf["snat"] = json!(false)),
+    ("fewer mappings", |conf| {
+        let all = conf["runtimeConfig"]["portMappings"].as_array_mut();
+        all.unwrap().truncate(1);
+    }),
+    ("fewer mappings and no prevResult", |conf| {
+        conf.as_object_mut().unwrap().remove("prevResult");
+        let all = conf["runtimeConfig"]["portMappings"].as_array_mut();
+        all.unwrap().truncate(2);
+    }),
+    ("one family", |conf| {
+        let first = &mut conf["runtimeConfig"]["portMappings"][0];
+        first["hostIP"] = json!("198.51.100.2");
+    }),
+    ("other conditions", other_conditions),
+    ("other conditions and no prevResult", |conf| {
+        conf.as_object_mut().unwrap().remove("prevResult");
+        other_conditions(conf);
+    }),
 ];
+
+/// What an ADD may have been asked for besides.
+fn options() -> [Value; 3] {
+    [json!({}), json!({"snat": false}), json!({"masqAll": true})]
+}
+
+fn other_conditions(conf: &mut Value) {
+    let conditions = match conf["backend"].as_str() {
+        Some("iptables") => json!(["!", "-s", "192.0.2.0/24"]),
+        _ => json!(["ip", "saddr", "!=", "192.0.2.0/24"]),
+    };
+    conf["conditionsV4"] = conditions;
+}
 
 #[test]
 fn del_removes_everything_whatever_it_is_told() {
@@ -49,15 +81,32 @@ fn del_removes_everything_whatever_it_is_told() {
         let (one, other) = (lab.attach("one", 5), lab.attach("other", 6));
         lab.map(&other, tcp(9000, 80));
         let before = lab.traces();
-        for (what, change) in CHANGES {
-            let mut conf = lab.map(&one, mappings());
-            assert!(lab.traces() != before, "{backend}");
-            change(&mut conf);
-            for _ in 0..2 {
-                lab.portmap.del(&conf, &one.pod).succeeds_silently();
+        for options in options() {
+            for (what, change) in CHANGES {
+                let mut conf = lab.map_with(&one, mappings(), options.clone());
+                assert!(lab.traces() != before, "{backend}");
+                change(&mut conf);
+                for _ in 0..2 {
+                    lab.portmap.del(&conf, &one.pod).succeeds_silently();
+                }
+                assert_eq!(lab.traces(), before, "{backend}: {options}: {what}");
             }
-            assert_eq!(lab.traces(), before, "{backend}: {what}");
         }
+    }
+}
+
+#[test]
+fn a_second_add_with_other_ports_replaces_the_first() {
+    for backend in BOTH {
+        let Some(lab) = Lab::new(backend) else {
+            continue;
+        };
+        let one = lab.attach("one", 5);
+        lab.map(&one, mappings());
+        let conf = lab.map(&one, tcp(9000, 80));
+        assert!(!lab.traces().contains("8080"), "{}", lab.traces());
+        lab.portmap.del(&conf, &one.pod).succeeds_silently();
+        assert_eq!(lab.traces(), "", "{backend}");
     }
 }
 

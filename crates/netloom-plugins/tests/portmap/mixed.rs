@@ -107,7 +107,7 @@ fn what_gos_del_leaves_of_the_way_from_ipv6_loopback_is_in_nobodys_way() {
     let mapped = Server::in_pod(&one.pod, 80);
     assert_eq!(mapped.reached(loopback, 8080), Some(GATEWAY[1]));
     go.del(&conf, &one.pod).succeeds_silently();
-    assert!(lab.traces().contains("for iptables"), "{}", lab.traces());
+    assert!(lab.traces().contains("id-of-one"), "{}", lab.traces());
     let own = Server::here(8080);
     assert_eq!(own.reached(loopback, 8080), Some(loopback));
     drop(own);

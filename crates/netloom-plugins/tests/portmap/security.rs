@@ -1,6 +1,6 @@
 //! What must not be reached, each as a test that fails without its guard.
 
-use crate::support::{BOTH, GATEWAY, IMPATIENCE, Lab, Server, tcp};
+use crate::support::{BOTH, GATEWAY, IMPATIENCE, LOOPBACK, Lab, Server, tcp};
 use netloom_testkit::Uplink;
 use serde_json::json;
 use std::net::UdpSocket;
@@ -182,6 +182,58 @@ fn del_leaves_alone_what_another_attachment_with_the_same_address_has_now() {
             let hairpin = new.pod.run(|| server.reached(host, port));
             assert_eq!(hairpin, Some(gateway), "{case}: the masquerade too");
         }
+    }
+}
+
+#[test]
+fn networks_with_conditions_can_have_one_port() {
+    for backend in BOTH {
+        let Some(lab) = Lab::new(backend) else {
+            continue;
+        };
+        let uplink = lab.uplink();
+        let (one, two) = (lab.wire("one", 5), lab.wire("two", 6));
+        let only = |name: &str, v4: &str, v6: &str| match backend {
+            "iptables" => {
+                json!({"name": name, "conditionsV4": ["-s", v4], "conditionsV6": ["-s", v6]})
+            }
+            _ => json!({
+                "name": name,
+                "conditionsV4": ["ip", "saddr", v4],
+                "conditionsV6": ["ip6", "saddr", v6],
+            }),
+        };
+        let outside = lab.map_with(
+            &one,
+            tcp(8080, 80),
+            only("wan", "198.51.100.0/24", "2001:db8:51::/64"),
+        );
+        let inside = lab.map_with(
+            &two,
+            tcp(8080, 80),
+            only("lan", "10.1.0.0/24", "fd00:1::/64"),
+        );
+        let (wan, lan) = (Server::in_pod(&one.pod, 80), Server::in_pod(&two.pod, 80));
+        for (conf, wired) in [(&outside, &one), (&inside, &two)] {
+            lab.portmap
+                .check(conf, &wired.result, &wired.pod)
+                .succeeds_silently();
+        }
+        for host in Uplink::HOST {
+            let reached = || uplink.outside.run(|| wan.reached(host, 8080)).is_some();
+            assert!(reached(), "{backend}: {host}");
+            let neighbour = one.pod.run(|| lan.reached(host, 8080));
+            assert!(neighbour.is_some(), "{backend}: {host}");
+        }
+        // ::1 meets no condition, and the address that it would get must not be asked in its place.
+        assert!(lan.is_out_of_reach(LOOPBACK[1], 8080), "{backend}");
+        lab.portmap.del(&inside, &two.pod).succeeds_silently();
+        for host in Uplink::HOST {
+            let reached = uplink.outside.run(|| wan.reached(host, 8080));
+            assert!(reached.is_some(), "{backend}: {host}");
+        }
+        lab.portmap.del(&outside, &one.pod).succeeds_silently();
+        assert_eq!(lab.traces(), "", "{backend}");
     }
 }
 

@@ -158,6 +158,43 @@ fn a_port_is_mapped_at_its_address_of_the_host_alone() {
 }
 
 #[test]
+fn a_port_can_lead_elsewhere_at_the_loopback() {
+    for backend in BOTH {
+        let Some(lab) = Lab::new(backend) else {
+            continue;
+        };
+        let (one, two) = (lab.wire("one", 5), lab.wire("two", 6));
+        let at = |ip: &str, container: u16| json!({"hostPort": 8080, "containerPort": container, "protocol": "tcp", "hostIP": ip});
+        let plain = json!({"hostPort": 8080, "containerPort": 80, "protocol": "tcp"});
+        let (local, everywhere) = (Server::in_pod(&one.pod, 81), Server::in_pod(&one.pod, 80));
+        let mixed = json!([at("127.0.0.1", 81), at("::1", 81), plain]);
+        let conf = lab.map(&one, mixed);
+        for loopback in LOOPBACK {
+            let reached = local.reached(loopback, 8080).is_some();
+            assert!(reached, "{backend}: {loopback}");
+        }
+        for gateway in GATEWAY {
+            let reached = everywhere.reached(gateway, 8080).is_some();
+            assert!(reached, "{backend}: {gateway}");
+        }
+        lab.portmap
+            .check(&conf, &one.result, &one.pod)
+            .succeeds_silently();
+        lab.portmap.del(&conf, &one.pod).succeeds_silently();
+        // The same of two pods, of which one goes.
+        let conf = lab.map(&one, json!([at("::1", 81)]));
+        let other = lab.map(&two, tcp(8080, 80));
+        lab.portmap
+            .check(&conf, &one.result, &one.pod)
+            .succeeds_silently();
+        lab.portmap.del(&other, &two.pod).succeeds_silently();
+        assert!(local.reached(LOOPBACK[1], 8080).is_some(), "{backend}");
+        lab.portmap.del(&conf, &one.pod).succeeds_silently();
+        assert_eq!(lab.traces(), "", "{backend}");
+    }
+}
+
+#[test]
 fn a_range_maps_each_port_to_its_own() {
     for backend in BOTH {
         let Some(lab) = Lab::new(backend) else {

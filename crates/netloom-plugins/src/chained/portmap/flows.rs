@@ -11,7 +11,7 @@ use super::nftables::Mapped;
 use netloom_kernel::conntrack::{Entry, Flows, Socket, list_few};
 use netloom_kernel::{Result, rtnl};
 use netloom_plugin::Context;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// With more filters than this, lists are faster.
@@ -103,7 +103,7 @@ fn forget(
     filters: impl FnMut(&rtnl::Socket, &Mapped) -> Result<Vec<Flows>>,
     is_stale: impl Fn(&rtnl::Socket, &Entry, &Mapped) -> bool,
 ) {
-    let udp: Vec<&Mapped> = mapped
+    let udp: BTreeSet<&Mapped> = mapped
         .iter()
         .filter(|mapping| mapping.protocol == Transport::Udp)
         .collect();
@@ -119,7 +119,7 @@ fn forget(
 }
 
 fn forget_udp(
-    udp: &[&Mapped],
+    udp: &BTreeSet<&Mapped>,
     mut filters: impl FnMut(&rtnl::Socket, &Mapped) -> Result<Vec<Flows>>,
     is_stale: impl Fn(&rtnl::Socket, &Entry, &Mapped) -> bool,
 ) -> Result<()> {
@@ -141,12 +141,16 @@ fn forget_udp(
     if to_list.is_empty() {
         return Ok(());
     }
+    let mut by_port: BTreeMap<(u16, bool), Vec<&Mapped>> = BTreeMap::new();
+    for mapping in &to_list {
+        let at = (mapping.host_port, mapping.pod.is_ipv4());
+        by_port.entry(at).or_default().push(mapping);
+    }
     let mut stale = list(&socket, count, &to_list)?;
     stale.retain(|entry| {
-        let mut of_port = to_list.iter().filter(|mapping| {
-            mapping.host_port == entry.original.destination_port
-                && mapping.pod.is_ipv4() == entry.original.destination.is_ipv4()
-        });
+        let original = &entry.original;
+        let at = (original.destination_port, original.destination.is_ipv4());
+        let mut of_port = by_port.get(&at).into_iter().flatten();
         of_port.any(|mapping| is_stale(&routes, entry, mapping))
     });
     socket.remove(&stale)

@@ -7,6 +7,7 @@
 //! table ip cni_hostport {
 //!   map ports { type inet_proto . inet_service : ipv4_addr . inet_service; … }
 //!   map hostip_ports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; … }
+//!   set attachments { type ifname . ifname; … }       # whose ports those are: a digest of them
 //!   set subnets24 { type ipv4_addr . ipv4_addr; … }   # a pod's subnet, and the pod
 //!   chain prerouting_maps { type nat hook prerouting priority dstnat + 1; fib daddr type local jump lookup }
 //!   chain lookup { dnat ip to ip daddr . meta l4proto . th dport map @hostip_ports; … @ports }
@@ -15,7 +16,8 @@
 //! ```
 //!
 //! An attachment owns its elements and nothing else. The comment of an element tells whose it is, so
-//! that a port or an address which went on to another pod is not taken from it. The maps hold data
+//! that a port or an address which went on to another pod is not taken from it. One element is the
+//! record of all: where that is missing, nothing was mapped, and DEL reads no further. The maps hold data
 //! and not verdicts: for a verdict the kernel would walk through all of them at every change.
 //!
 //! Base chains are ours alone, because upstream empties its own at every ADD.
@@ -23,6 +25,7 @@
 mod entry;
 mod layout;
 mod loopback;
+mod record;
 mod remove;
 mod scope;
 
@@ -40,6 +43,7 @@ use netloom_kernel::{Error as KernelError, Result};
 use netloom_spec::Error;
 pub(super) use remove::{collect, remove, stale};
 use scope::Scope;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// What is to be mapped for one attachment, ready to be made.
@@ -63,17 +67,12 @@ impl Request {
         for net in pod.nets() {
             let half = Half::of(net.addr());
             let scope = Scope::new(owner.network, plan.conditions(half.v6))?;
-            let own = maker.entries(
-                net,
-                &scope,
-                &plan.mappings,
-                plan.masquerade,
-                loopback_source,
-            );
+            let ports: Vec<_> = PortKey::all(half, &scope, &plan.mappings).collect();
+            let own = maker.entries(net, &ports, plan.masquerade, loopback_source);
             if own.is_empty() {
                 continue;
             }
-            entries.extend(own);
+            entries.extend(distinct(own));
             let length = subnet_key(net, plan.masquerade).map(|(length, _)| length);
             halves.push((half, scope, length));
         }
@@ -179,13 +178,25 @@ impl Request {
     }
 }
 
-/// Adds what is missing, also in place of another owner's.
+/// Those of one place once: two mappings of a port may meet there.
+fn distinct(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let mut places = BTreeSet::new();
+    entries.retain(|entry| {
+        let (set, key) = entry.place();
+        places.insert((set.to_owned(), key.to_owned()))
+    });
+    entries
+}
+
+/// Adds what is missing, also in place of another owner's, and removes what an earlier ADD of the
+/// owner made that is no more wanted.
 fn take(socket: &Socket, batch: &mut Batch<'_>, entries: &[Entry]) -> Result<()> {
+    remove::outdated(socket, batch, entries)?;
     let mut missing = Vec::with_capacity(entries.len());
     for entry in entries {
         let table = entry.half.table();
         match socket.get_element(&table, &entry.set, &entry.key)? {
-            Some(found) if entry.is(&found) => continue,
+            Some(found) if entry.is_just(&found) => continue,
             Some(_) => {
                 batch.delete_elements(&table, &entry.set, &[Element::new(entry.key.clone())]);
             }
@@ -219,7 +230,7 @@ fn is_taken(error: &KernelError) -> bool {
 }
 
 /// One port that was mapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mapped {
     pub(super) protocol: Transport,
     /// `None` for any address of the host.

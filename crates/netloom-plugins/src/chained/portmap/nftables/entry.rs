@@ -2,9 +2,11 @@
 
 use super::super::mapping::{Mapping, Transport};
 use super::super::plan::Masquerade;
-use super::layout::{Half, LOOPBACK, PODS, subnets};
+use super::layout::{ATTACHMENTS, Half, LOOPBACKS, PODS, subnets};
+use super::record::{self, Digest};
 use super::scope::Scope;
 use crate::wiring::elements::has_prefix;
+use crate::wiring::masquerade::Backend;
 use crate::wiring::owner::Owner;
 use ipnet::IpNet;
 use netloom_kernel::nft::{Element, ElementInfo, Key};
@@ -29,8 +31,8 @@ pub(super) struct Entry {
 pub(super) struct PortKey {
     pub(super) map: String,
     pub(super) key: Key,
-    /// The key in the map of `::1`, for a port that is reached by that.
-    pub(super) loopback: Option<Key>,
+    /// The map and the key for `::1`, for a port that is reached by that.
+    pub(super) loopback: Option<(&'static str, Key)>,
     pub(super) protocol: Transport,
     pub(super) host_ip: Option<IpAddr>,
     pub(super) host_port: u16,
@@ -63,13 +65,16 @@ impl PortKey {
                 Key::new().ip(ip).protocol(protocol).port(host_port),
             ),
         };
-        let by_loopback = mapping
-            .host_ip
-            .is_none_or(|ip| ip == IpAddr::V6(Ipv6Addr::LOCALHOST));
+        // What conditions say of `::1`, they would be asked of the address that it gets.
+        let loopback = match mapping.host_ip {
+            _ if !half.v6 || !scope.is_common() => None,
+            None => Some(LOOPBACKS[1]),
+            Some(ip) => (ip == Ipv6Addr::LOCALHOST).then_some(LOOPBACKS[0]),
+        };
         Self {
             map: map.to_owned(),
             key,
-            loopback: (half.v6 && by_loopback).then_some(plain),
+            loopback: loopback.map(|map| (map, plain)),
             protocol: mapping.protocol,
             host_ip: mapping.host_ip,
             host_port,
@@ -82,29 +87,32 @@ impl PortKey {
     }
 }
 
-/// In the comments of what leads `::1` to ports that iptables maps.
-const FOR_IPTABLES: &str = " for iptables";
-
 /// Makes entries of one owner.
 #[derive(Debug)]
-pub(super) struct Maker {
+pub(super) struct Maker<'o> {
+    owner: Owner<'o>,
     comment: String,
     prefix: String,
 }
 
-impl Maker {
-    pub(super) fn new(owner: Owner<'_>) -> Self {
+impl<'o> Maker<'o> {
+    pub(super) fn new(owner: Owner<'o>) -> Self {
         Self {
+            owner,
             comment: owner.nft_comment(),
             prefix: owner.nft_prefix(),
         }
     }
 
-    /// For ports that iptables maps.
-    pub(super) fn for_iptables(owner: Owner<'_>) -> Self {
-        Self {
-            comment: owner.nft_comment_with(FOR_IPTABLES),
-            prefix: owner.nft_prefix(),
+    /// The record of what is made.
+    pub(super) fn record(&self, half: Half, digest: &Digest) -> Entry {
+        let (key, what) = (
+            record::key(self.owner),
+            "the record of its ports".to_owned(),
+        );
+        Entry {
+            comment: self.owner.nft_comment_with(&digest.note()),
+            ..self.entry(half, ATTACHMENTS.to_owned(), key, None, what)
         }
     }
 
@@ -122,33 +130,33 @@ impl Maker {
 
     /// A source address for what goes to the port by `::1`, if it is reached by that.
     pub(super) fn loopback(&self, port: &PortKey, source: Ipv6Addr) -> Option<Entry> {
-        let half = Half { v6: true };
-        let (key, value) = (port.loopback.clone()?, Key::new().ip(source.into()));
+        let ((map, key), value) = (port.loopback.clone()?, Key::new().ip(source.into()));
         let what = format!("host port {} of ::1", port.what());
-        Some(self.entry(half, LOOPBACK.to_owned(), key, Some(value), what))
+        Some(self.entry(Half { v6: true }, map.to_owned(), key, Some(value), what))
     }
 
     /// Everything for one address of the pod: its ports, and whom to masquerade.
     pub(super) fn entries(
         &self,
         net: IpNet,
-        scope: &Scope,
-        mappings: &[Mapping],
+        ports: &[PortKey],
         masquerade: Masquerade,
         loopback_source: Option<Ipv6Addr>,
     ) -> Vec<Entry> {
         let half = Half::of(net.addr());
         let mut entries = Vec::new();
-        for port in PortKey::all(half, scope, mappings) {
+        for port in ports {
             let target = Key::new().ip(net.addr()).port(port.container_port);
             let what = format!("host port {}", port.what());
             entries.push(self.entry(half, port.map.clone(), port.key.clone(), Some(target), what));
             let source = loopback_source.filter(|_| masquerade != Masquerade::Nobody);
-            entries.extend(source.and_then(|source| self.loopback(&port, source)));
+            entries.extend(source.and_then(|source| self.loopback(port, source)));
         }
         if entries.is_empty() {
             return entries;
         }
+        let digest = Digest::of(Backend::Nftables, masquerade, ports);
+        entries.push(self.record(half, &digest));
         if let Some((length, key)) = subnet_key(net, masquerade) {
             let what = format!("the masquerade of {}", net.addr());
             entries.push(self.entry(half, subnets(length), key, None, what.clone()));
@@ -174,6 +182,21 @@ pub(super) fn subnet_key(net: IpNet, masquerade: Masquerade) -> Option<(u8, Key)
 }
 
 impl Entry {
+    /// Where it is among all elements.
+    pub(super) fn place(&self) -> (&str, &[u8]) {
+        (&self.set, self.key.bytes())
+    }
+
+    /// True when the element that was found is in every respect this one.
+    pub(super) fn is_just(&self, found: &ElementInfo) -> bool {
+        self.is(found) && found.comment.as_ref() == Some(&self.comment)
+    }
+
+    /// Whether it is the record of all others.
+    pub(super) fn is_record(&self) -> bool {
+        self.set == ATTACHMENTS
+    }
+
     /// The element to add.
     pub(super) fn element(&self) -> Element {
         let element = Element::new(self.key.clone()).comment(self.comment.as_str());
@@ -188,15 +211,9 @@ impl Entry {
         has_prefix(found.comment.as_deref(), &self.prefix)
     }
 
-    /// True when the element that was found is just as this entry would make it.
+    /// True when the element leads to where this entry would.
     pub(super) fn is(&self, found: &ElementInfo) -> bool {
         let value = self.value.as_ref().map(Key::bytes);
         self.owns(found) && found.value.as_deref() == value
     }
-}
-
-/// True when an element belongs to a port that iptables maps.
-pub(super) fn is_for_iptables(found: &ElementInfo) -> bool {
-    let comment = found.comment.as_deref();
-    comment.is_some_and(|comment| comment.contains(FOR_IPTABLES))
 }

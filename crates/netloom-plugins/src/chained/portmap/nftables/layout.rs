@@ -28,14 +28,17 @@ const LOOPBACK_INPUT: &str = "loopback_input";
 
 /// The pods that the host's loopback reaches (IPv4).
 pub(super) const PODS: &str = "pods";
-/// A source address for what goes to a mapped port of `::1` (IPv6).
-pub(super) const LOOPBACK: &str = "loopback";
+/// A source address for what goes to a mapped port of `::1` (IPv6): that of ports which are mapped
+/// at that address alone, and that of others.
+pub(super) const LOOPBACKS: [&str; 2] = ["hostip_loopback", "loopback"];
+/// What each attachment has.
+pub(super) const ATTACHMENTS: &str = "attachments";
 
 /// The chains of upstream's that hold a rule for each mapping.
 pub(super) const UPSTREAM_CHAINS: [&str; 3] = ["hostports", "hostip_hostports", "masquerading"];
 
 /// One IP version's half of everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Half {
     pub(super) v6: bool,
 }
@@ -120,7 +123,8 @@ pub(super) fn complete(
     Ok(())
 }
 
-/// The first thing that is not there of what all mappings need: a chain with too few rules.
+/// The first thing that is not there of what all mappings need: a chain with too few rules, or the
+/// set of attachments.
 pub(super) fn missing(socket: &Socket, half: Half) -> Result<Option<&'static str>> {
     missing_of(socket, half, &chains(half))
 }
@@ -135,7 +139,8 @@ fn missing_of(
             return Ok(Some(chain));
         }
     }
-    Ok(None)
+    let there = socket.get_set(&half.table(), ATTACHMENTS)?.is_some();
+    Ok((!there).then_some(ATTACHMENTS))
 }
 
 /// Adds what is missing of the way from `::1`, for ports that iptables maps.
@@ -143,6 +148,7 @@ pub(super) fn complete_loopback(socket: &Socket, batch: &mut Batch<'_>) -> Resul
     let half = Half { v6: true };
     if missing_of(socket, half, &LOOPBACK_CHAINS)?.is_some() {
         batch.ensure_table(&half.table());
+        add_attachments(batch, half);
         add_loopback(batch, half);
     }
     Ok(())
@@ -158,8 +164,8 @@ pub(super) fn masquerades(socket: &Socket, half: Half, length: u8) -> Result<boo
 }
 
 const LOOPBACK_CHAINS: [(&str, usize); 3] = [
-    (LOOPBACK_OUTPUT, 1),
-    (LOOPBACK_UNMAPPED, 1),
+    (LOOPBACK_OUTPUT, LOOPBACKS.len()),
+    (LOOPBACK_UNMAPPED, LOOPBACKS.len()),
     (LOOPBACK_INPUT, 1),
 ];
 
@@ -196,6 +202,7 @@ fn rebuild(socket: &Socket, batch: &mut Batch<'_>, half: Half) -> Result<()> {
         .add_rule(&table, PREROUTING, &to_us)
         .add_rule(&table, OUTPUT, &to_us);
     let common = Scope::common();
+    add_attachments(batch, half);
     add_maps(batch, half, &common);
     if socket.list_rules(&table, LOOKUP)?.len() < 2 {
         batch.flush_chain(&table, LOOKUP);
@@ -242,6 +249,11 @@ pub(super) fn delete_scope(
         batch.delete_set(&table, map);
     }
     Ok(())
+}
+
+fn add_attachments(batch: &mut Batch<'_>, half: Half) {
+    let key = [KeyType::Ifname, KeyType::Ifname];
+    batch.ensure_set(&half.table(), &Set::new(ATTACHMENTS, &key));
 }
 
 fn add_maps(batch: &mut Batch<'_>, half: Half, scope: &Scope) {
@@ -310,9 +322,8 @@ fn add_localnet(batch: &mut Batch<'_>, half: Half) {
 /// of the host that the pod can answer to; and the answer, known by its source, which can be `::1`
 /// only after the translation was reversed, gets its destination back when it has been routed.
 ///
-/// What nobody has translated in between stays on the host, and gets its source address back:
-/// conditions may be against it, or the mapping was iptables', of which the reference's DEL takes
-/// away only what it knows.
+/// What nobody has translated in between stays on the host, and gets its source address back: the
+/// mapping may have been iptables', of which the reference's DEL takes away only what it knows.
 ///
 /// (A route of `::1` by the pod's link would do without all this, but not where br_netfilter has
 /// the destination reversed before the packet is taken for IPv6: the kernel drops it then.)
@@ -321,39 +332,34 @@ fn add_loopback(batch: &mut Batch<'_>, half: Half) {
     let table = half.table();
     let local = IpAddr::V6(Ipv6Addr::LOCALHOST);
     let fields = [Field::L4proto, Field::Dport];
+    for (chain, hook, priority) in [
+        (LOOPBACK_OUTPUT, Hook::Output, priority::RAW),
+        (LOOPBACK_UNMAPPED, Hook::Output, AFTER_OUTPUT_NAT),
+    ] {
+        batch
+            .ensure_chain(&table, &Chain::new(chain).filter(hook, priority))
+            .flush_chain(&table, chain);
+    }
+    for map in LOOPBACKS {
+        let mapped = Rule::new()
+            .saddr_eq(local)
+            .daddr_eq(local)
+            .set_ip6_saddr_by_map(&fields, map);
+        let unmapped = Rule::new()
+            .saddr_ne(local)
+            .daddr_eq(local)
+            // By the map as well, so that nobody else's packets are meant.
+            .set_ip6_saddr_by_map(&fields, map)
+            .set_ip6_saddr(Ipv6Addr::LOCALHOST);
+        batch
+            .ensure_set(
+                &table,
+                &Set::map(map, &[InetProto, InetService], &[Address]),
+            )
+            .add_rule(&table, LOOPBACK_OUTPUT, &mapped)
+            .add_rule(&table, LOOPBACK_UNMAPPED, &unmapped);
+    }
     batch
-        .ensure_set(
-            &table,
-            &Set::map(LOOPBACK, &[InetProto, InetService], &[Address]),
-        )
-        .ensure_chain(
-            &table,
-            &Chain::new(LOOPBACK_OUTPUT).filter(Hook::Output, priority::RAW),
-        )
-        .flush_chain(&table, LOOPBACK_OUTPUT)
-        .add_rule(
-            &table,
-            LOOPBACK_OUTPUT,
-            &Rule::new()
-                .saddr_eq(local)
-                .daddr_eq(local)
-                .set_ip6_saddr_by_map(&fields, LOOPBACK),
-        )
-        .ensure_chain(
-            &table,
-            &Chain::new(LOOPBACK_UNMAPPED).filter(Hook::Output, AFTER_OUTPUT_NAT),
-        )
-        .flush_chain(&table, LOOPBACK_UNMAPPED)
-        .add_rule(
-            &table,
-            LOOPBACK_UNMAPPED,
-            &Rule::new()
-                .saddr_ne(local)
-                .daddr_eq(local)
-                // By the map as well, so that nobody else's packets are meant.
-                .set_ip6_saddr_by_map(&fields, LOOPBACK)
-                .set_ip6_saddr(Ipv6Addr::LOCALHOST),
-        )
         .ensure_chain(
             &table,
             &Chain::new(LOOPBACK_INPUT).filter(Hook::Input, AFTER_INPUT_NAT),

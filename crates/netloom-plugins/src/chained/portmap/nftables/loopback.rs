@@ -3,10 +3,13 @@
 
 use super::entry::{Entry, Maker, PortKey};
 use super::layout::{self, Half};
+use super::record::{Digest, Record};
 use super::scope::Scope;
-use super::{add, is_taken, take};
+use super::{add, distinct, is_taken, take};
 use crate::chained::portmap::plan::{Masquerade, Plan};
 use crate::wiring::Fault;
+use crate::wiring::check::drift;
+use crate::wiring::masquerade::Backend;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::transaction::atomically;
@@ -14,19 +17,28 @@ use netloom_kernel::Result;
 use netloom_kernel::nft::Socket;
 use std::net::Ipv6Addr;
 
+const HALF: Half = Half { v6: true };
+
 /// What is to be added for one attachment.
 #[derive(Debug)]
 pub(in super::super) struct Loopback(Vec<Entry>);
 
 impl Loopback {
-    /// Nothing is touched. `source` is the address by which `::1` can reach the pod.
+    /// Nothing is touched. `source` is the address by which `::1` can reach the pod. Conditions would
+    /// be asked of that in place of `::1`: with conditions there is no such way.
     pub(in super::super) fn new(owner: Owner<'_>, plan: &Plan, source: Option<Ipv6Addr>) -> Self {
-        let source = source.filter(|_| plan.masquerade != Masquerade::Nobody);
-        let maker = Maker::for_iptables(owner);
-        let common = Scope::common();
-        let ports = PortKey::all(Half { v6: true }, &common, &plan.mappings);
-        let entries = ports.filter_map(|port| maker.loopback(&port, source?));
-        Self(entries.collect())
+        let wanted = plan.masquerade != Masquerade::Nobody && plan.conditions(true).is_empty();
+        let Some(source) = source.filter(|_| wanted) else {
+            return Self(Vec::new());
+        };
+        let maker = Maker::new(owner);
+        let ports = ports(plan);
+        let entries = ports.iter().filter_map(|port| maker.loopback(port, source));
+        let mut entries: Vec<_> = entries.collect();
+        if !entries.is_empty() {
+            entries.push(maker.record(HALF, &digest(plan, &ports)));
+        }
+        Self(distinct(entries))
     }
 
     /// Adds the elements, and what is missing around them. A kernel without nf_tables has no such
@@ -54,4 +66,34 @@ impl Loopback {
             take(socket, batch, &self.0)
         })
     }
+
+    /// Everything is there, if this attachment had it: what the reference added has no such way.
+    pub(in super::super) fn check(&self, owner: Owner<'_>) -> std::result::Result<(), Fault> {
+        let missing = |socket: &Socket| {
+            if Record::find(socket, HALF, owner)?.is_none() {
+                return Ok(None);
+            }
+            for entry in &self.0 {
+                let found = socket.get_element(&HALF.table(), &entry.set, &entry.key)?;
+                if !found.is_some_and(|found| entry.is(&found)) {
+                    return Ok(Some(format!("{} in \"{}\"", entry.what, entry.set)));
+                }
+            }
+            Ok(None)
+        };
+        let missing = Nftables::open()?.with(missing);
+        match missing.map_err(Fault::kernel("failed to read nftables' port mappings"))? {
+            Some(what) => Err(drift(format!("{what} not found by nftables"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The ports, whatever the conditions are.
+pub(super) fn ports(plan: &Plan) -> Vec<PortKey> {
+    PortKey::all(HALF, &Scope::common(), &plan.mappings).collect()
+}
+
+pub(super) fn digest(plan: &Plan, ports: &[PortKey]) -> Digest {
+    Digest::of(Backend::Iptables, plan.masquerade, ports)
 }

@@ -1,14 +1,16 @@
 //! DEL and GC: an attachment's elements, found by their keys or, where those are not known, by
 //! whose they are.
 
-use super::entry::{PortKey, is_for_iptables, subnet_key};
-use super::layout::{self, Half, LOOPBACK, PODS, subnets};
+use super::entry::{Entry, PortKey, subnet_key};
+use super::layout::{self, ATTACHMENTS, Half, LOOPBACKS, PODS, subnets};
+use super::record::{self, Digest, Record};
 use super::scope::Scope;
-use super::{Known, Mapped, upstream_rules};
+use super::{Known, Mapped, loopback, upstream_rules};
 use crate::chained::portmap::mapping::Transport;
-use crate::chained::portmap::plan::Masquerade;
+use crate::chained::portmap::plan::{Masquerade, Plan, Pod};
 use crate::wiring::Fault;
 use crate::wiring::elements::{has_prefix, staleness};
+use crate::wiring::masquerade::Backend;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::transaction::atomically;
@@ -16,14 +18,14 @@ use ipnet::IpNet;
 use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, Element, ElementInfo, Key, Socket};
 use netloom_spec::Attachment;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// With more ports than this, reading whole maps is faster than asking for each.
 const MOST_LOOKUPS: usize = 4096;
 
 /// Removes the owner's elements, and the rules that upstream made for the container. By their keys;
-/// where those are not known, or do not lead to all, by reading the maps. Returns what was mapped,
+/// where the record of them says that those do not lead to all, by reading the maps. Returns what was mapped,
 /// as far as the keys told.
 pub(in super::super) fn remove(
     nftables: &Nftables,
@@ -56,26 +58,23 @@ fn remove_half(
     half: Half,
 ) -> Result<Vec<Mapped>> {
     let prefix = owner.nft_prefix();
-    let table = half.table();
     for (chain, handle) in upstream_rules(socket, half, owner.container_id)? {
-        batch.delete_rule(&table, chain, handle);
+        batch.delete_rule(&half.table(), chain, handle);
     }
-    let keys = known.plan.and_then(|plan| {
-        let scope = Scope::new(owner.network, plan.conditions(half.v6)).ok()?;
-        let ports: Vec<_> = PortKey::all(half, &scope, &plan.mappings)
-            .take(MOST_LOOKUPS + 1)
-            .collect();
-        (ports.len() <= MOST_LOOKUPS).then_some(ports)
-    });
-    if let Some(keys) = keys {
-        let own = by_keys(socket, &prefix, &keys, known, half)?;
-        let all = own.mapped.len() == keys.len();
-        if all || own.elements.is_empty() && !own.taken {
-            for (set, element) in own.elements.into_iter().chain(own.for_iptables) {
-                batch.delete_elements(&table, &set, &[element]);
-            }
-            return Ok(own.mapped);
+    let Some(record) = Record::find(socket, half, owner)? else {
+        return Ok(Vec::new());
+    };
+    let own = match known.plan {
+        Some(plan) => by_plan(socket, owner, &record, plan, &known.pod, half)?,
+        None => None,
+    };
+    if let Some(own) = own {
+        let record = Element::new(record::key(owner));
+        batch.delete_elements(&half.table(), ATTACHMENTS, &[record]);
+        for (set, element) in own.elements {
+            batch.delete_elements(&half.table(), &set, &[element]);
         }
+        return Ok(own.mapped);
     }
     let all = sweep(socket, half, |found| {
         has_prefix(found.comment.as_deref(), &prefix)
@@ -86,16 +85,78 @@ fn remove_half(
     Ok(mapped)
 }
 
+/// Everything of an attachment by its keys, if the record says that the plan leads to all of it.
+fn by_plan(
+    socket: &Socket,
+    owner: Owner<'_>,
+    record: &Record,
+    plan: &Plan,
+    pod: &Pod,
+    half: Half,
+) -> Result<Option<Own>> {
+    let prefix = owner.nft_prefix();
+    let of_iptables = loopback::ports(plan);
+    if half.v6 && record.is(&loopback::digest(plan, &of_iptables)) {
+        let mut own = Own::default();
+        own.add_loopbacks(socket, &prefix, &of_iptables)?;
+        return Ok(Some(own));
+    }
+    let Ok(scope) = Scope::new(owner.network, plan.conditions(half.v6)) else {
+        return Ok(None);
+    };
+    let ports: Vec<_> = PortKey::all(half, &scope, &plan.mappings).collect();
+    let digest = Digest::of(Backend::Nftables, plan.masquerade, &ports);
+    if ports.len() > MOST_LOOKUPS || !record.is(&digest) {
+        return Ok(None);
+    }
+    let own = by_keys(socket, &prefix, &ports, plan.masquerade, pod, half)?;
+    // Another owner may have taken a port, and with it what told of the pod.
+    let is_all = own.mapped.len() == ports.len();
+    Ok(is_all.then_some(own))
+}
+
+/// Deletes what an earlier ADD of the owner made and these entries are not.
+pub(super) fn outdated(socket: &Socket, batch: &mut Batch<'_>, entries: &[Entry]) -> Result<()> {
+    for record in entries.iter().filter(|entry| entry.is_record()) {
+        let half = record.half;
+        let found = socket.get_element(&half.table(), &record.set, &record.key)?;
+        let Some(found) = found.filter(|found| record.owns(found)) else {
+            continue;
+        };
+        if record.is_just(&found) {
+            continue;
+        }
+        let wanted: BTreeSet<_> = entries
+            .iter()
+            .filter(|entry| entry.half == half)
+            .map(Entry::place)
+            .collect();
+        let mut others = sweep(socket, half, |found| record.owns(found))?;
+        others.retain(|(set, found)| !wanted.contains(&(set.as_str(), found.key.as_slice())));
+        delete(batch, half, others);
+    }
+    Ok(())
+}
+
 /// What of an attachment was found by its keys.
 #[derive(Debug, Default)]
 struct Own {
     /// Each with the name of its set.
     elements: Vec<(String, Element)>,
-    /// The same for ports that iptables maps.
-    for_iptables: Vec<(String, Element)>,
     mapped: Vec<Mapped>,
-    /// A port is another owner's now.
-    taken: bool,
+}
+
+impl Own {
+    fn add_loopbacks(&mut self, socket: &Socket, prefix: &str, ports: &[PortKey]) -> Result<()> {
+        for (map, key) in ports.iter().filter_map(|port| port.loopback.as_ref()) {
+            let found = socket.get_element(&Half { v6: true }.table(), map, key)?;
+            if found.is_some_and(|found| has_prefix(found.comment.as_deref(), prefix)) {
+                let element = Element::new(key.clone());
+                self.elements.push(((*map).to_owned(), element));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Looks the owner's elements up by their keys.
@@ -103,7 +164,8 @@ fn by_keys(
     socket: &Socket,
     prefix: &str,
     keys: &[PortKey],
-    known: &Known<'_>,
+    masquerade: Masquerade,
+    pod: &Pod,
     half: Half,
 ) -> Result<Own> {
     let table = half.table();
@@ -112,12 +174,11 @@ fn by_keys(
         let found = socket.get_element(&table, set, key)?;
         Ok(found.filter(|found| has_prefix(found.comment.as_deref(), prefix)))
     };
-    let of_half = known.pod.nets().filter(|net| Half::of(net.addr()) == half);
+    let of_half = pod.nets().filter(|net| Half::of(net.addr()) == half);
     let mut pods: Vec<IpNet> = of_half.collect();
     for port in keys {
         if let Some(element) = socket.get_element(&table, &port.map, &port.key)? {
             if !has_prefix(element.comment.as_deref(), prefix) {
-                own.taken = true;
                 continue;
             }
             own.elements
@@ -135,23 +196,14 @@ fn by_keys(
                 });
             }
         }
-        if let Some(key) = &port.loopback
-            && let Some(found) = get(LOOPBACK, key)?
-        {
-            let elements = match is_for_iptables(&found) {
-                true => &mut own.for_iptables,
-                false => &mut own.elements,
-            };
-            elements.push((LOOPBACK.to_owned(), Element::new(key.clone())));
-        }
     }
-    let masquerade = known.plan.map(|plan| plan.masquerade);
+    own.add_loopbacks(socket, prefix, keys)?;
     for net in pods {
         let key = Key::new().ip(net.addr());
         if !half.v6 && get(PODS, &key)?.is_some() {
             own.elements.push((PODS.to_owned(), Element::new(key)));
         }
-        let likely = masquerade.and_then(|masquerade| subnet_key(net, masquerade));
+        let likely = subnet_key(net, masquerade);
         // Without prevResult, nothing tells the length of the prefix.
         let others = (0..=half.bits()).filter_map(|length| {
             let net = IpNet::new(net.addr(), length).ok()?;
@@ -163,7 +215,7 @@ fn by_keys(
                 own.elements.push((set, Element::new(key)));
                 break;
             }
-            if masquerade == Some(Masquerade::Nobody) {
+            if masquerade == Masquerade::Nobody {
                 break;
             }
         }
@@ -213,7 +265,11 @@ fn sweep(
     for scope in layout::scopes(socket, half)? {
         sets.extend([scope.ports().to_owned(), scope.hostip_ports().to_owned()]);
     }
-    sets.push(if half.v6 { LOOPBACK } else { PODS }.to_owned());
+    match half.v6 {
+        true => sets.extend(LOOPBACKS.map(str::to_owned)),
+        false => sets.push(PODS.to_owned()),
+    }
+    sets.push(ATTACHMENTS.to_owned());
     sets.extend((0..=half.bits()).map(subnets));
     let mut all = Vec::new();
     for set in sets {
@@ -280,14 +336,21 @@ pub(in super::super) fn stale(
     let is_stale = stale_element(network, valid);
     let find = || {
         let socket = Socket::open()?;
-        let mut owners = BTreeSet::new();
+        let mut owners = BTreeMap::new();
         for half in Half::BOTH {
             if socket.get_table(&half.table())?.is_some() {
                 let found = sweep(&socket, half, &is_stale)?;
-                owners.extend(found.into_iter().filter_map(|(_, element)| element.comment));
+                let comments = found.into_iter().filter_map(|(_, element)| element.comment);
+                // One for each owner, if possible without a digest in it.
+                for comment in comments {
+                    let owner = record::owner_of(&comment);
+                    if record::is_of_another(&comment) || !owners.contains_key(&owner) {
+                        owners.insert(owner, comment);
+                    }
+                }
             }
         }
-        Ok(owners.into_iter().collect())
+        Ok(owners.into_values().collect())
     };
     find().map_err(Fault::kernel("failed to read nftables' port mappings"))
 }

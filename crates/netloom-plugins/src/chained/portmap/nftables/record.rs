@@ -1,0 +1,73 @@
+//! What an attachment has, on record in one element of the set `attachments` of each table: DEL
+//! learns from it whether there is anything, and whether what it was told leads to all of that. The
+//! configuration may be another by then, and so may be what the runtime remembers.
+
+use super::entry::PortKey;
+use super::layout::{ATTACHMENTS, Half};
+use crate::chained::portmap::plan::Masquerade;
+use crate::wiring::elements::has_prefix;
+use crate::wiring::masquerade::Backend;
+use crate::wiring::owner::{Owner, hash16};
+use netloom_kernel::Result;
+use netloom_kernel::nft::{Key, Socket};
+use std::fmt::Write as _;
+
+const NOTE: &str = " has ";
+
+/// What was made, told apart from anything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Digest(String);
+
+impl Digest {
+    /// `backend` has the mappings of these ports.
+    pub(super) fn of(backend: Backend, masquerade: Masquerade, ports: &[PortKey]) -> Self {
+        let mut text = format!("{backend:?} {masquerade:?}");
+        for port in ports {
+            let (ip, protocol) = (port.host_ip, port.protocol.name());
+            let _ = write!(text, " {} {ip:?} {protocol} {}", port.map, port.host_port);
+        }
+        Self(hash16(&[&text]))
+    }
+
+    /// A note for the comment of the record.
+    pub(super) fn note(&self) -> String {
+        format!("{NOTE}{}", self.0)
+    }
+}
+
+/// What tells owners apart in the comment of any element.
+pub(super) fn owner_of(comment: &str) -> String {
+    let end = comment.find([' ', ',']).unwrap_or(comment.len());
+    comment[..end].to_owned()
+}
+
+/// Whether a comment is of another element than the record.
+pub(super) fn is_of_another(comment: &str) -> bool {
+    !comment.contains(NOTE)
+}
+
+/// The key of an owner's record. The names are cut to those of links, which is what `nft` takes them
+/// for; the comment tells owners apart for certain.
+pub(super) fn key(owner: Owner<'_>) -> Key {
+    let prefix = owner.nft_prefix();
+    let (network, instance) = prefix.split_once('-').unwrap_or((&prefix, ""));
+    Key::new().link(network).link(instance)
+}
+
+/// The record of an owner; `None` where nothing was made.
+#[derive(Debug)]
+pub(super) struct Record(String);
+
+impl Record {
+    pub(super) fn find(socket: &Socket, half: Half, owner: Owner<'_>) -> Result<Option<Self>> {
+        let found = socket.get_element(&half.table(), ATTACHMENTS, &key(owner))?;
+        let comment = found.and_then(|found| found.comment);
+        Ok(comment
+            .filter(|comment| has_prefix(Some(comment), &owner.nft_prefix()))
+            .map(Self))
+    }
+
+    pub(super) fn is(&self, digest: &Digest) -> bool {
+        self.0.contains(&digest.note())
+    }
+}
