@@ -15,12 +15,13 @@ const NETWORKS: [&str; 3] = ["chain", "mac", "wire"];
 /// How many pods are valid.
 const VALID: usize = 10;
 
+type Kinds = &'static [(&'static str, usize)];
+
 /// What each kind of finding is called that a pod of a network leaves behind, and how many there
-/// are of it.
-const LEFT_BEHIND: [(&str, &[(&str, usize)]); 3] = [
-    (
-        "chain",
-        &[
+/// are of it. The chain's packet filter is `backend`.
+fn left_behind(backend: &str) -> [(&'static str, Kinds); 3] {
+    let chain: Kinds = match backend {
+        "nftables" => &[
             ("reservation", 2),
             ("nftables masquerade", 2),
             ("nftables port mapping", 1),
@@ -28,13 +29,27 @@ const LEFT_BEHIND: [(&str, &[(&str, usize)]); 3] = [
             ("ifb", 1),
             ("tuning backup", 1),
         ],
-    ),
-    ("mac", &[("reservation", 1)]),
-    ("wire", &[("reservation", 1), ("iptables masquerade", 1)]),
-];
+        // What leads ::1 to the ports is in nf_tables all the same.
+        _ => &[
+            ("reservation", 2),
+            ("iptables masquerade", 2),
+            ("iptables port mapping", 2),
+            ("nftables port mapping", 1),
+            ("iptables firewall", 2),
+            ("ifb", 1),
+            ("tuning backup", 1),
+        ],
+    };
+    [
+        ("chain", chain),
+        ("mac", &[("reservation", 1)]),
+        ("wire", &[("reservation", 1), ("iptables masquerade", 1)]),
+    ]
+}
 
 /// Pods, each on one of the networks in turn.
 struct Node {
+    backend: &'static str,
     pods: Vec<Pod>,
     before: Snapshot,
     host: Host,
@@ -76,8 +91,8 @@ fn configure(name: &str, plugins: &Value) {
 }
 
 /// A host with the networks and this many pods on them.
-fn node(count: usize) -> Option<Node> {
-    let host = host("nftables")?;
+fn node(backend: &'static str, count: usize) -> Option<Node> {
+    let host = host(backend)?;
     if !probe::has_iptables() || !probe::has_link_kind("macvlan") || !probe::has_link_kind("ifb") {
         skip("no iptables, or no macvlan or ifb links");
         return None;
@@ -112,7 +127,12 @@ fn node(count: usize) -> Option<Node> {
     for outcome in parallel(count, 3, |n| call("add", &pods[n], n).run()) {
         assert!(outcome.is_success(), "{outcome}");
     }
-    Some(Node { pods, before, host })
+    Some(Node {
+        backend,
+        pods,
+        before,
+        host,
+    })
 }
 
 impl Node {
@@ -154,11 +174,15 @@ impl Node {
         for table in [
             "inet cni_plugins_masquerade",
             "ip cni_hostport",
+            "ip6 cni_hostport",
             "inet cni_plugins_firewall",
         ] {
-            note(table, &self.host.sh(&format!("nft list table {table}")));
+            let list = format!("nft list table {table} 2>/dev/null || true");
+            note(table, &self.host.sh(&list));
         }
-        note("iptables", &self.host.sh("iptables-save -t nat"));
+        for table in ["nat", "filter"] {
+            note(table, &self.host.sh(&format!("iptables-save -t {table}")));
+        }
         owners
     }
 
@@ -176,18 +200,28 @@ fn ids(of: impl Iterator<Item = usize>, networks: &[&str]) -> BTreeSet<String> {
 }
 
 /// Who has something where, if these pods do.
-fn expected(count: usize) -> BTreeMap<String, BTreeSet<String>> {
-    let places: [(&str, &[&str]); 10] = [
+fn expected(backend: &str, count: usize) -> BTreeMap<String, BTreeSet<String>> {
+    let (by_nftables, by_iptables): (&[&str], &[&str]) = match backend {
+        "nftables" => (&["chain"], &[]),
+        _ => (&[], &["chain"]),
+    };
+    let nat: &[&str] = match backend {
+        "nftables" => &["wire"],
+        _ => &["chain", "wire"],
+    };
+    let places: [(&str, &[&str]); 12] = [
         ("reservations of chain", &["chain"]),
         ("reservations of mac", &["mac"]),
         ("reservations of wire", &["wire"]),
         ("cached results", &NETWORKS),
         ("backups", &["chain"]),
         ("ifbs", &["chain"]),
-        ("inet cni_plugins_masquerade", &["chain"]),
-        ("ip cni_hostport", &["chain"]),
-        ("inet cni_plugins_firewall", &["chain"]),
-        ("iptables", &["wire"]),
+        ("inet cni_plugins_masquerade", by_nftables),
+        ("ip cni_hostport", by_nftables),
+        ("ip6 cni_hostport", &["chain"]),
+        ("inet cni_plugins_firewall", by_nftables),
+        ("nat", nat),
+        ("filter", by_iptables),
     ];
     let place = |(place, networks): (&str, &[&str])| (place.to_owned(), ids(0..count, networks));
     places.into_iter().map(place).collect()
@@ -213,9 +247,9 @@ fn findings() -> BTreeMap<(String, String), Vec<String>> {
 
 /// Every object of these pods is named, and nothing else.
 #[track_caller]
-fn assert_every_object_is_named(of: std::ops::Range<usize>) {
+fn assert_every_object_is_named(backend: &str, of: std::ops::Range<usize>) {
     let mut found = findings();
-    for (network, kinds) in LEFT_BEHIND {
+    for (network, kinds) in left_behind(backend) {
         let pods: Vec<usize> = of.clone().filter(|n| network_of(*n) == network).collect();
         for (kind, each) in kinds {
             let named = found
@@ -226,8 +260,8 @@ fn assert_every_object_is_named(of: std::ops::Range<usize>) {
                 each * pods.len(),
                 "{network}, {kind}: {named:#?}"
             );
-            // Only a chain's name tells nobody whose it is.
-            for n in pods.iter().filter(|_| *kind != "iptables masquerade") {
+            // A chain's name tells nobody whose it is.
+            for n in pods.iter().filter(|_| !kind.starts_with("iptables")) {
                 let of_pod = named.iter().filter(|what| what.contains(&id(*n))).count();
                 assert_eq!(of_pod, *each, "{network}, {kind}, {}: {named:#?}", id(*n));
             }
@@ -267,11 +301,23 @@ fn reserve_as_of_old(address: &str, id: &str) -> String {
     file
 }
 
+const PODS: usize = 250;
+
 #[test]
 fn of_250_pods_on_three_networks_exactly_the_ten_valid_ones_stay_everywhere() {
-    const PODS: usize = 250;
-    let Some(node) = node(PODS) else { return };
-    assert_eq!(node.owners(), expected(PODS));
+    exactly_the_valid_ones_stay("nftables");
+}
+
+#[test]
+fn so_it_is_with_iptables() {
+    exactly_the_valid_ones_stay("iptables");
+}
+
+fn exactly_the_valid_ones_stay(backend: &'static str) {
+    let Some(node) = node(backend, PODS) else {
+        return;
+    };
+    assert_eq!(node.owners(), expected(backend, PODS));
     assert_silent();
     let old_of_living = reserve_as_of_old("10.3.200.1", &id(2));
     assert_eq!(network_of(2), "wire");
@@ -305,7 +351,7 @@ fn of_250_pods_on_three_networks_exactly_the_ten_valid_ones_stay_everywhere() {
     forgotten
         .iter()
         .for_each(|path| fs::rename(path, place(path)).unwrap());
-    assert_every_object_is_named(VALID..PODS);
+    assert_every_object_is_named(backend, VALID..PODS);
     forgotten
         .iter()
         .for_each(|path| fs::rename(place(path), path).unwrap());
@@ -314,7 +360,7 @@ fn of_250_pods_on_three_networks_exactly_the_ten_valid_ones_stay_everywhere() {
     let old_of_dead = reserve_as_of_old("10.3.200.2", &id(PODS - 2));
     let collected = gc(&[]);
     assert!(collected.is_success(), "{collected}");
-    assert_eq!(node.owners(), expected(VALID));
+    assert_eq!(node.owners(), expected(backend, VALID));
     assert_silent();
     assert_eq!(bystanders(), bystanders_before);
     assert!(Path::new(&old_of_living).exists() && !Path::new(&old_of_dead).exists());
@@ -325,7 +371,9 @@ fn of_250_pods_on_three_networks_exactly_the_ten_valid_ones_stay_everywhere() {
         assert!(del.is_success(), "{del}");
     }
     fs::remove_file(old_of_living).unwrap();
-    let Node { pods, before, host } = node;
+    let Node {
+        pods, before, host, ..
+    } = node;
     drop(pods);
     Snapshot::take(&host, &[])
         .without_shared(&["br0"])
@@ -335,7 +383,9 @@ fn of_250_pods_on_three_networks_exactly_the_ten_valid_ones_stay_everywhere() {
 #[test]
 fn without_any_cache_all_is_named_and_the_ten_that_are_kept_stay() {
     const PODS: usize = 31;
-    let Some(node) = node(PODS) else { return };
+    let Some(node) = node("nftables", PODS) else {
+        return;
+    };
     let links = node.links();
     node.lose();
     let of_valid = node.links();
@@ -343,7 +393,7 @@ fn without_any_cache_all_is_named_and_the_ten_that_are_kept_stay() {
     fs::remove_dir_all(RESULTS).unwrap();
     fs::create_dir(RESULTS).unwrap();
     let found = findings();
-    for (network, kinds) in LEFT_BEHIND {
+    for (network, kinds) in left_behind(node.backend) {
         let pods = (0..PODS).filter(|n| network_of(*n) == network).count();
         for (kind, each) in kinds {
             let named = &found[&(network.to_owned(), (*kind).to_owned())];
@@ -361,7 +411,7 @@ fn without_any_cache_all_is_named_and_the_ten_that_are_kept_stay() {
         let collected = gc(&keep.chain([network.to_owned()]).collect::<Vec<_>>());
         assert!(collected.is_success(), "{collected}");
     }
-    let mut wanted = expected(VALID);
+    let mut wanted = expected(node.backend, VALID);
     wanted.insert("cached results".to_owned(), BTreeSet::new());
     assert_eq!(node.owners(), wanted);
     let ifbs = |links: &BTreeSet<String>| links.iter().filter(|it| it.starts_with("bwp")).count();
