@@ -90,7 +90,8 @@ impl CacheError {
 
     /// The attachments of `network` that the file's name may stand for: container ids and
     /// interface names may contain the `-` that joins them.
-    pub(crate) fn candidates(&self, network: &str) -> Vec<Attachment> {
+    #[must_use]
+    pub fn candidates(&self, network: &str) -> Vec<Attachment> {
         let name = self.path().and_then(Path::file_name);
         let name = name.and_then(|name| name.to_str()).unwrap_or_default();
         let rest = name.strip_prefix(network).unwrap_or_default();

@@ -3,10 +3,12 @@
 //! Every kind of finding has one place: what plugins leave behind is found by
 //! [`netloom_plugins::doctor`], the rest in the modules beside this one. Nothing is changed.
 
+mod cache;
 mod config;
 mod links;
 
 use std::io::Write as _;
+use std::path::Path;
 
 use anyhow::Result;
 use netloom_plugins::doctor::{Known, delegates, examine};
@@ -56,19 +58,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let survey = cni.survey_cache()?;
     let host = Host::look(options, cni, &survey)?;
     let mut findings = config::findings(options, &host)?;
-    for error in &survey.unreadable {
-        let recursive = match error.path() {
-            Some(path) if path.is_dir() => "-r ",
-            _ => "",
-        };
-        let path = error.path().map(|path| path.display().to_string());
-        findings.push(Finding {
-            kind: "cache file",
-            network: String::new(),
-            what: error.to_string(),
-            mend: format!("rm {recursive}{}", quoted(&path.unwrap_or_default())),
-        });
-    }
+    findings.extend(cache::findings(&host, &survey.unreadable));
     let mut pools = Vec::new();
     for network in &host.networks {
         findings.extend(host.left_behind(network));
@@ -177,10 +167,7 @@ impl Host {
         });
         findings.extend(found.into_iter().map(|it| {
             let mend = match it.broken {
-                Some(file) => {
-                    let recursive = if file.is_dir() { "-r " } else { "" };
-                    format!("rm {recursive}{}", quoted(&file.display().to_string()))
-                }
+                Some(file) => remove(&file),
                 None => mend.clone(),
             };
             finding(it.kind, it.what, &mend)
@@ -269,6 +256,12 @@ fn print_json(findings: &[Finding], pools: &[(String, Usage)]) {
         })
         .collect();
     println!("{:#}", json!({"findings": findings, "pools": pools}));
+}
+
+/// The command that removes a file, or a directory that is in a file's place.
+fn remove(path: &Path) -> String {
+    let recursive = if path.is_dir() { "-r " } else { "" };
+    format!("rm {recursive}{}", quoted(&path.display().to_string()))
 }
 
 /// A word for a shell.

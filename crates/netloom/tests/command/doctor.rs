@@ -37,7 +37,9 @@ pub(crate) fn assert_silent() {
     assert_eq!(outcome.stderr, "");
 }
 
-pub(crate) fn run(host: &Host, command: &str) {
+/// Does what doctor says, as somebody who knows that its condition is met.
+pub(crate) fn run(host: &Host, mend: &str) {
+    let command = mend.rsplit_once(": ").map_or(mend, |(_, command)| command);
     let bin = Path::new(NETLOOM).parent().unwrap().display().to_string();
     host.sh(&format!("PATH={bin}:$PATH CNI_PATH={PLUGINS} {command}"));
 }
@@ -132,7 +134,9 @@ fn links_and_cache_files_that_nobody_owns_are_named_and_go() {
         fs::write(file, bad).unwrap();
         let found = findings();
         let mend = assert_named(&found, "cache file", file);
-        assert_eq!(mend, format!("rm {file}"));
+        let condition = "when container id-of-living (eth0), ";
+        assert!(mend.starts_with(condition), "{mend}");
+        assert!(mend.ends_with(&format!(" has ended: rm {file}")), "{mend}");
         assert_eq!(found.len(), 1, "{found:#?}");
     }
     fs::write(file, content).unwrap();
@@ -150,6 +154,46 @@ fn links_and_cache_files_that_nobody_owns_are_named_and_go() {
         &host,
         &assert_named(&findings(), "bridge", "mybr0 has no ports"),
     );
+    assert_silent();
+}
+
+#[test]
+fn a_cache_file_that_cannot_be_read_is_to_stay_as_long_as_its_container_lives() {
+    let Some(host) = host() else { return };
+    configure("10-mynet.conf", &mynet("1.1.0"));
+    let pod = host.pod("one");
+    add("mynet", &pod, "0d5ee8");
+    let results = Path::new("/var/lib/cni/results");
+    let file = |name: &str| {
+        let file = results.join(name);
+        fs::write(&file, "{").unwrap();
+        let found = findings();
+        assert_eq!(found.len(), 1, "nothing else of the pod's: {found:#?}");
+        assert_named(&found, "cache file", name)
+    };
+    let mend = file("mynet-0d5ee8-eth0");
+    let rm = format!("rm {}", results.join("mynet-0d5ee8-eth0").display());
+    assert_eq!(
+        mend,
+        format!("when container 0d5ee8 (eth0) has ended: {rm}")
+    );
+    pod.ip("link del eth0");
+    pod.remove();
+    run(&host, &mend);
+    let mend = assert_named(&findings(), "reservation", "10.16.0.2 of");
+    run(&host, &mend);
+    run(&host, &assert_named(&findings(), "bridge", "mybr0"));
+    assert_silent();
+
+    let mend = file("nonet-0d5ee8-eth0");
+    assert!(
+        mend.starts_with("when the container in the file's name has ended: rm "),
+        "{mend}"
+    );
+    run(&host, &mend);
+    let mend = file("garbage");
+    assert_eq!(mend, format!("rm {}", results.join("garbage").display()));
+    run(&host, &mend);
     assert_silent();
 }
 
