@@ -158,6 +158,55 @@ fn links_and_cache_files_that_nobody_owns_are_named_and_go() {
 }
 
 #[test]
+fn the_veth_of_a_pod_whose_result_lists_no_links_is_not_taken_for_nobodys() {
+    let Some(host) = host() else { return };
+    let bridge = |name: &str, version: &str, subnet: &str| {
+        json!({
+            "cniVersion": version, "name": name, "type": "bridge", "bridge": "mybr0",
+            "ipam": {"type": "host-local", "subnet": subnet}
+        })
+    };
+    // The bridge is reported under the first of its networks.
+    configure("10-new.conf", &bridge("new", "1.1.0", "10.1.0.0/16"));
+    configure("20-old.conf", &bridge("old", "0.2.0", "10.2.0.0/16"));
+    let mut ptp = bridge("ptp", "0.1.0", "10.3.0.0/16");
+    ptp["type"] = json!("ptp");
+    configure("30-ptp.conf", &ptp);
+    let (new, old, wire) = (host.pod("new"), host.pod("old"), host.pod("wire"));
+    add("new", &new, "id-new");
+    add("old", &old, "id-old");
+    add("ptp", &wire, "id-ptp");
+    assert_silent();
+    host.ip("link add veth0badcafe type veth peer name other");
+    host.ip("link set veth0badcafe master mybr0");
+    assert_silent();
+    let del = ["del", "old", path(&old), "--container-id", "id-old"];
+    netloom(&del).run().succeeds_silently();
+    let found = findings();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    run(&host, &assert_named(&found, "veth", "veth0badcafe"));
+
+    // A result that cannot be read lists none either.
+    let file = "/var/lib/cni/results/new-id-new-eth0";
+    let entry = |change: &str| {
+        let content = fs::read(file).unwrap();
+        let mut entry: Value = serde_json::from_slice(&content).unwrap();
+        match change {
+            "result" => entry["result"] = json!({"cniVersion": "7.0.0"}),
+            _ => entry["config"] = json!("bm8ganNvbg=="),
+        }
+        fs::write(file, entry.to_string()).unwrap();
+    };
+    for change in ["result", "config"] {
+        entry(change);
+        assert_silent();
+    }
+    // Nothing tells on which bridge this network was.
+    fs::remove_file(Path::new(CONF_DIR).join("10-new.conf")).unwrap();
+    assert!(findings().iter().all(|it| it[0] != "veth"));
+}
+
+#[test]
 fn a_cache_file_that_cannot_be_read_is_to_stay_as_long_as_its_container_lives() {
     let Some(host) = host() else { return };
     configure("10-mynet.conf", &mynet("1.1.0"));

@@ -13,31 +13,35 @@ use super::{Finding, Host, Network, quoted};
 pub(super) fn findings(host: &Host) -> Result<Vec<Finding>> {
     let socket = Socket::open()?;
     let links = socket.list_links()?;
-    let used = used(host);
+    let used = Used::of(host);
     let mut findings = of_bridges(host, &links, &used);
     findings.extend(of_ptp(host, &socket, &links, &used)?);
     Ok(findings)
 }
 
-fn of_bridges(host: &Host, links: &[Link], used: &HashSet<String>) -> Vec<Finding> {
+fn of_bridges(host: &Host, links: &[Link], used: &Used) -> Vec<Finding> {
+    let bridges = bridges(&host.networks);
     let mut findings = Vec::new();
     let mut seen = HashSet::new();
-    for (network, name) in bridges(&host.networks) {
+    for (network, name) in &bridges {
         let is_bridge =
-            |link: &&Link| link.name == name && matches!(link.kind, Some(LinkKind::Bridge(..)));
+            |link: &&Link| link.name == *name && matches!(link.kind, Some(LinkKind::Bridge(..)));
         let Some(bridge) = links.iter().find(is_bridge) else {
             continue;
         };
-        if network.plan.disabled || !seen.insert(name) {
+        if !seen.insert(name) {
             continue;
         }
+        let sharing = bridges.iter().filter(|(_, other)| other == name);
+        let sharing: Vec<&Network> = sharing.map(|(network, _)| *network).collect();
         let ports: Vec<&Link> = links
             .iter()
             .filter(|link| link.master == Some(bridge.index))
             .collect();
-        let strangers = ports.iter().filter(|port| is_stranger(network, port, used));
+        let strangers = ports.iter().filter(|port| used.is_stranger(&sharing, port));
         findings.extend(strangers.map(|port| veth(network, port, &format!("on {name}"))));
-        if ports.is_empty() && network.plan.valid.is_empty() {
+        let is_idle = |network: &&Network| !network.plan.disabled && network.plan.valid.is_empty();
+        if ports.is_empty() && sharing.iter().all(is_idle) {
             findings.push(Finding {
                 kind: "bridge",
                 network: network.list.name.clone(),
@@ -50,43 +54,30 @@ fn of_bridges(host: &Host, links: &[Link], used: &HashSet<String>) -> Vec<Findin
 }
 
 /// The host's ends of ptp have the gateway's address, of a subnet of their network.
-fn of_ptp(
-    host: &Host,
-    socket: &Socket,
-    links: &[Link],
-    used: &HashSet<String>,
-) -> Result<Vec<Finding>> {
-    let of_ptp = |network: &&Network| {
-        !network.plan.disabled && network.plugins.iter().any(|it| it.plugin_type() == "ptp")
-    };
-    let networks: Vec<_> = host.networks.iter().filter(of_ptp).collect();
+fn of_ptp(host: &Host, socket: &Socket, links: &[Link], used: &Used) -> Result<Vec<Finding>> {
+    let is_ptp = |network: &&Network| network.plugins.iter().any(|it| it.plugin_type() == "ptp");
+    let networks: Vec<_> = host.networks.iter().filter(is_ptp).collect();
     if networks.is_empty() {
         return Ok(Vec::new());
     }
     let addresses = socket.list_all_addresses()?;
     let mut findings = Vec::new();
-    for network in networks {
-        let subnets = subnets(network);
-        let is_gateway = |link: &Link| {
-            let mut own = addresses.iter().filter(|it| it.link == link.index);
-            own.any(|it| subnets.iter().any(|net| net.contains(&it.address.addr())))
+    for link in links.iter().filter(|link| link.master.is_none()) {
+        let is_gateway_of = |network: &&&Network| {
+            let (subnets, mut all) = (subnets(network), addresses.iter());
+            all.any(|it| {
+                let address = it.address.addr();
+                it.link == link.index && subnets.iter().any(|net| net.contains(&address))
+            })
         };
-        let strangers = links.iter().filter(|link| {
-            link.master.is_none() && is_stranger(network, link, used) && is_gateway(link)
-        });
-        findings.extend(strangers.map(|link| veth(network, link, "with a gateway's address")));
+        let of: Vec<&Network> = networks.iter().filter(is_gateway_of).copied().collect();
+        if let Some(network) = of.first()
+            && used.is_stranger(&of, link)
+        {
+            findings.push(veth(network, link, "with a gateway's address"));
+        }
     }
     Ok(findings)
-}
-
-/// Whether a link looks like a pod's wire, and is no cached attachment's.
-fn is_stranger(network: &Network, link: &Link, used: &HashSet<String>) -> bool {
-    // A name that the kernel or people give is not one of a pod's wire. A cache file that cannot be
-    // read may be about any of them.
-    link.is_veth()
-        && link.name.starts_with("veth")
-        && network.plan.unreadable.is_empty()
-        && !used.contains(&link.name)
 }
 
 fn veth(network: &Network, link: &Link, place: &str) -> Finding {
@@ -100,19 +91,55 @@ fn veth(network: &Network, link: &Link, place: &str) -> Finding {
 
 /// The links of the host that the results of cached attachments list. Those of dead ones go with
 /// them.
-fn used(host: &Host) -> HashSet<String> {
-    let stale = host
-        .networks
-        .iter()
-        .flat_map(|network| network.plan.stale.iter().map(|it| &it.attachment));
-    let mut used = HashSet::new();
-    for it in host.living.iter().chain(stale) {
-        let runtime = RuntimeConf::new(&it.container_id, &it.netns, &it.if_name);
-        let made = it
-            .list()
-            .and_then(|list| host.cni.cached_result(&list, &runtime).ok()?);
-        let listed = made.map(|made| made.interfaces).unwrap_or_default();
-        used.extend(listed.into_iter().map(|link| link.name));
+struct Used {
+    names: HashSet<String>,
+    /// The networks with an attachment of which nothing tells the links: results before 0.3.0 list
+    /// none, and some cannot be read. Whatever is there may be its.
+    untold: HashSet<String>,
+    /// One of those is on a network of which nothing tells the bridge.
+    is_any_lost: bool,
+}
+
+impl Used {
+    fn of(host: &Host) -> Self {
+        let stale = host
+            .networks
+            .iter()
+            .flat_map(|network| network.plan.stale.iter().map(|it| &it.attachment));
+        let (mut names, mut untold) = (HashSet::new(), HashSet::new());
+        for it in host.living.iter().chain(stale) {
+            let runtime = RuntimeConf::new(&it.container_id, &it.netns, &it.if_name);
+            let made = it
+                .list()
+                .and_then(|list| host.cni.cached_result(&list, &runtime).ok()?);
+            let listed = made.map(|made| made.interfaces).unwrap_or_default();
+            if listed.is_empty() {
+                untold.insert(it.network.clone());
+            }
+            names.extend(listed.into_iter().map(|link| link.name));
+        }
+        let is_known = |name: &String| host.networks.iter().any(|it| it.list.name == *name);
+        Self {
+            is_any_lost: !untold.iter().all(is_known),
+            names,
+            untold,
+        }
     }
-    used
+
+    /// Whether a link looks like a pod's wire, and is no cached attachment's of these networks,
+    /// which are all that may have made it.
+    fn is_stranger(&self, networks: &[&Network], link: &Link) -> bool {
+        // A name that the kernel or people give is not one of a pod's wire. A cache file that
+        // cannot be read may be about any of them, and so may others with `disableGC`.
+        let is_told = |network: &&Network| {
+            !network.plan.disabled
+                && network.plan.unreadable.is_empty()
+                && !self.untold.contains(&network.list.name)
+        };
+        link.is_veth()
+            && link.name.starts_with("veth")
+            && !self.names.contains(&link.name)
+            && !self.is_any_lost
+            && networks.iter().all(is_told)
+    }
 }
