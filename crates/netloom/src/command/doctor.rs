@@ -51,6 +51,8 @@ struct Network {
     /// Its plugins, and those of former configurations.
     plugins: Vec<PluginConf>,
     plan: GcPlan,
+    /// Why nothing of it can be collected, and hardly more be said.
+    problem: Option<String>,
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
@@ -89,28 +91,8 @@ impl Host {
         let judge = |it: &CachedAttachment| judge.life(it);
         let networks = gc::all(options, &survey.attachments)?
             .into_iter()
-            .map(|list| {
-                let plan = cni.plan_gc(&list, Valid::Judged(&judge))?;
-                let of_network = |it: &&CachedAttachment| it.network == list.name;
-                let former = survey.attachments.iter().filter(of_network);
-                let former = former.filter_map(CachedAttachment::list);
-                let mut plugins = list.plugins.clone();
-                for conf in former.flat_map(|list| list.plugins) {
-                    if !plugins.contains(&conf) {
-                        plugins.push(conf);
-                    }
-                }
-                if let Ok(name) = NetworkName::new(&list.name) {
-                    let of_others = plugins.iter().flat_map(|conf| delegates(conf, &name));
-                    plugins.extend(of_others.collect::<Vec<_>>());
-                }
-                Ok(Network {
-                    list,
-                    plugins,
-                    plan,
-                })
-            })
-            .collect::<Result<_>>()?;
+            .map(|list| Network::look(&cni, list, &survey.attachments, Valid::Judged(&judge)))
+            .collect();
         let mut living = survey.attachments.clone();
         living.retain(|it| judge(it) == Life::Living);
         Ok(Self {
@@ -182,6 +164,41 @@ impl Host {
 }
 
 impl Network {
+    fn look(
+        cni: &Cni,
+        list: NetworkConfigList,
+        cached: &[CachedAttachment],
+        valid: Valid<'_>,
+    ) -> Self {
+        let of_network = |it: &&CachedAttachment| it.network == list.name;
+        let former = cached.iter().filter(of_network);
+        let mut plugins = list.plugins.clone();
+        for conf in former
+            .filter_map(CachedAttachment::list)
+            .flat_map(|list| list.plugins)
+        {
+            if !plugins.contains(&conf) {
+                plugins.push(conf);
+            }
+        }
+        let name = NetworkName::new(&list.name);
+        if let Ok(name) = &name {
+            let of_others = plugins.iter().flat_map(|conf| delegates(conf, name));
+            plugins.extend(of_others.collect::<Vec<_>>());
+        }
+        let planned = name.and_then(|_| Ok(cni.plan_gc(&list, valid)?));
+        let (plan, problem) = match planned {
+            Ok(plan) => (plan, None),
+            Err(error) => (left_alone(), Some(error.to_string())),
+        };
+        Self {
+            list,
+            plugins,
+            plan,
+            problem,
+        }
+    }
+
     /// The command that collects what the plugins know of.
     fn collect(&self) -> String {
         let version = self.list.cni_version.parse::<Version>();
@@ -256,6 +273,13 @@ fn print_json(findings: &[Finding], pools: &[(String, Usage)]) {
         })
         .collect();
     println!("{:#}", json!({"findings": findings, "pools": pools}));
+}
+
+/// The plan for a network of which others may own what is there.
+fn left_alone() -> GcPlan {
+    let mut plan = GcPlan::default();
+    plan.disabled = true;
+    plan
 }
 
 /// The command that removes a file, or a directory that is in a file's place.

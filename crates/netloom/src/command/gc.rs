@@ -52,23 +52,18 @@ pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
         Some(name) => vec![known(options, name, &cached)?],
         None => all(options, &cached)?,
     };
-    let planned = networks
-        .into_iter()
-        .map(|network| {
-            let plan = cni.plan_gc(&network, valid)?;
-            let addresses = match gc.stale_boot && !plan.disabled {
-                true => boot::addresses(&network, &cached)?,
-                false => Vec::new(),
-            };
-            Ok(Planned {
-                network,
-                plan,
-                addresses,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let (mut planned, mut errors) = (Vec::new(), Vec::new());
+    for network in networks {
+        let name = network.name.clone();
+        match Planned::new(&cni, network, valid, gc.stale_boot.then_some(&cached)) {
+            Ok(it) => planned.push(it),
+            Err(error) => errors.push(of_network(&name, error)),
+        }
+    }
     if gc.dry_run {
-        return show::dry_run(&cni, &planned, options.json);
+        show::dry_run(&cni, &planned, options.json)?;
+        // Stdout has its document already.
+        return joined(errors).map_err(|error| super::Told(error.to_string()).into());
     }
     let has_work = |it: &Planned| !it.plan.is_empty() || !it.addresses.is_empty();
     if planned.iter().any(has_work) && !gc.yes {
@@ -78,17 +73,52 @@ pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
         true => boot::reclaim(network, &cached),
         false => Ok(()),
     };
-    collect(&cni, planned, valid, gc.network.is_some(), reclaim)
+    errors.extend(collect(&cni, planned, valid, gc.network.is_some(), reclaim));
+    Ok(joined(errors)?)
 }
 
-/// Does what was shown; what ended since then is collected too.
+impl Planned {
+    /// With the cached attachments, if what was reserved before the last reboot is to go.
+    fn new(
+        cni: &Cni,
+        network: NetworkConfigList,
+        valid: Valid<'_>,
+        stale_boot: Option<&Vec<CachedAttachment>>,
+    ) -> Result<Self, netloom_spec::Error> {
+        let plan = cni.plan_gc(&network, valid)?;
+        let addresses = match stale_boot {
+            Some(cached) if !plan.disabled => boot::addresses(&network, cached)?,
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            network,
+            plan,
+            addresses,
+        })
+    }
+}
+
+fn of_network(name: &str, error: netloom_spec::Error) -> Error {
+    Error::Invalid(error.context(format_args!("network {name:?}")))
+}
+
+/// One network does not keep the others from being collected.
+fn joined(mut errors: Vec<Error>) -> Result<(), Error> {
+    match errors.len() {
+        0 => Ok(()),
+        1 => Err(errors.remove(0)),
+        _ => Err(Error::Several(errors)),
+    }
+}
+
+/// Does what was shown; what ended since then is collected too. What failed.
 fn collect(
     cni: &Cni,
     planned: Vec<Planned>,
     valid: Valid<'_>,
     is_named: bool,
     reclaim: impl Fn(&NetworkConfigList) -> Result<(), netloom_spec::Error>,
-) -> Result<()> {
+) -> Vec<Error> {
     let mut errors = Vec::new();
     for Planned { network, .. } in planned {
         match cni.gc(&network, valid) {
@@ -98,13 +128,10 @@ fn collect(
             Ok(plan) => show::remark(&network.name, &plan),
             Err(error) => errors.push(error),
         }
-        errors.extend(reclaim(&network).map_err(Error::Invalid).err());
+        let reclaimed = reclaim(&network).map_err(|error| of_network(&network.name, error));
+        errors.extend(reclaimed.err());
     }
-    match errors.len() {
-        0 => Ok(()),
-        1 => Err(errors.remove(0).into()),
-        _ => Err(Error::Several(errors).into()),
-    }
+    errors
 }
 
 /// Asks on the terminal.

@@ -25,6 +25,11 @@ pub(super) fn findings(options: &Options, host: &Host) -> Result<Vec<Finding>> {
         });
     }
     for network in &host.networks {
+        if let Some(problem) = &network.problem {
+            let mend = "correct the configuration";
+            findings.push(of(network, "configuration", problem.clone(), mend));
+            continue;
+        }
         let valid = host.cni.validate(&network.list);
         // What the plugins find missing: a master, a device, a kernel's feature, a daemon.
         if valid.is_ok()
