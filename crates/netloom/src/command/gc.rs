@@ -122,9 +122,12 @@ fn collect(
     let mut errors = Vec::new();
     for Planned { network, .. } in planned {
         match cni.gc(&network, valid) {
-            Ok(plan) if plan.withheld && is_named => errors.push(Error::NothingValid {
-                network: network.name.clone(),
-            }),
+            // Who asked for this network and got nothing must know why.
+            Ok(plan) if plan.withheld && is_named && plan.is_empty() => {
+                errors.push(Error::NothingValid {
+                    network: network.name.clone(),
+                })
+            }
             Ok(plan) => show::remark(&network.name, &plan),
             Err(error) => errors.push(error),
         }
