@@ -16,6 +16,7 @@ mod config;
 mod damage;
 mod directory;
 mod error;
+mod forgotten;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 #[cfg(test)]
@@ -31,8 +32,10 @@ mod survey;
 mod table;
 
 use allocator::{Pool, take_next};
+pub use config::DATA_DIR;
 use config::{Plan, place};
 use error::HostLocalError;
+pub use forgotten::{Forgotten, forgotten};
 use ipnet::IpNet;
 use netloom_plugin::{
     AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,

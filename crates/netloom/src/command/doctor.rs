@@ -5,6 +5,7 @@
 
 mod cache;
 mod config;
+mod forgotten;
 mod links;
 
 use std::io::Write as _;
@@ -13,7 +14,7 @@ use std::path::Path;
 use anyhow::Result;
 use netloom_plugins::doctor::{Known, delegates, examine};
 use netloom_plugins::ipam::host_local::{self, Usage};
-use netloom_runtime::{CacheSurvey, CachedAttachment, Cni, GcPlan, Life, Valid};
+use netloom_runtime::{CacheSurvey, CachedAttachment, Cni, GcPlan, Life, Valid, load};
 use netloom_spec::{Attachment, NetworkConfigList, NetworkName, PluginConf, Version};
 use serde_json::json;
 
@@ -40,6 +41,7 @@ struct Finding {
 /// What is known of the host before it is examined.
 struct Host {
     cni: Cni,
+    configured: load::Directory,
     networks: Vec<Network>,
     /// The attachments that live, of all networks.
     living: Vec<CachedAttachment>,
@@ -59,7 +61,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let cni = cni(options);
     let survey = cni.survey_cache()?;
     let host = Host::look(options, cni, &survey)?;
-    let mut findings = config::findings(options, &host)?;
+    let mut findings = config::findings(&host);
     findings.extend(cache::findings(&host, &survey.unreadable));
     let mut pools = Vec::new();
     for network in &host.networks {
@@ -67,6 +69,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         pools.extend(network.pools(&mut findings));
     }
     findings.extend(links::findings(&host)?);
+    findings.extend(forgotten::findings(options, &host, &survey));
     if options.json {
         print_json(&findings, &pools);
     } else {
@@ -89,7 +92,8 @@ impl Host {
     fn look(options: &Options, cni: Cni, survey: &CacheSurvey) -> Result<Self> {
         let judge = Judge::new(&cni, &survey.attachments);
         let judge = |it: &CachedAttachment| judge.life(it);
-        let networks = gc::all(options, &survey.attachments)?
+        let configured = load::directory(&options.conf_dir)?;
+        let networks = gc::all(&configured, &survey.attachments)
             .into_iter()
             .map(|list| Network::look(&cni, list, &survey.attachments, Valid::Judged(&judge)))
             .collect();
@@ -97,9 +101,15 @@ impl Host {
         living.retain(|it| judge(it) == Life::Living);
         Ok(Self {
             cni,
+            configured,
             networks,
             living,
         })
+    }
+
+    fn is_configured(&self, network: &Network) -> bool {
+        let mut all = self.configured.networks.iter();
+        all.any(|file| file.list.name == network.list.name)
     }
 
     /// What the network has of attachments that are gone.
@@ -110,6 +120,7 @@ impl Host {
             return Vec::new();
         }
         let mend = network.collect();
+        let of_dead = network.collect_dead(self.is_configured(network));
         let finding = |kind: &'static str, what: String, mend: &str| Finding {
             kind,
             network: name.clone(),
@@ -124,14 +135,12 @@ impl Host {
                 let it = &stale.attachment;
                 let addresses = list::addresses(&self.cni, it).join(" ");
                 let what = format!("{} {} {addresses}", it.container_id, it.if_name);
-                let mend = format!("netloom gc {} --yes", quoted(name));
-                finding("dead attachment", what.trim().to_owned(), &mend)
+                finding("dead attachment", what.trim().to_owned(), &of_dead)
             })
             .collect();
         findings.extend(network.plan.drafts.iter().map(|draft| {
             let what = format!("{draft:?} was not written to its end");
-            let mend = format!("netloom gc {} --yes", quoted(name));
-            finding("cache file", what, &mend)
+            finding("cache file", what, &of_dead)
         }));
         let Ok(network_name) = NetworkName::new(name) else {
             return findings;
@@ -208,12 +217,19 @@ impl Network {
                 "raise cniVersion to 1.1.0, which is the first with GC; then netloom gc {name} --yes"
             );
         }
-        // As long as one is known to live, or dies only now, the plugins are asked.
-        let all = if self.plan.valid.is_empty() {
-            " --all"
-        } else {
-            ""
-        };
+        self.command(self.plan.valid.is_empty())
+    }
+
+    /// The command that collects what is cached. A network without configuration is known by what
+    /// is cached, so with the last of it goes all else.
+    fn collect_dead(&self, is_configured: bool) -> String {
+        self.command(!is_configured && self.plan.valid.is_empty())
+    }
+
+    /// As long as one is known to live, or dies only now, the plugins are asked; else only where
+    /// `all` is to go.
+    fn command(&self, all: bool) -> String {
+        let all = if all { " --all" } else { "" };
         format!("netloom gc {}{all} --yes", quoted(&self.list.name))
     }
 

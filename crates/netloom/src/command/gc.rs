@@ -50,7 +50,7 @@ pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
     };
     let networks = match &gc.network {
         Some(name) => vec![known(options, name, &cached)?],
-        None => all(options, &cached)?,
+        None => all(&load::directory(&options.conf_dir)?, &cached),
     };
     let (mut planned, mut errors) = (Vec::new(), Vec::new());
     for network in networks {
@@ -176,14 +176,13 @@ fn was_configured(name: &str, cached: &[CachedAttachment]) -> Option<NetworkConf
 
 /// Every network that is configured, then those that only the cache knows.
 pub(super) fn all(
-    options: &Options,
+    directory: &load::Directory,
     cached: &[CachedAttachment],
-) -> Result<Vec<NetworkConfigList>> {
-    let directory = load::directory(&options.conf_dir)?;
+) -> Vec<NetworkConfigList> {
     let mut networks: Vec<NetworkConfigList> = Vec::new();
-    for file in directory.networks {
+    for file in &directory.networks {
         if !networks.iter().any(|it| it.name == file.list.name) {
-            networks.push(file.list);
+            networks.push(file.list.clone());
         }
     }
     for problem in &directory.problems {
@@ -202,7 +201,7 @@ pub(super) fn all(
             ),
         }
     }
-    Ok(networks)
+    networks
 }
 
 fn named(text: &str) -> Result<Attachment> {

@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// No network's name begins with a dot.
-    fn index(&self) -> PathBuf {
+    pub(super) fn index(&self) -> PathBuf {
         self.data_dir.join(".netloom").join(&self.network)
     }
 }

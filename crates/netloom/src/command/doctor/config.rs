@@ -3,23 +3,20 @@
 
 use std::fs;
 
-use anyhow::Result;
 use ipnet::IpNet;
 use netloom_kernel::sysctl;
 use netloom_plugins::doctor;
-use netloom_runtime::load;
 use netloom_spec::PluginConf;
 use serde_json::Value;
 
 use super::{Finding, Host, Network};
-use crate::cli::Options;
 
-pub(super) fn findings(options: &Options, host: &Host) -> Result<Vec<Finding>> {
+pub(super) fn findings(host: &Host) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for problem in load::directory(&options.conf_dir)?.problems {
+    for problem in &host.configured.problems {
         findings.push(Finding {
             kind: "configuration",
-            network: problem.network.unwrap_or_default(),
+            network: problem.network.clone().unwrap_or_default(),
             what: problem.error.to_string(),
             mend: "correct the file".to_owned(),
         });
@@ -53,7 +50,7 @@ pub(super) fn findings(options: &Options, host: &Host) -> Result<Vec<Finding>> {
     findings.extend(forwarding(&host.networks));
     findings.extend(kernel(&host.networks));
     findings.extend(isolation(&host.networks));
-    Ok(findings)
+    findings
 }
 
 /// Something that is missing on the host, with the command that provides it if there is one.
