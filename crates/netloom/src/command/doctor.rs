@@ -7,6 +7,7 @@ mod cache;
 mod config;
 mod forgotten;
 mod links;
+mod plugins;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -26,10 +26,7 @@ pub(crate) fn run(install: &Install) -> Result<()> {
 /// Files of those names that are not ours are left alone, and nothing is changed then, unless
 /// `force` is set. Each file appears by rename, so a runtime never executes a half-written one.
 pub(crate) fn into_dir(dir: &Path, force: bool) -> Result<Vec<&'static str>> {
-    let names: Vec<_> = netloom_plugins::registry::PLUGINS
-        .iter()
-        .map(|plugin| plugin.name())
-        .collect();
+    let names = names();
     let foreign = foreign(dir, &names);
     if !force && !foreign.is_empty() {
         bail!(
@@ -51,6 +48,16 @@ pub(crate) fn into_dir(dir: &Path, force: bool) -> Result<Vec<&'static str>> {
         publish(&dir.join(name), |temporary| Ok(symlink(BINARY, temporary)?))?;
     }
     Ok(names)
+}
+
+/// Whether plugins go into `dir` only by `force`.
+pub(crate) fn is_refused(dir: &Path) -> bool {
+    !foreign(dir, &names()).is_empty()
+}
+
+fn names() -> Vec<&'static str> {
+    let plugins = netloom_plugins::registry::PLUGINS.iter();
+    plugins.map(|plugin| plugin.name()).collect()
 }
 
 /// The names in `dir` that are taken by something other than a link to our binary.

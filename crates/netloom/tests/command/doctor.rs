@@ -13,7 +13,14 @@ fn add(network: &str, pod: &Pod, id: &str) {
 
 /// Kind, object and mend of everything found.
 pub(crate) fn findings() -> Vec<[String; 3]> {
-    let outcome = netloom(&["--json", "doctor"]).run();
+    findings_with(PLUGINS)
+}
+
+/// The same with the plugins of these directories.
+fn findings_with(plugins: &str) -> Vec<[String; 3]> {
+    let outcome = netloom(&["--json", "doctor"])
+        .env("CNI_PATH", plugins)
+        .run();
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| {
         panic!("stdout is not one document: {error}\n{outcome}");
     });
@@ -283,6 +290,76 @@ fn plugins_that_are_missing_or_too_old_are_named() {
     assert_named(&findings(), "status", "no such device");
     fs::write(Path::new(CONF_DIR).join("20-broken.conf"), "{").unwrap();
     assert_named(&findings(), "configuration", "20-broken.conf");
+}
+
+#[test]
+fn install_is_given_for_the_plugins_that_it_mends_and_does_so() {
+    let Some(host) = host() else { return };
+    configure("10-mynet.conf", &mynet("1.1.0"));
+    let bridge = Path::new(PLUGINS).join("bridge");
+    let too_old =
+        "#!/bin/sh\necho '{\"cniVersion\":\"1.0.0\",\"supportedVersions\":[\"1.0.0\"]}'\n";
+    fs::remove_file(&bridge).unwrap();
+    let mend = assert_named(&findings(), "plugin", "failed to find plugin");
+    assert_eq!(mend, format!("netloom install --bin-dir {PLUGINS}"));
+    run(&host, &mend);
+    assert_silent();
+    // Another's, too old or broken.
+    for script in [too_old, "#!/bin/sh\nexit 1\n"] {
+        fs::remove_file(&bridge).unwrap();
+        crate::shell_plugin("bridge", script);
+        let mend = assert_named(&findings(), "plugin", "");
+        assert_eq!(mend, format!("netloom install --bin-dir {PLUGINS} --force"));
+        run(&host, &mend);
+        assert_silent();
+    }
+    // It may be in a directory that others come before.
+    let [first, second] = ["/run/first", "/run/second"];
+    fs::create_dir(second).unwrap();
+    fs::remove_file(&bridge).unwrap();
+    crate::shell_plugin("bridge", too_old);
+    fs::rename(&bridge, Path::new(second).join("bridge")).unwrap();
+    let path = format!("{first}:{second}");
+    let mend = assert_named(&findings_with(&path), "plugin", "does not support");
+    assert_eq!(mend, format!("netloom install --bin-dir {first}"));
+    run(&host, &mend);
+    assert_eq!(findings_with(&path), Vec::<[String; 3]>::new());
+    // One is missing among others that are another's.
+    fs::rename(
+        Path::new(second).join("bridge"),
+        Path::new(second).join("ptp"),
+    )
+    .unwrap();
+    let mend = assert_named(&findings_with(second), "plugin", "failed to find");
+    assert!(
+        mend.starts_with("install the bridge of the plugins"),
+        "{mend}"
+    );
+    run(&host, &mend);
+    assert_eq!(findings_with(second), Vec::<[String; 3]>::new());
+}
+
+#[test]
+fn what_install_does_not_mend_gets_words() {
+    let Some(_host) = host() else { return };
+    let named = |version: &str, kind: &str, what: &str| {
+        let conf = json!({"cniVersion": version, "name": "net", "type": kind});
+        configure("10-net.conf", &conf);
+        let mend = assert_named(&findings(), "plugin", what);
+        assert!(!mend.contains("netloom install"), "{mend}");
+        mend
+    };
+    let mend = named("1.1.0", "galaxy", "failed to find plugin \"galaxy\"");
+    assert!(
+        mend.contains("install galaxy, which netloom does not have"),
+        "{mend}"
+    );
+    let mend = named("9.9.9", "bridge", "does not support config version");
+    assert_eq!(mend, "set cniVersion to one that is known, up to 1.1.0");
+    let versions = "echo '{\"cniVersion\":\"1.0.0\",\"supportedVersions\":[\"1.0.0\"]}'";
+    crate::shell_plugin("galaxy", &format!("#!/bin/sh\n{versions}\n"));
+    let mend = named("1.1.0", "galaxy", "does not support config version");
+    assert!(mend.contains("newer galaxy"), "{mend}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use netloom_plugins::doctor;
 use netloom_spec::PluginConf;
 use serde_json::Value;
 
-use super::{Finding, Host, Network};
+use super::{Finding, Host, Network, plugins};
 
 pub(super) fn findings(host: &Host) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -34,15 +34,8 @@ pub(super) fn findings(host: &Host) -> Vec<Finding> {
         {
             findings.push(lacking(network, "status", error.to_string()));
         }
-        // Each line is of one plugin.
-        for line in valid.err().iter().flat_map(|error| {
-            error
-                .to_string()
-                .lines()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        }) {
-            findings.push(of(network, "plugin", line, "netloom install"));
+        if let Err(error) = valid {
+            findings.extend(plugins::findings(network, error));
         }
     }
     findings.extend(overlaps(&host.networks));
