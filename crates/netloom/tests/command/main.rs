@@ -5,6 +5,7 @@
 mod bad_network;
 mod broken_files;
 mod doctor;
+mod forgotten;
 mod gc;
 mod leftovers;
 mod missing_binary;
