@@ -77,6 +77,37 @@ pub(crate) fn may_be_own(
         || has_addresses_of(inside, link, made, position_of(made, &link.name))?)
 }
 
+/// Whether the attachment may live on in the link, for who frees what it has when it does not: what
+/// does not tell speaks for it.
+///
+/// A device that is lent has the same MAC address in every pod, so only addresses count. Of other
+/// links without mark and wire a bond changes the MAC address, and an administrator the addresses:
+/// one that fits is enough.
+///
+/// # Errors
+/// The kernel's.
+pub fn may_live(
+    inside: &Socket,
+    link: &Link,
+    container_id: &str,
+    made: Option<&AddResult>,
+    is_lent: bool,
+) -> netloom_kernel::Result<bool> {
+    let Some(made) = made.filter(|_| marked(link).is_none()) else {
+        return is_own(inside, link, container_id, made);
+    };
+    let has_addresses = || has_addresses_of(inside, link, made, position_of(made, &link.name));
+    if is_lent {
+        return has_addresses();
+    }
+    match is_on_wire(link, made)? {
+        Some(true) => Ok(true),
+        // The host's end may have got another name.
+        Some(false) => is_of_result(inside, link, made),
+        None => Ok(is_of_result(inside, link, made)? || has_addresses()?),
+    }
+}
+
 /// Whether a veth's other end is the host's end in the result of ADD: surer than a MAC address,
 /// which another container may have been given too. `None` if the result does not tell.
 ///

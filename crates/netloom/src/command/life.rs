@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use netloom_kernel::netns::{Netns, OpenError};
-use netloom_kernel::rtnl::{Link, Socket};
+use netloom_kernel::rtnl::Socket;
 use netloom_plugins::identity;
 use netloom_runtime::{CachedAttachment, Cni, Life, RuntimeConf};
-use netloom_spec::{AddResult, Interface};
+use netloom_spec::AddResult;
 
 /// What the path of an attachment's namespace leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,29 +95,16 @@ fn look_inside(
     let Some(link) = inside.find_link(&it.if_name)? else {
         return Ok(Seen::NoLink);
     };
-    let is_own = identity::is_own(&inside, &link, &it.container_id, made)?
-        || made.is_some_and(|made| ends_on_host(&link, made));
-    Ok(if is_own { Seen::Own } else { Seen::Stranger })
+    let id = &it.container_id;
+    let may_live = identity::may_live(&inside, &link, id, made, is_lent(it))?;
+    Ok(if may_live { Seen::Own } else { Seen::Stranger })
 }
 
-/// Whether the other end of a pod's veth is the link of the host that the result lists before the
-/// pod's: then it only looks like another's, because its address was changed. What cannot be
-/// looked at is.
-fn ends_on_host(link: &Link, made: &AddResult) -> bool {
-    let Some(listed) = host_end(made, &link.name) else {
-        return false;
-    };
-    let found = Socket::open().and_then(|host| host.find_link(&listed.name));
-    found.map_or(true, |found| {
-        found.is_some_and(|found| link.is_veth() && link.lower == Some(found.index))
+/// Whether the link may be a device of the host, which is the same for every pod that it is lent
+/// to.
+fn is_lent(it: &CachedAttachment) -> bool {
+    it.list().is_some_and(|list| {
+        let mut plugins = list.plugins.iter();
+        plugins.any(|conf| conf.plugin_type() == "host-device")
     })
-}
-
-fn host_end<'a>(made: &'a AddResult, if_name: &str) -> Option<&'a Interface> {
-    let listed = &made.interfaces;
-    let pod = listed
-        .iter()
-        .position(|it| it.name == if_name && !it.sandbox.is_empty())?;
-    let host = &listed[pod.checked_sub(1)?];
-    host.sandbox.is_empty().then_some(host)
 }

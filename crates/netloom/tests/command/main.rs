@@ -8,6 +8,7 @@ mod doctor;
 mod forgotten;
 mod gc;
 mod leftovers;
+mod life;
 mod missing_binary;
 
 use std::fs;
