@@ -1,13 +1,14 @@
 //! `gc`: what networks still hold for attachments that are gone.
 
 mod boot;
+mod keep;
 mod show;
 
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result, bail};
 use netloom_runtime::{CachedAttachment, Cni, Error, GcPlan, Life, Valid, load};
-use netloom_spec::{Attachment, NetworkConfigList};
+use netloom_spec::NetworkConfigList;
 
 use super::Caller;
 use super::life::Judge;
@@ -37,11 +38,7 @@ pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
         true => Life::NetnsReused,
         false => Life::Living,
     };
-    let keep: Vec<_> = gc
-        .keep
-        .iter()
-        .map(|text| named(text))
-        .collect::<Result<_>>()?;
+    let keep = keep::named(&gc.keep, gc.network.as_deref(), &cached)?;
     let valid = match (gc.all, keep.as_slice()) {
         _ if gc.stale_boot => Valid::AllBut(&by_boot),
         (true, _) => Valid::Nothing,
@@ -202,14 +199,4 @@ pub(super) fn all(
         }
     }
     networks
-}
-
-fn named(text: &str) -> Result<Attachment> {
-    let (container_id, if_name) = text
-        .split_once('/')
-        .with_context(|| format!("invalid --keep {text:?}: expected CONTAINERID/IFNAME"))?;
-    Ok(Attachment {
-        container_id: container_id.to_owned(),
-        if_name: if_name.to_owned(),
-    })
 }

@@ -66,6 +66,30 @@ fn gc_keeps_what_lives_and_as_cnitool_it_keeps_nothing() {
 }
 
 #[test]
+fn a_keep_that_is_no_attachment_is_refused_and_nothing_removed() {
+    let Some((_host, _living)) = one_of_two_dead() else {
+        return;
+    };
+    let refused = |keep: &str, parts: &[&str]| {
+        let outcome = gc(&["mynet", "--keep", keep, "--yes"]);
+        outcome.fails_with_words(&[&["--keep", keep], parts].concat());
+        assert_eq!(outcome.stderr.lines().count(), 1, "{outcome}");
+        assert_eq!((reserved("mynet").len(), cached().len()), (2, 2), "{keep}");
+    };
+    refused("id-of-living/", &["interface name is empty"]);
+    refused("/eth0", &["missing containerID"]);
+    refused("id-of-living/eth0/", &["interface name"]);
+    refused("id of living/eth0", &["invalid characters in containerID"]);
+    for slip in ["id-of-l/eth0", "id-of-living/eth1"] {
+        refused(slip, &["did you mean \"id-of-living/eth0\""]);
+    }
+    // What the cache does not know may be another runtime's.
+    let known = ["--keep", "id-of-living/eth0", "--keep", "of-podman/eth0"];
+    gc(&[&["mynet", "--yes"], &known[..]].concat()).succeeds_silently();
+    assert_eq!(reserved("mynet"), ["10.16.0.2"]);
+}
+
+#[test]
 fn a_dry_run_tells_what_would_go_and_changes_nothing() {
     let Some(_living) = one_of_two_dead() else {
         return;
