@@ -113,7 +113,8 @@ const FILES: &[(&str, Makes, ExamineFiles)] = &[
         |conf, known| flannel::stale(conf, known.network, known.valid),
     ),
     ("reservation", is_of_host_local, |conf, known| {
-        Ok((Vec::new(), host_local::obstacles(conf, known.network)?))
+        let broken = host_local::obstacles(conf, known.network, known.valid)?;
+        Ok((Vec::new(), broken))
     }),
     (
         "DHCP lease",

@@ -34,6 +34,7 @@ mod table;
 use allocator::{Pool, take_next};
 pub use config::DATA_DIR;
 use config::{Plan, place};
+use damage::Living;
 use error::HostLocalError;
 pub use forgotten::{Forgotten, forgotten};
 use ipnet::IpNet;
@@ -135,17 +136,8 @@ impl Plugin for HostLocal {
         let Some(mut store) = open(&place, Access::Release)? else {
             return Ok(());
         };
-        let keep: std::collections::HashSet<Owner> = valid.iter().flat_map(owners).collect();
-        let outcome = store.retain(|name, owner| {
-            if keep.contains(owner) {
-                return true;
-            }
-            if keep.iter().any(|kept| owner.is_damaged(kept)) {
-                let file = place.reservations().join(name);
-                request.warn(&format!("{} is damaged: freed", file.display()));
-            }
-            false
-        });
+        let living = Living::new(valid, request.conf, request.version());
+        let outcome = damage::collect(&mut store, &place, &living, request);
         for path in damage::no_files(&place).unwrap_or_default() {
             request.warn(&format!("{} is no file, and stays", path.display()));
         }
@@ -430,13 +422,26 @@ pub fn of_earlier_boots(conf: &PluginConf, network: &NetworkName) -> Result<Vec<
         .map_err(HostLocalError::from)?)
 }
 
-/// What keeps addresses of a network from being given without being a reservation.
+/// What keeps addresses of a network from being given, and does not say for whom: what is no file,
+/// and what is damaged and may be of one of these attachments.
 ///
 /// # Errors
-/// When the directory cannot be read.
-pub fn obstacles(conf: &PluginConf, network: &NetworkName) -> Result<Vec<PathBuf>, Error> {
-    let found = damage::no_files(&place(conf, network));
-    Ok(found.map_err(HostLocalError::from)?)
+/// When the directory cannot be read, or the store cannot be locked.
+pub fn obstacles(
+    conf: &PluginConf,
+    network: &NetworkName,
+    valid: &[Attachment],
+) -> Result<Vec<PathBuf>, Error> {
+    let place = place(conf, network);
+    let mut found = damage::no_files(&place).map_err(HostLocalError::from)?;
+    let doubtful = Living::new(valid, conf, Version::LATEST)
+        .others(&held(&place)?)
+        .0;
+    let files = doubtful
+        .iter()
+        .map(|(name, _)| place.reservations().join(name));
+    found.extend(files);
+    Ok(found)
 }
 
 /// The reservations that are of none of these attachments, with their owners.
@@ -448,18 +453,23 @@ pub fn stale(
     network: &NetworkName,
     valid: &[Attachment],
 ) -> Result<Vec<String>, Error> {
-    let keep: std::collections::HashSet<Owner> = valid.iter().flat_map(owners).collect();
     let place = place(conf, network);
-    let Some(store) = open(&place, Access::Read)? else {
-        return Ok(Vec::new());
-    };
-    let mut all = store.holders().map_err(HostLocalError::from)?;
-    all.retain(|(_, owner)| !keep.contains(owner));
+    let all = Living::new(valid, conf, Version::LATEST)
+        .others(&held(&place)?)
+        .1;
     let told = |(name, owner): (String, Owner)| {
         let file = place.reservations().join(name);
         format!("{} of {owner}", file.display())
     };
     Ok(all.into_iter().map(told).collect())
+}
+
+/// Every reservation and whose it is.
+fn held(place: &Place) -> Result<Vec<(String, Owner)>, HostLocalError> {
+    match open(place, Access::Read)? {
+        Some(store) => Ok(store.holders()?),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// How many addresses each pool of a configuration has, and how many of them are taken.
@@ -474,10 +484,7 @@ pub fn usage(
     let Some(plan) = Plan::without_attachment(conf, version)? else {
         return Ok(Vec::new());
     };
-    let taken = match open(&place(conf, network), Access::Read)? {
-        Some(store) => store.holders().map_err(HostLocalError::from)?,
-        None => Vec::new(),
-    };
+    let taken = held(&place(conf, network))?;
     let taken: Vec<IpAddr> = taken
         .iter()
         .filter_map(|(name, _)| name.parse().ok())
@@ -536,19 +543,6 @@ fn holder(store: &Store, address: IpAddr) -> Result<String, StoreError> {
     Ok(store
         .holder(address)?
         .map_or_else(|| "nobody".to_owned(), |owner| owner.to_string()))
-}
-
-/// The contents of the files that a valid attachment may have.
-fn owners(attachment: &Attachment) -> [Owner; 2] {
-    let Attachment {
-        container_id,
-        if_name,
-        ..
-    } = attachment;
-    [
-        Owner::attachment(container_id, if_name),
-        Owner::container(container_id),
-    ]
 }
 
 fn ip_config(address: IpAddr, range: &Range) -> IpConfig {

@@ -285,7 +285,6 @@ fn gc_keeps_valid_attachments_and_the_references_other_files() {
     }
     pool.write("10.1.0.77", "keep");
     pool.write("10.1.0.78", "drop");
-    pool.write("10.1.0.79", "");
     pool.write("notes", "drop\r\neth0");
     pool.ours()
         .gc(&pool.conf(), &[("keep", "eth0"), ("unknown", "eth0")])
@@ -311,6 +310,38 @@ fn gc_keeps_valid_attachments_and_the_references_other_files() {
     assert_eq!(pool.reserved().len(), 3);
     pool.ours().gc(&pool.conf(), &[]).succeeds_silently();
     assert_eq!(pool.reserved(), BTreeMap::new());
+    pool.assert_index_is_right();
+}
+
+#[test]
+fn gc_keeps_a_damaged_file_that_may_be_a_valid_attachments() {
+    let pool = Pool::dual_stack();
+    for id in ["one", "two"] {
+        pool.add(id).succeeds();
+    }
+    let gc = |valid: &[&str]| {
+        let valid: Vec<_> = valid.iter().map(|id| (*id, "eth0")).collect();
+        let outcome = pool.ours().gc(&pool.conf(), &valid);
+        outcome.succeeds_silently();
+        let told = outcome.stderr.matches("is damaged: kept").count();
+        assert_eq!(told, outcome.stderr.matches("kept").count(), "{outcome}");
+        (told, pool.reserved().into_keys().collect::<Vec<_>>())
+    };
+    let is_left = |left: &[&str]| (1, left.iter().map(ToString::to_string).collect::<Vec<_>>());
+    // By what it begins with: also with a sound file in the other family.
+    for left in ["one\r\net", "on", "one\r\n\0\0", "one\0\0\0\0\0\0"] {
+        pool.write("10.1.0.2", left);
+        assert_eq!(gc(&["one"]), is_left(&["10.1.0.2", "fd00::2"]), "{left:?}");
+        pool.write("10.1.0.3", "two\r\neth0");
+        pool.write("fd00::3", "two\r\neth0");
+    }
+    // By what "one" lacks in its range set.
+    for left in ["", "\0\0\0", "{}"] {
+        pool.write("10.1.0.2", left);
+        let kept = is_left(&["10.1.0.2", "10.1.0.3", "fd00::2", "fd00::3"]);
+        assert_eq!(gc(&["one", "two"]), kept, "{left:?}");
+    }
+    assert_eq!(gc(&["two"]).1, ["10.1.0.3", "fd00::3"]);
     pool.assert_index_is_right();
 }
 

@@ -8,6 +8,7 @@ mod config;
 mod forgotten;
 mod links;
 mod plugins;
+mod reservation;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -158,7 +159,9 @@ impl Host {
             valid: &accounted,
         });
         findings.extend(found.into_iter().map(|it| {
+            let restored = |file| reservation::restored(self, network, file);
             let mend = match it.broken {
+                Some(file) if it.kind == "reservation" && file.is_file() => restored(&file),
                 Some(file) => remove(&file),
                 None => mend.clone(),
             };

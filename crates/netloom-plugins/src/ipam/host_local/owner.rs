@@ -1,6 +1,6 @@
 //! Who holds an address.
 
-use netloom_spec::ContainerId;
+use netloom_spec::{ContainerId, IfName};
 use std::fmt;
 
 /// What stands between the container id and the interface name.
@@ -45,12 +45,37 @@ impl Owner {
         })
     }
 
-    /// Whether this is what is left of a reservation of somebody after its file was damaged: what no
-    /// container's id can be, or the beginning of what was written for them.
+    /// Whether this is what is left of a reservation of `of` after its file was damaged, as far as
+    /// that can be ruled out.
     pub(super) fn is_damaged(&self, of: &Self) -> bool {
-        let (id, _) = self.parts();
-        let id = std::str::from_utf8(id).ok();
-        id.is_none_or(|id| ContainerId::new(id).is_err()) || self != of && of.0.starts_with(&self.0)
+        self.says_nothing() || self.is_left_of(of)
+    }
+
+    /// Whether it begins with what no container's id can be, as an empty file does, and a file that
+    /// was written over.
+    pub(super) fn says_nothing(&self) -> bool {
+        let id = std::str::from_utf8(self.parts().0);
+        !id.is_ok_and(|id| ContainerId::new(id).is_ok())
+    }
+
+    /// Whether it is the beginning of what was written for `of`, or begins with the id and goes on
+    /// with what nobody wrote.
+    pub(super) fn is_left_of(&self, of: &Self) -> bool {
+        let is_cut = !self.0.is_empty() && self != of && of.0.starts_with(&self.0);
+        if is_cut || self.is_sound() {
+            return is_cut;
+        }
+        let (id, own) = (self.parts().0, of.parts().0);
+        id == own || id.starts_with(own) && self.says_nothing()
+    }
+
+    /// Whether it may have been written so, by whatever version.
+    pub(super) fn is_sound(&self) -> bool {
+        let is_if_name = |name: &[u8]| {
+            let name = std::str::from_utf8(name);
+            name.is_ok_and(|name| IfName::new(name).is_ok())
+        };
+        !self.says_nothing() && self.parts().1.is_none_or(is_if_name)
     }
 
     /// What stands for the owner in the index.
@@ -150,6 +175,30 @@ mod tests {
             b"pod-12\r\neth0",
         ] {
             assert!(!Owner::read(sound).is_damaged(&own), "{sound:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_file_tells_whose_it_may_be() {
+        let own = Owner::attachment("pod-1", "eth0");
+        for left in [
+            &b"p"[..],
+            b"pod-1",
+            b"pod-1\r\net",
+            b"pod-1\r\n\0\0",
+            b"pod-1\0\0",
+        ] {
+            assert!(Owner::read(left).is_left_of(&own), "{left:?}");
+        }
+        for other in [
+            &b""[..],
+            b"\0\0",
+            b"pod-1\r\neth0",
+            b"pod-1\r\neth1",
+            b"pod-12\r\n\0",
+            b"pod-2\0",
+        ] {
+            assert!(!Owner::read(other).is_left_of(&own), "{other:?}");
         }
     }
 
