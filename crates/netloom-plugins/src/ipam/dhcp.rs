@@ -113,7 +113,8 @@ impl Plugin for Dhcp {
     }
 
     /// Needs only the names and `daemonSocketPath`. Without a daemon the lease is given back from
-    /// its file: a daemon that does not run must not keep a pod from being removed.
+    /// its file: a daemon that does not run must not keep a pod from being removed. One that runs and
+    /// does not answer has the lease still, and would keep it.
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
         let socket = socket(request.conf);
         let identity = Identity {
@@ -132,7 +133,8 @@ impl Plugin for Dhcp {
             Ok(()) => Ok(()),
             Err(error @ CallError::Refused { .. }) => Err(DhcpError::from(error).into()),
             Err(error) => {
-                for fault in offline::release(&socket, &identity) {
+                let released = offline::release(&socket, &identity);
+                for fault in released.map_err(|held| Error::from(held).context(&error))? {
                     request.warn(&format!("{error}; {fault}"));
                 }
                 Ok(())
@@ -156,12 +158,12 @@ impl Plugin for Dhcp {
                 request.warn(&format!("{error}; its leases end when they expire"));
                 Ok(())
             }
-            Err(error) if error.is_unreachable() => Ok(offline::collect(
-                &socket,
-                request.network().as_str(),
-                valid,
-            )?),
-            Err(error) => Err(DhcpError::from(error).into()),
+            Err(error) if error.is_unreachable() => {
+                let collected = offline::collect(&socket, request.network().as_str(), valid);
+                collected.map_err(|fault| Error::from(fault).context(error))
+            }
+            Err(error @ CallError::Refused { .. }) => Err(DhcpError::from(error).into()),
+            Err(error) => Err(offline::unanswered(&socket, error)),
         }
     }
 

@@ -9,7 +9,7 @@ use netloom_testkit::{Call, Host, Plugin, PluginDir};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -253,6 +253,62 @@ fn del_gives_the_lease_back_without_a_daemon() {
         1,
         "only the lock is left"
     );
+}
+
+#[test]
+fn a_lease_that_a_stuck_daemon_has_is_not_told_to_be_given_back() {
+    let Some(host) = Host::new() else { return };
+    let Some(lan) = Lan::served(&host, &[]) else {
+        return;
+    };
+    let (pod, bin) = (lan.pod("one"), PluginDir::of(PROGRAM));
+    let (dhcp, conf) = (Plugin::ours(&bin, "dhcp"), conf(&json!({})));
+    let daemon = Running::start(&bin, &[]);
+    dhcp.add(&conf, &pod).succeeds();
+    let refused = |call: &str| {
+        let pid = format!("process {}", daemon.pid());
+        for outcome in [dhcp.del(&conf, &pod), dhcp.gc(&conf, &[])] {
+            outcome.fails_with(11).names(&[call, LEASES, &pid]);
+        }
+        assert_eq!(std::fs::read_dir(LEASES).unwrap().count(), 2);
+    };
+    daemon.signal("-STOP");
+    // The socket itself would let each call wait for its time limit.
+    let elsewhere = format!("{SOCKET}.away");
+    std::fs::rename(SOCKET, &elsewhere).unwrap();
+    refused("error dialing DHCP daemon");
+    let mute = UnixListener::bind(SOCKET).unwrap();
+    std::thread::spawn(move || {
+        for mut call in mute.incoming().map_while(Result::ok) {
+            drop(call.read(&mut [0; 64]));
+            drop(call.write_all(b"HTTP/1.0 200 Connected to Go RPC\n\n"));
+        }
+    });
+    refused("error calling DHCP.");
+    std::fs::rename(elsewhere, SOCKET).unwrap();
+    daemon.signal("-CONT");
+    dhcp.del(&conf, &pod).succeeds_silently();
+    wait_until("the lease to go", || lan.leases().is_empty());
+}
+
+#[test]
+fn without_a_daemon_all_pods_at_once_give_their_leases_back() {
+    let Some(host) = Host::new() else { return };
+    let Some(lan) = Lan::served(&host, &[]) else {
+        return;
+    };
+    let pods = [1, 2, 3, 4, 5, 6].map(|number| lan.pod(&format!("pod{number}")));
+    let bin = PluginDir::of(PROGRAM);
+    let (dhcp, conf) = (Plugin::ours(&bin, "dhcp"), conf(&json!({})));
+    let daemon = Running::start(&bin, &[]);
+    for pod in &pods {
+        configure(pod, &dhcp.add(&conf, pod).succeeds());
+    }
+    daemon.kill();
+    netloom_testkit::parallel(pods.len(), pods.len(), |number| {
+        dhcp.del(&conf, &pods[number]).succeeds_silently();
+    });
+    wait_until("all leases to go", || lan.leases().is_empty());
 }
 
 /// The leases that doctor names if this container alone is valid.

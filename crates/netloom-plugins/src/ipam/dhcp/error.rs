@@ -1,6 +1,7 @@
 //! What dhcp reports.
 
 use super::rpc::client::CallError;
+use crate::wiring::lock::LockError;
 use netloom_plugin::{Error, code};
 use std::path::PathBuf;
 
@@ -37,6 +38,9 @@ pub(super) enum DhcpError {
     Netns { path: String, cause: std::io::Error },
     #[error("the lease is {leased}, which is not among the addresses in prevResult: {previous}")]
     NotInPrevResult { leased: String, previous: String },
+    /// Not by a daemon that answers.
+    #[error(transparent)]
+    Held(#[from] LockError),
     #[error("leases in {}: {cause}", directory.display())]
     Leases {
         directory: PathBuf,
@@ -56,7 +60,8 @@ impl From<DhcpError> for Error {
             E::NoIpam | E::NoFamily | E::Option { .. } | E::TooLong { .. } => code::INVALID_CONFIG,
             E::NotAvailable(_) => code::PLUGIN_NOT_AVAILABLE,
             E::Netns { .. } => code::INVALID_ENVIRONMENT,
-            E::Leases { .. } | E::SomeLeases { .. } => code::IO,
+            E::Held(LockError::Held { .. }) => code::TRY_AGAIN_LATER,
+            E::Held(_) | E::Leases { .. } | E::SomeLeases { .. } => code::IO,
             E::Call(error) if error.is_unreachable() => code::TRY_AGAIN_LATER,
             E::Call(_) | E::NotInPrevResult { .. } => code::INTERNAL,
         };

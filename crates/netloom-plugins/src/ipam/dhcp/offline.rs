@@ -4,17 +4,24 @@ use super::attachment::Attachment;
 use super::error::DhcpError;
 use super::flags::Flags;
 use super::identity::Identity;
+use super::rpc::client::CallError;
 use super::store::{Record, Store, boot_id, directory, read_all};
+use netloom_plugin::Error;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long to wait for others who give leases back. A daemon has them for as long as it runs.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Gives the lease of one attachment back, if there is one. Returns what is worth a warning.
-pub(super) fn release(socket: &Path, identity: &Identity) -> Vec<String> {
-    let store = match Store::open_existing(directory(socket)) {
+pub(super) fn release(socket: &Path, identity: &Identity) -> Result<Vec<String>, DhcpError> {
+    let store = match Store::open_existing(directory(socket), LIMIT) {
         Ok(Some(store)) => store,
-        // A daemon that is just starting has read the lease and will see that the pod is gone.
-        Ok(None) => return vec!["no lease to release".to_owned()],
-        Err(error) => return vec![error.to_string()],
+        Ok(None) => return Ok(vec!["no lease to release".to_owned()]),
+        // A daemon that is stuck keeps the lease.
+        Err(held @ DhcpError::Held(_)) => return Err(held),
+        Err(error) => return Ok(vec![error.to_string()]),
     };
     let released = match store.read(identity) {
         Ok(Some(record)) => {
@@ -31,10 +38,19 @@ pub(super) fn release(socket: &Path, identity: &Identity) -> Vec<String> {
         }
     };
     let removed = store.remove(identity).err();
-    released
+    Ok(released
         .into_iter()
         .chain(removed.map(|error| error.to_string()))
-        .collect()
+        .collect())
+}
+
+/// What a call has failed for that was not answered to its end: a daemon that has the leases may
+/// answer later.
+pub(super) fn unanswered(socket: &Path, error: CallError) -> Error {
+    match Store::open_existing(directory(socket), Duration::ZERO) {
+        Err(held @ DhcpError::Held(_)) => Error::from(held).context(error),
+        _ => DhcpError::from(error).into(),
+    }
 }
 
 /// Gives back all leases of a network but those of valid attachments.
@@ -48,7 +64,7 @@ pub(super) fn collect(
         directory: directory.clone(),
         cause,
     };
-    let Some(store) = Store::open_existing(directory.clone()).map_err(failed)? else {
+    let Some(store) = Store::open_existing(directory.clone(), LIMIT)? else {
         return Ok(());
     };
     let (records, mut faults) = store.list().map_err(failed)?;

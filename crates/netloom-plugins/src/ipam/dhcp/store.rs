@@ -6,17 +6,23 @@
 //! the directory is the daemon.
 
 use super::config::Wanted;
+use super::error::DhcpError;
 use super::identity::Identity;
 use super::v4;
 use super::v6;
-use crate::wiring::state_file;
+use crate::wiring::{lock, state_file};
 use netloom_kernel::netns::NetnsId;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Whoever holds it has the leases.
+const LOCK: &str = "lock";
 
 /// One attachment with its leases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +69,7 @@ pub(super) fn directory(socket: &Path) -> PathBuf {
 #[derive(Debug)]
 pub(super) struct Store {
     directory: PathBuf,
-    _lock: File,
+    _lock: OwnedFd,
 }
 
 impl Store {
@@ -76,25 +82,38 @@ impl Store {
         Self::lock(directory)
     }
 
-    /// Opens the directory if it is there and nobody else has it.
-    pub(super) fn open_existing(directory: PathBuf) -> io::Result<Option<Self>> {
-        if directory.try_exists()? {
-            Self::lock(directory)
-        } else {
-            Ok(None)
-        }
+    /// Opens the directory, if it is there, as soon as nobody else has it.
+    ///
+    /// # Errors
+    /// [`DhcpError::Held`] when somebody has it for longer than `limit`.
+    pub(super) fn open_existing(
+        directory: PathBuf,
+        limit: Duration,
+    ) -> Result<Option<Self>, DhcpError> {
+        let open = || match directory.try_exists()? {
+            true => open_lock(&directory).map(Some),
+            false => Ok(None),
+        };
+        let opened = open().map_err(|cause| DhcpError::Leases {
+            directory: directory.clone(),
+            cause,
+        });
+        let Some(file) = opened? else {
+            return Ok(None);
+        };
+        let lock = lock::acquire(file.into(), &directory.join(LOCK), limit)?;
+        Ok(Some(Self {
+            directory,
+            _lock: lock,
+        }))
     }
 
     fn lock(directory: PathBuf) -> io::Result<Option<Self>> {
-        if fs::symlink_metadata(&directory)?.is_symlink() {
-            let what = "it is a symbolic link, which is not followed";
-            return Err(io::Error::other(what));
-        }
-        let lock = state_file::open_lock(&directory.join("lock"))?;
+        let lock = open_lock(&directory)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self {
                 directory,
-                _lock: lock,
+                _lock: lock.into(),
             })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(errno.into()),
@@ -140,6 +159,14 @@ impl Store {
         let told = |(path, error): (PathBuf, io::Error)| format!("{}: {error}", path.display());
         Ok((records, broken.into_iter().map(told).collect()))
     }
+}
+
+fn open_lock(directory: &Path) -> io::Result<File> {
+    if fs::symlink_metadata(directory)?.is_symlink() {
+        let what = "it is a symbolic link, which is not followed";
+        return Err(io::Error::other(what));
+    }
+    state_file::open_lock(&directory.join(LOCK))
 }
 
 type Files<T> = Vec<(PathBuf, T)>;
