@@ -26,6 +26,10 @@ struct Planned {
 pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
     let cni = cni(options);
     if caller == Caller::Cnitool {
+        // It removes all that is not told, and would do so beside an option that says less.
+        if gc.dry_run || gc.stale_boot || gc.all || !gc.keep.is_empty() {
+            bail!("cnitool's gc takes a network and no options: `netloom gc` has them");
+        }
         let name = gc.network.as_deref().context("which network?")?;
         cni.gc(&find(options, name)?, Valid::Untold)?;
         return Ok(());

@@ -58,6 +58,11 @@ fn gc_keeps_what_lives_and_as_cnitool_it_keeps_nothing() {
     gc(&["mynet", "--keep", "oops"]).fails_with_words(&["CONTAINERID/IFNAME"]);
     let cnitool = Path::new("/run/cnitool");
     symlink(NETLOOM, cnitool).unwrap();
+    for option in ["--dry-run", "--all", "--keep=a/eth0", "--stale-boot"] {
+        let refused = called(cnitool, &["gc", "mynet", option]).run();
+        assert!(!refused.is_success(), "{refused}");
+        assert!(refused.stderr.contains("netloom gc"), "{refused}");
+    }
     called(cnitool, &["gc", "mynet", path(&living)])
         .run()
         .succeeds_silently();
