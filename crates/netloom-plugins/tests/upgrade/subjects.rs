@@ -196,7 +196,7 @@ const SUBJECTS: &[Subject] = &[
             },
             Exception {
                 column: Column::GoDel,
-                because: &["cni_hostport loopback"],
+                because: &["ip6 cni_hostport"],
                 cure: Cure::OurGc,
                 note: "Go's DEL leaves the elements by which `[::1]` reached the ports. They do nothing then; \
                        netloom's GC takes them, or the next ADD of the port.",
