@@ -121,7 +121,7 @@ pub fn dhcp6(input: &[u8]) {
 
 /// A lease on disk: it is written again as it was, and a client can go on with it.
 pub(crate) fn lease_file(content: &[u8]) {
-    let record: Record = match serde_json::from_slice(content) {
+    let record = match Record::parse(content) {
         Ok(record) => record,
         Err(error) => return assert_one_line(&error.to_string()),
     };

@@ -10,6 +10,7 @@ use super::error::DhcpError;
 use super::identity::Identity;
 use super::v4;
 use super::v6;
+use crate::wiring::fault::one_line;
 use crate::wiring::{lock, state_file};
 use netloom_kernel::netns::NetnsId;
 use rustix::fs::{FlockOperation, flock};
@@ -46,6 +47,13 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// Reads a file. What is wrong with it is told in one line, whatever is in it.
+    pub(super) fn parse(content: &[u8]) -> io::Result<Self> {
+        serde_json::from_slice(content).map_err(|error| {
+            io::Error::new(io::ErrorKind::InvalidData, one_line(&error.to_string()))
+        })
+    }
+
     pub(super) fn netns_id(&self) -> Option<NetnsId> {
         let (device, inode) = self.netns_id?;
         Some(NetnsId { device, inode })
@@ -133,9 +141,7 @@ impl Store {
     /// The lease of an attachment, if there is one.
     pub(super) fn read(&self, identity: &Identity) -> io::Result<Option<Record>> {
         let content = state_file::read(&self.directory.join(identity.file_name()))?;
-        Ok(content
-            .map(|bytes| serde_json::from_slice(&bytes))
-            .transpose()?)
+        content.map(|bytes| Record::parse(&bytes)).transpose()
     }
 
     /// Removes the lease of an attachment; one that is not there is removed already.
@@ -179,7 +185,7 @@ pub(super) fn read_all(directory: &Path) -> io::Result<(Files<Record>, Files<io:
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
-        let parse = |bytes: Vec<u8>| Ok(serde_json::from_slice(&bytes)?);
+        let parse = |bytes: Vec<u8>| Record::parse(&bytes);
         match state_file::read(&path).and_then(|read| read.map(parse).transpose()) {
             // Removed meanwhile, or a link.
             Ok(None) => {}
@@ -188,4 +194,16 @@ pub(super) fn read_all(directory: &Path) -> io::Result<(Files<Record>, Files<io:
         }
     }
     Ok((records, broken))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_told_in_one_line() {
+        let error = Record::parse(br#"{"ipv4": {"times": {"renew": {"a\nb": 1}}}}"#).unwrap_err();
+        assert!(!error.to_string().contains('\n'), "{error}");
+        assert!(error.to_string().contains("a b"), "{error}");
+    }
 }
