@@ -190,7 +190,10 @@ impl World {
     /// GC may fail because of a file that it names. What it finds itself to live is what was cached.
     pub(crate) fn learn_gc(&mut self, outcome: &Outcome, has_fault: bool) {
         for slot in &mut self.slots {
-            slot.is_collected |= matches!(slot.state, State::Dirty);
+            // Flannel's file of a pod whose cached result was damaged may go: as without that file.
+            let is_forgotten =
+                slot.network.name == "flan" && slot.living().is_some() && !slot.is_sound();
+            slot.is_collected |= matches!(slot.state, State::Dirty) || is_forgotten;
         }
         let ended = if outcome.is_success() {
             "done"

@@ -189,7 +189,7 @@ impl Entry {
 
     /// True when the element that was found is in every respect this one.
     pub(super) fn is_just(&self, found: &ElementInfo) -> bool {
-        self.is(found) && found.comment.as_ref() == Some(&self.comment)
+        self.has_value(found) && found.comment.as_ref() == Some(&self.comment)
     }
 
     /// Whether it is the record of all others.
@@ -211,9 +211,14 @@ impl Entry {
         has_prefix(found.comment.as_deref(), &self.prefix)
     }
 
-    /// True when the element leads to where this entry would.
+    /// True when the element does what this entry would. For `::1` any address of the host will do;
+    /// which one it prefers changes with its addresses.
     pub(super) fn is(&self, found: &ElementInfo) -> bool {
-        let value = self.value.as_ref().map(Key::bytes);
-        self.owns(found) && found.value.as_deref() == value
+        let any_value = LOOPBACKS.contains(&self.set.as_str());
+        self.owns(found) && (any_value || self.has_value(found))
+    }
+
+    fn has_value(&self, found: &ElementInfo) -> bool {
+        found.value.as_deref() == self.value.as_ref().map(Key::bytes)
     }
 }
