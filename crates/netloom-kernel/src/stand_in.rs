@@ -29,8 +29,8 @@ struct Held {
     sockets: Vec<OwnedFd>,
     /// Things were deleted by one of them.
     deleted: bool,
-    /// There if things were deleted and nobody forbids it: tells others in this namespace, for as long as it is open in
-    /// any process, that closing a socket takes long.
+    /// There if things were deleted and nobody forbids it: tells others in this namespace, for as
+    /// long as it is open in any process, that closing a socket takes long.
     mark: Option<OwnedFd>,
 }
 

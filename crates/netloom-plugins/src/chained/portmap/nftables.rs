@@ -17,8 +17,10 @@
 //!
 //! An attachment owns its elements and nothing else. The comment of an element tells whose it is, so
 //! that a port or an address which went on to another pod is not taken from it. One element is the
-//! record of all: where that is missing, nothing was mapped, and DEL reads no further. The maps hold data
-//! and not verdicts: for a verdict the kernel would walk through all of them at every change.
+//! record of all: where that is missing, nothing was mapped, and DEL reads no further.
+//!
+//! The maps hold data and not verdicts: for a verdict the kernel would walk through all of them at
+//! every change.
 //!
 //! Base chains are ours alone, because upstream empties its own at every ADD.
 

@@ -38,7 +38,7 @@ pub(super) const ATTACHMENTS: &str = "attachments";
 pub(super) const UPSTREAM_CHAINS: [&str; 3] = ["hostports", "hostip_hostports", "masquerading"];
 
 /// One IP version's half of everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Half {
     pub(super) v6: bool,
 }
