@@ -61,7 +61,7 @@ pub(crate) enum Ending {
     TimedOut,
 }
 
-/// Runs a command in a process group of its own, prints its stdout line by line as it comes and hands each line to `see`.
+/// Runs a command in a process group of its own and hands each line of its stdout to `see`, as it comes.
 pub(crate) fn stream(
     command: &mut Command,
     limit: Duration,
@@ -81,10 +81,7 @@ pub(crate) fn stream(
     let end = Instant::now() + limit;
     let timed_out = loop {
         match receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(text) => {
-                println!("{text}");
-                see(&text);
-            }
+            Ok(text) => see(&text),
             Err(mpsc::RecvTimeoutError::Disconnected) => break false,
             Err(mpsc::RecvTimeoutError::Timeout) => break true,
         }

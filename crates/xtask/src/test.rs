@@ -4,8 +4,11 @@ mod built;
 mod guest;
 mod kernel;
 mod libtest;
+mod program;
 mod report;
+mod side_by_side;
 mod tiers;
+mod times;
 mod vm;
 
 use std::process::ExitCode;
@@ -28,6 +31,9 @@ pub(crate) struct Args {
     /// Run only these tiers, by name
     #[arg(long = "tier", value_name = "NAME", value_parser = tiers::known)]
     tiers: Vec<String>,
+    /// Prove everything, as a submission must: every tier, with --vm
+    #[arg(long, conflicts_with_all = ["no_vm", "tiers", "filter"])]
+    full: bool,
     /// Insist on the tier under User-Mode Linux: that there is no guest, and a test that runs nowhere,
     /// are failures; so they are with CI=true
     #[arg(long)]
@@ -71,20 +77,25 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     })
 }
 
+/// How many processors there are to share out.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 impl Args {
     fn names(&self, tier: &str) -> bool {
         self.tiers.iter().any(|name| name == tier)
     }
 
     fn chooses(&self, tier: &Tier) -> bool {
-        if tier.name == tiers::VM && (self.vm || self.no_vm) {
-            return self.vm;
+        if tier.name == tiers::VM && (self.full || self.vm || self.no_vm) {
+            return self.full || self.vm;
         }
         self.tiers.is_empty() || self.names(tier.name)
     }
 
     fn insists_on_vm(&self) -> bool {
         let ci = std::env::var("CI").unwrap_or_default();
-        self.vm || self.names(tiers::VM) || !matches!(ci.as_str(), "" | "0" | "false")
+        self.full || self.vm || self.names(tiers::VM) || !matches!(ci.as_str(), "" | "0" | "false")
     }
 }

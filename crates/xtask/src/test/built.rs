@@ -9,6 +9,16 @@ use serde_json::Value;
 
 use crate::workspace::Workspace;
 
+/// Test programs that measure time, memory or throughput, or that work the whole machine.
+const ALONE: [&str; 6] = [
+    "bandwidth",
+    "chaos",
+    "containerd",
+    "limits",
+    "parallel",
+    "podman",
+];
+
 /// One program that cargo built.
 pub(crate) struct Built {
     /// The folder below `crates/`.
@@ -86,6 +96,11 @@ impl Built {
             );
         }
         command
+    }
+
+    /// Whether it is to run with nothing beside it.
+    pub(crate) fn wants_all(&self) -> bool {
+        self.kind == "test" && ALONE.contains(&self.name.as_str())
     }
 
     pub(crate) fn title(&self) -> String {

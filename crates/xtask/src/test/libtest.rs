@@ -43,7 +43,7 @@ impl Tally {
 }
 
 /// `test NAME ... VERDICT`
-fn verdict(line: &str) -> Option<(&str, &str)> {
+pub(super) fn verdict(line: &str) -> Option<(&str, &str)> {
     line.strip_prefix("test ")?.split_once(" ... ")
 }
 

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use super::times::Took;
+
+/// So many tests are named as the slowest.
+const SLOWEST: usize = 10;
+
 /// A test that could not be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Skip {
@@ -23,9 +28,21 @@ pub(crate) struct Outcome {
     /// The tests that ran to a good end, those that skipped themselves among them.
     pub(crate) names: Vec<String>,
     pub(crate) time: Duration,
+    /// How long each test took, where that is known.
+    pub(crate) slow: Vec<Took>,
 }
 
 impl Outcome {
+    /// Adds what one program of several came to.
+    pub(crate) fn absorb(&mut self, mut ran: Self) {
+        self.passed += ran.passed;
+        self.failures.append(&mut ran.failures);
+        self.skips.append(&mut ran.skips);
+        self.taken_over.append(&mut ran.taken_over);
+        self.names.append(&mut ran.names);
+        self.slow.append(&mut ran.slow);
+    }
+
     /// A check that is one test by itself.
     pub(crate) fn check(&mut self, name: &str, result: Result<(), String>) {
         match result {
@@ -84,7 +101,7 @@ impl Report {
                 outcome.time.as_secs_f64()
             );
         }
-        for line in self.skipped() {
+        for line in self.skipped().into_iter().chain(self.slowest()) {
             println!("{line}");
         }
         for (tier, outcome) in &self.tiers {
@@ -119,6 +136,23 @@ impl Report {
                 .collect::<Vec<_>>()
         };
         reasons.into_iter().flat_map(lines).collect()
+    }
+
+    /// The tests that took longest, of all tiers.
+    fn slowest(&self) -> Vec<String> {
+        let all = self.tiers.iter();
+        let mut all: Vec<(&str, &Took)> = all
+            .flat_map(|(tier, outcome)| outcome.slow.iter().map(|took| (*tier, took)))
+            .collect();
+        all.sort_by_key(|(_, took)| std::cmp::Reverse(took.time));
+        let line = |(tier, took): (&str, &Took)| {
+            let seconds = took.time.as_secs_f64();
+            format!(
+                "SLOW {seconds:>7.1} s  {tier}: {}: {}",
+                took.program, took.test
+            )
+        };
+        all.into_iter().take(SLOWEST).map(line).collect()
     }
 
     fn last_line(&self) -> String {
@@ -199,6 +233,28 @@ mod tests {
             },
         );
         assert_eq!(report.last_line(), "2 passed, 0 failed, 1 skipped");
+    }
+
+    #[test]
+    fn the_ten_slowest_tests_are_named_and_no_more() {
+        let took = |second| Took {
+            program: "p".into(),
+            test: format!("t{second}"),
+            time: Duration::from_secs(second),
+        };
+        let mut report = Report::default();
+        for (tier, seconds) in [("unit", 0..6), ("network", 6..12)] {
+            let slow = seconds.map(took).collect();
+            let outcome = Outcome {
+                slow,
+                ..Outcome::default()
+            };
+            report.add(tier, outcome);
+        }
+        let lines = report.slowest();
+        assert_eq!(lines.len(), 10);
+        assert_eq!(lines[0], "SLOW    11.0 s  network: p: t11");
+        assert_eq!(lines[9], "SLOW     2.0 s  unit: p: t2");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The tiers, and how each is run.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,10 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::built::{self, Built};
-use super::libtest::Tally;
+use super::program::Program;
 use super::report::{Outcome, Skip};
+use super::side_by_side;
 use super::vm::Vm;
-use crate::process::{self, Ending};
+use crate::process;
 use crate::workspace::Workspace;
 use crate::{dist, fuzz, packages, tidy};
 
@@ -193,7 +193,10 @@ impl Runner {
         if let Some(filter) = &self.filter {
             command.args(["--", filter]);
         }
-        self.run_tests("documentation", &mut command, outcome)
+        // Several programs in turn, so one thread tells nothing wrong of when a test began.
+        let program = self.program("documentation".into(), command, 1)?;
+        outcome.absorb(program.run(|line| println!("{line}"))?);
+        Ok(())
     }
 
     fn library(&mut self, outcome: &mut Outcome) -> Result<()> {
@@ -295,100 +298,54 @@ impl Runner {
     fn run_built(&mut self, outcome: &mut Outcome, chosen: fn(&Built) -> bool) -> Result<()> {
         let filter = self.filter.clone();
         let all = self.built()?;
-        let commands: Vec<(String, Command)> = all
+        let commands: Vec<(String, Command, bool)> = all
             .iter()
             .filter(|built| built.is_test && chosen(built))
-            .map(|built| (built.title(), built.command(all)))
+            .map(|built| (built.title(), built.command(all), built.wants_all()))
             .collect();
-        for (title, mut command) in commands {
-            println!("\n{title}");
+        let mut programs = Vec::new();
+        for (title, mut command, alone) in commands {
+            let threads = crate::test::cores();
+            command.arg(format!("--test-threads={threads}"));
             command.args(&filter);
-            self.run_tests(&title, &mut command, outcome)?;
+            programs.push(Program {
+                alone,
+                ..self.program(title, command, threads)?
+            });
+        }
+        for (_, ran) in side_by_side::run(programs, crate::test::cores()) {
+            outcome.absorb(ran?);
         }
         Ok(())
     }
 
-    /// Runs a program that speaks as libtest does; counts its tests, those that skipped themselves apart.
-    pub(super) fn run_tests(
+    /// A program with what every test finds in its environment, and a file for its skips.
+    pub(super) fn program(
         &self,
-        title: &str,
-        command: &mut Command,
-        outcome: &mut Outcome,
-    ) -> Result<()> {
-        let skips = self.skips_file()?;
+        title: String,
+        mut command: Command,
+        threads: usize,
+    ) -> Result<Program> {
+        let skips = self.skips_file(&title)?;
         command.env("NETLOOM_SKIPS", &skips);
         if let Some(plugins) = &self.plugins {
             command.env("NETLOOM_RELEASE_BIN", &plugins.bin);
         }
-        let mut tally = Tally::default();
-        let ending = process::stream(command, LIMIT, |line| tally.see(line))?;
-        let skipped = skipped(&fs::read_to_string(&skips)?, &tally.failures);
-        outcome.passed += tally.passed.saturating_sub(skipped.len());
-        let all = skipped
-            .into_iter()
-            .chain(std::mem::take(&mut tally.ignored));
-        outcome.skips.extend(all.map(|(test, reason)| Skip {
-            program: title.into(),
-            test,
-            reason,
-        }));
-        outcome.names.append(&mut tally.names);
-        let failures = failures(&tally, &ending);
-        outcome.failures.extend(
-            failures
-                .into_iter()
-                .map(|failure| format!("{title}: {failure}")),
-        );
-        Ok(())
+        Ok(Program {
+            title,
+            command,
+            threads,
+            skips,
+            alone: false,
+        })
     }
 
-    /// An empty file for the tests to write their skips to.
-    pub(super) fn skips_file(&self) -> Result<PathBuf> {
-        let file = self.scratch.join("skips");
+    /// An empty file for the tests of one program to write their skips to.
+    pub(super) fn skips_file(&self, title: &str) -> Result<PathBuf> {
+        let file = self
+            .scratch
+            .join(format!("skips of {title}").replace(' ', "-"));
         fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
         Ok(file)
-    }
-}
-
-/// Each failed test, and what else went wrong with the program.
-fn failures(tally: &Tally, ending: &Ending) -> Vec<String> {
-    let mut failures = tally.failures.clone();
-    let unnamed = tally.failed.saturating_sub(failures.len());
-    failures.extend((0..unnamed).map(|_| "a test, see above".to_owned()));
-    match ending {
-        Ending::TimedOut => failures.push(format!("not done after {} s, killed", LIMIT.as_secs())),
-        Ending::Exited(status) if tally.unfinished > 0 => failures.push(format!("died: {status}")),
-        Ending::Exited(status) if !status.success() && tally.failed == 0 => {
-            failures.push(status.to_string());
-        }
-        Ending::Exited(_) => {}
-    }
-    failures
-}
-
-/// The tests that wrote down a reason and did not fail for another; each once.
-fn skipped(lines: &str, failures: &[String]) -> Vec<(String, String)> {
-    let mut seen = BTreeSet::new();
-    let pairs = lines
-        .lines()
-        .filter_map(|line| line.split_once('\t').or_else(|| line.split_once(": ")));
-    pairs
-        .filter(|(name, _)| !failures.iter().any(|failed| failed == name))
-        .filter(|(name, _)| seen.insert(name.to_string()))
-        .map(|(name, reason)| (name.to_owned(), reason.to_owned()))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_test_is_skipped_once_and_not_when_it_failed() {
-        let lines = "a\tno modem\na: no disk\nb\tno modem\nnot a line\n";
-        assert_eq!(
-            skipped(lines, &["b".into()]),
-            [("a".to_owned(), "no modem".to_owned())]
-        );
     }
 }

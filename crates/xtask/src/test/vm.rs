@@ -1,16 +1,22 @@
 //! The tier under a kernel that has every link type: what earlier tiers skipped, and only that.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::guest::Guest;
 use super::kernel::Kernel;
+use super::program::Program;
 use super::report::{Outcome, Skip};
+use super::side_by_side;
 use super::tiers::{LIMIT, Runner, is_network};
 
 /// The guest's own limit comes first, as it tells more.
 const GUEST_LIMIT: Duration = LIMIT.saturating_sub(Duration::from_secs(60));
+
+/// How many tests a guest runs at the same time.
+const GUEST_THREADS: usize = 2;
 
 /// How the tier is to be done.
 pub(crate) struct Vm {
@@ -56,9 +62,14 @@ impl Runner {
             return self.run_all_in_guests(&guest, outcome);
         }
         let must_run = vm.strict || vm.complete;
+        let mut programs = Vec::new();
+        let mut waiting = Vec::new();
         for again in by_program(skipped) {
-            match self.run_in_guest(&guest, &again)? {
-                Some(ran) => settle(again.skips, ran, must_run, outcome),
+            match self.in_guest(&guest, &again)? {
+                Some(program) => {
+                    programs.push(program);
+                    waiting.push(again);
+                }
                 None => again.skips.into_iter().for_each(|skip| {
                     ran_nowhere(
                         skip,
@@ -69,11 +80,17 @@ impl Runner {
                 }),
             }
         }
+        for (title, ran) in side_by_side::run(programs, super::cores()) {
+            let place = waiting.iter().position(|again| again.program == title);
+            let again = place.map(|place| waiting.swap_remove(place));
+            let skips = again.map(|again| again.skips).unwrap_or_default();
+            settle(skips, ran?, must_run, outcome);
+        }
         Ok(())
     }
 
-    /// What came of the skipped tests of one program; `None` if there is no such program.
-    fn run_in_guest(&mut self, guest: &Guest, again: &Again) -> Result<Option<Outcome>> {
+    /// The program in a guest with its skipped tests alone; `None` if there is no such program.
+    fn in_guest(&mut self, guest: &Guest, again: &Again) -> Result<Option<Program>> {
         let all = self.built()?;
         let built = all
             .iter()
@@ -82,31 +99,36 @@ impl Runner {
             return Ok(None);
         };
         let mut command = built.command(all);
-        // The guest has one processor, but tests wait for other things too.
-        command.args(["--test-threads=2", "--exact"]);
+        command.arg("--exact");
         command.args(again.skips.iter().map(|skip| &skip.test));
-        println!("\n{} in a guest", again.program);
-        let skips = self.skips_file()?;
-        let mut command = guest.command(&command, &self.scratch, &skips, GUEST_LIMIT);
-        let mut ran = Outcome::default();
-        self.run_tests(&again.program, &mut command, &mut ran)?;
-        Ok(Some(ran))
+        self.guest_program(guest, again.program.clone(), command)
+            .map(Some)
+    }
+
+    fn guest_program(&self, guest: &Guest, title: String, mut command: Command) -> Result<Program> {
+        // The guest has one processor, but tests wait for other things too.
+        command.arg(format!("--test-threads={GUEST_THREADS}"));
+        let mut program = self.program(title, command, GUEST_THREADS)?;
+        program.command =
+            guest.command(&program.command, &self.scratch, &program.skips, GUEST_LIMIT);
+        Ok(program)
     }
 
     fn run_all_in_guests(&mut self, guest: &Guest, outcome: &mut Outcome) -> Result<()> {
         let filter = self.filter.clone();
         let all = self.built()?;
-        let programs: Vec<_> = all
+        let commands: Vec<_> = all
             .iter()
             .filter(|built| built.is_test && is_network(built))
             .map(|built| (built.title(), built.command(all)))
             .collect();
-        for (title, mut command) in programs {
-            command.arg("--test-threads=2").args(&filter);
-            println!("\n{title} in a guest");
-            let skips = self.skips_file()?;
-            let mut command = guest.command(&command, &self.scratch, &skips, GUEST_LIMIT);
-            self.run_tests(&title, &mut command, outcome)?;
+        let mut programs = Vec::new();
+        for (title, mut command) in commands {
+            command.args(&filter);
+            programs.push(self.guest_program(guest, title, command)?);
+        }
+        for (_, ran) in side_by_side::run(programs, super::cores()) {
+            outcome.absorb(ran?);
         }
         Ok(())
     }
@@ -131,7 +153,8 @@ fn by_program(skips: Vec<Skip>) -> Vec<Again> {
 }
 
 /// Adds up what became in a guest of tests that were skipped before.
-fn settle(earlier: Vec<Skip>, ran: Outcome, must_run: bool, outcome: &mut Outcome) {
+fn settle(earlier: Vec<Skip>, mut ran: Outcome, must_run: bool, outcome: &mut Outcome) {
+    outcome.slow.append(&mut ran.slow);
     for skip in earlier {
         let failure = format!("{}: {}", skip.program, skip.test);
         if let Some(again) = ran.skips.iter().find(|again| again.test == skip.test) {
