@@ -16,6 +16,28 @@ pub enum DelMode {
     BestEffort,
 }
 
+/// An ADD that failed, and how far it came.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct FailedAdd {
+    /// Why it failed.
+    #[source]
+    pub error: Box<Error>,
+    /// The types of the plugins that had succeeded, in order: what they added is there.
+    pub added: Vec<String>,
+}
+
+impl FailedAdd {
+    fn new(error: Error, added: Vec<String>) -> Self {
+        let error = Box::new(error);
+        Self { error, added }
+    }
+
+    fn before_any(error: Error) -> Self {
+        Self::new(error, Vec::new())
+    }
+}
+
 impl Cni {
     /// Adds the container to the network: executes its plugins in order, each with the result of
     /// the one before it, and caches the last result.
@@ -31,31 +53,51 @@ impl Cni {
         network: impl Into<Network<'a>>,
         rt: &RuntimeConf,
     ) -> Result<AddResult, Error> {
+        self.try_add(network, rt).map_err(|failed| *failed.error)
+    }
+
+    /// [`Cni::add`] for who wants to know how far it came.
+    ///
+    /// # Errors
+    /// As [`Cni::add`].
+    pub fn try_add<'a>(
+        &self,
+        network: impl Into<Network<'a>>,
+        rt: &RuntimeConf,
+    ) -> Result<AddResult, FailedAdd> {
         let network = network.into();
         let find = |conf| self.find(conf, Command::Add).map(|path| (conf, path));
-        let plugins = network
-            .plugins
-            .iter()
-            .map(find)
-            .collect::<Result<Vec<_>, _>>()?;
-        rt.check_identity(network.name)?;
+        let plugins = network.plugins.iter().map(find);
+        let plugins = plugins
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(FailedAdd::before_any)?;
+        rt.check_identity(network.name)
+            .map_err(FailedAdd::before_any)?;
         let cache = self.cache(Some(rt));
-        let _shared = cache.lock_shared(network.name)?;
-        let mut result = None;
+        let _shared = cache
+            .lock_shared(network.name)
+            .map_err(FailedAdd::before_any)?;
+        let (mut result, mut added) = (None, Vec::new());
         for (conf, path) in plugins {
             let request = request::about_attachment(&network, conf, result.as_ref(), rt);
-            result = Some(self.exec_add(conf, &path, &request, rt)?);
+            match self.exec_add(conf, &path, &request, rt) {
+                Ok(made) => result = Some(made),
+                Err(error) => return Err(FailedAdd::new(error, added)),
+            }
+            added.push(conf.plugin_type().to_owned());
         }
-        let result = result.ok_or_else(|| Error::NoPlugins {
-            network: network.name.to_owned(),
-        })?;
-        cache
-            .store(&network, rt, &result)
-            .map_err(|cause| Error::SetCachedResult {
-                network: network.name.to_owned(),
-                cause,
-            })?;
-        Ok(result)
+        let Some(result) = result else {
+            let network = network.name.to_owned();
+            return Err(FailedAdd::before_any(Error::NoPlugins { network }));
+        };
+        match cache.store(&network, rt, &result) {
+            Ok(()) => Ok(result),
+            Err(cause) => {
+                let network = network.name.to_owned();
+                let error = Error::SetCachedResult { network, cause };
+                Err(FailedAdd::new(error, added))
+            }
+        }
     }
 
     /// Checks that the attachment is as ADD left it: executes the plugins in order, each with the

@@ -85,12 +85,13 @@ mod request;
 mod runtime_conf;
 mod survey;
 
-pub use attachment::DelMode;
+pub use attachment::{DelMode, FailedAdd};
 pub use cache::{CacheError, CacheSurvey, CachedAttachment};
 pub use cni::Cni;
 pub use error::Error;
 pub use gc::{GcPlan, Life, StaleAttachment, Valid};
 pub use network::Network;
+pub use request::undeclared_capabilities;
 pub use runtime_conf::RuntimeConf;
 
 /// Where attachments are cached by default, together with every other CNI runtime on the host.

@@ -66,6 +66,21 @@ fn is_reserved(key: &str) -> bool {
         || key.starts_with("cni.dev/")
 }
 
+/// The capabilities that the runtime offers in `rt` and no plugin of the network declares: nobody
+/// gets them.
+pub fn undeclared_capabilities<'a>(
+    network: impl Into<Network<'a>>,
+    rt: &RuntimeConf,
+) -> Vec<String> {
+    let network = network.into();
+    let is_declared = |name: &String| {
+        let mut plugins = network.plugins.iter();
+        plugins.any(|conf| conf.capabilities().get(name) == Some(&true))
+    };
+    let offered = rt.capability_args.keys();
+    offered.filter(|name| !is_declared(name)).cloned().collect()
+}
+
 /// What the runtime offers of what the plugin's configuration declares.
 fn intersection(conf: &PluginConf, rt: &RuntimeConf) -> Map<String, Value> {
     let declared = conf

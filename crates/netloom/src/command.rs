@@ -6,6 +6,7 @@ pub(crate) mod install;
 mod life;
 mod list;
 mod network;
+mod target;
 mod version;
 
 use std::io::{self, Write};

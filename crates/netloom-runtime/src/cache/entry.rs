@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{CacheError, Key, LINK, boot};
 use crate::RuntimeConf;
-use crate::gc::as_added::cached_list;
+use crate::gc::as_added::{as_added, cached_list};
 
 /// The `kind` of the format.
 const KIND: &str = "cniCacheV1";
@@ -47,6 +47,15 @@ impl CachedAttachment {
     /// `None` if it cannot be read.
     pub fn list(&self) -> Option<NetworkConfigList> {
         cached_list(&self.config)
+    }
+
+    /// The same with the plugins that stand in the directory beside the list of the `current`
+    /// configuration: those are not in the cache. `None` if it cannot be read, or has no plugins.
+    pub fn list_as_added(&self, current: Option<&NetworkConfigList>) -> Option<NetworkConfigList> {
+        match current {
+            Some(current) => as_added(&self.config, &current.into()),
+            None => self.list().filter(|list| !list.plugins.is_empty()),
+        }
     }
 
     fn is_complete(&self) -> bool {

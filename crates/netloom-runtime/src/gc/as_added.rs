@@ -5,7 +5,7 @@ use netloom_spec::{NetworkConfigList, PluginConf};
 use crate::Network;
 
 /// The list in the cached configuration, if it still is one of this network.
-pub(super) fn as_added(config: &[u8], current: &Network<'_>) -> Option<NetworkConfigList> {
+pub(crate) fn as_added(config: &[u8], current: &Network<'_>) -> Option<NetworkConfigList> {
     let mut list = cached_list(config)?;
     if !list.load_only_inlined_plugins {
         list.plugins.extend_from_slice(plugins_beside(current));

@@ -8,7 +8,7 @@ use netloom_runtime::{CachedAttachment, Cni, RuntimeConf};
 use netloom_spec::AddResult;
 use serde_json::json;
 
-use super::network::cni;
+use super::network::{cni, find};
 use crate::cli::{OptionalNetwork, Options};
 
 pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
@@ -16,6 +16,11 @@ pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
     let mut attachments = cni.cached_attachments(None)?;
     if let Some(name) = &network.network {
         attachments.retain(|it| it.network == *name);
+        if attachments.is_empty()
+            && let Err(error) = find(options, name)
+        {
+            eprintln!("netloom: nothing is attached to network {name:?}, and {error}");
+        }
     }
     if options.json {
         let all: Vec<_> = attachments.iter().map(|it| object(&cni, it)).collect();

@@ -3,15 +3,34 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
-use netloom_runtime::{Cni, DelMode, RuntimeConf, load};
+use netloom_runtime::{Cni, DelMode, RuntimeConf, load, undeclared_capabilities};
 use netloom_spec::{NetworkConfigList, Version};
 
+use super::target::{self, Attachment};
 use crate::cli::{Del, Network, Options, Target};
 use crate::environment;
 
 pub(super) fn add(options: &Options, target: &Target) -> Result<()> {
     let network = find(options, &target.network)?;
-    let result = cni(options).add(&network, &runtime_conf(options, target)?)?;
+    let cni = cni(options);
+    let runtime = target::new(options, target)?;
+    for name in undeclared_capabilities(&network, &runtime) {
+        eprintln!(
+            "netloom: CAP_ARGS has {name:?}, which no plugin of network {:?} gets: none has \
+             \"capabilities\": {{{name:?}: true}} in its configuration",
+            network.name
+        );
+    }
+    let before = target::before_add(&cni, &network.name, &runtime);
+    let result = match cni.try_add(&network, &runtime) {
+        Ok(result) => result,
+        Err(failed) => {
+            if !failed.added.is_empty() {
+                undo(&cni, &network, &runtime, &failed.added, before);
+            }
+            return Err((*failed.error).into());
+        }
+    };
     // cnitool prints the result in the configuration's version; a newer one than we know was
     // refused by the plugins.
     let version = network.cni_version.parse().unwrap_or(Version::LATEST);
@@ -21,9 +40,33 @@ pub(super) fn add(options: &Options, target: &Target) -> Result<()> {
         .context("print the result")
 }
 
+/// Deletes what the first plugins of a failed ADD have added, as the specification has runtimes do;
+/// but not what was there `before`, which would go as well.
+fn undo(
+    cni: &Cni,
+    network: &NetworkConfigList,
+    runtime: &RuntimeConf,
+    added: &[String],
+    before: Option<String>,
+) {
+    let added = added.join(", ");
+    if let Some(before) = before {
+        return eprintln!(
+            "netloom: what {added} had added is not deleted after the failed ADD, as {before}"
+        );
+    }
+    match cni.del_with(network, runtime, DelMode::BestEffort) {
+        Ok(()) => eprintln!("netloom: what {added} had added was deleted after the failed ADD"),
+        Err(error) => eprintln!(
+            "netloom: what {added} had added could not all be deleted after the failed ADD: {error}"
+        ),
+    }
+}
+
 pub(super) fn check(options: &Options, target: &Target) -> Result<()> {
-    let network = find(options, &target.network)?;
-    Ok(cni(options).check(&network, &runtime_conf(options, target)?)?)
+    let cni = cni(options);
+    let it = Attachment::find(&cni, options, target)?;
+    Ok(cni.check(&it.network, &it.runtime)?)
 }
 
 pub(super) fn del(options: &Options, del: &Del) -> Result<()> {
@@ -32,12 +75,40 @@ pub(super) fn del(options: &Options, del: &Del) -> Result<()> {
     } else {
         DelMode::HaltOnError
     };
-    let network = find(options, &del.target.network)?;
-    let runtime = runtime_conf(options, &del.target)?;
-    if let Err(error) = cni(options).cached_result(&network, &runtime) {
+    let cni = cni(options);
+    let it = Attachment::find(&cni, options, &del.target)?;
+    if let Err(error) = cni.cached_result(&it.network, &it.runtime) {
         eprintln!("netloom: {error}; the plugins are not told the result of ADD");
     }
-    Ok(cni(options).del_with(&network, &runtime, mode)?)
+    cni.del_with(&it.network, &it.runtime, mode)?;
+    if !it.is_cached {
+        eprintln!("netloom: {}", never_attached(&it));
+    }
+    Ok(())
+}
+
+/// What to tell who deleted something that the cache knows nothing of.
+fn never_attached(it: &Attachment) -> String {
+    let (network, runtime) = (&it.network.name, &it.runtime);
+    let there: Vec<_> = it
+        .beside
+        .iter()
+        .map(|other| {
+            format!(
+                "network {:?} as {:?} (container {})",
+                other.network, other.if_name, other.container_id
+            )
+        })
+        .collect();
+    let there = match there.as_slice() {
+        [] => "nothing".to_owned(),
+        there => there.join(", "),
+    };
+    format!(
+        "no attachment of container {} to network {network:?} as {:?} was known; attached to {:?}: \
+         {there}",
+        runtime.container_id, runtime.if_name, runtime.netns
+    )
 }
 
 pub(super) fn status(options: &Options, network: &Network) -> Result<()> {
@@ -53,16 +124,4 @@ pub(super) fn cni(options: &Options) -> Cni {
 pub(super) fn find(options: &Options, name: &str) -> Result<NetworkConfigList> {
     load::find_by_name(&options.conf_dir, name)
         .map_err(|error| netloom_spec::Error::from(error).into())
-}
-
-fn runtime_conf(options: &Options, target: &Target) -> Result<RuntimeConf> {
-    let netns = environment::absolute_netns(&target.netns)?;
-    let id = match &target.container_id {
-        Some(id) => id.clone(),
-        None => environment::container_id(&netns),
-    };
-    let mut conf = RuntimeConf::new(id, netns.to_string_lossy(), &options.ifname);
-    conf.args = environment::cni_args()?;
-    conf.capability_args = environment::capability_args()?;
-    Ok(conf)
 }

@@ -10,6 +10,7 @@ mod gc;
 mod leftovers;
 mod life;
 mod missing_binary;
+mod spelling;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
