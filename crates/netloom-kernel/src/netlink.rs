@@ -2,6 +2,7 @@
 
 mod attribute;
 mod channel;
+mod endpoint;
 mod message;
 mod request;
 

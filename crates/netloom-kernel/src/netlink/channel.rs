@@ -2,15 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::ops::RangeInclusive;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::netlink::NETFILTER;
-use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
+#[cfg(fuzzing)]
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{Protocol, RecvFlags, SendFlags};
 
+use super::endpoint::{self, set_option};
 use super::{Attributes, HEADER_LEN, NLM_F_ACK, align};
 use crate::stand_in;
 
@@ -20,8 +21,6 @@ const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_CAPPED: u16 = 0x100;
 const NLM_F_ACK_TLVS: u16 = 0x200;
 const NLMSGERR_ATTR_MSG: u16 = 1;
-const NETLINK_CAP_ACK: i32 = 10;
-const NETLINK_EXT_ACK: i32 = 11;
 const NETLINK_GET_STRICT_CHK: i32 = 12;
 
 /// The kernel fills dump messages up to 32 KiB if the reader's buffer holds that much.
@@ -84,11 +83,6 @@ pub(crate) struct Dump<T> {
     pub(crate) parts: usize,
 }
 
-/// Where the next channel begins to count. The echo of a link's removal that goes to another
-/// namespace may reach this process's socket there, and must not look like an answer to it.
-static FIRST_SEQUENCE: AtomicU32 = AtomicU32::new(0);
-const SEQUENCES: u32 = 1 << 20;
-
 /// A blocking netlink socket in the namespace it was opened in.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -121,24 +115,28 @@ impl AsFd for Channel {
 
 impl Channel {
     /// Opens a socket of a netlink protocol (`NETLINK_ROUTE`, `NETLINK_NETFILTER`) in the current
-    /// thread's network namespace. The kernel binds it with the first message.
+    /// thread's network namespace.
     pub(crate) fn open(protocol: Option<Protocol>) -> Result<Self, Errno> {
-        let socket = rustix::net::socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            protocol,
-        )?;
-        set_option(&socket, libc::SOL_NETLINK, NETLINK_EXT_ACK, 1)?;
-        set_option(&socket, libc::SOL_NETLINK, NETLINK_CAP_ACK, 1)?;
-        Ok(Self {
+        let mut channel = Self::on(endpoint::connected(protocol)?, endpoint::first_sequence());
+        channel.closes_slowly = protocol == Some(NETFILTER);
+        Ok(channel)
+    }
+
+    /// Opens a socket that only hears of the events of some groups (bits), in the current thread's
+    /// network namespace.
+    pub(crate) fn subscribe(protocol: Option<Protocol>, groups: u32) -> Result<Self, Errno> {
+        Ok(Self::on(endpoint::subscribed(protocol, groups)?, 0))
+    }
+
+    fn on(socket: OwnedFd, sequence: u32) -> Self {
+        Self {
             socket,
-            closes_slowly: protocol == Some(NETFILTER),
+            closes_slowly: false,
             deleted: Cell::new(false),
-            sequence: Cell::new(FIRST_SEQUENCE.fetch_add(SEQUENCES, Ordering::Relaxed)),
+            sequence: Cell::new(sequence),
             strict: Cell::new(false),
             buffer: RefCell::new(Vec::new()),
-        })
+        }
     }
 
     /// A socket whose kernel has sent these datagrams already, and says nothing more.
@@ -152,14 +150,8 @@ impl Channel {
         for datagram in datagrams {
             rustix::net::send(&kernel, datagram, SendFlags::empty())?;
         }
-        let channel = Self {
-            socket,
-            closes_slowly: false,
-            deleted: Cell::new(false),
-            sequence: Cell::new(0),
-            strict: Cell::new(true),
-            buffer: RefCell::new(Vec::new()),
-        };
+        let channel = Self::on(socket, 0);
+        channel.strict.set(true);
         Ok((channel, kernel))
     }
 
@@ -305,7 +297,10 @@ impl Channel {
 
     /// Gives consecutive sequence numbers to the messages of `bytes`.
     fn number(&self, bytes: &mut [u8]) -> RangeInclusive<u32> {
-        let first = self.sequence.get().wrapping_add(1);
+        let mut first = self.sequence.get().wrapping_add(1);
+        if bytes.len() > (u32::MAX - first) as usize {
+            first = 1;
+        }
         let mut next = first;
         let mut at = 0;
         while let Some(length) = message_length(bytes, at) {
@@ -356,7 +351,8 @@ impl Channel {
         Ok(())
     }
 
-    /// Receives once (one datagram with one or more messages).
+    /// Receives once (one datagram with one or more messages). Hands on nothing of one that the
+    /// kernel did not send.
     pub(crate) fn receive(
         &self,
         flags: RecvFlags,
@@ -366,16 +362,9 @@ impl Channel {
         // Not zeroed: most answers touch one page of it, and a page fault costs more than they do.
         buffer.clear();
         buffer.reserve_exact(RECEIVE_LEN);
-        let (_, length) = rustix::io::retry_on_intr(|| {
-            rustix::net::recv(
-                &self.socket,
-                spare_capacity(&mut buffer),
-                flags | RecvFlags::TRUNC,
-            )
-        })?;
-        if length > buffer.len() {
-            return Err(Errno::MSGSIZE);
-        }
+        let Some(length) = endpoint::receive(&self.socket, &mut buffer, flags)? else {
+            return Ok(Flow::More);
+        };
         let mut at = 0;
         while let Some(size) = message_length(&buffer[..length], at) {
             let message = &buffer[at..at + size];
@@ -436,26 +425,4 @@ fn refusal_of(header: Header, payload: &[u8]) -> Refusal {
         errno: code.saturating_neg(),
         words,
     }
-}
-
-/// Sets an integer socket option for which rustix has no call.
-fn set_option(socket: &OwnedFd, level: i32, name: i32, value: i32) -> Result<(), Errno> {
-    // SAFETY: the pointer and length describe one live i32, which the kernel only reads.
-    #[expect(unsafe_code, reason = "rustix has no netlink socket options")]
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            std::ptr::from_ref(&value).cast(),
-            size_of::<i32>() as libc::socklen_t,
-        )
-    };
-    if result == 0 {
-        return Ok(());
-    }
-    let errno = std::io::Error::last_os_error()
-        .raw_os_error()
-        .unwrap_or(libc::EIO);
-    Err(Errno::from_raw_os_error(errno))
 }

@@ -6,12 +6,14 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use rustix::net::netlink::SocketAddrNetlink;
 
 use super::Socket;
 use crate::error::{Error, Result};
 use crate::netlink::{Channel, Flow};
 use crate::netns::Netns;
+
+/// How much is read before it is looked again: others can send as fast as this is read.
+const AT_ONCE: usize = 256;
 
 /// What to hear of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,8 +69,7 @@ impl Subscription {
     pub fn open(of: &Socket, groups: &[Group]) -> Result<Self> {
         let bits = groups.iter().fold(0, |bits, group| bits | group.bit());
         let subscribe = || -> Result<Self, Errno> {
-            let channel = Channel::open(None)?;
-            rustix::net::bind(&channel, &SocketAddrNetlink::new(0, bits))?;
+            let channel = Channel::subscribe(None, bits)?;
             Ok(Self { channel })
         };
         let failed = |errno| Error::of("subscribe to", format_args!("{groups:?}"), errno);
@@ -90,38 +91,49 @@ impl Subscription {
             let mut fds = [PollFd::new(&self.channel, PollFlags::IN)];
             match rustix::event::poll(&mut fds, Some(&timeout)) {
                 Ok(0) => return Ok(false),
-                Ok(_) => break,
-                Err(Errno::INTR) => {}
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
                 Err(errno) => return Err(failed(errno)),
             }
+            if self.drain().map_err(failed)? {
+                return Ok(true);
+            }
+            // What others send may go on for ever.
+            if left.is_zero() {
+                return Ok(false);
+            }
         }
-        self.drain().map_err(failed)?;
-        Ok(true)
     }
 
-    /// Takes all events that have arrived, without waiting: for a caller with a poll(2) of its own.
+    /// Takes events that have arrived, without waiting: for a caller with a poll(2) of its own.
     ///
     /// # Errors
     /// If recv(2) fails.
     pub fn clear(&self) -> Result<()> {
-        self.drain()
-            .map_err(|errno| Error::of("read", "network events", errno))
+        match self.drain() {
+            Ok(_) => Ok(()),
+            Err(errno) => Err(Error::of("read", "network events", errno)),
+        }
     }
 
-    /// Takes all that has arrived.
-    fn drain(&self) -> Result<(), Errno> {
-        loop {
-            match self
-                .channel
-                .receive(RecvFlags::DONTWAIT, &mut |_, _| Flow::More)
-            {
+    /// Takes what has arrived, at most [`AT_ONCE`] datagrams. Whether it is worth looking again.
+    fn drain(&self) -> Result<bool, Errno> {
+        let mut heard = false;
+        for _ in 0..AT_ONCE {
+            let mut each = |_, _: &[u8]| {
+                heard = true;
+                Flow::More
+            };
+            match self.channel.receive(RecvFlags::DONTWAIT, &mut each) {
                 Ok(_) => {}
                 // Events were dropped: as good a reason to look again as one that arrived.
-                Err(Errno::NOBUFS) => {}
-                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::NOBUFS) => heard = true,
+                Err(Errno::AGAIN) => return Ok(heard),
                 Err(errno) => return Err(errno),
             }
         }
+        // Of a queue that is full for long, the kernel says only once that it drops events.
+        Ok(true)
     }
 }
 

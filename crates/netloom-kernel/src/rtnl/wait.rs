@@ -85,7 +85,7 @@ impl Socket {
             if let Some(found) = look()? {
                 return Ok(Some(found));
             }
-            if !subscription.wait(deadline)? {
+            if !subscription.wait(deadline)? || Instant::now() >= deadline {
                 return look();
             }
         }
