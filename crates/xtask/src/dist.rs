@@ -123,7 +123,9 @@ pub(crate) fn build(workspace: &Workspace, choice: &[&str]) -> Result<PathBuf> {
     process::run(linking.cargo_build(workspace).args(choice))?;
     let program = choice.last().copied().unwrap_or_default();
     let target = workspace.target.join(linking.target());
-    Ok(target.join("release").join(program))
+    let built = target.join("release").join(program);
+    linking.prove_whole(&built)?;
+    Ok(built)
 }
 
 /// The floor of the bench, linked as a plugin is.
@@ -147,12 +149,11 @@ fn unwinds(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// Puts a program without its symbols where it is delivered from.
 fn place(from: &Path, to: &Path) -> Result<()> {
     // A program that still runs cannot be written over, but its name can be given to another.
     let _ = fs::remove_file(to);
-    fs::copy(from, to)
-        .map(|_| ())
-        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+    process::run(Command::new("strip").arg("-o").arg(to).arg(from))
 }
 
 /// Asks the binary itself: called by its own name without a command it lists what it can be called as.
@@ -229,7 +230,11 @@ fn answers(plugin: &Path) -> Result<()> {
 /// Packs `bin` as tar.gz, the same bytes for the same files, with its SHA-256 beside it.
 fn archive(out: &Path) -> Result<PathBuf> {
     let version = env!("CARGO_PKG_VERSION");
-    let name = format!("netloom-{version}-linux-{}.tar.gz", std::env::consts::ARCH);
+    let libc = Linking::of_this_machine()?.libc();
+    let name = format!(
+        "netloom-{version}-linux-{}-{libc}.tar.gz",
+        std::env::consts::ARCH
+    );
     let mut tar = Command::new("tar");
     tar.args([
         "--sort=name",
