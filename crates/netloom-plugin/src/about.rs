@@ -3,13 +3,14 @@
 use crate::Plugin;
 use netloom_spec::Version;
 
-/// The two lines for somebody who runs the plugin by hand, without `CNI_COMMAND`.
+/// The lines for somebody who runs the plugin without `CNI_COMMAND`: the first is the reference's,
+/// the second tells what it is by.
 pub(crate) fn text(plugin: &dyn Plugin) -> String {
     let versions: Vec<String> = plugin.versions().iter().map(Version::to_string).collect();
     format!(
-        "CNI {} plugin {}\nCNI protocol versions supported: {}\n",
-        plugin.name(),
-        plugin.release(),
+        "{}\nnetloom v{}\nCNI protocol versions supported: {}\n",
+        plugin.title(),
+        env!("CARGO_PKG_VERSION"),
         versions.join(", ")
     )
 }

@@ -20,9 +20,16 @@ pub trait Plugin: Sync {
         &Version::ALL
     }
 
-    /// The release printed after the name when somebody runs the plugin by hand.
+    /// The release at the end of the first line that is printed when somebody runs the plugin without
+    /// a command. Programs read it there (nerdctl the firewall's): a plugin that stands in for the
+    /// reference's gives the reference's release whose behaviour it offers.
     fn release(&self) -> &'static str {
-        concat!("netloom v", env!("CARGO_PKG_VERSION"))
+        "version unknown"
+    }
+
+    /// The whole of that first line, for a plugin whose reference has another form.
+    fn title(&self) -> String {
+        format!("CNI {} plugin {}", self.name(), self.release())
     }
 
     /// What the program does when a person or a service manager calls it with arguments after the

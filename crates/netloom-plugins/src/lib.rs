@@ -17,6 +17,9 @@ macro_rules! plan_door {
     };
 }
 
+/// The release of the reference plugins whose behaviour is offered; docs/differences.md tells how.
+const REFERENCE: &str = "v1.9.1";
+
 pub mod chained;
 pub mod doctor;
 #[cfg(fuzzing)]

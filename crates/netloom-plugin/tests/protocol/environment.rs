@@ -233,7 +233,7 @@ fn run_by_hand_a_plugin_introduces_itself_on_stderr() {
         assert_eq!(
             outcome.stderr,
             format!(
-                "CNI probe plugin netloom v{version}\nCNI protocol versions supported: \
+                "CNI probe plugin version unknown\nnetloom v{version}\nCNI protocol versions supported: \
                  0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n"
             )
         );

@@ -45,6 +45,10 @@ impl Plugin for Bandwidth {
         "bandwidth"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     /// Earlier results list no interfaces.
     fn versions(&self) -> &'static [Version] {
         const SINCE: &[Version] = &[

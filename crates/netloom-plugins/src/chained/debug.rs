@@ -47,6 +47,11 @@ impl Plugin for Debug {
         "debug"
     }
 
+    /// Of the reference's repository `cni`, which has this plugin.
+    fn release(&self) -> &'static str {
+        "v1.3.0"
+    }
+
     fn add<'r>(&self, request: &'r AddRequest<'r>, _: &mut Undo<'r>) -> Result<AddResult, Error> {
         let config = Config::strict(request)?;
         let result = request.prev_result()?.unwrap_or_default();

@@ -46,6 +46,10 @@ impl Plugin for Firewall {
         "firewall"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn versions(&self) -> &'static [Version] {
         // As upstream: prevResult, which it lives by, is of 0.3.0, and CHECK of 0.4.0.
         &[Version::V0_4_0, Version::V1_0_0, Version::V1_1_0]

@@ -54,6 +54,10 @@ impl Plugin for Portmap {
         "portmap"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

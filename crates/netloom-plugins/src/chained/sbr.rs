@@ -30,6 +30,10 @@ impl Plugin for Sbr {
         "sbr"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

@@ -47,6 +47,10 @@ impl Plugin for Tuning {
         "tuning"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

@@ -39,6 +39,10 @@ impl Plugin for Vrf {
         "vrf"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn versions(&self) -> &'static [Version] {
         &[
             Version::V0_3_1,

@@ -35,6 +35,10 @@ impl Plugin for Bridge {
         "bridge"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

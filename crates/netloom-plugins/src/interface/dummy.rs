@@ -49,6 +49,10 @@ impl Plugin for Dummy {
         "dummy"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

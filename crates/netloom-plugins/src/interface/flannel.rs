@@ -49,6 +49,20 @@ impl Plugin for Flannel {
         "flannel"
     }
 
+    fn release(&self) -> &'static str {
+        "v1.9.1-flannel1"
+    }
+
+    fn title(&self) -> String {
+        let machine = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        let release = self.release();
+        format!("CNI Plugin flannel version {release} (linux/{machine}) commit unknown")
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

@@ -53,6 +53,10 @@ impl Plugin for HostDevice {
         "host-device"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

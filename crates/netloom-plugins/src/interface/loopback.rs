@@ -48,6 +48,10 @@ impl Plugin for Loopback {
         "loopback"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

@@ -32,6 +32,10 @@ impl Plugin for Macvlan {
         "macvlan"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

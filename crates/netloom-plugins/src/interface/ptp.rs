@@ -31,6 +31,10 @@ impl Plugin for Ptp {
         "ptp"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

@@ -37,6 +37,10 @@ impl Plugin for Tap {
         "tap"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
         create::command_line(arguments)
     }

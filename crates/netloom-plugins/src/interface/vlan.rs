@@ -33,6 +33,10 @@ impl Plugin for Vlan {
         "vlan"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

@@ -72,6 +72,10 @@ impl Plugin for Dhcp {
         "dhcp"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
         let (first, rest) = arguments.split_first()?;
         (first == "daemon").then(|| daemon::main(rest))

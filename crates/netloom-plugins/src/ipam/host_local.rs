@@ -64,6 +64,10 @@ impl Plugin for HostLocal {
         "host-local"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

@@ -22,6 +22,10 @@ impl Plugin for Static {
         "static"
     }
 
+    fn release(&self) -> &'static str {
+        crate::REFERENCE
+    }
+
     fn add<'r>(&self, request: &'r AddRequest<'r>, _: &mut Undo<'r>) -> Result<AddResult, Error> {
         let plan = Plan::new(request.conf, request.version(), request.args)?;
         for gateway in &plan.unused_gateways {
