@@ -1,6 +1,7 @@
 //! Calling another plugin to do a part of the work (CNI spec 1.1.0, section 4).
 
 use crate::dispatch::{self, Linkage};
+use crate::stamp::Stamp;
 use crate::undo::append_detail;
 use crate::{Context, Plugin, Undo, find};
 use netloom_invoke::{Command, Env, ProcessExec, find_in_path};
@@ -13,9 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// Another plugin, called with this call's environment and the complete request.
 ///
-/// It is the file of that name in `CNI_PATH`. When that file is this very program (same device and
-/// inode) and the name one of its plugins, it is called in process: what it reads and prints is the
-/// same, only `execve` is saved. What a delegate in a process of its own writes to stderr goes to the
+/// It is the file of that name in `CNI_PATH`. When that file is this very program (an installed file:
+/// the same build, installed as that plugin; else the same device and inode) and the name one of its
+/// plugins, it is called in process: what it reads and prints is the same, only `execve` is saved. What a delegate in a process of its own writes to stderr goes to the
 /// stderr of this process as it comes.
 #[derive(Clone, Debug)]
 pub struct Delegate<'a> {
@@ -144,7 +145,7 @@ impl<'a> Delegate<'a> {
         }
         let path = find_in_path(&self.kind, &self.context.path)?;
         Ok(match linked {
-            Some(plugin) if is_this_program(&path) => Found::Linked(plugin),
+            Some(plugin) if is_this_program(&path, &self.kind) => Found::Linked(plugin),
             _ => Found::Installed(path),
         })
     }
@@ -216,8 +217,14 @@ impl<'a> Delegate<'a> {
     }
 }
 
-/// Whether a path is the executable of this process, by whatever link.
-fn is_this_program(path: &Path) -> bool {
+/// Whether a path leads to this program under the name of that plugin. Installed names are files of
+/// their own, and tell by their stamps; any other program is known by its one file.
+fn is_this_program(path: &Path, name: &str) -> bool {
+    let own = Stamp::own();
+    if let Some(offset) = own.offset() {
+        let found = Stamp::read_at(path, offset).ok().flatten();
+        return found.is_some_and(|found| own.is_build_of(&found, name));
+    }
     let identity = |path: &Path| metadata(path).ok().map(|file| (file.dev(), file.ino()));
     let own = identity(Path::new("/proc/self/exe"));
     own.is_some() && own == identity(path)

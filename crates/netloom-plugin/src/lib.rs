@@ -42,6 +42,7 @@ mod multicall;
 mod panics;
 mod plugin;
 mod request;
+pub mod stamp;
 mod undo;
 mod variables;
 

@@ -1,6 +1,7 @@
 //! Many plugins in one program, chosen by the name it is called by.
 
 use crate::answer::Answer;
+use crate::stamp::Stamp;
 use crate::{Plugin, find, run};
 use netloom_invoke::Env;
 use netloom_spec::{Error, Version, code};
@@ -11,9 +12,10 @@ use std::process::ExitCode;
 
 /// The `main` of a program that is one plugin or many.
 ///
-/// With one plugin in the table it is that plugin, whatever it is called. With many, the base name
-/// it is called by chooses (a link `bridge` to the program is the plugin bridge), else the first
-/// argument (`netloom-plugins bridge`). Called by neither it lists its plugins on stdout.
+/// With one plugin in the table it is that plugin, whatever it is called. With many, the name it was
+/// installed as chooses (see [`stamp`](crate::stamp)), else the base name it is called by (a link
+/// `bridge` to the program is the plugin bridge), else the first argument (`netloom-plugins bridge`).
+/// Called by none of them it lists its plugins on stdout.
 #[must_use]
 pub fn main(plugins: &[&'static dyn Plugin]) -> ExitCode {
     let env = Env::inherited();
@@ -46,6 +48,10 @@ fn choose<'a>(
     let after = |count: usize| argv.get(count..).unwrap_or_default();
     if let [only] = plugins {
         return Ok((*only, after(1)));
+    }
+    let installed = Stamp::own();
+    if let Some(plugin) = installed.name().and_then(|name| find(plugins, name)) {
+        return Ok((plugin, after(1)));
     }
     let mut names = argv.iter().take(2).map(base_name);
     let program = names.next().unwrap_or_default();

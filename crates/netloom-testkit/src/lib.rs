@@ -43,7 +43,7 @@ pub use fault::{
 };
 pub use host::Host;
 pub use parallel::parallel;
-pub use plugin::{DEBIAN_DIR, PLUGIN_NAMES, Plugin, PluginDir};
+pub use plugin::{DEBIAN_DIR, PLUGIN_NAMES, Plugin, PluginDir, link_plugins};
 pub use pod::Pod;
 pub use skip::skip;
 pub use snapshot::{Difference, Snapshot};

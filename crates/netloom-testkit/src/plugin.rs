@@ -52,9 +52,7 @@ impl PluginDir {
             .tempdir()
             .unwrap_or_else(|error| panic!("cannot make a temporary directory: {error}"));
         for name in PLUGIN_NAMES {
-            let link = directory.path().join(name);
-            std::os::unix::fs::symlink(program, &link)
-                .unwrap_or_else(|error| panic!("cannot link {link:?}: {error}"));
+            link(program, &directory.path().join(name));
         }
         Self(directory)
     }
@@ -64,6 +62,27 @@ impl PluginDir {
     pub fn path(&self) -> &Path {
         self.0.path()
     }
+}
+
+/// Links every plugin's name in `directory`, which is made, to a copy of `program`, as former releases
+/// did: twenty copies of a program built for tests would take 800 MB of a host's `/run`. What `netloom
+/// install` does is tested in `netloom: command/install.rs`.
+pub fn link_plugins(program: impl AsRef<Path>, directory: impl AsRef<Path>) {
+    const BINARY: &str = "netloom-plugins";
+    let (program, directory) = (program.as_ref(), directory.as_ref());
+    std::fs::create_dir_all(directory)
+        .unwrap_or_else(|error| panic!("cannot make {directory:?}: {error}"));
+    // Not the program itself, over which a test that writes a plugin would write.
+    let copy = directory.join(BINARY);
+    std::fs::copy(program, &copy).unwrap_or_else(|error| panic!("cannot make {copy:?}: {error}"));
+    for name in PLUGIN_NAMES.iter().filter(|name| **name != "sample") {
+        link(Path::new(BINARY), &directory.join(name));
+    }
+}
+
+fn link(to: &Path, name: &Path) {
+    std::os::unix::fs::symlink(to, name)
+        .unwrap_or_else(|error| panic!("cannot link {name:?}: {error}"));
 }
 
 /// One plugin binary and the `CNI_PATH` in which it finds its delegates.

@@ -90,8 +90,10 @@ pub(crate) enum Verb {
     Validate(OptionalNetwork),
     /// Show cached attachments: which container is on which network, with which addresses.
     List(OptionalNetwork),
-    /// Put the plugins into a directory under the names runtimes look for.
+    /// Put the plugins into a directory under the names runtimes look for, each a file of its own.
     Install(Install),
+    /// Take netloom's plugins out of a directory, and bring back what was there before.
+    Uninstall(Uninstall),
     /// Build a network in a throw-away host, use it, remove it, and prove that nothing is left.
     Demo(Demo),
     /// Print the completions for a shell.
@@ -165,12 +167,32 @@ pub(crate) struct OptionalNetwork {
 
 #[derive(Debug, Args)]
 pub(crate) struct Install {
+    /// Only these plugins; `cnitool`, the reference's command, comes only when it is named
+    /// [default: every plugin].
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
     /// Where runtimes look for plugins.
     #[arg(long, default_value = "/opt/cni/bin", value_name = "DIR")]
     pub(crate) bin_dir: PathBuf,
-    /// Replace plugins of the same names that are not netloom's.
+    /// Replace plugins of the same names that are not netloom's; they are kept.
     #[arg(long)]
     pub(crate) force: bool,
+    /// Bring back what the last installation replaced, and remove what it added.
+    #[arg(long, conflicts_with_all = ["names", "force"])]
+    pub(crate) rollback: bool,
+    /// Show what would be done, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    /// Where the plugins are.
+    #[arg(long, default_value = "/opt/cni/bin", value_name = "DIR")]
+    pub(crate) bin_dir: PathBuf,
+    /// Show what would be removed, and remove nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

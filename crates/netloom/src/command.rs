@@ -37,6 +37,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Validate(network) => version::validate(options, network),
         Verb::List(network) => list::run(options, network),
         Verb::Install(install) => install::run(install),
+        Verb::Uninstall(uninstall) => install::uninstall(uninstall),
         Verb::Demo(demo) => demo::run(demo),
         Verb::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "netloom", &mut io::stdout());

@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Demo) -> Result<()> {
     })?;
     let plugins = screen.step("install the plugins", || {
         let dir = PathBuf::from("/run/netloom/bin");
-        let names = install::into_dir(&dir, false)?;
+        let names = install::into(&dir, &["bridge", "host-local"], false)?;
         Ok((
             dir.clone(),
             format!("{} in {}", names.join(" "), dir.display()),

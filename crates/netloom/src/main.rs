@@ -17,11 +17,7 @@ use cli::Cli;
 use command::Caller;
 
 fn main() -> ExitCode {
-    let called = std::env::args_os()
-        .next()
-        .as_ref()
-        .map(base_name)
-        .unwrap_or_default();
+    let called = called();
     let plugins = netloom_plugins::registry::PLUGINS;
     if netloom_plugin::find(plugins, &called).is_some() {
         return netloom_plugin::main(plugins);
@@ -39,6 +35,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The name it was installed as, else the one it is called by.
+fn called() -> String {
+    if let Some(name) = netloom_plugin::stamp::Stamp::own().name() {
+        return name.to_owned();
+    }
+    let program = std::env::args_os().next();
+    program.as_ref().map(base_name).unwrap_or_default()
 }
 
 fn base_name(program: &OsString) -> String {

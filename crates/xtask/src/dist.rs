@@ -227,7 +227,9 @@ fn answers(plugin: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Packs `bin` as tar.gz, the same bytes for the same files, with its SHA-256 beside it.
+/// Packs the two programs as tar.gz, the same bytes for the same files, with its SHA-256 beside it.
+/// The names come by `netloom install`: links, unpacked into a directory of plugins, would make one
+/// file of all of them.
 fn archive(out: &Path) -> Result<PathBuf> {
     let version = env!("CARGO_PKG_VERSION");
     let libc = Linking::of_this_machine()?.libc();
@@ -245,7 +247,7 @@ fn archive(out: &Path) -> Result<PathBuf> {
     ]);
     tar.args(["--use-compress-program=gzip -9n", "-cf"])
         .arg(&name)
-        .arg("bin")
+        .args(["bin/netloom", "bin/netloom-plugins"])
         .current_dir(out);
     process::run(&mut tar)?;
     let sum = process::output(Command::new("sha256sum").arg(&name).current_dir(out))?;

@@ -6,6 +6,7 @@
 mod cache;
 mod config;
 mod forgotten;
+mod installed;
 mod links;
 mod plugins;
 mod reservation;
@@ -64,6 +65,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let survey = cni.survey_cache()?;
     let host = Host::look(options, cni, &survey)?;
     let mut findings = config::findings(&host);
+    findings.extend(installed::findings());
     findings.extend(cache::findings(&host, &survey.unreadable));
     let mut pools = Vec::new();
     for network in &host.networks {

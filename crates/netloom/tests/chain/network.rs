@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use netloom_testkit::{Call, Host, Pod};
+use netloom_testkit::{Call, Host, Pod, link_plugins};
 use serde_json::{Value, json};
 
 pub(crate) const NETLOOM: &str = env!("CARGO_BIN_EXE_netloom");
@@ -19,12 +19,7 @@ pub(crate) fn host(backend: &str) -> Option<Host> {
         conf(backend).to_string(),
     )
     .unwrap();
-    let installed = Call::new(NETLOOM)
-        .arg("install")
-        .arg("--bin-dir")
-        .arg(PLUGINS)
-        .run();
-    assert!(installed.is_success(), "{installed}");
+    link_plugins(NETLOOM, PLUGINS);
     Some(host)
 }
 

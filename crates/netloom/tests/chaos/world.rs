@@ -55,9 +55,7 @@ impl World {
         network::configure();
         // A packet filter that comes later closes what CHECK of firewall finds closed.
         host.sh("iptables -P FORWARD ACCEPT && ip6tables -P FORWARD ACCEPT");
-        let install = netloom_testkit::Call::new(NETLOOM).arg("install");
-        let installed = install.arg("--bin-dir").arg(PLUGINS).run();
-        assert!(installed.is_success(), "{installed}");
+        netloom_testkit::link_plugins(NETLOOM, PLUGINS);
         let lan = Lan::new(&host, scratch.path());
         let daemon = Daemon::start();
         Some(Self {

@@ -7,6 +7,7 @@ mod broken_files;
 mod doctor;
 mod forgotten;
 mod gc;
+mod install;
 mod leftovers;
 mod life;
 mod missing_binary;
@@ -16,20 +17,18 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use netloom_testkit::{Call, Host, Pod};
+use netloom_testkit::{Call, Host, Pod, link_plugins};
 use serde_json::{Value, json};
 
 const NETLOOM: &str = env!("CARGO_BIN_EXE_netloom");
 const CONF_DIR: &str = "/etc/cni/net.d";
 const PLUGINS: &str = "/run/plugins";
 
-/// A host with netloom's plugins installed by netloom itself.
+/// A host with netloom's plugins.
 fn host() -> Option<Host> {
     let host = Host::new()?;
     fs::create_dir_all(CONF_DIR).unwrap();
-    netloom(&["install", "--bin-dir", PLUGINS])
-        .run()
-        .succeeds_with_words();
+    link_plugins(NETLOOM, PLUGINS);
     Some(host)
 }
 
@@ -89,6 +88,8 @@ fn mynet(version: &str) -> Value {
 
 fn shell_plugin(name: &str, lines: &str) {
     let file = Path::new(PLUGINS).join(name);
+    // Not through a link.
+    drop(fs::remove_file(&file));
     fs::write(&file, lines).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
 }

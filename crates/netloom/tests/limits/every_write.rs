@@ -33,9 +33,7 @@ struct Scene {
 fn host() -> Option<(Host, TempDir)> {
     let host = Host::new()?;
     let plugins = tempfile::tempdir().unwrap();
-    let install = Call::new(NETLOOM).arg("install").arg("--bin-dir");
-    let installed = install.arg(plugins.path()).run();
-    assert!(installed.is_success(), "{installed}");
+    netloom_testkit::link_plugins(NETLOOM, plugins.path());
     Some((host, plugins))
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use netloom_testkit::{Host, parallel, skip};
+use netloom_testkit::{Call, Host, parallel, skip};
 
 use crate::network::{NETLOOM, PLUGINS, TYPES, call_by, host};
 
@@ -119,15 +119,26 @@ fn a_hundred_adds_at_once_do_with_64_mib() {
     let Some(cgroup) = Cgroup::new(&host, limit) else {
         return;
     };
-    let plugins = PathBuf::from(shipped.clone().unwrap_or_else(|| PLUGINS.into()));
+    // The runtime too, but not as it is built for tests, a hundred of which do not fit.
+    let runtime = match &shipped {
+        Some(bin) => cgroup.hold("netloom", &Path::new(bin).join("netloom")),
+        None => PathBuf::from(NETLOOM),
+    };
+    // A file for each name, on the disk. They are written in the cgroup, so that what is kept of all
+    // of them in memory counts.
+    let installed = tempfile::tempdir().unwrap();
+    let plugins = match shipped {
+        Some(_) => {
+            let install = Call::new(&runtime).arg("install").arg("--bin-dir");
+            let done = install.arg(installed.path()).run();
+            assert!(done.is_success(), "{done}");
+            installed.path().to_owned()
+        }
+        None => PathBuf::from(PLUGINS),
+    };
     for name in TYPES {
         cgroup.hold(name, &plugins.join(name));
     }
-    // The runtime too, but not as it is built for tests, a hundred of which do not fit.
-    let runtime = match shipped {
-        Some(_) => cgroup.hold("netloom", &plugins.join("netloom")),
-        None => PathBuf::from(NETLOOM),
-    };
     let plugins = format!("{HELD}:{}", plugins.display());
     let pods: Vec<_> = (0..PODS).map(|n| host.pod(&format!("p{n}"))).collect();
     let of = |verb: &str, n: usize| {
