@@ -156,9 +156,7 @@ pub(crate) fn routes(pod: &Socket, result: &AddResult) -> Result<(), Fault> {
             .list_routes(&RouteFilter::main(family).table(table::ANY))
             .map_err(Fault::kernel("list the routes"))?;
         for route in wanted {
-            let hop = route
-                .gw
-                .or_else(|| gateway::next_hop(&result.ips, route.dst.addr()));
+            let hop = gateway::hop_of(route, &result.ips);
             if !present.iter().any(|found| is_route(found, route, hop)) {
                 return Err(drift(missing_route(route, hop)));
             }

@@ -87,6 +87,15 @@ pub(crate) fn next_hop(ips: &[IpConfig], family_of: IpAddr) -> Option<IpAddr> {
         .find(|gateway| gateway.is_ipv4() == family_of.is_ipv4())
 }
 
+/// The next hop of a route; without one of its own the first gateway of its family. A gateway of
+/// 0.0.0.0 says that the destination is on the link, which results before 1.0.0 cannot say by scope.
+pub(crate) fn hop_of(route: &Route, ips: &[IpConfig]) -> Option<IpAddr> {
+    match route.gw {
+        Some(gateway) => Some(gateway).filter(|gateway| !gateway.is_unspecified()),
+        None => next_hop(ips, route.dst.addr()),
+    }
+}
+
 fn default_of(address: IpNet) -> IpNet {
     match address {
         IpNet::V4(_) => IpNet::V4(ipnet::Ipv4Net::default()),

@@ -210,10 +210,9 @@ fn route_spec(route: &Route, link: u32, result: &AddResult) -> RouteSpec {
         .priority(route.priority)
         .mtu(route.mtu)
         .advmss(route.advmss);
-    let explicit_scope = route.scope.map(Scope::from_wire);
-    let hop = route
-        .gw
-        .or_else(|| gateway::next_hop(&result.ips, route.dst.addr()));
+    let on_link = route.gw.is_some_and(|gateway| gateway.is_unspecified());
+    let explicit_scope = (route.scope.map(Scope::from_wire)).or(on_link.then_some(Scope::Link));
+    let hop = gateway::hop_of(route, &result.ips);
     // A route of scope link or host reaches its destination without a next hop.
     let direct = route.gw.is_none() && explicit_scope.is_some_and(|s| s != Scope::Universe);
     if let Some(hop) = hop.filter(|_| !direct) {

@@ -3,14 +3,12 @@
 use crate::acquire::wait_until;
 use crate::lan::{Lan, address, conf, configure};
 use crate::running::Running;
-use crate::server::{ACK, NAK, OFFER, Server};
+use crate::server::{ACK, DISCOVER, NAK, OFFER, REQUEST, Server};
 use netloom_testkit::{Host, Plugin, PluginDir, Pod};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netloom-plugins");
-const DISCOVER: u8 = 1;
-const REQUEST: u8 = 3;
 
 /// Flags of a daemon that gives up soon.
 pub(crate) const SOON: [&str; 6] = [

@@ -5,6 +5,7 @@
 mod acquire;
 mod daemon;
 mod faults;
+mod grants;
 mod injected;
 mod interop;
 mod lan;

@@ -6,7 +6,7 @@ use super::client6::Client6;
 use super::clock::Moment;
 use super::config::Wanted;
 use super::flags::Flags;
-use super::identity::Identity;
+use super::identity::{Identity, LongId};
 use super::port::Site;
 use super::store::{Record, boot_id};
 use netloom_kernel::netns::NetnsId;
@@ -51,6 +51,7 @@ pub(super) struct Attachment {
     netns: String,
     pub(super) site: Site,
     wanted: Wanted,
+    long_id: LongId,
     v4: Option<Client4>,
     v6: Option<Client6>,
     lost: Option<String>,
@@ -74,6 +75,7 @@ impl Attachment {
             netns_id: id.map(|id| (id.device, id.inode)),
             boot_id: String::new(),
             wanted,
+            long_id: LongId::Hashed,
             ipv4: None,
             ipv6: None,
             lost: None,
@@ -92,14 +94,16 @@ impl Attachment {
             identity,
             netns,
             wanted,
+            long_id,
             ipv4,
             ipv6,
             lost,
             ..
         } = record;
+        let names = (&identity, long_id);
         let v4 = wanted
             .ipv4
-            .then(|| Client4::new(&identity, &wanted, flags.broadcast, flags.patience, ipv4));
+            .then(|| Client4::new(names, &wanted, flags.broadcast, flags.patience, ipv4));
         let v6 = wanted
             .ipv6
             .then(|| Client6::new(&identity, flags.patience, ipv6));
@@ -108,6 +112,7 @@ impl Attachment {
             netns,
             site,
             wanted,
+            long_id,
             v4,
             v6,
             lost,
@@ -157,6 +162,7 @@ impl Attachment {
             netns_id: self.site.id.map(|id| (id.device, id.inode)),
             boot_id: boot_id(),
             wanted: self.wanted.clone(),
+            long_id: self.long_id,
             ipv4: self.v4.as_ref().and_then(Client4::lease).cloned(),
             ipv6: self.v6.as_ref().and_then(Client6::lease).cloned(),
             lost: self.lost.clone(),

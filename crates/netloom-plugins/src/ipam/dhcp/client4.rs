@@ -3,7 +3,7 @@
 use super::client::{Client, Turn};
 use super::clock::{Dice, Moment};
 use super::config::Wanted;
-use super::identity::Identity;
+use super::identity::{Identity, LongId};
 use super::port::{Port, PortError, Site};
 use super::retry::Patience;
 use super::v4::lease::Lease;
@@ -20,9 +20,9 @@ pub(super) struct Client4 {
 }
 
 /// What an attachment's client says of itself.
-fn profile(identity: &Identity, wanted: &Wanted, broadcast: bool) -> Profile {
+fn profile(identity: &Identity, long_id: LongId, wanted: &Wanted, broadcast: bool) -> Profile {
     Profile {
-        client_id: identity.client_id(),
+        client_id: identity.client_id(long_id),
         request: wanted.request.clone(),
         provide: wanted.provide.clone(),
         broadcast,
@@ -31,13 +31,13 @@ fn profile(identity: &Identity, wanted: &Wanted, broadcast: bool) -> Profile {
 
 impl Client4 {
     pub(super) fn new(
-        identity: &Identity,
+        (identity, long_id): (&Identity, LongId),
         wanted: &Wanted,
         broadcast: bool,
         patience: Patience,
         lease: Option<Lease>,
     ) -> Self {
-        let profile = profile(identity, wanted, broadcast);
+        let profile = profile(identity, long_id, wanted, broadcast);
         let machine = match lease {
             None => Machine::new(profile, patience, Dice::new()),
             Some(lease) => Machine::resume(profile, patience, Dice::new(), lease),

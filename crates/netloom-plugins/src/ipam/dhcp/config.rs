@@ -133,10 +133,10 @@ fn code(field: &'static str, index: usize, option: &str) -> Result<u8, DhcpError
 
 /// What is asked for unless `skipDefault` says not to: all that the result can tell. Classless
 /// routes must come before the router (RFC 3442).
-const DEFAULT_REQUEST: [u8; 8] = [121, 3, 33, 1, 6, 15, 119, 26];
+const DEFAULT_REQUEST: [u8; 9] = [121, 249, 3, 33, 1, 6, 15, 119, 26];
 
-/// What is asked for if nothing would be.
-const LAST_REQUEST: [u8; 4] = [1, 3, 15, 6];
+/// What is asked for if nothing would be: a server that gets no list may send whatever it has.
+const LAST_REQUEST: [u8; 1] = [1];
 
 fn requested(request: &[Request]) -> Result<Vec<u8>, DhcpError> {
     let mut codes = Vec::new();
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn all_that_a_result_can_tell_is_asked_for_classless_routes_first() {
         let wanted = wanted("", json!({"type": "dhcp"})).unwrap();
-        assert_eq!(wanted.request, [121, 3, 33, 1, 6, 15, 119, 26]);
+        assert_eq!(wanted.request, [121, 249, 3, 33, 1, 6, 15, 119, 26]);
         assert!(wanted.ipv4 && !wanted.ipv6 && wanted.provide.is_empty());
     }
 
@@ -208,12 +208,12 @@ mod tests {
         let more = json!({"request": [{"option": "42"}, {"option": "routers"}]});
         assert_eq!(
             wanted("", more).unwrap().request,
-            [42, 3, 121, 33, 1, 6, 15, 119, 26]
+            [42, 3, 121, 249, 33, 1, 6, 15, 119, 26]
         );
         let only = json!({"request": [{"option": "42"}, {"skipDefault": true}]});
         assert_eq!(wanted("", only).unwrap().request, [42]);
         let nothing = json!({"request": [{"skipDefault": true}]});
-        assert_eq!(wanted("", nothing).unwrap().request, [1, 3, 15, 6]);
+        assert_eq!(wanted("", nothing).unwrap().request, [1]);
     }
 
     #[test]

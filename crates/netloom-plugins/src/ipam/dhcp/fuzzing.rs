@@ -129,13 +129,14 @@ pub(crate) fn lease_file(content: &[u8]) {
     let Record {
         identity,
         wanted,
+        long_id,
         ipv4,
         ipv6,
         ..
     } = record;
-    assert!(identity.file_name().len() == 37 && identity.client_id().len() <= 255);
+    assert!(identity.file_name().len() == 37 && identity.client_id(long_id).len() <= 255);
     let (patience, now) = (Patience::default(), Duration::from_secs(5));
-    let v4 = super::client4::Client4::new(&identity, &wanted, false, patience, ipv4);
+    let v4 = super::client4::Client4::new((&identity, long_id), &wanted, false, patience, ipv4);
     let v6 = super::client6::Client6::new(&identity, patience, ipv6);
     let mut result = AddResult::new();
     if let Some(lease) = v4.lease() {

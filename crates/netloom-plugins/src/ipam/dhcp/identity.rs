@@ -19,11 +19,29 @@ pub(super) struct Identity {
 /// As long as an option can be, without the byte that says what kind of id it is.
 const TEXT_MAX: usize = 254;
 
+/// What becomes of a client id that is longer than an option can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum LongId {
+    /// It is cut, as the reference does. The names of two interfaces may differ behind the cut only.
+    /// Leases that were acquired so go on so: their server knows them by it.
+    #[default]
+    Cut,
+    /// Its end is replaced by a digest of all of it.
+    Hashed,
+}
+
 impl Identity {
-    /// What servers know the attachment by (option 61). It is the reference's, so that the same
-    /// container gets the same address from either.
-    pub(super) fn client_id(&self) -> Vec<u8> {
-        let text = self.to_string();
+    /// What servers know the attachment by (option 61). One that fits is the reference's, so that
+    /// the same container gets the same address from either.
+    pub(super) fn client_id(&self, long: LongId) -> Vec<u8> {
+        let mut text = self.to_string();
+        if text.len() > TEXT_MAX && long == LongId::Hashed {
+            let digest = hex(&self.digest());
+            text.truncate(text.floor_char_boundary(TEXT_MAX - 1 - digest.len()));
+            text.push('#');
+            text.push_str(&digest);
+        }
         let mut id = vec![0];
         id.extend(text.bytes().take(TEXT_MAX));
         id
@@ -45,12 +63,12 @@ impl Identity {
 
     /// The name of the file that holds the lease: names may be longer than a file's.
     pub(super) fn file_name(&self) -> String {
-        let hex: String = self.digest()[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("{hex}.json")
+        format!("{}.json", hex(&self.digest()[..16]))
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for Identity {
@@ -66,7 +84,7 @@ impl fmt::Display for Identity {
 
 #[cfg(test)]
 mod tests {
-    use super::Identity;
+    use super::{Identity, LongId};
 
     fn identity(container_id: &str) -> Identity {
         Identity {
@@ -77,10 +95,29 @@ mod tests {
     }
 
     #[test]
-    fn the_client_id_is_a_zero_and_the_names_cut_to_an_option() {
-        assert_eq!(identity("cid").client_id(), b"\0cid/net/eth0");
-        let long = identity(&"x".repeat(300));
-        assert_eq!(long.client_id().len(), 255);
-        assert_ne!(long.file_name(), identity(&"x".repeat(301)).file_name());
+    fn the_client_id_is_a_zero_and_the_names_as_long_as_they_fit() {
+        // Nine bytes are the other names' and the slashes'.
+        for id in ["cid".to_owned(), "x".repeat(254 - 9)] {
+            let expected = format!("\0{id}/net/eth0").into_bytes();
+            assert!(expected.len() <= 255);
+            for long in [LongId::Cut, LongId::Hashed] {
+                assert_eq!(identity(&id).client_id(long), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_attachments_share_a_client_id_however_long_their_names_are() {
+        let [one, two] = [246, 300].map(|length| identity(&"x".repeat(length)));
+        let ids = [&one, &two].map(|identity| identity.client_id(LongId::Hashed));
+        assert_eq!((ids[0].len(), ids[1].len()), (255, 255));
+        assert_ne!(ids[0], ids[1]);
+        assert_eq!(
+            two.client_id(LongId::Cut),
+            [&b"\0"[..], &[b'x'; 254]].concat()
+        );
+        assert_ne!(one.file_name(), two.file_name());
+        // Whatever the bytes of a name are.
+        assert!(identity(&"é".repeat(200)).client_id(LongId::Hashed).len() <= 255);
     }
 }

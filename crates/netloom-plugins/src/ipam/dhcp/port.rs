@@ -164,8 +164,9 @@ impl Port {
     pub(super) fn receive(&self) -> Result<Option<(Message, MacAddress)>, PortError> {
         let mut buffer = [0; 2048];
         while let Some((length, mac)) = self.packet.receive(&mut buffer)? {
-            let message = frame::payload(&buffer[..length]).and_then(Message::parse);
-            if let Some(message) = message {
+            let packet = &buffer[..length];
+            if let Some(mut message) = frame::payload(packet).and_then(Message::parse) {
+                message.source = frame::source(packet);
                 return Ok(Some((message, mac)));
             }
         }

@@ -7,7 +7,7 @@
 
 use super::config::Wanted;
 use super::error::DhcpError;
-use super::identity::Identity;
+use super::identity::{Identity, LongId};
 use super::v4;
 use super::v6;
 use crate::wiring::fault::one_line;
@@ -37,6 +37,9 @@ pub(super) struct Record {
     /// The run of the kernel in which the times below mean something.
     pub(super) boot_id: String,
     pub(super) wanted: Wanted,
+    /// Files of former releases do not say it.
+    #[serde(default)]
+    pub(super) long_id: LongId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ipv4: Option<v4::lease::Lease>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

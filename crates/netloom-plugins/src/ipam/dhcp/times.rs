@@ -7,6 +7,12 @@ use std::time::Duration;
 /// A time without end, in either protocol.
 const INFINITE: u32 = u32::MAX;
 
+/// A lease is not asked for more often than after this many seconds, whatever its server says.
+const RENEWAL_MIN: u64 = 3;
+
+/// A lease that ends sooner is taken for one of this many seconds, so that it can be extended in time.
+const LEASE_MIN: u64 = 2 * RENEWAL_MIN;
+
 /// The times of a lease that ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Times {
@@ -18,9 +24,9 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// From what a server says, in seconds, counted from when it was asked. Times that are not in
-    /// order are replaced: T1 by half of the lease, T2 by seven eighths. `None` for a lease
-    /// without end.
+    /// From what a server says, in seconds, counted from when it was asked. Times of zero and times
+    /// that are not in order are replaced: T1 by half of the lease, T2 by seven eighths. `None` for a
+    /// lease without end.
     pub(super) fn new(
         asked: Moment,
         lease: u32,
@@ -30,11 +36,13 @@ impl Times {
         if lease == INFINITE {
             return None;
         }
-        let lease = u64::from(lease);
-        let rebind = rebind.map(u64::from).filter(|rebind| *rebind <= lease);
-        let rebind = rebind.unwrap_or(lease * 7 / 8);
-        let renew = renew.map(u64::from).filter(|renew| *renew <= rebind);
-        let renew = renew.unwrap_or((lease / 2).min(rebind));
+        let lease = u64::from(lease).max(LEASE_MIN);
+        let given = |time: Option<u32>| time.map(u64::from).filter(|time| *time != 0);
+        // At its end a lease cannot be extended any more.
+        let rebind = given(rebind).filter(|rebind| *rebind < lease);
+        let rebind = rebind.unwrap_or(lease * 7 / 8).max(RENEWAL_MIN);
+        let renew = given(renew).filter(|renew| *renew <= rebind);
+        let renew = renew.unwrap_or((lease / 2).min(rebind)).max(RENEWAL_MIN);
         let after = |seconds| asked + Duration::from_secs(seconds);
         Some(Self {
             renew: after(renew),

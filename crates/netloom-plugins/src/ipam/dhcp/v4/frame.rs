@@ -40,6 +40,12 @@ pub(in super::super) fn packet(from: Ipv4Addr, to: Ipv4Addr, payload: &[u8]) -> 
     out
 }
 
+/// Where a packet to the client's port comes from. [`payload`] tells whether it is one.
+pub(in super::super) fn source(packet: &[u8]) -> Option<Ipv4Addr> {
+    let source = <[u8; 4]>::try_from(packet.get(12..16)?).ok()?;
+    Some(Ipv4Addr::from(source)).filter(|source| !source.is_unspecified())
+}
+
 /// The payload of a packet to the client's port. `None` if it is anything else, or a fragment.
 ///
 /// The checksum of UDP is not looked at: between two namespaces of one host the kernel leaves it

@@ -22,9 +22,9 @@ const SCOPE_LINK: u8 = 253;
 pub(in super::super) enum Unusable {
     #[error("DHCP option Subnet Mask not found in DHCPACK")]
     NoMask,
-    #[error("the subnet mask {0} in DHCPACK is not contiguous")]
+    #[error("the subnet mask {0} in DHCPACK is none: ones must come first, then zeros")]
     Mask(Ipv4Addr),
-    #[error("the address {0} in DHCPACK cannot be used")]
+    #[error("the address {0} in DHCPACK is none that a host can have")]
     Address(Ipv4Addr),
     #[error("the server's identifier is missing in DHCPACK")]
     NoServer,
@@ -55,22 +55,31 @@ pub(in super::super) struct Lease {
 }
 
 impl Lease {
-    /// Reads an acknowledgement of a request sent at `asked`.
+    /// Reads an acknowledgement of a request sent at `asked`, which asked for these options. Routes
+    /// that were not asked for are not taken.
     pub(in super::super) fn from_ack(
         ack: &Message,
         server_mac: MacAddress,
         asked: Moment,
+        requested: &[u8],
     ) -> Result<Self, Unusable> {
         let options = &ack.options;
         let address = ack.yiaddr;
-        if address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
+        if !can_be_a_hosts(address) {
             return Err(Unusable::Address(address));
         }
         let mask = options
             .address(option::SUBNET_MASK)
             .ok_or(Unusable::NoMask)?;
-        let address = Ipv4Net::with_netmask(address, mask).map_err(|_| Unusable::Mask(mask))?;
-        let gateway = options.addresses(option::ROUTERS).first().copied();
+        let address = Ipv4Net::with_netmask(address, mask)
+            .ok()
+            .filter(|address| address.prefix_len() != 0)
+            .ok_or(Unusable::Mask(mask))?;
+        if is_of_the_subnet_itself(address) {
+            return Err(Unusable::Address(address.addr()));
+        }
+        let routers = options.addresses(option::ROUTERS);
+        let gateway = routers.into_iter().find(|router| can_be_a_hosts(*router));
         let mtu = options.get(option::MTU).and_then(|mtu| {
             // The least that a link must carry (RFC 791) is the least that makes sense.
             let mtu = u16::from_be_bytes(<[u8; 2]>::try_from(mtu).ok()?);
@@ -79,10 +88,10 @@ impl Lease {
         let lease = options.seconds(option::LEASE_TIME).unwrap_or(DEFAULT_TIME);
         Ok(Self {
             address,
-            server: ack.server().ok_or(Unusable::NoServer)?,
+            server: ack.server_address().ok_or(Unusable::NoServer)?,
             server_mac,
             gateway,
-            routes: routes(ack, gateway),
+            routes: routes(ack, gateway, requested),
             mtu,
             dns: dns(ack),
             times: Times::new(
@@ -94,12 +103,34 @@ impl Lease {
         })
     }
 
+    /// The routes in an order in which they can be made. A router outside of the subnet is reached
+    /// on the link: by a route of the server's, or else by one of ours (RFC 3442; many clouds lease
+    /// a single address so).
+    fn routes_in_order(&self) -> Vec<LeaseRoute> {
+        let far = |gateway: &Ipv4Addr| !self.address.contains(gateway);
+        let mut beyond: Vec<Ipv4Addr> = self.routes.iter().filter_map(|route| route.gw).collect();
+        beyond.retain(far);
+        if beyond.is_empty() {
+            return self.routes.clone();
+        }
+        let (mut near, rest): (Vec<_>, Vec<_>) =
+            (self.routes.iter().copied()).partition(|route| route.gw.is_none());
+        for gateway in beyond {
+            if !near.iter().any(|route| route.dst.contains(&gateway)) {
+                let dst = Ipv4Net::from(gateway);
+                near.push(LeaseRoute { dst, gw: None });
+            }
+        }
+        near.extend(rest);
+        near
+    }
+
     /// Adds what this lease grants to the result of an ADD.
     pub(in super::super) fn describe(&self, priority: u32, result: &mut AddResult) {
         let mut ip = IpConfig::new(IpNet::V4(self.address));
         ip.gateway = self.gateway.map(IpAddr::V4);
         result.ips.push(ip);
-        for route in &self.routes {
+        for route in self.routes_in_order() {
             let mut described = Route::new(IpNet::V4(route.dst));
             match route.gw {
                 Some(gateway) => described.gw = Some(IpAddr::V4(gateway)),
@@ -121,26 +152,40 @@ impl Lease {
     }
 }
 
+/// Whether a host can have the address, whatever its network: it is none of this network, of
+/// loopback, of a group, reserved, or everybody's (RFC 6890).
+pub(super) fn can_be_a_hosts(address: Ipv4Addr) -> bool {
+    !matches!(address.octets()[0], 0 | 127 | 224..)
+}
+
+/// Whether the address means the subnet, or everybody in it.
+fn is_of_the_subnet_itself(address: Ipv4Net) -> bool {
+    let whole = [address.network(), address.broadcast()];
+    address.prefix_len() < 31 && whole.contains(&address.addr())
+}
+
 /// Classless routes stand for all others (RFC 3442); else those of the old form and the default
 /// route, which an IPAM plugin must name.
-fn routes(ack: &Message, gateway: Option<Ipv4Addr>) -> Vec<LeaseRoute> {
-    let classless = ack.options.get(option::CLASSLESS_ROUTES).map(classless);
-    if let Some(routes) = classless.filter(|routes| !routes.is_empty()) {
+fn routes(ack: &Message, gateway: Option<Ipv4Addr>, requested: &[u8]) -> Vec<LeaseRoute> {
+    let given = |code: u8| {
+        let wanted = requested.contains(&code);
+        ack.options.get(code).filter(|_| wanted)
+    };
+    let mut forms = [option::CLASSLESS_ROUTES, option::CLASSLESS_ROUTES_MICROSOFT]
+        .into_iter()
+        .filter_map(|code| given(code).map(classless));
+    if let Some(routes) = forms.find(|routes| !routes.is_empty()) {
         return routes;
     }
-    let (pairs, _) = ack
-        .options
-        .get(option::STATIC_ROUTES)
-        .unwrap_or_default()
-        .as_chunks::<8>();
+    let static_routes = given(option::STATIC_ROUTES).unwrap_or_default();
+    let (pairs, _) = static_routes.as_chunks::<8>();
     let old = pairs.iter().filter_map(|pair| {
         let [a, b, c, d, gw @ ..] = *pair;
         let dst = classful(Ipv4Addr::new(a, b, c, d))?;
-        Some(LeaseRoute {
-            dst,
-            gw: Some(gw.into()),
-        })
+        let gw = Some(Ipv4Addr::from(gw)).filter(|gw| can_be_a_hosts(*gw))?;
+        Some(LeaseRoute { dst, gw: Some(gw) })
     });
+    let gateway = gateway.filter(|_| requested.contains(&option::ROUTERS));
     let default = gateway.map(|gateway| LeaseRoute {
         dst: Ipv4Net::default(),
         gw: Some(gateway),
@@ -168,10 +213,11 @@ fn classless(mut rest: &[u8]) -> Vec<LeaseRoute> {
         let (Ok(dst), gw) = (Ipv4Net::new(network.into(), *length), Ipv4Addr::from(*gw)) else {
             break;
         };
-        routes.push(LeaseRoute {
-            dst: dst.trunc(),
-            gw: Some(gw).filter(|gw| !gw.is_unspecified()),
-        });
+        let gw = Some(gw).filter(|gw| !gw.is_unspecified());
+        if gw.is_none_or(can_be_a_hosts) {
+            let dst = dst.trunc();
+            routes.push(LeaseRoute { dst, gw });
+        }
         rest = after;
     }
     routes

@@ -3,7 +3,7 @@
 
 use super::super::clock::{Dice, Moment};
 use super::super::retry::{Patience, halfway};
-use super::lease::{Lease, Unusable};
+use super::lease::{Lease, Unusable, can_be_a_hosts};
 use super::message::{Kind, Message, Options};
 use super::option;
 use netloom_kernel::MacAddress;
@@ -226,8 +226,9 @@ impl Machine {
         }
         match (message.kind, self.state.clone()) {
             (Kind::Offer, State::Selecting { tries, give_up }) => {
-                if message.server().is_none() || message.yiaddr.is_unspecified() {
-                    self.problem = Some("an offer without address or server".into());
+                if !can_be_a_hosts(message.yiaddr) {
+                    let address = message.yiaddr;
+                    self.problem = Some(format!("an offer of {address}, which no host can have"));
                     return Vec::new();
                 }
                 self.request(now, Box::new(message.clone()), (tries, 0), give_up)
@@ -241,7 +242,7 @@ impl Machine {
                     asked,
                     ..
                 },
-            ) if message.server() == offer.server() => match message.kind {
+            ) if is_of_one_server(message, &offer) => match message.kind {
                 Kind::Ack => self.acknowledged(message, from, asked),
                 _ => self.refused(now, message, tries, give_up),
             },
@@ -265,7 +266,7 @@ impl Machine {
                 Some((lease.address.addr(), lease.server, lease.server_mac))
             }
             (_, State::Requesting { offer, .. }) => offer
-                .server()
+                .server_address()
                 .map(|server| (offer.yiaddr, server, netloom_kernel::packet::BROADCAST)),
             _ => None,
         };
@@ -359,7 +360,7 @@ impl Machine {
     }
 
     fn acknowledged(&mut self, ack: &Message, from: MacAddress, asked: Moment) -> Vec<Effect> {
-        let lease = match Lease::from_ack(ack, from, asked) {
+        let lease = match Lease::from_ack(ack, from, asked, &self.profile.request) {
             Ok(lease) => lease,
             // The server means to give this; asking again would bring the same.
             Err(unusable) if self.lease.is_none() => return self.fail(unusable.into()),
@@ -452,6 +453,13 @@ impl Machine {
             options.set(*code, value.clone());
         }
     }
+}
+
+/// Whether an answer is from the server of an offer. One that does not name itself is taken at its
+/// word, as the reference does.
+fn is_of_one_server(answer: &Message, offer: &Message) -> bool {
+    let (answering, offering) = (answer.server(), offer.server());
+    answering.is_none() || offering.is_none() || answering == offering
 }
 
 fn refusal(nak: &Message) -> String {

@@ -134,6 +134,8 @@ pub(in super::super) struct Message {
     /// The address the client gets.
     pub(in super::super) yiaddr: Ipv4Addr,
     pub(in super::super) chaddr: MacAddress,
+    /// Where it came from, if that is known.
+    pub(in super::super) source: Option<Ipv4Addr>,
     /// All but the message type.
     pub(in super::super) options: Options,
 }
@@ -147,6 +149,7 @@ impl Message {
             ciaddr: Ipv4Addr::UNSPECIFIED,
             yiaddr: Ipv4Addr::UNSPECIFIED,
             chaddr,
+            source: None,
             options: Options::default(),
         }
     }
@@ -154,6 +157,12 @@ impl Message {
     /// The server that wrote this message, or is meant by it.
     pub(in super::super) fn server(&self) -> Option<Ipv4Addr> {
         self.options.address(option::SERVER)
+    }
+
+    /// Where the server is reached: one that does not name itself, though RFC 2131 wants it, is
+    /// where its messages come from.
+    pub(in super::super) fn server_address(&self) -> Option<Ipv4Addr> {
+        self.server().or(self.source)
     }
 
     /// Reads what a server wrote. `None` if it is not such a message.
@@ -198,6 +207,7 @@ impl Message {
             ciaddr: quad(12).into(),
             yiaddr: quad(16).into(),
             chaddr,
+            source: None,
             options,
         })
     }

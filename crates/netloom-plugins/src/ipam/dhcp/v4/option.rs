@@ -22,4 +22,6 @@ pub(super) const CLIENT_ID: u8 = 61;
 pub(super) const SEARCH: u8 = 119;
 /// RFC 3442.
 pub(super) const CLASSLESS_ROUTES: u8 = 121;
+/// The same under the number that Microsoft's servers give it.
+pub(super) const CLASSLESS_ROUTES_MICROSOFT: u8 = 249;
 pub(super) const END: u8 = 255;

@@ -119,9 +119,9 @@ fn what_is_for_somebody_else_is_ignored() {
     other_xid.xid ^= 1;
     let mut other_mac = reply(Kind::Offer, discover);
     other_mac.chaddr[5] ^= 1;
-    let mut no_server = reply(Kind::Offer, discover);
-    no_server.options = Default::default();
-    for message in [other_xid, other_mac, no_server, reply(Kind::Ack, discover)] {
+    let mut no_address = reply(Kind::Offer, discover);
+    no_address.yiaddr = Ipv4Addr::UNSPECIFIED;
+    for message in [other_xid, other_mac, no_address, reply(Kind::Ack, discover)] {
         assert_eq!(machine.receive(at(0), &message, SERVER_MAC), []);
     }
     let effects = machine.receive(at(0), &reply(Kind::Offer, discover), SERVER_MAC);
@@ -438,7 +438,11 @@ proptest! {
         bytes.truncate(243);
         bytes.extend(area);
         if let Some(message) = Message::parse(&bytes) {
-            drop(Lease::from_ack(&message, SERVER_MAC, at(0)));
+            if let Ok(lease) = Lease::from_ack(&message, SERVER_MAC, at(0), &[121, 249, 3, 33]) {
+                let times = lease.times;
+                prop_assert!(times.is_none_or(|times| times.renew >= at(3)));
+                prop_assert!(times.is_none_or(|times| times.renew < times.expire));
+            }
         }
     }
 

@@ -62,7 +62,7 @@ impl Lease {
         let (address, preferred, valid) = inner
             .all(message::IA_ADDRESS)
             .filter_map(granted)
-            .find(|(address, _, valid)| *valid > 0 && !address.is_unspecified())
+            .find(|(address, _, valid)| *valid > 0 && can_be_a_hosts(*address))
             .ok_or(Denied::Nothing)?;
         // Zero leaves the times to the client; they then follow from when addresses are preferred.
         let given = |at| Some(seconds(fixed, at)).filter(|time| *time != 0);
@@ -89,6 +89,12 @@ impl Lease {
             }
         }
     }
+}
+
+/// Whether a host can have the address on a network: it is none of loopback, of a group, or IPv4's.
+fn can_be_a_hosts(address: Ipv6Addr) -> bool {
+    let none = address.is_unspecified() || address.is_loopback() || address.is_multicast();
+    !none && address.to_ipv4_mapped().is_none()
 }
 
 /// Address, preferred and valid lifetime.

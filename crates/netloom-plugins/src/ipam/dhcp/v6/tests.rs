@@ -184,7 +184,7 @@ fn a_forgotten_lease_is_solicited_again_and_must_be_the_same() {
     let effects = machine.receive(now, &answer(Kind::Reply, &renew, ADDRESS, Some(3)));
     let solicit = sent(&effects);
     assert_eq!(solicit.kind, Kind::Solicit);
-    let new = Ipv6Addr::LOCALHOST;
+    let new = Ipv6Addr::new(0xfd00, 7, 0, 0, 0, 0, 0, 0x99);
     let advertise = answer(Kind::Advertise, &solicit, new, None);
     let request = sent(&machine.receive(now, &advertise));
     let mut same = machine.clone();
