@@ -154,6 +154,29 @@ fn only_the_gateway_is_on_the_link() {
 }
 
 #[test]
+fn a_next_hop_in_the_pods_subnet_is_taken_beside_the_gateway() {
+    let Some(lab) = lab() else { return };
+    let pod = lab.host.pod("one");
+    let mut conf = fixed(json!([{"address": "10.1.0.2/24", "gateway": "10.1.0.1"}]));
+    conf["ipam"]["routes"] = json!([
+        {"dst": "10.20.0.0/16", "gw": "10.1.0.7"},
+        {"dst": "10.30.0.0/16", "gw": "10.1.0.1"},
+        {"dst": "10.30.0.0/16", "gw": "10.1.0.7"},
+    ]);
+    let result = lab.ptp.add(&conf, &pod).succeeds();
+    let routes = pod.ip("route");
+    for route in [
+        "10.20.0.0/16 via 10.1.0.7 dev eth0",
+        "10.30.0.0/16 via 10.1.0.1 dev eth0",
+        "10.30.0.0/16 via 10.1.0.7 dev eth0",
+    ] {
+        assert!(routes.contains(route), "{route}: {routes}");
+    }
+    lab.ptp.check(&conf, &result, &pod).succeeds_silently();
+    lab.ptp.del(&conf, &pod).succeeds_silently();
+}
+
+#[test]
 fn own_dns_replaces_that_of_the_ipam_plugin_which_is_kept_otherwise() {
     let Some(lab) = lab() else { return };
     let pod = lab.host.pod("one");

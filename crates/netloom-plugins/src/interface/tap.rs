@@ -107,7 +107,8 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
         ("owner", options.owner, plan.owner),
         ("group", options.group, plan.group),
     ] {
-        if found != wanted {
+        // ADD may have been told it by a configuration that says no more.
+        if wanted.is_some() && found != wanted {
             let text = |id: Option<u32>| id.map_or("none".to_owned(), |id| id.to_string());
             return Err(drift(format!(
                 "Interface {name} has {what} {}, not {}",

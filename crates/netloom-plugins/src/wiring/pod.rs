@@ -137,7 +137,11 @@ pub(crate) fn configure(pod: PodLink<'_>, result: &AddResult, manner: Manner) ->
         }
     }
     for route in &result.routes {
-        batch.add_route_beside(&route_spec(route, pod.index, result));
+        let mut spec = route_spec(route, pod.index, result);
+        if subnet == Subnet::BehindGateway && leads_into_subnet(route, &ips) {
+            spec = spec.onlink();
+        }
+        batch.add_route_beside(&spec);
     }
     commit(batch, pod.name)
 }
@@ -202,6 +206,15 @@ fn set_sysctls(name: &str, v6: bool, manner: Manner) -> Result<(), Fault> {
     sysctl::set(&format!("net/ipv6/conf/{name}/keep_addr_on_down"), "1").map_err(Fault::kernel(
         format!("failed to keep the IPv6 addresses of {name:?}"),
     ))
+}
+
+/// Whether the next hop is in a subnet of the link, but not its gateway: where that alone is on the
+/// link, the kernel must be told that the next hop is there as well, as the reference has it.
+fn leads_into_subnet(route: &Route, ips: &[&IpConfig]) -> bool {
+    route.gw.is_some_and(|hop| {
+        let beside = |ip: &&IpConfig| ip.address.contains(&hop) && ip.gateway != Some(hop);
+        ips.iter().any(beside)
+    })
 }
 
 fn route_spec(route: &Route, link: u32, result: &AddResult) -> RouteSpec {
