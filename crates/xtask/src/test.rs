@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every tier, from fast to slow, and one summary.
 
 mod built;
+mod former;
 mod guest;
 mod kernel;
 mod libtest;

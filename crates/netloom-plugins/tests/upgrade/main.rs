@@ -3,6 +3,9 @@
 //!
 //! Each test measures one row of the table in docs/upgrade.md and fails if the page says otherwise;
 //! `NETLOOM_WRITE_DOCS=1` writes the page instead.
+//!
+//! The tests of `former` do the same with pods of netloom as it was at commit 17b6fbc, which `$NETLOOM_FORMER`
+//! names the plugin binary of: all is checked, deleted and collected.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
@@ -48,6 +51,40 @@ rows! {
     tuning_changes_hands: "tuning",
     vlan_changes_hands: "vlan",
     vrf_changes_hands: "vrf",
+}
+
+/// A test for each plugin, whose pods the former netloom added. Only what ends by itself is excepted.
+macro_rules! former_rows {
+    ($($test:ident: $plugin:literal,)*) => {
+        mod former {
+            $(#[test]
+            fn $test() {
+                super::matrix::take_over(&super::subjects::named($plugin));
+            })*
+        }
+    };
+}
+
+former_rows! {
+    bandwidth_is_taken_over: "bandwidth",
+    bridge_is_taken_over: "bridge",
+    bridge_on_nftables_is_taken_over: "bridge, nftables",
+    dhcp_is_taken_over: "dhcp by netloom",
+    firewall_is_taken_over: "firewall",
+    firewall_on_nftables_is_taken_over: "firewall, nftables",
+    host_device_is_taken_over: "host-device",
+    host_local_is_taken_over: "host-local",
+    ipvlan_is_taken_over: "ipvlan",
+    loopback_is_taken_over: "loopback",
+    macvlan_is_taken_over: "macvlan",
+    portmap_is_taken_over: "portmap",
+    portmap_on_nftables_is_taken_over: "portmap, nftables",
+    ptp_is_taken_over: "ptp",
+    sbr_is_taken_over: "sbr",
+    static_is_taken_over: "static",
+    tuning_is_taken_over: "tuning",
+    vlan_is_taken_over: "vlan",
+    vrf_is_taken_over: "vrf",
 }
 
 #[test]

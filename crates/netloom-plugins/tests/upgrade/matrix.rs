@@ -50,6 +50,29 @@ pub(crate) fn measure(subject: &Subject) {
     page::assert_has_row(subject.name, &cells);
 }
 
+/// Asserts that what the former netloom added is checked, deleted and collected, and left alone as long as it lives.
+pub(crate) fn take_over(subject: &Subject) {
+    let Some(former) = Side::former() else {
+        return;
+    };
+    let ours = Side::netloom();
+    on_a_host(subject, &former, |scene| {
+        let mut cells = Vec::from(scene.check_and_del(&ours, Column::OurCheck, Column::OurDel));
+        cells.push(scene.gc_of_the_living(&ours));
+        cells.push(scene.gc_of_the_dead(&ours));
+        for (column, said) in cells {
+            if subject.cure(column) == Some(Cure::Time) {
+                assert!(subject.judge(column, said).is_some());
+                continue;
+            }
+            let name = subject.name;
+            said.unwrap_or_else(|error| {
+                panic!("{name} of the former netloom, {column:?}: {error}")
+            });
+        }
+    });
+}
+
 /// Whether the host could be made.
 fn on_a_host(subject: &Subject, first: &Side, work: impl FnOnce(&Scene<'_>)) -> bool {
     let Some(host) = Host::new() else {

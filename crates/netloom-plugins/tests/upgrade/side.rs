@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use netloom_testkit::{DEBIAN_DIR, Outcome, Plugin, PluginDir, Pod};
+use netloom_testkit::{DEBIAN_DIR, Outcome, Plugin, PluginDir, Pod, skip};
 use serde_json::Value;
 
 /// All plugins of one implementation.
@@ -30,7 +30,24 @@ impl Side {
     }
 
     pub(crate) fn netloom() -> Self {
-        let links = PluginDir::of(env!("CARGO_BIN_EXE_netloom-plugins"));
+        Self::of(env!("CARGO_BIN_EXE_netloom-plugins"))
+    }
+
+    /// netloom as it was, or `None` after a skip. `cargo xtask test` builds it.
+    pub(crate) fn former() -> Option<Self> {
+        if let Some(binary) = std::env::var_os("NETLOOM_FORMER") {
+            return Some(Self::of(binary));
+        }
+        let reason = std::env::var("NETLOOM_FORMER_MISSING");
+        skip(&reason.unwrap_or_else(|_| {
+            "$NETLOOM_FORMER names no plugin binary of the former state: cargo xtask test builds it"
+                .to_owned()
+        }));
+        None
+    }
+
+    fn of(binary: impl AsRef<Path>) -> Self {
+        let links = PluginDir::of(binary);
         Self {
             directory: links.path().to_owned(),
             _links: Some(links),

@@ -300,8 +300,61 @@ const SUBJECTS: &[Subject] = &[
     },
 ];
 
+/// What is tried with the former netloom alone: Go's release has no other of it, or does not go so far.
+const OF_NETLOOM: &[Subject] = &[
+    Subject {
+        name: "dhcp by netloom",
+        chain: |_| {
+            let keys = json!({"bridge": "br0", "ipam": {"type": "dhcp"}});
+            vec![conf("bridge", keys)]
+        },
+        prepare: |host, _, side| background::dhcp(host, side),
+        traffic: Traffic::ToHost(background::DHCP_SERVER),
+        exceptions: &[Exception {
+            column: Column::OurGcOfTheDead,
+            because: &["/dnsmasq.leases"],
+            cure: Cure::Time,
+            note: "Without its link nobody can give a lease back.",
+        }],
+        ..PLAIN
+    },
+    Subject {
+        name: "bridge, nftables",
+        chain: |_| {
+            let keys = json!({"macspoofchk": true, "ipMasq": true, "ipMasqBackend": "nftables"});
+            vec![bridge(keys)]
+        },
+        ..PLAIN
+    },
+    Subject {
+        name: "firewall, nftables",
+        chain: |_| {
+            vec![
+                ptp(pools()),
+                conf("firewall", json!({"backend": "nftables"})),
+            ]
+        },
+        ..PLAIN
+    },
+    Subject {
+        name: "portmap, nftables",
+        chain: |number| {
+            let mappings = json!([
+                {"hostPort": mapped(number), "containerPort": crate::subject::PORT, "protocol": "tcp"},
+                {"hostPort": mapped(number), "containerPort": 53, "protocol": "udp"},
+            ]);
+            let keys = json!({
+                "backend": "nftables", "runtimeConfig": {"portMappings": mappings},
+            });
+            vec![bridge(json!({})), conf("portmap", keys)]
+        },
+        traffic: Traffic::MappedPort(mapped),
+        ..PLAIN
+    },
+];
+
 pub(crate) fn named(name: &str) -> &'static Subject {
-    let mut all = SUBJECTS.iter();
+    let mut all = SUBJECTS.iter().chain(OF_NETLOOM);
     all.find(|subject| subject.name == name).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! The tiers, and how each is run.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::built::{self, Built};
+use super::former::{self, Former};
 use super::program::Program;
 use super::report::{Outcome, Skip};
 use super::side_by_side;
@@ -104,6 +106,7 @@ pub(crate) struct Runner {
     pub(super) filter: Option<String>,
     built: Option<Vec<Built>>,
     plugins: Option<dist::Plugins>,
+    former: OnceCell<Former>,
     vm: Option<Vm>,
     /// What the tiers so far could not do.
     pub(super) skipped: Vec<Skip>,
@@ -124,6 +127,7 @@ impl Runner {
             filter,
             built: None,
             plugins: None,
+            former: OnceCell::new(),
             vm,
             skipped: Vec::new(),
             scratch,
@@ -330,6 +334,10 @@ impl Runner {
         command.env("NETLOOM_SKIPS", &skips);
         if let Some(plugins) = &self.plugins {
             command.env("NETLOOM_RELEASE_BIN", &plugins.bin);
+        }
+        if title == former::ASKS {
+            let build = || Former::find_or_build(&self.workspace);
+            self.former.get_or_init(build).tell(&mut command);
         }
         Ok(Program {
             title,
