@@ -35,7 +35,7 @@ fn no_fault_in_add_leaves_anything() {
         let Some(tally) = assert_no_residue(what, None, || scene(&plugins, &conf)) else {
             return;
         };
-        assert!(tally.failed > 15 && tally.killed > 8, "{tally}");
+        assert!(tally.has_points(16, 9), "{tally}");
     }
 }
 
@@ -45,5 +45,5 @@ fn a_del_that_failed_or_was_killed_anywhere_is_completed_by_the_next() {
     let Some(tally) = assert_del_completes("bandwidth", || scene(&plugins, &with_subnets())) else {
         return;
     };
-    assert!(tally.failed > 10 && tally.killed > 3, "{tally}");
+    assert!(tally.has_points(11, 4), "{tally}");
 }

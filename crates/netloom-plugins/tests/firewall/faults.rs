@@ -40,17 +40,11 @@ fn an_add_on_nftables_that_fails_anywhere_leaves_nothing() {
     let plugins = plugin_dir();
     let first = || scene("nftables", &plugins, |_| Vec::new());
     if let Some(tally) = assert_no_residue("firewall, nftables, first pod", None, first) {
-        assert!(
-            tally.failed > 10 && tally.killed >= 5,
-            "too few points: {tally}"
-        );
+        assert!(tally.has_points(11, 5), "too few points: {tally}");
     }
     let later = || scene("nftables", &plugins, beside_another);
     if let Some(tally) = assert_no_residue("firewall, nftables, later pod", None, later) {
-        assert!(
-            tally.failed > 10 && tally.killed >= 5,
-            "too few points: {tally}"
-        );
+        assert!(tally.has_points(11, 5), "too few points: {tally}");
     }
 }
 
@@ -59,10 +53,7 @@ fn an_add_on_iptables_that_fails_anywhere_leaves_nothing() {
     let plugins = plugin_dir();
     let later = || scene("iptables", &plugins, beside_another);
     if let Some(tally) = assert_no_residue("firewall, iptables", None, later) {
-        assert!(
-            tally.failed > 10 && tally.killed >= 5,
-            "too few points: {tally}"
-        );
+        assert!(tally.has_points(11, 5), "too few points: {tally}");
     }
     let inside = || scene("iptables", &plugins, beside_another);
     if let Some(tally) = assert_no_residue(
@@ -70,10 +61,7 @@ fn an_add_on_iptables_that_fails_anywhere_leaves_nothing() {
         Some("iptables-restore"),
         inside,
     ) {
-        assert!(
-            tally.failed > 10 && tally.killed >= 5,
-            "too few points: {tally}"
-        );
+        assert!(tally.has_points(11, 5), "too few points: {tally}");
     }
 }
 
@@ -83,10 +71,7 @@ fn a_del_that_fails_anywhere_is_completed_by_the_next() {
     for backend in ["nftables", "iptables"] {
         let scene = || scene(backend, &plugins, beside_another);
         if let Some(tally) = assert_del_completes("firewall", scene) {
-            assert!(
-                tally.failed > 10 && tally.killed >= 5,
-                "too few points: {tally}"
-            );
+            assert!(tally.has_points(11, 5), "too few points: {tally}");
         }
     }
 }

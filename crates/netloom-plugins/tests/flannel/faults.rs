@@ -38,7 +38,7 @@ fn no_fault_in_add_leaves_anything() {
     let Some(tally) = assert_no_residue("flannel", None, scene(small())) else {
         return;
     };
-    assert!(tally.failed > 50 && tally.killed > 20, "{tally}");
+    assert!(tally.has_points(51, 21), "{tally}");
 }
 
 #[test]
@@ -46,5 +46,5 @@ fn the_next_del_completes_one_that_failed_or_died() {
     let Some(tally) = assert_del_completes("flannel", scene(small())) else {
         return;
     };
-    assert!(tally.failed > 25 && tally.killed > 6, "{tally}");
+    assert!(tally.has_points(26, 7), "{tally}");
 }

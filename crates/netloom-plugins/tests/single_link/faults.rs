@@ -34,10 +34,7 @@ pub(crate) fn del_is_completed(subject: Subject) {
     let keys = json!({"ipam": fixed()});
     let scene = || scene(subject, plugins.clone(), &keys, |_, _| {});
     if let Some(tally) = assert_del_completes(subject.name, scene) {
-        assert!(
-            tally.failed > 10 && tally.killed >= 5,
-            "too few points: {tally}"
-        );
+        assert!(tally.has_points(11, 5), "too few points: {tally}");
     }
 }
 
@@ -45,7 +42,7 @@ fn leave_nothing(subject: Subject, keys: &Value, prepare: fn(&Lab, &Pod)) {
     let plugins = plugin_dir();
     let scene = || scene(subject, plugins.clone(), keys, prepare);
     if let Some(tally) = assert_no_residue(subject.name, None, scene) {
-        let enough = tally.failed > 20 && tally.killed >= 10;
+        let enough = tally.has_points(21, 10);
         assert!(enough, "too few points: {tally}");
     }
 }

@@ -31,7 +31,7 @@ fn no_fault_in_add_leaves_anything() {
     let Some(tally) = assert_no_residue("tuning", None, || scene(&plugins, &conf, "")) else {
         return;
     };
-    assert!(tally.failed > 15 && tally.killed > 8, "{tally}");
+    assert!(tally.has_points(16, 9), "{tally}");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn no_fault_in_an_add_that_fails_leaves_a_sysctl() {
     let Some(tally) = assert_no_residue("tuning, sysctls", None, scene) else {
         return;
     };
-    assert!(tally.failed > 20 && tally.killed > 10, "{tally}");
+    assert!(tally.has_points(21, 11), "{tally}");
 }
 
 #[test]
@@ -57,5 +57,5 @@ fn a_del_that_failed_or_was_killed_anywhere_is_completed_by_the_next() {
     let Some(tally) = assert_del_completes("tuning", || scene(&plugins, &conf, "")) else {
         return;
     };
-    assert!(tally.failed > 8 && tally.killed > 3, "{tally}");
+    assert!(tally.has_points(9, 4), "{tally}");
 }

@@ -10,7 +10,11 @@ use crate::fault::{Faults, Point};
 use crate::host::Host;
 use crate::parallel;
 use crate::pod::Pod;
+use crate::sample::Sample;
 use crate::snapshot::Snapshot;
+
+/// How often a point is tried that a run does not reach.
+const ATTEMPTS: usize = 4;
 
 /// A fresh host in which an ADD is about to happen.
 pub struct Scene {
@@ -47,6 +51,20 @@ pub struct Tally {
     pub killed: usize,
     /// Points that were not reached in the run with the fault.
     pub missed: usize,
+    /// Points that this run leaves out, at which a system call could fail.
+    pub unsampled_failing: usize,
+    /// Points that this run leaves out, at which the program could be killed.
+    pub unsampled_killed: usize,
+}
+
+impl Tally {
+    /// Whether there are so many points at least to fail at and to be killed at, those that a
+    /// [`Sample`] left out among them.
+    #[must_use]
+    pub fn has_points(&self, failing: usize, killed: usize) -> bool {
+        self.failed + self.unsampled_failing >= failing
+            && self.killed + self.unsampled_killed >= killed
+    }
 }
 
 impl fmt::Display for Tally {
@@ -57,13 +75,19 @@ impl fmt::Display for Tally {
             aborted,
             killed,
             missed,
+            unsampled_failing,
+            unsampled_killed,
         } = self;
         write!(
             f,
             "{} points tried: {failed} failed (tolerated: {tolerated}, aborted: {aborted}), {killed} killed; \
              {missed} more were not reached again",
             failed + killed,
-        )
+        )?;
+        match unsampled_failing + unsampled_killed {
+            0 => Ok(()),
+            left => write!(f, "; {left} are left to other runs"),
+        }
     }
 }
 
@@ -163,7 +187,8 @@ pub fn assert_del_completes(name: &str, scene: impl Fn() -> Option<Scene> + Sync
     })
 }
 
-/// Learns the points in one scene and tries every `nth` in another.
+/// Learns the points in one scene and tries every `nth` in another; of those, the part that this
+/// run is to [sample](Sample).
 fn try_all(
     nth: usize,
     name: &str,
@@ -174,14 +199,12 @@ fn try_all(
     let faults = learn(&scene()?)?;
     let mut trials: Vec<(usize, bool)> = faults.fallible().map(|k| (k, false)).collect();
     trials.extend(faults.mortal().map(|k| (k, true)));
-    let trials: Vec<(usize, bool)> = trials.into_iter().step_by(nth.max(1)).collect();
+    let trials = trials.into_iter().step_by(nth.max(1));
+    let [trials, left] = sampled(name, &faults, trials.collect());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let results = parallel(trials.len(), workers, |index| {
         let (k, kill) = trials[index];
-        let Some(scene) = scene() else {
-            return Ok(Trial::Missed);
-        };
-        let tried = attempt(&scene, &faults, k, kill);
+        let tried = reach(scene, |scene| attempt(scene, &faults, k, kill));
         if matches!(tried, Ok(Trial::Tolerated)) {
             println!("{name}: tolerated is {}", faults.list()[k]);
         }
@@ -190,11 +213,57 @@ fn try_all(
             format!("{verb} at {}\n{problem}", faults.list()[k])
         })
     });
-    Some(count(name, results))
+    let killed = left.iter().filter(|(_, kill)| *kill).count();
+    let unsampled = Tally {
+        unsampled_failing: left.len() - killed,
+        unsampled_killed: killed,
+        ..Tally::default()
+    };
+    Some(count(name, unsampled, results))
 }
 
-fn count(name: &str, results: Vec<Result<Trial, String>>) -> Tally {
-    let mut tally = Tally::default();
+/// The trials that this run does, each named where they are not all, and those it leaves out.
+fn sampled(name: &str, faults: &Faults, trials: Vec<(usize, bool)>) -> [Vec<(usize, bool)>; 2] {
+    let sample = Sample::of_this_run();
+    let numbered = trials.into_iter().enumerate();
+    let (chosen, left): (Vec<_>, Vec<_>) = numbered.partition(|(number, _)| sample.has(*number));
+    let without_number = |trials: Vec<(usize, (usize, bool))>| {
+        let trials = trials.into_iter().map(|(_, trial)| trial);
+        trials.collect::<Vec<_>>()
+    };
+    let [chosen, left] = [chosen, left].map(without_number);
+    if !sample.is_whole() {
+        for (k, kill) in &chosen {
+            let point = &faults.list()[*k];
+            let verb = if *kill { "killed at" } else { "fails at" };
+            println!(
+                "{name}: sampled {sample}: {verb} {} number {}",
+                point.name, point.occurrence
+            );
+        }
+    }
+    [chosen, left]
+}
+
+/// Tries in fresh scenes until the fault hits: a run on a busy machine may do less than the one
+/// that the points were learned from, as it finds things done already or awaits them elsewhere.
+fn reach(
+    scene: &impl Fn() -> Option<Scene>,
+    attempt: impl Fn(&Scene) -> Result<Trial, String>,
+) -> Result<Trial, String> {
+    for _ in 0..ATTEMPTS {
+        let Some(scene) = scene() else {
+            return Ok(Trial::Missed);
+        };
+        match attempt(&scene)? {
+            Trial::Missed => {}
+            hit => return Ok(hit),
+        }
+    }
+    Ok(Trial::Missed)
+}
+
+fn count(name: &str, mut tally: Tally, results: Vec<Result<Trial, String>>) -> Tally {
     let mut problems = Vec::new();
     for result in results {
         match result {

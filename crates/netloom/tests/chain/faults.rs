@@ -27,6 +27,6 @@ fn no_fault_of_any_plugin_of_a_chain_leaves_anything() {
         let Some(tally) = assert_no_residue_at_every(NTH, &name, Some(plugin), scene) else {
             return;
         };
-        assert!(tally.failed > 4 && tally.killed > 0, "{plugin}: {tally}");
+        assert!(tally.has_points(5, 1), "{plugin}: {tally}");
     }
 }
