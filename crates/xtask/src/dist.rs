@@ -48,6 +48,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         .unwrap_or_else(|| workspace.target.join("dist"));
     let plugins = build_plugins(workspace, &out.join("bin"))?;
     tell(&plugins.binary)?;
+    println!("    {}", Linking::of_this_machine()?.told());
     println!("    answers as {}", plugins.names.join(", "));
     for (name, result) in check(workspace, &plugins) {
         result.with_context(|| name)?;

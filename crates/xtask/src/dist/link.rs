@@ -81,6 +81,19 @@ impl Linking {
         if self.is_musl() { "musl" } else { "glibc" }
     }
 
+    /// One line for people.
+    pub(crate) fn told(self) -> &'static str {
+        match self {
+            Self::MuslTarget => "linked with musl, as Rust's own target",
+            Self::GlibcTargetOnMusl => {
+                "linked with the machine's musl (musl-gcc): Rust's target for musl is not installed"
+            }
+            Self::Glibc => {
+                "linked with static glibc, larger and slower to start: neither Rust's target for musl nor musl-gcc is installed"
+            }
+        }
+    }
+
     fn flags(self) -> String {
         let mut flags = "-C target-feature=+crt-static -C relocation-model=static".to_owned();
         if self == Self::GlibcTargetOnMusl {
