@@ -42,6 +42,7 @@ pub mod packet;
 pub mod rtnl;
 pub mod selinux;
 pub mod stand_in;
+pub mod stdio;
 pub mod sysctl;
 pub mod tuntap;
 pub mod unshare;

@@ -1,6 +1,7 @@
 //! The program `netloom-plugins`: each plugin under the name it is linked as.
 
-use netloom_kernel::stand_in;
+use netloom_kernel::{stand_in, stdio};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// musl's maps and unmaps a page for every few objects, which took 0.3 of an ADD's 2.4 ms.
@@ -8,6 +9,14 @@ use std::process::ExitCode;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
+    if stdio::output_was_closed() && std::env::var_os("CNI_COMMAND").is_some_and(|it| it == "ADD") {
+        // Nobody could undo by it what nobody was told of. A stderr that fails as well changes nothing.
+        let _ = writeln!(
+            std::io::stderr(),
+            "stdout is closed: ADD has nowhere to write its result, give it a pipe or a file"
+        );
+        return ExitCode::FAILURE;
+    }
     // Who called a plugin waits for it to end, and not for the kernel to free what it removed.
     stand_in::allow();
     let code = netloom_plugin::main(netloom_plugins::registry::PLUGINS);
