@@ -6,6 +6,7 @@ mod cli;
 mod command;
 mod demo;
 mod environment;
+mod pipe;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     if netloom_plugin::find(plugins, &called).is_some() {
         return netloom_plugin::main(plugins);
     }
+    pipe::end_quietly_without_reader();
     let cli = Cli::parse();
     let caller = if called == "cnitool" {
         Caller::Cnitool

@@ -11,6 +11,7 @@ mod install;
 mod leftovers;
 mod life;
 mod missing_binary;
+mod pipe;
 mod spelling;
 
 use std::fs;
