@@ -552,7 +552,7 @@ fn holder(store: &Store, address: IpAddr) -> Result<String, StoreError> {
 fn ip_config(address: IpAddr, range: &Range) -> IpConfig {
     let net = IpNet::new_assert(address, range.prefix_len());
     IpConfig {
-        gateway: Some(range.gateway()),
+        gateway: range.gateway(),
         ..IpConfig::new(net)
     }
 }

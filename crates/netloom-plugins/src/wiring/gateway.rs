@@ -4,22 +4,23 @@ use ipnet::IpNet;
 use netloom_spec::{AddResult, IpConfig, Route};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An address that has no network + 1.
+/// An address whose network has no address to spare for a gateway.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no gateway can follow from address {0}: its network has no next address")]
+#[error(
+    "no gateway can follow from address {0}: its network has one or two addresses, which are \
+     pods'; name the gateway in ipam"
+)]
 pub(crate) struct NoGateway(IpNet);
 
 /// The first address after the network's own.
 pub(crate) fn first_of(net: IpNet) -> Result<IpAddr, NoGateway> {
-    match net.network() {
-        IpAddr::V4(ip) => u32::from(ip)
-            .checked_add(1)
-            .map(|ip| Ipv4Addr::from(ip).into()),
-        IpAddr::V6(ip) => u128::from(ip)
-            .checked_add(1)
-            .map(|ip| Ipv6Addr::from(ip).into()),
+    if net.max_prefix_len() - net.prefix_len() <= 1 {
+        return Err(NoGateway(net));
     }
-    .ok_or(NoGateway(net))
+    Ok(match net.network() {
+        IpAddr::V4(ip) => Ipv4Addr::from(u32::from(ip) + 1).into(),
+        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) + 1).into(),
+    })
 }
 
 /// Fills in the gateways that the IPAM plugin left out.

@@ -42,11 +42,6 @@ fn ranges() -> Vec<Case> {
             "10.1.0.5/24",
             &["10.1.0.5/24", "network address is 10.1.0.0"],
         ),
-        subnet(
-            "a subnet that is too small",
-            "10.1.0.0/31",
-            &["10.1.0.0/31", "too small"],
-        ),
         Case::pool(
             "a start outside its subnet",
             json!({"/ipam/rangeStart": "10.2.0.5"}),
@@ -64,6 +59,30 @@ fn ranges() -> Vec<Case> {
             upside_down,
             7,
             &["10.1.0.5", "10.1.0.9"],
+        ),
+        Case::pool(
+            "the network address as a start",
+            json!({"/ipam/rangeStart": "10.1.0.0"}),
+            7,
+            &["RangeStart 10.1.0.0 is the network address of 10.1.0.0/24"],
+        ),
+        Case::pool(
+            "the broadcast address as an end",
+            json!({"/ipam/rangeEnd": "10.1.0.255"}),
+            7,
+            &["RangeEnd 10.1.0.255 is the broadcast address of 10.1.0.0/24"],
+        ),
+        Case::pool(
+            "a gateway of the other family",
+            json!({"/ipam/gateway": "fd00::1"}),
+            7,
+            &["gateway fd00::1 is IPv6, and its subnet 10.1.0.0/24 is IPv4"],
+        ),
+        Case::pool(
+            "a gateway outside its subnet",
+            json!({"/ipam/gateway": "10.2.0.1"}),
+            7,
+            &["gateway 10.2.0.1 not in network 10.1.0.0/24"],
         ),
         Case::pool(
             "a range without subnet",

@@ -85,17 +85,17 @@ fn addresses_go_round_and_a_released_one_rests() {
 fn an_exhausted_pool_is_told_and_serves_again_after_a_del() {
     let pool = Pool::new(json!([
         [{"subnet": "fd00::/64"}],
-        [{"subnet": "10.1.0.0/29"}, {"subnet": "10.2.0.0/30", "gateway": "10.2.0.9"}],
+        [{"subnet": "10.1.0.0/29"}, {"subnet": "10.2.0.0/31"}],
     ]));
     let mut last = String::new();
     for step in 0..7 {
         last = addresses(&pool.add(&format!("pod-{step}")).succeeds())[1].clone();
     }
-    assert_eq!(last, "10.2.0.2/30");
+    assert_eq!(last, "10.2.0.1/31");
     let before = pool.reserved();
     pool.add("late").fails_with(11).names(&[
         "failed to allocate for range 1",
-        "no IP addresses available in range set: 10.1.0.1-10.1.0.6,10.2.0.1-10.2.0.2",
+        "no IP addresses available in range set: 10.1.0.1-10.1.0.6,10.2.0.0-10.2.0.1",
     ]);
     assert_eq!(
         pool.reserved(),
@@ -110,6 +110,35 @@ fn an_exhausted_pool_is_told_and_serves_again_after_a_del() {
     let result = pool.add("late").succeeds();
     assert_eq!(addresses(&result)[1], "10.1.0.5/29");
     pool.assert_index_is_right();
+}
+
+#[test]
+fn a_subnet_of_one_or_two_addresses_gives_all_of_them_and_no_gateway() {
+    for (subnet, all) in [
+        ("10.77.1.0/31", &["10.77.1.0/31", "10.77.1.1/31"][..]),
+        ("10.77.2.7/32", &["10.77.2.7/32"]),
+        ("fd77:1::/127", &["fd77:1::/127", "fd77:1::1/127"]),
+        ("fd77:2::7/128", &["fd77:2::7/128"]),
+    ] {
+        let pool = Pool::ipv4(subnet);
+        for (index, address) in all.iter().enumerate() {
+            let result = pool.add(&format!("pod-{index}")).succeeds();
+            assert_eq!(result["ips"], json!([{"address": address}]));
+        }
+        pool.add("late")
+            .fails_with(11)
+            .names(&["no IP addresses available in range set"]);
+        pool.ours().status(&pool.conf()).fails_with(50);
+        pool.del("pod-0").succeeds_silently();
+        assert_eq!(addresses(&pool.add("late").succeeds()), [all[0]]);
+        pool.assert_index_is_right();
+    }
+    let with_gateway = Pool::new(json!([[{"subnet": "10.77.1.0/31", "gateway": "10.77.1.0"}]]));
+    assert_eq!(
+        with_gateway.add("pod").succeeds()["ips"],
+        json!([{"address": "10.77.1.1/31", "gateway": "10.77.1.0"}])
+    );
+    with_gateway.add("late").fails_with(11);
 }
 
 #[test]
@@ -196,7 +225,7 @@ fn del_removes_everything_of_the_attachment_and_nothing_else() {
 fn del_needs_no_valid_configuration_and_no_valid_arguments() {
     let pool = Pool::dual_stack();
     for (ranges, args) in [
-        (json!([[{"subnet": "10.1.0.0/31"}]]), ""),
+        (json!([[{"subnet": "10.1.0.1/24"}]]), ""),
         (json!([]), ""),
         (json!("all of them"), ""),
         (json!([[{"subnet": "10.99.0.0/24"}]]), "K8S_POD_NAME=x;=;"),

@@ -207,7 +207,7 @@ fn assign(
         if let Some(address) = found
             && set
                 .range_of(address)
-                .is_some_and(|range| range.gateway() == address)
+                .is_some_and(|range| range.gateway() == Some(address))
         {
             return Err(HostLocalError::RequestedGateway { index, address });
         }
@@ -353,9 +353,13 @@ mod tests {
                 &["invalid range set 0", "10.1.0.0"],
             ),
             (
-                json!({"ipam": {"subnet": "10.1.0.0/31"}}),
+                json!({"ipam": {"subnet": "10.1.0.0/24", "gateway": "fd00::1"}}),
                 7,
-                &["too small to allocate from"],
+                &[
+                    "invalid range set 0",
+                    "gateway fd00::1 is IPv6",
+                    "ipam.subnet",
+                ],
             ),
             (
                 json!({"ipam": {"subnet": "10.1.0.0/24", "rangeStart": "10.2.0.1"}}),

@@ -27,8 +27,8 @@ pub(super) struct Range {
     subnet: IpNet,
     start: IpAddr,
     end: IpAddr,
-    /// Never given to a container. It need not lie inside the subnet.
-    gateway: IpAddr,
+    /// Never given to a container. A subnet of one or two addresses has one only where it is named.
+    gateway: Option<IpAddr>,
 }
 
 /// A pool of ranges of one family, from which an attachment gets one address.
@@ -40,8 +40,6 @@ pub(super) struct RangeSet(Vec<Range>);
 pub(super) enum RangeError {
     #[error("subnet is missing; every range needs one, for example \"10.1.0.0/16\"")]
     NoSubnet,
-    #[error("Network {0} too small to allocate from; the longest usable prefix is /{1}")]
-    TooSmall(IpNet, u8),
     #[error(
         "Network has host bits set. For a subnet mask of length {} the network address is {} (subnet is {subnet})",
         .subnet.prefix_len(), .subnet.network()
@@ -57,6 +55,23 @@ pub(super) enum RangeError {
         end: IpAddr,
         subnet: IpNet,
     },
+    #[error("{key} {address} is the {which} address of {subnet}, which no pod can have; {hint}")]
+    Unusable {
+        key: &'static str,
+        address: IpAddr,
+        which: &'static str,
+        subnet: IpNet,
+        hint: String,
+    },
+    #[error("gateway {gateway} is {}, and its subnet {subnet} is {}; a gateway has its subnet's family",
+        family(.gateway.is_ipv4()), family(.subnet.addr().is_ipv4()))]
+    GatewayFamily { gateway: IpAddr, subnet: IpNet },
+    #[error(
+        "gateway {gateway} not in network {subnet}; pods can reach one of their own subnet only"
+    )]
+    GatewayOutside { gateway: IpAddr, subnet: IpNet },
+    #[error("nothing to give out of {0}: its one address is the gateway {1}")]
+    OnlyGateway(String, IpAddr),
     #[error("empty range set; it needs at least one range")]
     EmptySet,
     #[error("mixed address families; IPv4 and IPv6 ranges belong in range sets of their own")]
@@ -67,30 +82,51 @@ pub(super) enum RangeError {
 
 impl Range {
     /// Fills in what the text leaves out: the gateway and the start are the subnet's first
-    /// address, the end is its last, without an IPv4 subnet's broadcast address.
+    /// address, the end is its last. Where the subnet has more than two addresses, that is without
+    /// its network address, and without an IPv4 subnet's broadcast address.
     pub(super) fn new(text: &RangeText) -> Result<Self, RangeError> {
-        let subnet = usable(text.subnet.ok_or(RangeError::NoSubnet)?)?;
-        let first = from_number(number(subnet.network()) + 1, subnet.network());
+        let subnet = network(text.subnet.ok_or(RangeError::NoSubnet)?)?;
+        let (first, last) = usable(subnet);
         let start = text.start.map_or(first, |start| start.to_canonical());
-        let end = text
-            .end
-            .map_or_else(|| last(subnet), |end| end.to_canonical());
+        let end = text.end.map_or(last, |end| end.to_canonical());
         if !subnet.contains(&start) {
             return Err(RangeError::StartOutside(start, subnet));
         }
         if !subnet.contains(&end) {
             return Err(RangeError::EndOutside(end, subnet));
         }
+        for (key, address) in [("RangeStart", start), ("RangeEnd", end)] {
+            let (which, hint) = if address < first {
+                ("network", format!("the first is {first}"))
+            } else if address > last {
+                ("broadcast", format!("the last is {last}"))
+            } else {
+                continue;
+            };
+            return Err(RangeError::Unusable {
+                key,
+                address,
+                which,
+                subnet,
+                hint,
+            });
+        }
         if end < start {
             return Err(RangeError::Reversed { start, end, subnet });
         }
-        let gateway = text.gateway.map_or(first, |gateway| gateway.to_canonical());
-        Ok(Self {
+        let range = Self {
             subnet,
             start,
             end,
-            gateway,
-        })
+            gateway: gateway_of(text, subnet)?,
+        };
+        if let Some(gateway) = range.gateway
+            && is_small(subnet)
+            && range.size() == 0
+        {
+            return Err(RangeError::OnlyGateway(range.to_string(), gateway));
+        }
+        Ok(range)
     }
 
     pub(super) fn contains(&self, address: IpAddr) -> bool {
@@ -109,7 +145,7 @@ impl Range {
         self.end
     }
 
-    pub(super) fn gateway(&self) -> IpAddr {
+    pub(super) fn gateway(&self) -> Option<IpAddr> {
         self.gateway
     }
 
@@ -120,7 +156,7 @@ impl Range {
             IpAddr::V6(address) => u128::from(address),
         };
         let between = number(self.end()).saturating_sub(number(self.start()));
-        let gateway = u128::from(self.contains(self.gateway()));
+        let gateway = u128::from(self.gateway.is_some_and(|gateway| self.contains(gateway)));
         between.saturating_add(1).saturating_sub(gateway)
     }
 
@@ -187,22 +223,50 @@ impl fmt::Display for RangeSet {
     }
 }
 
-/// Refuses a subnet that has no room for a gateway and a container, or is not a network's address.
-fn usable(subnet: IpNet) -> Result<IpNet, RangeError> {
-    let longest = subnet.max_prefix_len() - 2;
-    if subnet.prefix_len() > longest {
-        return Err(RangeError::TooSmall(subnet, longest));
-    }
+/// Refuses a subnet that is not a network's address.
+fn network(subnet: IpNet) -> Result<IpNet, RangeError> {
     if subnet.addr() != subnet.network() {
         return Err(RangeError::HostBits { subnet });
     }
     Ok(subnet)
 }
 
-/// The last address to give out. IPv6 has no broadcast address.
-fn last(subnet: IpNet) -> IpAddr {
-    let all_ones = subnet.broadcast();
-    from_number(number(all_ones) - u128::from(all_ones.is_ipv4()), all_ones)
+/// The first and the last address that a pod can have. On a link between two (RFC 3021, RFC 6164)
+/// and for a single address there is neither a network nor a broadcast address. IPv6 never has a
+/// broadcast address.
+fn usable(subnet: IpNet) -> (IpAddr, IpAddr) {
+    let (network, all_ones) = (subnet.network(), subnet.broadcast());
+    if is_small(subnet) {
+        return (network, all_ones);
+    }
+    let broadcast = u128::from(all_ones.is_ipv4());
+    (
+        from_number(number(network) + 1, network),
+        from_number(number(all_ones) - broadcast, all_ones),
+    )
+}
+
+/// Whether a subnet has one or two addresses.
+fn is_small(subnet: IpNet) -> bool {
+    subnet.max_prefix_len() - subnet.prefix_len() <= 1
+}
+
+/// The gateway that the text names, or the first address where one can be spared.
+fn gateway_of(text: &RangeText, subnet: IpNet) -> Result<Option<IpAddr>, RangeError> {
+    let Some(gateway) = text.gateway.map(|gateway| gateway.to_canonical()) else {
+        return Ok((!is_small(subnet)).then(|| usable(subnet).0));
+    };
+    if !same_family(gateway, subnet.addr()) {
+        return Err(RangeError::GatewayFamily { gateway, subnet });
+    }
+    if !subnet.contains(&gateway) {
+        return Err(RangeError::GatewayOutside { gateway, subnet });
+    }
+    Ok(Some(gateway))
+}
+
+fn family(is_ipv4: bool) -> &'static str {
+    if is_ipv4 { "IPv4" } else { "IPv6" }
 }
 
 #[cfg(test)]
@@ -220,7 +284,10 @@ mod tests {
     }
 
     fn summary(range: &RangeText) -> Result<String, RangeError> {
-        Range::new(range).map(|range| format!("{range} via {}", range.gateway))
+        Range::new(range).map(|range| match range.gateway {
+            Some(gateway) => format!("{range} via {gateway}"),
+            None => range.to_string(),
+        })
     }
 
     #[test]
@@ -237,28 +304,89 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_may_lie_outside_and_mapped_addresses_are_ipv4() {
+    fn a_subnet_of_one_or_two_addresses_gives_them_all_but_a_gateway_that_is_named() {
+        for (subnet, gateway, expected) in [
+            ("10.1.0.4/31", "", "10.1.0.4-10.1.0.5"),
+            ("10.1.0.4/31", "10.1.0.4", "10.1.0.4-10.1.0.5 via 10.1.0.4"),
+            ("10.1.0.4/32", "", "10.1.0.4-10.1.0.4"),
+            ("255.255.255.255/32", "", "255.255.255.255-255.255.255.255"),
+            ("fd00::4/127", "", "fd00::4-fd00::5"),
+            ("fd00::7/128", "", "fd00::7-fd00::7"),
+        ] {
+            let range = text(subnet, "", "", gateway);
+            assert_eq!(summary(&range).unwrap(), expected);
+        }
+        let explicit = text("10.1.0.4/31", "10.1.0.4", "10.1.0.5", "");
+        assert_eq!(summary(&explicit).unwrap(), "10.1.0.4-10.1.0.5");
+    }
+
+    #[test]
+    fn mapped_addresses_are_ipv4() {
         let range = text(
             "10.1.0.0/24",
             "::ffff:10.1.0.9",
             "10.1.0.9",
-            "::ffff:192.0.2.1",
+            "::ffff:10.1.0.254",
         );
-        assert_eq!(summary(&range).unwrap(), "10.1.0.9-10.1.0.9 via 192.0.2.1");
+        assert_eq!(summary(&range).unwrap(), "10.1.0.9-10.1.0.9 via 10.1.0.254");
+    }
+
+    #[test]
+    fn a_range_that_no_pod_can_use_is_refused_by_name() {
+        for (range, words) in [
+            (
+                text("10.1.0.0/24", "", "", "fd00::1"),
+                "gateway fd00::1 is IPv6, and its subnet 10.1.0.0/24 is IPv4",
+            ),
+            (
+                text("fd00::/64", "", "", "10.1.0.1"),
+                "gateway 10.1.0.1 is IPv4, and its subnet fd00::/64 is IPv6",
+            ),
+            (
+                text("10.1.0.0/24", "", "", "10.1.1.1"),
+                "gateway 10.1.1.1 not in network 10.1.0.0/24",
+            ),
+            (
+                text("10.1.0.0/32", "", "", "10.1.0.0"),
+                "its one address is the gateway 10.1.0.0",
+            ),
+            (
+                text("10.1.0.0/24", "10.1.0.0", "", ""),
+                "RangeStart 10.1.0.0 is the network address of 10.1.0.0/24, which no pod can have; \
+                 the first is 10.1.0.1",
+            ),
+            (
+                text("10.1.0.0/24", "10.1.0.0", "10.1.0.0", ""),
+                "RangeStart 10.1.0.0 is the network address",
+            ),
+            (
+                text("fd00::/64", "fd00::", "", ""),
+                "RangeStart fd00:: is the network address of fd00::/64",
+            ),
+            (
+                text("10.1.0.0/24", "", "10.1.0.255", ""),
+                "RangeEnd 10.1.0.255 is the broadcast address of 10.1.0.0/24, which no pod can \
+                 have; the last is 10.1.0.254",
+            ),
+            (
+                text("10.1.0.0/24", "10.1.0.255", "", "10.1.0.1"),
+                "RangeStart 10.1.0.255 is the broadcast address of 10.1.0.0/24",
+            ),
+        ] {
+            let error = Range::new(&range).unwrap_err().to_string();
+            assert!(error.contains(words), "{error:?} lacks {words:?}");
+        }
+        let last_of_ipv6 = text("fd00::/126", "", "fd00::3", "");
+        assert_eq!(
+            summary(&last_of_ipv6).unwrap(),
+            "fd00::1-fd00::3 via fd00::1"
+        );
     }
 
     #[test]
     fn a_bad_range_is_refused_in_the_words_of_the_reference() {
         for (range, words) in [
             (text("", "", "", ""), "subnet is missing"),
-            (
-                text("10.1.0.0/31", "", "", ""),
-                "Network 10.1.0.0/31 too small to allocate from",
-            ),
-            (
-                text("fd00::/127", "", "", ""),
-                "Network fd00::/127 too small to allocate from",
-            ),
             (
                 text("10.1.2.3/16", "", "", ""),
                 "Network has host bits set. For a subnet mask of length 16 the network address is 10.1.0.0",
