@@ -174,7 +174,7 @@ fn sets(
         let set = RangeSet::new(texts).map_err(|cause| HostLocalError::InvalidSet {
             index,
             origin,
-            cause,
+            cause: Box::new(cause),
         })?;
         if let Some(other) = sets.iter().position(|other| set.overlaps(other)) {
             return Err(HostLocalError::SetsOverlap(other, index));

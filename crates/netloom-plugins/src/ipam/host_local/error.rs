@@ -18,7 +18,7 @@ pub(super) enum HostLocalError {
     InvalidSet {
         index: usize,
         origin: String,
-        cause: RangeError,
+        cause: Box<RangeError>,
     },
     #[error("range set {0} overlaps with {1}; every address may be in one set only")]
     SetsOverlap(usize, usize),

@@ -437,12 +437,12 @@ proptest! {
         let mut bytes = reply(Kind::Ack, &Message::new(Kind::Request, 1, MAC)).to_reply_bytes();
         bytes.truncate(243);
         bytes.extend(area);
-        if let Some(message) = Message::parse(&bytes) {
-            if let Ok(lease) = Lease::from_ack(&message, SERVER_MAC, at(0), &[121, 249, 3, 33]) {
-                let times = lease.times;
-                prop_assert!(times.is_none_or(|times| times.renew >= at(3)));
-                prop_assert!(times.is_none_or(|times| times.renew < times.expire));
-            }
+        if let Some(message) = Message::parse(&bytes)
+            && let Ok(lease) = Lease::from_ack(&message, SERVER_MAC, at(0), &[121, 249, 3, 33])
+        {
+            let times = lease.times;
+            prop_assert!(times.is_none_or(|times| times.renew >= at(3)));
+            prop_assert!(times.is_none_or(|times| times.renew < times.expire));
         }
     }
 
