@@ -5,7 +5,7 @@ use std::path::Path;
 use netloom_spec::{AddResult, Error as CniError, PluginConf, PluginInfo, Version, code};
 use serde_json::{Map, Value, json};
 
-use crate::{AsEnv, Command, Error, Exec, Invocation};
+use crate::{AsEnv, Command, Error, Exec, Invocation, quote};
 
 /// What a plugin older than the VERSION command says to it.
 const VERSION_UNKNOWN: &str = "unknown CNI_COMMAND: VERSION";
@@ -24,7 +24,7 @@ pub fn add(
     conf: &PluginConf,
     args: &dyn AsEnv,
 ) -> Result<AddResult, Error> {
-    let stdout = exec.exec_plugin(plugin, &conf.to_bytes(), args.as_env().as_slice())?;
+    let stdout = exec.exec_plugin(plugin, &request(conf), args.as_env().as_slice())?;
     read_result(&stdout, conf.cni_version()).map_err(|cause| Error::Result {
         plugin: plugin.to_owned(),
         cause,
@@ -42,8 +42,15 @@ pub fn run(
     conf: &PluginConf,
     args: &dyn AsEnv,
 ) -> Result<(), Error> {
-    exec.exec_plugin(plugin, &conf.to_bytes(), args.as_env().as_slice())
+    exec.exec_plugin(plugin, &request(conf), args.as_env().as_slice())
         .map(drop)
+}
+
+/// The configuration as one whole line: a shell's `read` passes over a line that does not end.
+fn request(conf: &PluginConf) -> Vec<u8> {
+    let mut request = conf.to_bytes();
+    request.push(b'\n');
+    request
 }
 
 /// Asks the plugin at `plugin` for the versions it supports. A plugin that does not know the
@@ -57,7 +64,7 @@ pub fn version_info(exec: &dyn Exec, plugin: &Path) -> Result<PluginInfo, Error>
     probe.netns = "dummy".to_owned();
     probe.if_name = "dummy".to_owned();
     probe.path = vec!["dummy".into()];
-    let request = json!({ "cniVersion": Version::LATEST.to_string() }).to_string();
+    let request = format!("{}\n", json!({ "cniVersion": Version::LATEST.to_string() }));
     match exec.exec_plugin(plugin, request.as_bytes(), probe.as_env().as_slice()) {
         Ok(answer) => exec.decode(&answer),
         Err(Error::Plugin(error)) if error.to_string() == VERSION_UNKNOWN => Ok(PluginInfo {
@@ -82,7 +89,12 @@ fn read_result(stdout: &[u8], conf_version: &str) -> Result<AddResult, CniError>
         Ok(Value::Object(result)) => result,
         Ok(Value::Null) => Map::new(),
         Ok(other) => return Err(undecodable(format!("{other} is not an object"))),
-        Err(error) => return Err(undecodable(error.to_string())),
+        Err(error) => {
+            let printed = quote::beginning(&String::from_utf8_lossy(stdout));
+            return Err(undecodable(format!(
+                "{error}; the plugin printed {printed}"
+            )));
+        }
     };
     let version = match result.get("cniVersion") {
         Some(Value::String(version)) if !version.is_empty() => version.clone(),

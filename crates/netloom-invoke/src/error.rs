@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use netloom_spec::{Error as CniError, code};
 
+use crate::quote;
+
 /// Why a plugin did not do what it was asked.
 ///
 /// [`Error::Plugin`] is the plugin's own error object, untouched. Every error converts into a CNI
@@ -82,9 +84,21 @@ pub enum Error {
         stderr: String,
     },
 
+    /// The plugin wrote more to stdout than any answer needs, and was killed.
+    #[error(
+        "plugin {plugin:?} was killed: it wrote more than {limit} bytes to stdout, where its answer belongs"
+    )]
+    TooMuchOutput {
+        /// The executable.
+        plugin: PathBuf,
+        /// How much it may write, in bytes.
+        limit: usize,
+    },
+
     /// The plugin failed, and what it wrote to stdout is not an error object.
     #[error(
-        "netplugin failed but error parsing its diagnostic message {stdout:?}: {problem}: {end}"
+        "netplugin failed but error parsing its diagnostic message {}: {problem}: {end}",
+        quote::beginning(stdout)
     )]
     NoErrorObject {
         /// What it wrote to stdout.
@@ -133,6 +147,7 @@ impl Error {
             Self::NotFound { .. }
             | Self::Start { .. }
             | Self::Conversation { .. }
+            | Self::TooMuchOutput { .. }
             | Self::Panicked { .. } => code::INTERNAL,
         }
     }
@@ -160,6 +175,6 @@ fn list(paths: &[PathBuf]) -> String {
 fn message(stderr: &str) -> String {
     match stderr.is_empty() {
         true => " with no error message".to_owned(),
-        false => format!(": {stderr:?}"),
+        false => format!(": {}", quote::end(stderr)),
     }
 }

@@ -35,6 +35,7 @@ mod in_process;
 mod invocation;
 mod outcome;
 mod process;
+mod quote;
 mod stderr;
 
 pub use call::{add, run, version_info};

@@ -22,27 +22,50 @@ pub(crate) fn failure(end: String, stdout: &[u8], stderr: &[u8]) -> Error {
     }
 }
 
-/// The error object in a failed plugin's output. It is the last document: a plugin may have
+/// The error object in a failed plugin's output: the last object with a code. A plugin may have
 /// printed its result before it found a reason to fail (as the reference's plugins do when
-/// `CNI_NETNS` turns out to be the host's).
+/// `CNI_NETNS` turns out to be the host's), and may log to stdout, as text or JSON, before and after.
+/// Without a code anywhere, the last document may be an error with nothing but a `msg`.
 fn error_object(stdout: &[u8]) -> Result<CniError, String> {
-    let documents = Deserializer::from_slice(stdout).into_iter::<Value>();
-    let documents: Vec<Value> = documents
-        .collect::<Result<_, _>>()
-        .map_err(|e| e.to_string())?;
-    match documents.last() {
-        Some(Value::Object(object)) if is_error(object) => {
-            decode::from_object(object).map_err(|error| error.msg)
-        }
-        Some(_) => Err("not an object with code and msg".to_owned()),
-        None => Err("only white space".to_owned()),
+    let (documents, problem) = documents(stdout);
+    let objects = || documents.iter().rev().filter_map(Value::as_object);
+    let with_code = objects().find(|object| has(object, "code"));
+    let bare = || {
+        documents
+            .last()?
+            .as_object()
+            .filter(|object| has(object, "msg"))
+    };
+    match (with_code.or_else(bare), problem) {
+        (Some(object), _) => decode::from_object(object).map_err(|error| error.msg),
+        (None, Some(problem)) => Err(problem),
+        (None, None) if documents.is_empty() => Err("only white space".to_owned()),
+        (None, None) => Err("not an object with code and msg".to_owned()),
     }
 }
 
-fn is_error(object: &Map<String, Value>) -> bool {
-    ["code", "msg"]
-        .into_iter()
-        .any(|key| decode::get(object, key).is_some())
+/// Every JSON document in the output, and what is wrong with the first text that is none. After
+/// such text the next line may begin a document.
+fn documents(mut stdout: &[u8]) -> (Vec<Value>, Option<String>) {
+    let (mut found, mut problem) = (Vec::new(), None);
+    loop {
+        let mut rest = Deserializer::from_slice(stdout).into_iter::<Value>();
+        let error = loop {
+            match rest.next() {
+                Some(Ok(document)) => found.push(document),
+                Some(Err(error)) => break error,
+                None => return (found, problem),
+            }
+        };
+        let bad = &stdout[rest.byte_offset()..];
+        problem.get_or_insert_with(|| error.to_string());
+        let next = bad.iter().position(|byte| *byte == b'\n');
+        stdout = next.map_or(&[], |end| &bad[end + 1..]);
+    }
+}
+
+fn has(object: &Map<String, Value>, key: &str) -> bool {
+    decode::get(object, key).is_some()
 }
 
 #[cfg(test)]
@@ -85,6 +108,22 @@ mod tests {
             own_error("{\"ips\":[]}\n{\"code\":8,\"msg\":\"netns\"}").code,
             8
         );
+    }
+
+    #[test]
+    fn log_lines_around_the_error_object_are_not_the_error() {
+        let json = "{\"level\":\"info\",\"msg\":\"received\"}\n{\"code\":11,\"msg\":\"full\"}\n{\"level\":\"info\",\"msg\":\"done\"}\n";
+        let text = "time=10:48 level=debug\n{\n \"code\": 11,\n \"msg\": \"full\"\n}\nbye {\n";
+        for stdout in [json, text] {
+            let error = own_error(stdout);
+            assert_eq!((error.code, &*error.msg), (11, "full"), "{stdout}");
+        }
+    }
+
+    #[test]
+    fn endless_lines_that_are_no_json_are_read_in_linear_time() {
+        let stdout = "{\n".repeat(300_000);
+        assert!(matches!(failed(&stdout, ""), Error::NoErrorObject { .. }));
     }
 
     #[test]

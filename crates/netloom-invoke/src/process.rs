@@ -2,6 +2,7 @@
 
 mod conversation;
 mod end;
+mod interpreter;
 
 use std::ffi::OsString;
 use std::io;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use self::conversation::{Conversation, Ending};
+use self::conversation::{Conversation, Ending, LARGEST};
 use crate::stderr::Log;
 use crate::{Error, Exec, Stderr, outcome};
 
@@ -51,7 +52,7 @@ impl Exec for ProcessExec {
             .start(plugin, env, deadline)
             .map_err(|cause| Error::Start {
                 plugin: plugin.to_owned(),
-                cause,
+                cause: interpreter::blame(plugin, cause),
             })?;
         let mut log = Log::new(&self.stderr);
         let group = self.time_limit.is_some();
@@ -119,6 +120,10 @@ impl ProcessExec {
                 plugin: plugin.to_owned(),
                 limit: self.time_limit.unwrap_or_default(),
                 stderr: String::from_utf8_lossy(log.end()).into_owned(),
+            }),
+            Ok(Ending::TooMuch) => Err(Error::TooMuchOutput {
+                plugin: plugin.to_owned(),
+                limit: LARGEST,
             }),
             Err(cause) => Err(Error::Conversation {
                 plugin: plugin.to_owned(),

@@ -64,6 +64,10 @@ fn what_is_no_result_is_an_error_that_says_so() {
         (" \n", "the plugin printed no result"),
         ("[]", "[] is not an object"),
         ("{", "EOF"),
+        (
+            "time=10:48 level=debug connecting\n{}\n",
+            r#"the plugin printed "time=10:48 level=debug connecting\n{}\n""#,
+        ),
         (r#"{"cniVersion":"9.9.9"}"#, "9.9.9"),
         (r#"{"cniVersion":"1.0.0","ips":[{"address":"ten"}]}"#, "ten"),
     ] {
@@ -111,7 +115,7 @@ fn the_probe_for_versions_has_the_variables_that_old_plugins_insist_on() {
         "IFNAME=dummy",
         "ARGS=",
         "PATH=dummy",
-        r#"{"cniVersion":"1.1.0"}"#,
+        "{\"cniVersion\":\"1.1.0\"}\n",
     ];
     assert_eq!(*seen.lock().unwrap(), expected);
 }
@@ -137,4 +141,20 @@ fn an_answer_that_is_no_version_information_is_an_error() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn a_request_is_one_whole_line() {
+    let plugin = |_: &Env, stdin: &[u8], out: &mut dyn Write, _: &mut dyn Write| {
+        assert!(
+            stdin.ends_with(b"}\n") && stdin.iter().filter(|byte| **byte == b'\n').count() == 1
+        );
+        out.write_all(b"{}").map_or(1, |()| 0)
+    };
+    let exec = InProcessExec::new().with("p", plugin);
+    let conf = PluginConf::parse(br#"{"cniVersion":"1.0.0","type":"p"}"#).unwrap();
+    for command in [Command::Del, Command::Check, Command::Gc, Command::Status] {
+        run(&exec, Path::new("p"), &conf, &Invocation::new(command)).unwrap();
+    }
+    add(&exec, Path::new("p"), &conf, &Invocation::new(Command::Add)).unwrap();
 }

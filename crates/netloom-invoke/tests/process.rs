@@ -89,9 +89,53 @@ fn the_environment_is_exactly_the_one_given() {
 
 #[test]
 fn a_megabyte_on_every_stream_at_once_does_not_block() {
-    let script = "head -c 1048576 /dev/zero >&2; head -c 1048576 /dev/zero; cat";
+    let script =
+        "head -c 1048576 /dev/zero >&2; head -c 524288 /dev/zero; head -c 524288; cat >/dev/null";
     let (stdout, stderr) = exec(script, &vec![b'x'; 1 << 20]);
-    assert_eq!((stdout.unwrap().len(), stderr.len()), (2 << 20, 1 << 20));
+    assert_eq!((stdout.unwrap().len(), stderr.len()), (1 << 20, 1 << 20));
+}
+
+#[test]
+fn a_plugin_that_writes_without_end_is_killed_after_a_megabyte() {
+    for script in ["exec yes", "head -c 1048577 /dev/zero"] {
+        let error = error_of(script);
+        assert!(
+            matches!(
+                error,
+                Error::TooMuchOutput {
+                    limit: 1_048_576,
+                    ..
+                }
+            ),
+            "{script}: {error}"
+        );
+    }
+}
+
+#[test]
+fn what_is_shown_of_endless_output_is_one_line_of_four_kilobytes() {
+    for script in [
+        "head -c 200000 /dev/urandom; exit 1",
+        "head -c 200000 /dev/urandom >&2; exit 1",
+    ] {
+        let text = error_of(script).to_string();
+        assert!(text.len() <= 4096 && text.contains("bytes more"), "{text}");
+        assert!(!text.contains(char::is_control), "{text}");
+    }
+}
+
+#[test]
+fn an_interpreter_that_is_missing_is_named() {
+    let dir = Dir::new();
+    let plugin = dir.write("#!/usr/bin/no-such-shell -e\necho {}\n");
+    let error = ProcessExec::default()
+        .exec_plugin(&plugin, b"", &[])
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.ends_with("its interpreter \"/usr/bin/no-such-shell\" does not exist"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -14,12 +14,17 @@ use crate::stderr::Log;
 /// How much is read from one stream before the others and the deadline get their turn, in bytes.
 const CHUNK: u64 = 64 * 1024;
 
+/// How much a plugin may write to stdout, in bytes: no result of a real plugin comes near.
+pub(super) const LARGEST: usize = 1024 * 1024;
+
 /// How the conversation ended.
 pub(super) enum Ending {
     /// The plugin ended by itself, or by somebody else's signal.
     Exit { status: ExitStatus, stdout: Vec<u8> },
     /// The deadline came first; the plugin was killed.
     TimeUp,
+    /// It wrote more than [`LARGEST`] bytes to stdout; it was killed.
+    TooMuch,
 }
 
 /// A running plugin and its three streams. One thread serves them all: whichever the plugin
@@ -55,14 +60,18 @@ impl<'a> Conversation<'a> {
         log: &mut Log<'_>,
     ) -> io::Result<Ending> {
         match self.talk(deadline, log) {
-            Ok(true) => Ok(Ending::Exit {
+            Ok(Some(true)) => Ok(Ending::Exit {
                 status: self.child.wait()?,
                 stdout: self.answer,
             }),
-            Ok(false) => {
+            Ok(Some(false)) => {
                 self.end()?;
                 self.read_rest(log)?;
                 Ok(Ending::TimeUp)
+            }
+            Ok(None) => {
+                self.end()?;
+                Ok(Ending::TooMuch)
             }
             Err(error) => {
                 self.end()?;
@@ -71,22 +80,29 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// `true` when the plugin has ended, `false` when the deadline came first.
-    fn talk(&mut self, deadline: Option<Instant>, log: &mut Log<'_>) -> io::Result<bool> {
+    /// `true` when the plugin has ended, `false` when the deadline came first; `None` when it wrote
+    /// too much.
+    fn talk(&mut self, deadline: Option<Instant>, log: &mut Log<'_>) -> io::Result<Option<bool>> {
         let process = pidfd_open(self.pid(), PidfdFlags::empty())?;
         self.make_nonblocking()?;
         loop {
             let ended = match self.wait(&process, deadline)? {
                 Some(ended) => ended,
-                None => return Ok(false),
+                None => return Ok(Some(false)),
             };
             if ended {
                 self.read_rest(log)?;
-                return Ok(true);
+            } else {
+                self.write_request()?;
+                read(&mut self.stdout, CHUNK, &mut self.answer)?;
+                read_log(&mut self.stderr, CHUNK, log)?;
             }
-            self.write_request()?;
-            read(&mut self.stdout, CHUNK, &mut self.answer)?;
-            read_log(&mut self.stderr, CHUNK, log)?;
+            if self.answer.len() > LARGEST {
+                return Ok(None);
+            }
+            if ended {
+                return Ok(Some(true));
+            }
         }
     }
 
@@ -146,7 +162,8 @@ impl<'a> Conversation<'a> {
 
     /// Reads what is in the pipes, and not what a process that outlives the plugin writes later.
     fn read_rest(&mut self, log: &mut Log<'_>) -> io::Result<()> {
-        let rest = available(&self.stdout)?;
+        let room = (LARGEST + 1).saturating_sub(self.answer.len());
+        let rest = available(&self.stdout)?.min(room as u64);
         read(&mut self.stdout, rest, &mut self.answer)?;
         let rest = available(&self.stderr)?;
         read_log(&mut self.stderr, rest, log)
