@@ -93,7 +93,21 @@ pub(crate) fn unshare(flags: UnshareFlags) -> Result<()> {
     // SAFETY: unsafe only because of CLONE_FILES, which would give this thread a descriptor table
     // of its own; no caller passes it.
     let result = unsafe { rustix::thread::unshare_unsafe(flags) };
-    result.map_err(|e| Error::of("unshare namespaces", format_args!("{flags:?}"), e))
+    result.map_err(|e| Error::of("unshare namespaces", names(flags), e))
+}
+
+/// The kinds of namespaces, in words: `user, net, mount`.
+fn names(flags: UnshareFlags) -> String {
+    let kinds = [
+        (UnshareFlags::NEWUSER, "user"),
+        (UnshareFlags::NEWNET, "net"),
+        (UnshareFlags::NEWNS, "mount"),
+        (UnshareFlags::NEWUTS, "uts"),
+        (UnshareFlags::NEWPID, "pid"),
+        (UnshareFlags::NEWIPC, "ipc"),
+    ];
+    let wanted = kinds.iter().filter(|(flag, _)| flags.contains(*flag));
+    wanted.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
 }
 
 /// Maps the caller to root in the user namespace just made.

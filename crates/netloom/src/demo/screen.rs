@@ -16,7 +16,7 @@ pub(super) struct Screen {
 impl Screen {
     pub(super) fn new(plain: bool) -> Self {
         Self {
-            colour: !plain && std::io::stdout().is_terminal(),
+            colour: !plain && std::io::stdout().is_terminal() && !no_color(),
             steps: 0,
             started: Instant::now(),
         }
@@ -34,7 +34,8 @@ impl Screen {
         let time = start.elapsed().as_secs_f64() * 1e3;
         let (mark, detail) = match &outcome {
             Ok((_, detail)) => (self.paint("32", "✔"), detail.clone()),
-            Err(error) => (self.paint("31", "✘"), format!("{error:#}")),
+            // What went wrong is told once, at the end.
+            Err(_) => (self.paint("31", "✘"), String::new()),
         };
         let dim = |text: &str| self.paint("2", text);
         println!(
@@ -68,6 +69,11 @@ impl Screen {
             text.to_owned()
         }
     }
+}
+
+/// Whether the user wants no colour from any program (<https://no-color.org>).
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// One pod in the drawing.

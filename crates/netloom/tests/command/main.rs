@@ -365,3 +365,25 @@ fn the_demo_is_green_as_root_and_as_an_ordinary_user() {
     let shown = outcome.succeeds_with_words();
     assert!(shown.contains("The demo is green"), "{shown}");
 }
+
+#[test]
+fn the_demo_says_once_and_in_words_which_namespaces_it_was_refused() {
+    let none = "echo 0 >/proc/sys/user/max_net_namespaces && exec \"$0\" demo";
+    let call = [
+        "--user",
+        "--map-root-user",
+        "--net",
+        "sh",
+        "-c",
+        none,
+        NETLOOM,
+    ]
+    .iter()
+    .fold(Call::new("unshare"), |call, it| call.arg(it));
+    let outcome = call.run();
+    if !outcome.stdout.contains("a throw-away host") {
+        return netloom_testkit::skip("this kernel refuses user namespaces");
+    }
+    outcome.fails_with_words(&["unshare namespaces net, mount, uts: "]);
+    assert!(!outcome.stdout.contains("unshare"), "{outcome}");
+}
