@@ -7,7 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use netloom_spec::NetworkConfigList;
+use netloom_spec::{NetworkConfigList, PluginConf};
 
 pub use self::error::{Error, Problem};
 pub use self::plugin::{
@@ -139,7 +139,8 @@ pub fn find_by_name(dir: impl AsRef<Path>, name: &str) -> Result<NetworkConfigLi
 /// When a file cannot be read or decoded, or there are no plugins.
 pub fn list_from_file(path: impl AsRef<Path>) -> Result<NetworkConfigList, Error> {
     let path = path.as_ref();
-    let mut list = NetworkConfigList::parse(&read(path)?).map_err(|cause| Error::Parse {
+    let bytes = read(path)?;
+    let mut list = NetworkConfigList::parse(&bytes).map_err(|cause| Error::Parse {
         path: path.to_owned(),
         cause,
     })?;
@@ -148,8 +149,10 @@ pub fn list_from_file(path: impl AsRef<Path>) -> Result<NetworkConfigList, Error
         list.plugins.extend(plugins_beside(dir, &list.name)?);
     }
     if list.plugins.is_empty() {
+        let single = PluginConf::parse(&bytes).is_ok_and(|conf| !conf.plugin_type().is_empty());
         return Err(Error::NoPlugins {
             path: path.to_owned(),
+            single,
         });
     }
     Ok(list)

@@ -59,6 +59,27 @@ fn the_first_list_of_the_name_wins_over_later_ones_and_over_single_plugins() {
 }
 
 #[test]
+fn a_list_and_a_plugin_in_a_file_of_the_others_ending_say_which_it_should_be() {
+    let host = Host::new();
+    host.write("conf/a.conf", &conflist("a", "bridge"));
+    host.write("conf/b.conflist", r#"{"name":"b","type":"bridge"}"#);
+    for (file, hint) in [
+        ("a.conf", "must end in .conflist"),
+        (
+            "b.conflist",
+            "one plugin, not a list; its file's name must end in .conf",
+        ),
+    ] {
+        let path = host.path(&format!("conf/{file}"));
+        let error = match file {
+            "a.conf" => load::plugin_from_file(&path).unwrap_err(),
+            _ => load::list_from_file(&path).unwrap_err(),
+        };
+        assert!(error.to_string().ends_with(hint), "{error}");
+    }
+}
+
+#[test]
 fn a_single_plugin_is_found_as_a_list() {
     let host = Host::new();
     host.write(

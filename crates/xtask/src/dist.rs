@@ -54,8 +54,10 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         result.with_context(|| name)?;
     }
     if !args.plugins_only {
-        tell(&build_command(workspace, &plugins.bin)?)?;
+        let command = build_command(workspace, &plugins.bin)?;
+        tell(&command)?;
         tell(&archive(&out)?)?;
+        install(&command, &plugins)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -91,6 +93,19 @@ pub(crate) fn build_command(workspace: &Workspace, bin: &Path) -> Result<PathBuf
     let command = bin.join("netloom");
     place(&built, &command)?;
     Ok(command)
+}
+
+/// Puts the plugins in place of the links, as users have them: each a file that knows its name.
+fn install(command: &Path, plugins: &Plugins) -> Result<()> {
+    for name in &plugins.names {
+        fs::remove_file(plugins.bin.join(name)).with_context(|| format!("cannot remove {name}"))?;
+    }
+    process::run(
+        Command::new(command)
+            .arg("install")
+            .arg("--bin-dir")
+            .arg(&plugins.bin),
+    )
 }
 
 /// What the promises about the binary are, and whether each holds.

@@ -56,10 +56,15 @@ pub enum Error {
     },
 
     /// A list has no plugins, and the directory beside it has none for it either.
-    #[error("{}: no plugin configs found", path.display())]
+    #[error("{}: no plugin configs found{}", path.display(), match single {
+        true => ": this is one plugin, not a list; its file's name must end in .conf",
+        false => "",
+    })]
     NoPlugins {
         /// The file of the list.
         path: PathBuf,
+        /// Whether it is the object of one plugin instead of a list.
+        single: bool,
     },
 
     /// A value that cannot be part of a configuration.

@@ -15,7 +15,11 @@ pub fn plugin_from_bytes(bytes: &[u8]) -> Result<PluginConf, CniError> {
     let conf = PluginConf::parse(bytes)?;
     match conf.plugin_type() {
         "" => {
-            let problem = "error parsing configuration: missing 'type'";
+            let hint = match conf.get("plugins") {
+                Some(_) => ": this is a list of plugins; its file's name must end in .conflist",
+                None => "",
+            };
+            let problem = format!("error parsing configuration: missing 'type'{hint}");
             Err(CniError::new(code::INVALID_CONFIG, problem))
         }
         _ => Ok(conf),
