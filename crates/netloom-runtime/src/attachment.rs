@@ -75,7 +75,7 @@ impl Cni {
             .map_err(FailedAdd::before_any)?;
         let cache = self.cache(Some(rt));
         let _shared = cache
-            .lock_shared(network.name)
+            .lock_for_add(network.name)
             .map_err(FailedAdd::before_any)?;
         let (mut result, mut added) = (None, Vec::new());
         for (conf, path) in plugins {
@@ -154,8 +154,7 @@ impl Cni {
     ) -> Result<(), Error> {
         let network = network.into();
         rt.check_identity(network.name)?;
-        // What cannot be locked, say on a file system that is full, must still be removed.
-        let _shared = self.cache(Some(rt)).lock_shared(network.name).ok();
+        let _shared = self.cache(Some(rt)).lock_for_del(network.name);
         self.del_locked(&network, rt, mode)
     }
 

@@ -166,8 +166,11 @@ impl Error {
             Self::CachedResult { .. }
             | Self::CachedConfig { .. }
             | Self::SetCachedResult { .. }
-            | Self::CachedAttachments { .. }
-            | Self::Lock { .. } => code::IO,
+            | Self::CachedAttachments { .. } => code::IO,
+            Self::Lock { cause, .. } if cause.kind() == io::ErrorKind::TimedOut => {
+                code::TRY_AGAIN_LATER
+            }
+            Self::Lock { .. } => code::IO,
             Self::StaleAttachment { cause, .. } => cause.code(),
             Self::Several(errors) => errors.first().map_or(code::INTERNAL, Self::code),
         }

@@ -47,7 +47,7 @@ impl Cni {
             });
         }
         network.is_at_least(Version::V1_1_0)?;
-        let _exclusive = self.cache(None).lock_exclusive(network.name)?;
+        let _exclusive = self.cache(None).lock_for_gc(network.name)?;
         let (mut plan, listed) = self.plan_locked(&network, &valid)?;
         let mut errors: Vec<Error> = listed.into_iter().collect();
         errors.extend(

@@ -1,37 +1,54 @@
 //! GC must not run together with ADD or DEL (CNI spec 1.1.0, section 3, "Lifecycle & Ordering").
 //!
 //! Each network has a lock file beside its cached attachments, `locks/<network>.lock`. ADD and DEL
-//! share it, GC has it alone. Only runtimes with this library take part.
+//! share it, GC has it alone. Only runtimes with this library take part. Nobody waits for it for ever: a
+//! plugin may hang while somebody holds it.
+
+mod holder;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::{Cache, LINK};
 use crate::Error;
+
+/// How long ADD and GC wait. A runtime tries again what failed with code 11.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long DEL waits, before it goes on without: it and GC only remove, and a pod must be removable.
+const PATIENCE_OF_DEL: Duration = Duration::from_secs(5);
 
 /// Held until dropped. The file stays: removing it would let two processes hold two files.
 #[derive(Debug)]
 pub(crate) struct NetworkLock(#[expect(dead_code, reason = "the lock is the open file")] File);
 
 impl Cache {
-    /// Waits while GC of the network runs.
-    pub(crate) fn lock_shared(&self, network: &str) -> Result<NetworkLock, Error> {
-        self.lock(network, FlockOperation::LockShared)
+    /// Waits while GC of the network runs, for an ADD.
+    pub(crate) fn lock_for_add(&self, network: &str) -> Result<NetworkLock, Error> {
+        self.lock(network, Mode::Shared, PATIENCE)
+    }
+
+    /// Waits for a short while as long as GC of the network runs. What cannot be locked, say on a file
+    /// system that is full, must still be removed.
+    pub(crate) fn lock_for_del(&self, network: &str) -> Option<NetworkLock> {
+        self.lock(network, Mode::Shared, PATIENCE_OF_DEL).ok()
     }
 
     /// Waits while an ADD or DEL of the network runs.
-    pub(crate) fn lock_exclusive(&self, network: &str) -> Result<NetworkLock, Error> {
-        self.lock(network, FlockOperation::LockExclusive)
+    pub(crate) fn lock_for_gc(&self, network: &str) -> Result<NetworkLock, Error> {
+        self.lock(network, Mode::Exclusive, PATIENCE)
     }
 
-    fn lock(&self, network: &str, operation: FlockOperation) -> Result<NetworkLock, Error> {
+    fn lock(&self, network: &str, mode: Mode, patience: Duration) -> Result<NetworkLock, Error> {
         let path = self.lock_path(network);
-        lock(&path, operation)
+        lock(&path, mode, patience)
             .map(NetworkLock)
             .map_err(|cause| Error::Lock {
                 network: network.to_owned(),
@@ -48,7 +65,14 @@ impl Cache {
     }
 }
 
-fn lock(path: &Path, operation: FlockOperation) -> io::Result<File> {
+/// Who shares the lock with whom.
+#[derive(Clone, Copy)]
+enum Mode {
+    Shared,
+    Exclusive,
+}
+
+fn lock(path: &Path, mode: Mode, patience: Duration) -> io::Result<File> {
     if let Some(dir) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         if dir.is_symlink() {
@@ -62,6 +86,71 @@ fn lock(path: &Path, operation: FlockOperation) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)?;
-    retry_on_intr(|| flock(&file, operation))?;
-    Ok(file)
+    let at_once = match mode {
+        Mode::Shared => FlockOperation::NonBlockingLockShared,
+        Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
+    };
+    match retry_on_intr(|| flock(&file, at_once)) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => wait(file, path, mode, patience),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// flock(2) has no time limit, so a thread waits. One that gets the lock too late gives it back at once.
+fn wait(file: File, path: &Path, mode: Mode, patience: Duration) -> io::Result<File> {
+    let (hand_over, locked) = mpsc::channel();
+    let patiently = match mode {
+        Mode::Shared => FlockOperation::LockShared,
+        Mode::Exclusive => FlockOperation::LockExclusive,
+    };
+    std::thread::Builder::new().spawn(move || {
+        let done = retry_on_intr(|| flock(&file, patiently));
+        let _ = hand_over.send(done.map(|()| file));
+    })?;
+    match locked.recv_timeout(patience) {
+        Ok(done) => Ok(done?),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!(
+                "not to be had within {} s: {}",
+                patience.as_secs_f32(),
+                holder::of(path)
+            ),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_held_is_given_up_in_time_and_its_holder_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("locks/net.lock");
+        let held = lock(&path, Mode::Exclusive, PATIENCE).unwrap();
+        for mode in [Mode::Shared, Mode::Exclusive] {
+            let error = lock(&path, mode, Duration::from_millis(20)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            let pid = format!("process {} ", std::process::id());
+            assert!(error.to_string().contains(&pid), "{error}");
+        }
+        drop(held);
+        lock(&path, Mode::Exclusive, PATIENCE).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_comes_free_while_one_waits_is_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("net.lock");
+        let held = lock(&path, Mode::Shared, PATIENCE).unwrap();
+        lock(&path, Mode::Shared, PATIENCE).unwrap();
+        let waiting = {
+            let path = path.clone();
+            std::thread::spawn(move || lock(&path, Mode::Exclusive, PATIENCE))
+        };
+        drop(held);
+        waiting.join().unwrap().unwrap();
+    }
 }
