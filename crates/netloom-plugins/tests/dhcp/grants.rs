@@ -119,7 +119,7 @@ fn two_interfaces_of_one_pod_are_two_however_long_their_names_are() {
     let (dhcp, conf) = (Plugin::ours(&bin, "dhcp"), conf(&json!({})));
     let call = |command: &str, name: &str| {
         let call = dhcp.call(command, &conf).pod(&pod);
-        let call = call.env("CNI_CONTAINERID", &"x".repeat(250));
+        let call = call.env("CNI_CONTAINERID", "x".repeat(250));
         call.env("CNI_IFNAME", name).run()
     };
     let [one, two] = ["eth0", "eth1"].map(|name| address(&call("ADD", name).succeeds()));

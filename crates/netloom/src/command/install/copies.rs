@@ -88,7 +88,7 @@ impl Program {
 pub(crate) enum Seen {
     Link,
     /// A program with a stamp.
-    Stamped(Stamp),
+    Stamped(Box<Stamp>),
     Other,
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn seen(path: &Path) -> Option<Seen> {
     if !kind.is_file() {
         return Some(Seen::Other);
     }
-    Some(stamp_of(path).map_or(Seen::Other, Seen::Stamped))
+    Some(stamp_of(path).map_or(Seen::Other, |stamp| Seen::Stamped(Box::new(stamp))))
 }
 
 /// The stamp of a file, by whatever link.
