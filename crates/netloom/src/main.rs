@@ -2,6 +2,14 @@
 //!
 //! Called as `cnitool` it answers as cnitool; called by the name of a plugin it is that plugin.
 
+/// Says something on stderr. That nobody can hear it must not end what is being done.
+macro_rules! note {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+
 mod cli;
 mod command;
 mod demo;

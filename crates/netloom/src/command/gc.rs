@@ -187,7 +187,7 @@ pub(super) fn all(
         }
     }
     for problem in &directory.problems {
-        eprintln!("netloom: {}", problem.error);
+        note!("netloom: {}", problem.error);
     }
     for it in cached {
         if networks.iter().any(|network| network.name == it.network) {
@@ -195,10 +195,12 @@ pub(super) fn all(
         }
         match was_configured(&it.network, cached) {
             Some(list) => networks.push(list),
-            None => eprintln!(
+            None => note!(
                 "netloom: network {:?} is not configured, and the configuration cached with {} {} \
                  cannot be read",
-                it.network, it.container_id, it.if_name
+                it.network,
+                it.container_id,
+                it.if_name
             ),
         }
     }

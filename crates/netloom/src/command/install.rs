@@ -181,7 +181,7 @@ pub(crate) fn uninstall(uninstall: &Uninstall) -> Result<()> {
 
 fn tell_left<S: AsRef<str>>(left: &[S]) {
     for name in left {
-        eprintln!("left alone, since it is not netloom's: {}", name.as_ref());
+        note!("left alone, since it is not netloom's: {}", name.as_ref());
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
         if attachments.is_empty()
             && let Err(error) = find(options, name)
         {
-            eprintln!("netloom: nothing is attached to network {name:?}, and {error}");
+            note!("netloom: nothing is attached to network {name:?}, and {error}");
         }
     }
     if options.json {

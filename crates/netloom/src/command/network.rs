@@ -15,7 +15,7 @@ pub(super) fn add(options: &Options, target: &Target) -> Result<()> {
     let cni = cni(options);
     let runtime = target::new(options, target)?;
     for name in undeclared_capabilities(&network, &runtime) {
-        eprintln!(
+        note!(
             "netloom: CAP_ARGS has {name:?}, which no plugin of network {:?} gets: none has \
              \"capabilities\": {{{name:?}: true}} in its configuration",
             network.name
@@ -51,13 +51,13 @@ fn undo(
 ) {
     let added = added.join(", ");
     if let Some(before) = before {
-        return eprintln!(
+        return note!(
             "netloom: what {added} had added is not deleted after the failed ADD, as {before}"
         );
     }
     match cni.del_with(network, runtime, DelMode::BestEffort) {
-        Ok(()) => eprintln!("netloom: what {added} had added was deleted after the failed ADD"),
-        Err(error) => eprintln!(
+        Ok(()) => note!("netloom: what {added} had added was deleted after the failed ADD"),
+        Err(error) => note!(
             "netloom: what {added} had added could not all be deleted after the failed ADD: {error}"
         ),
     }
@@ -78,11 +78,11 @@ pub(super) fn del(options: &Options, del: &Del) -> Result<()> {
     let cni = cni(options);
     let it = Attachment::find(&cni, options, &del.target)?;
     if let Err(error) = cni.cached_result(&it.network, &it.runtime) {
-        eprintln!("netloom: {error}; the plugins are not told the result of ADD");
+        note!("netloom: {error}; the plugins are not told the result of ADD");
     }
     cni.del_with(&it.network, &it.runtime, mode)?;
     if !it.is_cached {
-        eprintln!("netloom: {}", never_attached(&it));
+        note!("netloom: {}", never_attached(&it));
     }
     Ok(())
 }

@@ -100,9 +100,7 @@ fn configuration(
                 Ok(_) => "was changed since ADD".to_owned(),
                 Err(error) => format!("cannot be read ({error})"),
             };
-            eprintln!(
-                "netloom: the configuration of network {name:?} {why}; the one of ADD is used"
-            );
+            note!("netloom: the configuration of network {name:?} {why}; the one of ADD is used");
             Ok(list)
         }
         None => present,

@@ -109,7 +109,7 @@ fn remarks(plan: &GcPlan) -> Vec<String> {
 pub(super) fn remark(network: &str, plan: &GcPlan) {
     if plan.disabled || plan.withheld {
         for line in remarks(plan) {
-            eprintln!("netloom: {network}: {line}");
+            note!("netloom: {network}: {line}");
         }
     }
 }
