@@ -317,13 +317,13 @@ fn ends(pid: Pid) -> bool {
 }
 
 #[test]
-fn a_plugin_that_never_stops_talking_is_stopped_by_its_time_limit() {
+fn a_plugin_that_never_stops_talking_on_stderr_is_stopped_by_its_time_limit() {
     let dir = Dir::new();
     let exec = ProcessExec {
         time_limit: Some(Duration::from_millis(200)),
         stderr: Stderr::memory().0,
     };
-    let done = exec.exec_plugin(&dir.script("yes >&2 & yes"), b"", &path_variable());
+    let done = exec.exec_plugin(&dir.script("yes >&2"), b"", &path_variable());
     assert!(matches!(done, Err(Error::TimeLimit { .. })));
 }
 
@@ -420,14 +420,7 @@ fn an_executable_that_is_closed_in_time_runs() {
 #[test]
 fn what_cannot_be_executed_is_named_with_the_kernels_reason() {
     let dir = Dir::new();
-    let plugin = dir.write("#!/nonexistent/interpreter\n");
-    let error = ProcessExec::default()
-        .exec_plugin(&plugin, b"", &[])
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("failed to execute plugin {plugin:?}: No such file or directory (os error 2)")
-    );
+    let plugin = dir.write("#!/bin/sh\n");
     fs::set_permissions(&plugin, fs::Permissions::from_mode(0o644)).unwrap();
     let error = ProcessExec::default()
         .exec_plugin(&plugin, b"", &[])
