@@ -7,7 +7,10 @@ mod difference;
 mod files;
 mod iproute;
 mod iptables;
+mod memo;
+mod netlink;
 mod nftables;
+mod said;
 mod shared;
 mod sysctl;
 mod traffic_control;
@@ -174,18 +177,41 @@ impl fmt::Display for Snapshot {
     }
 }
 
-/// Everything in the network namespace of the calling thread.
+/// Everything in the network namespace of the calling thread. Programs are executed only for what the
+/// kernel did not say before with the same bytes.
 fn network() -> Found {
-    let mut found = iproute::observe();
-    let ruleset = nftables::observe();
-    found.extend(iptables::observe(nftables::has_extensions(&ruleset)));
-    found.extend(ruleset);
-    let filters_vlans = found
-        .iter()
-        .any(|(_, _, value)| value["linkinfo"]["info_data"]["vlan_filtering"] == 1);
-    found.extend(traffic_control::observe(filters_vlans));
+    let links = said::of_links();
+    let ip = || said::of_links().ip;
+    let mut found = memo::of("ip", &links.ip, ip, iproute::observe);
+    found.extend(firewalls(&links));
+    let filters_vlans = links.filters_vlans;
+    let disciplines = || traffic_control::observe(filters_vlans);
+    found.extend(match &links.tc {
+        // Whoever changes them meanwhile has them listed, now or the next time.
+        Some(tc) => memo::of(
+            "tc",
+            tc,
+            || said::of_links().tc.unwrap_or_default(),
+            disciplines,
+        ),
+        None => disciplines(),
+    });
     found.extend(sysctl::observe());
     found
+}
+
+/// The rules of nf_tables and of iptables.
+fn firewalls(links: &said::OfLinks) -> Found {
+    let list = || {
+        let mut ruleset = nftables::observe();
+        ruleset.extend(iptables::observe(nftables::has_extensions(&ruleset)));
+        ruleset
+    };
+    if iptables::has_legacy_tables() {
+        return list();
+    }
+    let rules = || said::of_nf_tables(&links.names);
+    memo::of("nft", &rules(), rules, list)
 }
 
 /// stdout of a program that lists something, or what it says on stderr if it fails.

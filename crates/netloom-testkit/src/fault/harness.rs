@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::call::{Call, Outcome};
 use crate::fault::{Faults, Point};
 use crate::host::Host;
-use crate::parallel;
+use crate::parallel::parallel_with;
 use crate::pod::Pod;
 use crate::sample::Sample;
 use crate::snapshot::Snapshot;
@@ -30,12 +30,49 @@ pub struct Scene {
     pub bridges: Vec<String>,
 }
 
-impl Scene {
-    fn snapshot(&self) -> Snapshot {
-        let pods: Vec<&Pod> = self.pods.iter().collect();
-        let bridges: Vec<&str> = self.bridges.iter().map(String::as_str).collect();
-        Snapshot::take(&self.host, &pods).without_shared(&bridges)
+/// A scene and what it was before the first trial in it.
+struct Stage {
+    scene: Scene,
+    before: Snapshot,
+}
+
+impl Stage {
+    fn of(scene: Scene) -> Self {
+        let before = snapshot(&scene);
+        Self { scene, before }
     }
+
+    /// Whether everything is as it was, what attachments share included: then the next trial finds
+    /// what it would find in a fresh scene.
+    fn is_as_before(&self) -> bool {
+        snapshot(&self.scene) == self.before
+    }
+
+    /// Nothing is left but what attachments share.
+    fn same(&self, when: &str) -> Result<(), String> {
+        let bridges: Vec<&str> = self.scene.bridges.iter().map(String::as_str).collect();
+        let now = snapshot(&self.scene).without_shared(&bridges);
+        let difference = now.difference_from(&self.before.without_shared(&bridges));
+        if difference.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "{when} the state is not what it was:\n{difference}"
+        ))
+    }
+
+    fn same_after_del(&self) -> Result<(), String> {
+        let del = self.scene.del.run();
+        if !del.is_success() || !del.stdout.is_empty() {
+            return Err(format!("DEL fails or speaks\n{del}"));
+        }
+        self.same("after DEL")
+    }
+}
+
+fn snapshot(scene: &Scene) -> Snapshot {
+    let pods: Vec<&Pod> = scene.pods.iter().collect();
+    Snapshot::take(&scene.host, &pods)
 }
 
 /// How many points were tried, and what came of it.
@@ -99,8 +136,8 @@ enum Trial {
     Missed,
 }
 
-/// Puts a fault at every point of the scene's ADD, each in a fresh scene, and asserts that
-/// nothing is left:
+/// Puts a fault at every point of the scene's ADD, each in a scene that is as when it was made, and
+/// asserts that nothing is left:
 ///
 /// - a system call fails and ADD fails: everything is as before, without any DEL;
 /// - a system call fails and ADD succeeds all the same: after DEL everything is as before;
@@ -133,18 +170,18 @@ pub fn assert_no_residue_at_every(
         None => Faults::points(&scene.add),
         Some(child) => Faults::points_within(&scene.add, child),
     };
-    try_all(nth, name, &scene, learn, |scene, faults, k, kill| {
-        let faults = faults.of_call(&scene.add);
+    try_all(nth, name, &scene, learn, |stage, faults, k, kill| {
+        let faults = faults.of_call(&stage.scene.add);
         if kill {
-            kill_at(scene, &faults, k)
+            kill_at(stage, &faults, k)
         } else {
-            fail_at(scene, &faults, k)
+            fail_at(stage, &faults, k)
         }
     })
 }
 
-/// Puts a fault at every point of the scene's DEL of what its ADD made, each in a fresh scene, and
-/// asserts that DEL ends what it began:
+/// Puts a fault at every point of the scene's DEL of what its ADD made, each in a scene that is as
+/// when it was made, and asserts that DEL ends what it began:
 ///
 /// - a system call fails and DEL fails: after another DEL everything is as it was before ADD;
 /// - a system call fails and DEL succeeds all the same: everything is so already;
@@ -156,10 +193,9 @@ pub fn assert_del_completes(name: &str, scene: impl Fn() -> Option<Scene> + Sync
         scene.add.run().succeeds();
         Faults::points(&scene.del)
     };
-    try_all(1, name, &scene, learn, |scene, faults, k, kill| {
-        let before = scene.snapshot();
-        scene.add.run().succeeds();
-        let faults = faults.of_call(&scene.del);
+    try_all(1, name, &scene, learn, |stage, faults, k, kill| {
+        stage.scene.add.run().succeeds();
+        let faults = faults.of_call(&stage.scene.del);
         let errno = faults.list()[k].likely_errno();
         let struck = if kill {
             faults.kill_at(k)
@@ -172,17 +208,19 @@ pub fn assert_del_completes(name: &str, scene: impl Fn() -> Option<Scene> + Sync
             return Ok(Trial::Missed);
         }
         if kill {
-            same_after_del(scene, &before).map_err(told)?;
+            stage.same_after_del().map_err(told)?;
             return Ok(Trial::Killed);
         }
         if outcome.is_success() {
-            same(scene, &before, "after a DEL that claims success").map_err(told)?;
+            stage
+                .same("after a DEL that claims success")
+                .map_err(told)?;
             return Ok(Trial::Tolerated);
         }
         if outcome.status.signal() != Some(Signal::ABORT.as_raw()) {
             answers(&faults.list()[k], outcome)?;
         }
-        same_after_del(scene, &before).map_err(told)?;
+        stage.same_after_del().map_err(told)?;
         Ok(Trial::Refused)
     })
 }
@@ -194,7 +232,7 @@ fn try_all(
     name: &str,
     scene: &(impl Fn() -> Option<Scene> + Sync),
     learn: impl FnOnce(&Scene) -> Option<Faults>,
-    attempt: impl Fn(&Scene, &Faults, usize, bool) -> Result<Trial, String> + Sync,
+    attempt: impl Fn(&Stage, &Faults, usize, bool) -> Result<Trial, String> + Sync,
 ) -> Option<Tally> {
     let faults = learn(&scene()?)?;
     let mut trials: Vec<(usize, bool)> = faults.fallible().map(|k| (k, false)).collect();
@@ -202,9 +240,9 @@ fn try_all(
     let trials = trials.into_iter().step_by(nth.max(1));
     let [trials, left] = sampled(name, &faults, trials.collect());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let results = parallel(trials.len(), workers, |index| {
+    let results = parallel_with(trials.len(), workers, Stages::default, |stages, index| {
         let (k, kill) = trials[index];
-        let tried = reach(scene, |scene| attempt(scene, &faults, k, kill));
+        let tried = stages.reach(scene, |stage| attempt(stage, &faults, k, kill));
         if matches!(tried, Ok(Trial::Tolerated)) {
             println!("{name}: tolerated is {}", faults.list()[k]);
         }
@@ -245,22 +283,32 @@ fn sampled(name: &str, faults: &Faults, trials: Vec<(usize, bool)>) -> [Vec<(usi
     [chosen, left]
 }
 
-/// Tries in fresh scenes until the fault hits: a run on a busy machine may do less than the one
-/// that the points were learned from, as it finds things done already or awaits them elsewhere.
-fn reach(
-    scene: &impl Fn() -> Option<Scene>,
-    attempt: impl Fn(&Scene) -> Result<Trial, String>,
-) -> Result<Trial, String> {
-    for _ in 0..ATTEMPTS {
-        let Some(scene) = scene() else {
-            return Ok(Trial::Missed);
-        };
-        match attempt(&scene)? {
-            Trial::Missed => {}
-            hit => return Ok(hit),
+/// The stages of one worker: one that a trial left as it was serves the next.
+#[derive(Default)]
+struct Stages {
+    ready: Option<Stage>,
+}
+
+impl Stages {
+    /// Tries until the fault hits: a run on a busy machine may do less than the one that the points
+    /// were learned from, as it finds things done already or awaits them elsewhere.
+    fn reach(
+        &mut self,
+        scene: &impl Fn() -> Option<Scene>,
+        attempt: impl Fn(&Stage) -> Result<Trial, String>,
+    ) -> Result<Trial, String> {
+        for _ in 0..ATTEMPTS {
+            let Some(stage) = self.ready.take().or_else(|| scene().map(Stage::of)) else {
+                return Ok(Trial::Missed);
+            };
+            let tried = attempt(&stage)?;
+            if !matches!(tried, Trial::Missed) {
+                self.ready = Some(stage).filter(Stage::is_as_before);
+                return Ok(tried);
+            }
         }
+        Ok(Trial::Missed)
     }
-    Ok(Trial::Missed)
 }
 
 fn count(name: &str, mut tally: Tally, results: Vec<Result<Trial, String>>) -> Tally {
@@ -291,8 +339,7 @@ fn count(name: &str, mut tally: Tally, results: Vec<Result<Trial, String>>) -> T
     tally
 }
 
-fn fail_at(scene: &Scene, faults: &Faults, k: usize) -> Result<Trial, String> {
-    let before = scene.snapshot();
+fn fail_at(stage: &Stage, faults: &Faults, k: usize) -> Result<Trial, String> {
     let point = &faults.list()[k];
     let struck = faults.fail_at(k, point.likely_errno());
     if !struck.hit {
@@ -300,30 +347,33 @@ fn fail_at(scene: &Scene, faults: &Faults, k: usize) -> Result<Trial, String> {
     }
     let outcome = &struck.outcome;
     if outcome.is_success() {
-        same_after_del(scene, &before).map_err(|problem| format!("{problem}\n{outcome}"))?;
+        stage
+            .same_after_del()
+            .map_err(|problem| format!("{problem}\n{outcome}"))?;
         return Ok(Trial::Tolerated);
     }
     if outcome.status.signal() == Some(Signal::ABORT.as_raw()) {
-        same_after_del(scene, &before)?;
+        stage.same_after_del()?;
         return Ok(Trial::Aborted);
     }
     answers(point, outcome)?;
-    same(scene, &before, "after the failed ADD").map_err(|text| format!("{text}\n{outcome}"))?;
+    stage
+        .same("after the failed ADD")
+        .map_err(|text| format!("{text}\n{outcome}"))?;
     Ok(Trial::Refused)
 }
 
-fn kill_at(scene: &Scene, faults: &Faults, k: usize) -> Result<Trial, String> {
-    let before = scene.snapshot();
+fn kill_at(stage: &Stage, faults: &Faults, k: usize) -> Result<Trial, String> {
     let struck = faults.kill_at(k);
     if !struck.hit {
         return Ok(Trial::Missed);
     }
-    same_after_del(scene, &before)?;
-    let again = scene.add.run();
+    stage.same_after_del()?;
+    let again = stage.scene.add.run();
     if !again.is_success() {
         return Err(format!("ADD no longer works after that\n{again}"));
     }
-    same_after_del(scene, &before)?;
+    stage.same_after_del()?;
     Ok(Trial::Killed)
 }
 
@@ -341,22 +391,4 @@ fn answers(point: &Point, outcome: &Outcome) -> Result<(), String> {
             "the call failed without an error object\n{outcome}"
         )),
     }
-}
-
-fn same_after_del(scene: &Scene, before: &Snapshot) -> Result<(), String> {
-    let del = scene.del.run();
-    if !del.is_success() || !del.stdout.is_empty() {
-        return Err(format!("DEL fails or speaks\n{del}"));
-    }
-    same(scene, before, "after DEL")
-}
-
-fn same(scene: &Scene, before: &Snapshot, when: &str) -> Result<(), String> {
-    let difference = scene.snapshot().difference_from(before);
-    if difference.is_empty() {
-        return Ok(());
-    }
-    Err(format!(
-        "{when} the state is not what it was:\n{difference}"
-    ))
 }

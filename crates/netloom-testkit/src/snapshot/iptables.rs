@@ -8,14 +8,26 @@ use serde_json::{Value, json};
 use super::{Found, Kind, listing};
 use crate::probe;
 
+/// The families of the legacy tables, and the files that name those which are there.
+const LEGACY: [(&str, &str); 2] = [("ip", "ip_tables_names"), ("ip6", "ip6_tables_names")];
+
+/// Whether there is a legacy table, of which nf_tables knows nothing.
+pub(super) fn has_legacy_tables() -> bool {
+    LEGACY.iter().any(|(_, names)| has_names(names))
+}
+
+/// Listing a legacy table that is not there yet would make it.
+fn has_names(file: &str) -> bool {
+    let tables = fs::read_to_string(format!("/proc/thread-self/net/{file}"));
+    tables.is_ok_and(|names| !names.trim().is_empty())
+}
+
 /// The rules of each chain: those of the legacy tables, which nf_tables knows nothing of, and,
 /// if `nft` met extensions, those of the nf_tables variant: it cannot print what is in them.
 pub(super) fn observe(extensions: bool) -> Found {
     let mut found = Found::new();
-    for (family, names) in [("ip", "ip_tables_names"), ("ip6", "ip6_tables_names")] {
-        // Listing a legacy table that is not there yet would make it.
-        let tables = fs::read_to_string(format!("/proc/thread-self/net/{names}"));
-        if tables.is_ok_and(|names| !names.trim().is_empty()) {
+    for (family, names) in LEGACY {
+        if has_names(names) {
             save(family, "legacy", &mut found);
         }
         if extensions {

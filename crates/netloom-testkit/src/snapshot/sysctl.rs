@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, Value};
 
 use super::{Found, Kind};
@@ -23,14 +25,27 @@ pub(super) fn observe() -> Found {
 
 fn values(directory: &str) -> (Kind, String, Value) {
     let mut values = Map::new();
-    for name in names(directory) {
-        // Directories, and values that are write-only or not set, cannot be read.
-        let path = Path::new("/proc/sys").join(directory).join(&name);
-        if let Ok(value) = fs::read_to_string(path) {
-            values.insert(name, Value::String(value.trim_end().to_owned()));
+    let path = Path::new("/proc/sys").join(directory);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Ok(opened) = rustix::fs::open(path, flags, Mode::empty()) {
+        for name in names(directory) {
+            // Directories, and values that are write-only or not set, cannot be read.
+            if let Some(value) = value(opened.as_fd(), &name) {
+                values.insert(name, Value::String(value));
+            }
         }
     }
     (Kind::Sysctl, directory.to_owned(), Value::Object(values))
+}
+
+/// A snapshot reads some thousand of them, so with the fewest system calls.
+fn value(directory: BorrowedFd<'_>, name: &str) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::openat(directory, name, flags, Mode::empty()).ok()?;
+    let mut buffer = [0; 4096];
+    let length = rustix::io::read(&file, &mut buffer[..]).ok()?;
+    let text = String::from_utf8_lossy(&buffer[..length]);
+    Some(text.trim_end().to_owned())
 }
 
 fn names(directory: &str) -> Vec<String> {

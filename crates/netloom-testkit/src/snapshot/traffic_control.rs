@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Found, Kind, documents, elements, strip, text};
 
 /// Disciplines that the kernel gives every link by itself.
-const DEFAULTS: [&str; 4] = ["noqueue", "pfifo_fast", "fq_codel", "mq"];
+pub(super) const DEFAULTS: [&str; 4] = ["noqueue", "pfifo_fast", "fq_codel", "mq"];
 
 /// All disciplines; filters of links that have one that somebody asked for; VLANs, if a
 /// bridge filters them.
