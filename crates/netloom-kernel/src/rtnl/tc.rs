@@ -16,7 +16,7 @@ pub use class::{Class, ClassSpec};
 pub use discipline::{Discipline, Tbf};
 pub use filter::{Action, Classifier, Filter, FilterSpec, Match};
 pub use qdisc::{Qdisc, QdiscSpec};
-pub use rate::{MOST_TICKS, ticks};
+pub use rate::{MOST_TICKS, longest_packet, passing, ticks, ticks_of};
 
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;

@@ -1,4 +1,7 @@
-use crate::support::{HOST_END, Lab, both, conf};
+use crate::support::{HOST_END, Lab, both, conf, conf_in};
+use netloom_kernel::rtnl::Socket;
+use netloom_kernel::rtnl::tc::{Discipline, Handle, QdiscSpec, Tbf};
+use netloom_testkit::Plugin;
 use serde_json::json;
 
 #[test]
@@ -139,4 +142,59 @@ fn what_the_longest_burst_becomes_is_no_drift() {
         "egressRate": 1_000_000, "egressBurst": most}));
     let result = lab.plugin.add(&conf, &pod).succeeds();
     lab.plugin.check(&conf, &result, &pod).succeeds_silently();
+}
+
+#[test]
+fn what_was_made_of_a_long_burst_up_to_commit_17b6fbc_is_no_drift() {
+    let Some(lab) = Lab::new() else { return };
+    let pod = lab.pod();
+    let conf = conf(json!({"ingressRate": 1_000_000, "ingressBurst": i32::MAX}));
+    let result = lab.plugin.add(&conf, &pod).succeeds();
+    let host = Socket::open().unwrap();
+    let link = host.get_link(HOST_END).unwrap().index;
+    let replace = |limit| {
+        let tbf = Tbf {
+            rate: 125_000,
+            limit,
+            buffer: 67_108_863,
+        };
+        host.remove_qdisc(link, Handle::ROOT).unwrap();
+        let spec = QdiscSpec {
+            link,
+            parent: Handle::ROOT,
+            handle: Handle::new(1, 0),
+            discipline: Discipline::Tbf(tbf),
+        };
+        host.add_qdisc(&spec).unwrap();
+    };
+    replace(268_438_580);
+    lab.plugin.check(&conf, &result, &pod).succeeds_silently();
+    replace(268_438_581);
+    let error = lab.plugin.check(&conf, &result, &pod).fails_with(999);
+    error.names(&["Limit doesn't match", "268438581, not 34362863"]);
+}
+
+#[test]
+fn what_the_go_plugin_adds_with_the_burst_that_cri_sends_is_no_drift() {
+    for (rate, burst) in [
+        (1_000_000, i32::MAX as u64),
+        (1_000_000, 4_294_967_288),
+        (64_000, 34_359_738_352),
+    ] {
+        let Some(lab) = Lab::new() else { return };
+        let Some(go) = Plugin::debian("bandwidth") else {
+            return;
+        };
+        let pod = lab.pod();
+        let conf = conf_in(
+            "1.0.0",
+            json!({"ingressRate": rate, "ingressBurst": burst,
+            "egressRate": rate, "egressBurst": burst}),
+        );
+        let result = go.add(&conf, &pod).succeeds();
+        lab.plugin.check(&conf, &result, &pod).succeeds_silently();
+        lab.plugin
+            .del_with(&conf, &result, &pod)
+            .succeeds_silently();
+    }
 }

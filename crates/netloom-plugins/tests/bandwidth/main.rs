@@ -10,6 +10,7 @@ mod bad_input;
 mod check;
 mod del;
 mod faults;
+mod flood;
 mod gc;
 mod mixed;
 mod support;

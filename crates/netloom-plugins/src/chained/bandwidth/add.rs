@@ -6,7 +6,7 @@ use super::{host_end, ifb};
 use crate::wiring::fault::invalid;
 use crate::wiring::owner::Owner;
 use crate::wiring::{Fault, listed, sandbox};
-use netloom_kernel::rtnl::tc::{Handle, QdiscSpec};
+use netloom_kernel::rtnl::tc::{Handle, QdiscSpec, longest_packet};
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
 use netloom_plugin::{AddRequest, Context, Undo};
 use netloom_spec::{AddResult, Error, code};
@@ -30,18 +30,16 @@ pub(super) fn add<'r>(
     let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
     let link = host_end::find(&inside, &host, request.if_name.as_str(), &result)?;
     refuse_shaped(&host, &link, &plan)?;
+    let packet = link.mtu.saturating_add(ETHERNET);
     for (side, limit) in [("ingress", plan.ingress), ("egress", plan.egress)] {
-        warn_of_small_burst(request, side, limit, link.mtu);
+        warn_of_dropped_packets(request, side, limit, packet);
     }
 
     let mut pieces = Vec::new();
     if let Some(limit) = plan.ingress {
-        pieces.extend(shape::limit(
-            link.index,
-            limit,
-            &plan.subnets,
-            OtherEnd::Source,
-        ));
+        let bucket = limit.bucket(packet);
+        let end = OtherEnd::Source;
+        pieces.extend(shape::limit(link.index, bucket, &plan.subnets, end));
     }
     let mut marked = None;
     if let Some(limit) = plan.egress {
@@ -51,7 +49,8 @@ pub(super) fn add<'r>(
             .interfaces
             .push(listed::host_link(&ifb, request.version()));
         let end = OtherEnd::Destination;
-        pieces.extend(shape::limit(ifb.index, limit, &plan.subnets, end));
+        let bucket = limit.bucket(packet);
+        pieces.extend(shape::limit(ifb.index, bucket, &plan.subnets, end));
         pieces.extend(shape::redirect(link.index, ifb.index));
         marked = Some((ifb.index, owner.alias()));
     }
@@ -89,15 +88,24 @@ fn refuse_shaped(host: &Socket, link: &Link, plan: &Plan) -> Result<(), Error> {
 }
 
 /// The kernel drops what a bucket can never hold.
-fn warn_of_small_burst(context: &Context<'_>, side: &str, limit: Option<Limit>, mtu: u32) {
-    let Some(limit) = limit.filter(|limit| limit.burst() < mtu.saturating_add(ETHERNET)) else {
-        return;
-    };
-    context.warn(&format!(
-        "{side}Burst is {} bytes, and packets may have {mtu} and a header of {ETHERNET}: longer ones \
-         than the burst are dropped",
-        limit.burst()
-    ));
+fn warn_of_dropped_packets(context: &Context<'_>, side: &str, limit: Option<Limit>, packet: u32) {
+    let Some(limit) = limit else { return };
+    let bucket = limit.bucket(packet);
+    let longest = longest_packet(bucket.buffer, bucket.rate);
+    let mtu = packet.saturating_sub(ETHERNET);
+    if limit.burst() < packet {
+        context.warn(&format!(
+            "{side}Burst is {} bytes, and packets may have {mtu} and a header of {ETHERNET}: longer \
+             ones than the burst are dropped",
+            limit.burst()
+        ));
+    } else if longest < u64::from(packet) {
+        context.warn(&format!(
+            "{side}Rate is {} bits per second, at which the kernel drops packets of more than \
+             {longest} bytes, and packets may have {mtu} and a header of {ETHERNET}",
+            limit.bits()
+        ));
+    }
 }
 
 /// Makes everything in one go, the alias of the ifb first.

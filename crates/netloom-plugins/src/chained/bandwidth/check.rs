@@ -24,16 +24,12 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
     let link = host_end::find(&inside, &host, request.if_name.as_str(), &made)?;
     if let Some(limit) = plan.ingress {
-        for piece in shape::limit(link.index, limit, &plan.subnets, OtherEnd::Source) {
-            piece.check(&host, &link)?;
-        }
+        shape::check_limit(&host, &link, limit, &plan.subnets, OtherEnd::Source)?;
     }
     if let Some(limit) = plan.egress {
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let ifb = find_ifb(&host, owner)?;
-        for piece in shape::limit(ifb.index, limit, &plan.subnets, OtherEnd::Destination) {
-            piece.check(&host, &ifb)?;
-        }
+        shape::check_limit(&host, &ifb, limit, &plan.subnets, OtherEnd::Destination)?;
         redirected(&host, &link, &ifb)?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::config::Entry;
 use crate::wiring::fault::invalid;
 use ipnet::IpNet;
-use netloom_kernel::rtnl::tc::{Tbf, ticks};
+use netloom_kernel::rtnl::tc::{MOST_TICKS, Tbf, longest_packet, passing, ticks, ticks_of};
 use netloom_spec::{Error, PluginConf, net};
 
 /// Upstream's, which it does not let be changed.
@@ -11,6 +11,8 @@ const DEFAULT_LATENCY: u64 = 25;
 /// A minute: whatever waits longer is of no use to anybody.
 const MOST_LATENCY: u64 = 60_000;
 const BITS: u64 = 8;
+/// 4.29 s, the longest burst of netloom up to commit 17b6fbc.
+const FORMER_MOST_TICKS: u32 = u32::MAX / 64;
 
 /// A valid request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,9 +123,9 @@ impl Limit {
         }
     }
 
-    /// In bytes per second.
-    pub(super) fn rate(&self) -> u64 {
-        self.rate
+    /// In bits per second.
+    pub(super) fn bits(&self) -> u64 {
+        self.rate.saturating_mul(BITS)
     }
 
     /// In bytes.
@@ -131,28 +133,80 @@ impl Limit {
         self.burst
     }
 
-    /// How long it takes to send the burst, in the kernel's unit and with upstream's rounding. The
-    /// kernel keeps no more than four seconds.
-    pub(super) fn buffer(&self) -> u32 {
-        ticks(u64::from(self.burst) * 1_000_000 / self.rate)
-    }
-
-    /// How many bytes may wait: the burst, and what passes within the latency.
-    pub(super) fn limit(&self) -> u32 {
-        let waiting = u128::from(self.rate) * u128::from(self.latency) / 1000;
-        u32::try_from(waiting)
-            .unwrap_or(u32::MAX)
-            .saturating_add(self.burst)
-    }
-
-    /// As a token bucket.
-    pub(super) fn bucket(&self) -> Tbf {
-        Tbf {
-            rate: self.rate,
-            limit: self.limit(),
-            buffer: self.buffer(),
+    /// As a token bucket, for packets of at most so many bytes. The numbers are upstream's, unless its
+    /// rounding would make the bucket too small for a packet that the burst has room for.
+    pub(super) fn bucket(&self, packet: u32) -> Tbf {
+        let rounded = self.rounded_down();
+        let fits = |bucket: Tbf| longest_packet(bucket.buffer, self.rate) >= u64::from(packet);
+        if self.burst < packet || fits(rounded) {
+            rounded
+        } else {
+            self.rounded_up()
         }
     }
+
+    /// Every bucket that an ADD makes or made of this: today's for any packet, that of netloom up to
+    /// commit 17b6fbc, which cut the burst off at 4.29 s and had all of it wait, and upstream's, whose
+    /// numbers overflow.
+    pub(super) fn buckets(&self) -> Vec<Tbf> {
+        let all_waits = self.waiting().saturating_add(u64::from(self.burst));
+        let former = Tbf {
+            rate: self.rate,
+            limit: u32::try_from(all_waits).unwrap_or(u32::MAX),
+            buffer: ticks(self.microseconds()).min(FORMER_MOST_TICKS),
+        };
+        let reference = Tbf {
+            rate: self.rate,
+            limit: low_half(all_waits),
+            buffer: low_half(u64::from(low_half(self.microseconds())) * 1000 / 64),
+        };
+        let mut buckets = vec![self.rounded_down()];
+        for bucket in [self.rounded_up(), former, reference] {
+            if !buckets.contains(&bucket) {
+                buckets.push(bucket);
+            }
+        }
+        buckets
+    }
+
+    fn rounded_down(&self) -> Tbf {
+        self.bucket_of(ticks(self.microseconds()))
+    }
+
+    fn rounded_up(&self) -> Tbf {
+        self.bucket_of(ticks_of(self.burst, self.rate))
+    }
+
+    /// As many bytes may wait as the bucket really holds, and what passes within the latency: not all
+    /// of a burst that is longer than the kernel counts, because the rest would only wait.
+    fn bucket_of(&self, buffer: u32) -> Tbf {
+        let holds = if buffer == MOST_TICKS {
+            passing(buffer, self.rate).min(u64::from(self.burst))
+        } else {
+            u64::from(self.burst)
+        };
+        Tbf {
+            rate: self.rate,
+            limit: u32::try_from(self.waiting().saturating_add(holds)).unwrap_or(u32::MAX),
+            buffer,
+        }
+    }
+
+    /// How long it takes to send the burst, with upstream's rounding.
+    fn microseconds(&self) -> u64 {
+        u64::from(self.burst) * 1_000_000 / self.rate
+    }
+
+    /// How many bytes pass within the latency.
+    fn waiting(&self) -> u64 {
+        let bytes = u128::from(self.rate) * u128::from(self.latency) / 1000;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+}
+
+/// What is left of a number in 32 bits.
+fn low_half(number: u64) -> u32 {
+    (number & u64::from(u32::MAX)) as u32
 }
 
 impl Subnets {
@@ -216,24 +270,87 @@ mod tests {
     fn the_numbers_are_upstreams() {
         // As its tests have them: rate and burst of 8 and 16 bits.
         let limit = |rate, burst| Limit::new("x", rate, burst, 25).unwrap().unwrap();
-        let tiny = limit(8, 8).bucket();
+        let limit = |rate, burst| limit(rate, burst).bucket(0);
+        let tiny = limit(8, 8);
         assert_eq!((tiny.rate, tiny.limit, tiny.buffer), (1, 1, 15_625_000));
-        let slow = limit(16, 8).bucket();
+        let slow = limit(16, 8);
         assert_eq!((slow.rate, slow.limit, slow.buffer), (2, 1, 7_812_500));
-        let usual = limit(1_000_000, 80_000).bucket();
+        let usual = limit(1_000_000, 80_000);
         assert_eq!(
             (usual.rate, usual.limit, usual.buffer),
             (125_000, 13_125, 1_250_000)
         );
-        // What containerd asks for, of which upstream's number overflows.
-        let wide = limit(1_000_000, u64::from(u32::MAX)).bucket();
-        assert_eq!(wide.buffer, netloom_kernel::rtnl::tc::MOST_TICKS);
-        assert_eq!(limit(u64::MAX, 34_359_738_352).limit(), u32::MAX);
+        assert_eq!(limit(u64::MAX, 34_359_738_352).limit, u32::MAX);
+    }
+
+    #[test]
+    fn no_more_waits_than_the_bucket_holds_and_what_passes_in_the_latency() {
+        let limit = |rate, burst| Limit::new("x", rate, burst, 25).unwrap().unwrap();
+        // What CRI sends. 214 s fit in the kernel's number, 2147 s do not.
+        let long = limit(10_000_000, i32::MAX as u64).bucket(1514);
+        assert_eq!((long.buffer, long.limit), (0xc7ff_fff3, 268_466_705));
+        for burst in [i32::MAX as u64, 4_294_967_288, 34_359_738_359] {
+            let longest = limit(1_000_000, burst).bucket(1514);
+            assert_eq!((longest.buffer, longest.limit), (MOST_TICKS, 34_362_863));
+        }
+    }
+
+    #[test]
+    fn a_packet_that_fits_in_the_burst_fits_in_the_bucket() {
+        for bits in [64_000, 1_000_000, 999_999_999, 40_000_000_000] {
+            for burst in [1514, 1515, 9014, 65_549] {
+                let limit = Limit::new("x", bits, burst * 8, 25).unwrap().unwrap();
+                let bucket = limit.bucket(1514);
+                assert!(longest_packet(bucket.buffer, bucket.rate) >= 1514, "{bits}");
+                assert!(limit.buckets().contains(&bucket));
+            }
+        }
+        // Upstream's number is 187, which 1496 bytes fit in.
+        let limit = Limit::new("x", 1_000_000_000, 1514 * 8, 25)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (limit.bucket(1514).buffer, limit.bucket(1400).buffer),
+            (190, 187)
+        );
+    }
+
+    #[test]
+    fn former_numbers_are_known() {
+        let buckets = |rate, burst| {
+            let limit = Limit::new("x", rate, burst, 25).unwrap().unwrap();
+            let numbers = limit.buckets().into_iter();
+            numbers.map(|b| (b.buffer, b.limit)).collect::<Vec<_>>()
+        };
+        // The last ones as tc showed them of Debian's plugin.
+        assert_eq!(
+            buckets(1_000_000, i32::MAX as u64),
+            [
+                (u32::MAX, 34_362_863),
+                (67_108_863, 268_438_580),
+                (0xcfff_ff83, 268_438_580)
+            ]
+        );
+        assert_eq!(
+            buckets(64_000, 34_359_738_352),
+            [
+                (u32::MAX, 2_199_223),
+                (67_108_863, u32::MAX),
+                (0x9fff_f0bd, 198)
+            ]
+        );
+        assert_eq!(buckets(1_000_000, 80_000), [(1_250_000, 13_125)]);
     }
 
     #[test]
     fn another_latency_is_another_limit() {
-        let limit = |latency| Limit::new("x", 8000, 80, latency).unwrap().unwrap().limit();
+        let limit = |latency| {
+            Limit::new("x", 8000, 80, latency)
+                .unwrap()
+                .unwrap()
+                .bucket(0)
+                .limit
+        };
         assert_eq!((limit(0), limit(25), limit(1000)), (10, 35, 1010));
     }
 
@@ -273,6 +390,10 @@ mod tests {
             ),
             (
                 r#", "ingressRate": 8, "ingressBurst": 34359738360"#,
+                "burst cannot be more than 4GB",
+            ),
+            (
+                r#", "ingressRate": 8, "ingressBurst": 18446744073709551615"#,
                 "burst cannot be more than 4GB",
             ),
             (

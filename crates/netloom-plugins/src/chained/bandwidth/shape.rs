@@ -5,7 +5,7 @@ use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use ipnet::IpNet;
 use netloom_kernel::rtnl::tc::{
-    Action, ClassSpec, Classifier, Discipline, FilterSpec, Handle, Match, QdiscSpec, ticks,
+    Action, ClassSpec, Classifier, Discipline, FilterSpec, Handle, Match, QdiscSpec, Tbf, ticks,
 };
 use netloom_kernel::rtnl::{Batch, Link, Socket};
 
@@ -41,11 +41,10 @@ pub(super) enum OtherEnd {
 }
 
 /// What limits packets that leave by a link.
-pub(super) fn limit(link: u32, limit: Limit, subnets: &Subnets, end: OtherEnd) -> Vec<Piece> {
+pub(super) fn limit(link: u32, bucket: Tbf, subnets: &Subnets, end: OtherEnd) -> Vec<Piece> {
     let (nets, default_class, class_of_nets) = match subnets {
         Subnets::All => {
-            let bucket = Discipline::Tbf(limit.bucket());
-            return vec![qdisc(link, Handle::ROOT, ROOT, bucket)];
+            return vec![qdisc(link, Handle::ROOT, ROOT, Discipline::Tbf(bucket))];
         }
         Subnets::Except(nets) => (nets, SHAPED, UNSHAPED),
         Subnets::Only(nets) => (nets, UNSHAPED, SHAPED),
@@ -66,14 +65,37 @@ pub(super) fn limit(link: u32, limit: Limit, subnets: &Subnets, end: OtherEnd) -
     };
     let mut pieces = vec![
         qdisc(link, Handle::ROOT, ROOT, Discipline::Htb { default_class }),
-        class(SHAPED, limit.rate(), limit.buffer()),
+        class(SHAPED, bucket.rate, bucket.buffer),
         class(UNSHAPED, NO_LIMIT, ticks(NO_LIMIT_BUFFER)),
-        queue(SHAPED, Discipline::Bfifo(limit.limit())),
+        queue(SHAPED, Discipline::Bfifo(bucket.limit)),
         queue(UNSHAPED, Discipline::Pfifo(UNSHAPED_QUEUE)),
     ];
     let to_class = Handle::new(1, class_of_nets);
     pieces.extend(nets.iter().map(|net| subnet(link, *net, end, to_class)));
     pieces
+}
+
+/// Finds a limit on a link, with any numbers that an ADD ever gave it; fails with the difference from
+/// those that it should have today.
+pub(super) fn check_limit(
+    host: &Socket,
+    link: &Link,
+    wanted: Limit,
+    subnets: &Subnets,
+    end: OtherEnd,
+) -> Result<(), Fault> {
+    let find = |bucket| {
+        let pieces = limit(link.index, bucket, subnets, end);
+        pieces.iter().try_for_each(|piece| piece.check(host, link))
+    };
+    let mut failures = Vec::new();
+    for bucket in wanted.buckets() {
+        match find(bucket) {
+            Ok(()) => return Ok(()),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    failures.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// What sends to another link all that comes in by one.
