@@ -43,7 +43,7 @@ pub use batch::Batch;
 pub use chain::{Chain, ChainInfo, ChainKind, Hook, Policy, priority};
 pub use element::{Element, ElementInfo, Key, Value};
 pub use field::{Field, Protocol};
-pub use rule::{CtState, Rule, RuleInfo};
+pub use rule::{CtState, Fate, Rule, RuleInfo};
 pub use set::{KeyType, Set, SetInfo};
 pub use socket::Socket;
 pub use table::{Family, Table, TableInfo};

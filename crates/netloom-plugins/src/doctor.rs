@@ -51,6 +51,22 @@ pub fn command_for(missing: &str) -> Option<String> {
     link_kind::command_for(missing)
 }
 
+/// A chain of nftables that stops what comes in by one of the links of a firewalled network, as text,
+/// and the command that lets it pass. `families`: whether its pods have IPv4 and IPv6.
+///
+/// # Errors
+/// If nf_tables does not say.
+pub fn closed_chain(
+    conf: &PluginConf,
+    links: &[&str],
+    families: [bool; 2],
+) -> Result<Option<(String, String)>, Error> {
+    match conf.plugin_type() {
+        "firewall" => firewall::closed_chain(conf, links, families),
+        _ => Ok(None),
+    }
+}
+
 /// Whether a plugin makes objects of the kind.
 type Makes = fn(&PluginConf) -> bool;
 type Examine = fn(&Known<'_>) -> Result<Vec<String>, Error>;

@@ -209,11 +209,21 @@ pub struct ChainInfo {
     pub kind: Option<String>,
     /// The priority of a base chain.
     pub priority: Option<i32>,
+    /// Where a base chain sees packets, by the kernel's number.
+    hook: Option<u32>,
+    /// What becomes of packets that reach the end of a base chain.
+    pub policy: Policy,
     /// The comment.
     pub comment: Option<String>,
 }
 
 impl ChainInfo {
+    /// Whether it filters what passes there, as a base chain of a family of IP.
+    #[must_use]
+    pub fn filters(&self, hook: Hook) -> bool {
+        self.kind.as_deref() == Some("filter") && self.hook == Some(hook.number())
+    }
+
     pub(super) fn parse(payload: &[u8]) -> Option<(String, Self)> {
         let mut table = String::new();
         let mut info = Self {
@@ -222,6 +232,8 @@ impl ChainInfo {
             uses: 0,
             kind: None,
             priority: None,
+            hook: None,
+            policy: Policy::Accept,
             comment: None,
         };
         for a in Attributes::after(payload, 4) {
@@ -232,10 +244,11 @@ impl ChainInfo {
                 NFTA_CHAIN_USE => info.uses = a.be32()?,
                 NFTA_CHAIN_TYPE => info.kind = Some(a.string()),
                 NFTA_CHAIN_HOOK => {
-                    info.priority = Attributes::find(a.value, NFTA_HOOK_PRIORITY)
-                        .and_then(|p| p.be32())
-                        .map(u32::cast_signed);
+                    let get = |kind| Attributes::find(a.value, kind).and_then(|n| n.be32());
+                    info.priority = get(NFTA_HOOK_PRIORITY).map(u32::cast_signed);
+                    info.hook = get(NFTA_HOOK_HOOKNUM);
                 }
+                NFTA_CHAIN_POLICY if a.be32() == Some(0) => info.policy = Policy::Drop,
                 NFTA_CHAIN_USERDATA => {
                     info.comment = userdata::find_comment(a.value, userdata::COMMENT);
                 }

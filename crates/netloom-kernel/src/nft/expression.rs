@@ -1,8 +1,12 @@
 //! The steps of a rule, as the kernel executes them.
 
+mod found;
+
 use super::table::Family;
-use super::verdict::{NFTA_DATA_VALUE, NFTA_DATA_VERDICT, Verdict};
-use crate::netlink::{Attributes, Buffer};
+use super::verdict::{NFTA_DATA_VALUE, Verdict};
+use crate::netlink::Buffer;
+
+pub(super) use found::{Found, Loaded, found_in};
 
 const NFTA_LIST_ELEM: u16 = 1;
 const NFTA_EXPR_NAME: u16 = 1;
@@ -264,61 +268,4 @@ fn put_network(version: u8, family: Family, b: &mut Buffer) {
     };
     Expression::Meta(key, REG_1).put(family, b);
     Expression::Cmp(Compare::Equal, data).put(family, b);
-}
-
-/// A step of a rule that was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Something of the packet, whether it is to be equal, and to what.
-    Compared(Loaded, bool, Vec<u8>),
-    Verdict(Verdict),
-}
-
-/// What a register holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Loaded {
-    /// A [`MetaKey`] by number.
-    Meta(u32),
-    /// Bytes of the network header from this offset.
-    Network(u32),
-}
-
-/// Reads the expressions of a rule; steps of other kinds are left out.
-pub(super) fn found_in(expressions: &[u8]) -> Vec<Found> {
-    let mut found = Vec::new();
-    let mut loaded = None;
-    for expression in Attributes::new(expressions) {
-        let name = Attributes::find(expression.value, NFTA_EXPR_NAME).map(|a| a.string());
-        let data = Attributes::find(expression.value, NFTA_EXPR_DATA);
-        let (Some(name), Some(data)) = (name, data) else {
-            continue;
-        };
-        let get = |kind| Attributes::find(data.value, kind);
-        match name.as_str() {
-            "meta" => loaded = get(2).and_then(|key| key.be32()).map(Loaded::Meta),
-            "payload" => {
-                let base = get(2).and_then(|base| base.be32());
-                let offset = get(3).and_then(|offset| offset.be32());
-                let of_network = base == Some(Base::Network as u32);
-                loaded = offset.filter(|_| of_network).map(Loaded::Network);
-            }
-            "cmp" => {
-                let equal =
-                    get(2).and_then(|compare| compare.be32()) == Some(Compare::Equal as u32);
-                let value = get(3).and_then(|data| Attributes::find(data.value, NFTA_DATA_VALUE));
-                if let (Some(loaded), Some(value)) = (loaded, value) {
-                    found.push(Found::Compared(loaded, equal, value.value.to_vec()));
-                }
-            }
-            "immediate" => {
-                let verdict = get(2)
-                    .and_then(|data| Attributes::find(data.value, NFTA_DATA_VERDICT))
-                    .and_then(|verdict| Verdict::parse(verdict.value));
-                found.extend(verdict.map(Found::Verdict));
-            }
-            // Anything else may put something else into the register.
-            _ => loaded = None,
-        }
-    }
-    found
 }

@@ -85,6 +85,16 @@ impl Socket {
         })
     }
 
+    /// The chains of all tables of a family, each with the name of its table.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn list_all_chains(&self, family: Family) -> Result<Vec<(String, ChainInfo)>> {
+        let object = format!("{} chains", family.name());
+        let r = request("list", object, NFT_MSG_GETCHAIN, NLM_F_DUMP, family);
+        self.dump(r, |_, payload| ChainInfo::parse(payload))
+    }
+
     /// The rules of one chain in order, filtered by the kernel.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use super::{Family, Field, Protocol, SUBSYSTEM, Verdict, userdata};
 use crate::MacAddress;
 use crate::netlink::Buffer;
 
-pub use stored::RuleInfo;
+pub use stored::{Fate, RuleInfo};
 
 pub(super) const NFT_MSG_DELRULE: u16 = SUBSYSTEM | 8;
 pub(super) const NFTA_RULE_TABLE: u16 = 1;

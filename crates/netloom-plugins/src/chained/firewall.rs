@@ -2,7 +2,7 @@
 //!
 //! | object | owner |
 //! |---|---|
-//! | the pod's elements in nftables' `inet cni_plugins_firewall`, its two rules for each address in iptables' `CNI-FORWARD`, or its addresses in a zone of firewalld | the attachment |
+//! | the pod's elements in nftables' `inet cni_plugins_firewall`, its rules for each address in iptables' `CNI-FORWARD`, or its addresses in a zone of firewalld | the attachment |
 //! | its chain `CNI-FW-…` in iptables' `filter`, which tells whose the rules are | the attachment |
 //! | base chains, `CNI-FORWARD`, the administrators' chain, the jumps to them | the host, stay |
 //! | what keeps a bridge apart (`ingressPolicy`) | the bridge, stays |
@@ -10,6 +10,7 @@
 //! It makes no interface: `prevResult` tells the addresses, and is the result.
 
 mod backend;
+mod closed;
 pub(crate) mod dbus;
 mod firewalld;
 mod iptables;
@@ -17,13 +18,14 @@ mod nftables;
 mod plan;
 
 use crate::wiring::Fault;
+use crate::wiring::check::drift;
 use crate::wiring::fault::invalid;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use backend::{Backend, packet_filter};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Cleanup, Plugin, Undo};
-use netloom_spec::{AddResult, Attachment, Error, Version, code};
+use netloom_spec::{AddResult, Attachment, Error, PluginConf, Version, code};
 use plan::{Choice, Plan, Wanted, addresses};
 use std::net::IpAddr;
 
@@ -35,6 +37,32 @@ pub(crate) fn stale_of_nftables(network: &str, valid: &[Attachment]) -> Result<V
 /// What GC would remove of iptables.
 pub(crate) fn stale_of_iptables(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {
     Ok(iptables::stale(network, valid)?)
+}
+
+/// A native chain of nftables that stops all that comes in by one of the links, and the command that
+/// lets it pass there. `v6`: whether pods have addresses of IPv4, and of IPv6.
+pub(crate) fn closed_chain(
+    conf: &PluginConf,
+    links: &[&str],
+    families: [bool; 2],
+) -> Result<Option<(String, String)>, Error> {
+    let choice = backend::choose(Plan::lenient(conf).backend)?.choice();
+    let found = closed::find(families, links, closed::mark_of(choice))?;
+    Ok(found.map(|closed| (closed.words(), closed.mend(choice, links))))
+}
+
+/// Iptables' rules cannot undo what another chain of the hook drops, nor can nftables' own.
+fn refuse_closed_chain(choice: Choice, wanted: &Wanted, result: &AddResult) -> Result<(), Fault> {
+    let families = [false, true].map(|v6| wanted.of_family(v6).next().is_some());
+    let links = closed::links_of(result);
+    match closed::find(families, &links, closed::mark_of(choice))? {
+        Some(closed) => Err(drift(format!(
+            "firewall: {}; {}",
+            closed.words(),
+            closed.mend(choice, &links)
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The plugin `firewall`.
@@ -86,9 +114,12 @@ impl Plugin for Firewall {
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf)?;
-        let wanted = Wanted::new(&plan, &request.prev_result()?)?;
+        let made = request.prev_result()?;
+        let wanted = Wanted::new(&plan, &made)?;
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
-        match backend::choose(plan.backend)? {
+        let backend = backend::choose(plan.backend)?;
+        let choice = backend.choice();
+        match backend {
             Backend::Iptables => iptables::check(owner, &wanted)?,
             Backend::Nftables => nftables::check(owner, &wanted)?,
             Backend::Firewalld(mut firewalld) => {
@@ -96,7 +127,7 @@ impl Plugin for Firewall {
                 check_apart(owner, &wanted)?;
             }
         }
-        Ok(())
+        Ok(refuse_closed_chain(choice, &wanted, &made)?)
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use crate::support::{BOTH, Lab, conf, result};
 use serde_json::{Value, json};
 
 #[test]
-fn the_iptables_rules_are_those_of_the_reference() {
+fn the_iptables_rules_are_those_of_the_reference_and_one_for_published_ports() {
     let Some(lab) = Lab::with("iptables") else {
         return;
     };
@@ -29,7 +29,9 @@ fn the_iptables_rules_are_those_of_the_reference() {
             format!("-A CNI-FORWARD {} -j CNI-ADMIN", note("admin overrides")),
             format!("-A CNI-FORWARD -d {net} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
             format!("-A CNI-FORWARD -s {net} -j ACCEPT"),
+            format!("-A CNI-FORWARD -d {net} -m conntrack --ctstate DNAT -j ACCEPT"),
             format!("-A CNI-FW-{marker} -s {net} -m comment --comment {name}"),
+            format!("-A CNI-FW-{marker} -d {net} -m comment --comment {name}"),
         ];
         expected.sort();
         let mut found = found;

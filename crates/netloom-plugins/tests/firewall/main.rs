@@ -13,6 +13,7 @@ mod firewalld;
 mod gc;
 mod mixed;
 mod policy;
+mod published;
 mod quiet;
 mod support;
 mod traffic;

@@ -10,6 +10,7 @@ pub(crate) const BOTH: [&str; 2] = ["nftables", "iptables"];
 pub(crate) struct Lab {
     pub(crate) firewall: Plugin,
     pub(crate) bridge: Plugin,
+    pub(crate) portmap: Plugin,
     pub(crate) host: Host,
     _plugins: Arc<PluginDir>,
 }
@@ -24,6 +25,7 @@ impl Lab {
         Some(Self {
             firewall: Plugin::ours(&plugins, "firewall"),
             bridge: Plugin::ours(&plugins, "bridge"),
+            portmap: Plugin::ours(&plugins, "portmap"),
             host,
             _plugins: plugins,
         })

@@ -97,8 +97,8 @@ const SUBJECTS: &[Subject] = &[
                 column: Column::GoDel,
                 because: &["CNI-"],
                 cure: Cure::OurGc,
-                note: "Go's DEL leaves a chain of netloom's that nothing jumps to; netloom's GC \
-                       takes it.",
+                note: "Go's DEL leaves netloom's rule for published ports, and a chain that \
+                       nothing jumps to; netloom's GC takes both.",
             },
         ],
         ..PLAIN

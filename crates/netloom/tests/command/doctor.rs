@@ -492,3 +492,33 @@ fn isolation_that_the_packet_filter_cannot_keep_is_named() {
     run(&host, &mend);
     assert_silent();
 }
+
+#[test]
+fn a_native_chain_that_stops_the_pods_of_a_firewalled_network_is_named() {
+    let Some(host) = host() else { return };
+    for (backend, pass) in [
+        ("iptables", "iifname \"br-test\" accept"),
+        ("nftables", "meta mark 0x434e4946 accept"),
+    ] {
+        let mut of_bridge = mynet("1.1.0");
+        of_bridge["bridge"] = json!("br-test");
+        let conf = json!({"cniVersion": "1.1.0", "name": "walled", "plugins": [
+            of_bridge, {"type": "firewall", "backend": backend}
+        ]});
+        configure("10-walled.conflist", &conf);
+        host.sh(
+            "nft 'table inet own { chain fwd { type filter hook forward priority 0; reject; }; }'",
+        );
+        let found = findings();
+        let what = "nftables' chain inet own fwd stops all connections of pods";
+        let mend = assert_named(&found, "firewall", what);
+        assert!(
+            mend.contains(&format!("nft insert rule inet own fwd {pass}")),
+            "{mend}"
+        );
+        assert_eq!(found.len(), 1, "{found:#?}");
+        run(&host, &mend);
+        assert_silent();
+        host.sh("nft delete table inet own");
+    }
+}

@@ -1,8 +1,9 @@
 //! Rules in the kernel: add, insert, delete, read back.
 
+use super::translate::IPS_DST_NAT;
 use super::{
-    NFT_MSG_DELRULE, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE, NFTA_RULE_USERDATA,
-    Rule,
+    CtState, NFT_MSG_DELRULE, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE,
+    NFTA_RULE_USERDATA, Rule,
 };
 use crate::netlink::{Attributes, NLM_F_APPEND, NLM_F_CREATE};
 use std::net::IpAddr;
@@ -12,6 +13,8 @@ use crate::nft::{Batch, SUBSYSTEM, Table, Verdict, header, userdata};
 
 const NFT_MSG_NEWRULE: u16 = SUBSYSTEM | 6;
 const NFTA_RULE_HANDLE: u16 = 3;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
 
 /// A rule as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +27,92 @@ pub struct RuleInfo {
     found: Vec<Found>,
 }
 
+/// What becomes of a packet at a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The next rule decides.
+    GoesOn,
+    /// It is dropped, or rejected.
+    Stopped,
+    /// It may be let pass, here or by a chain that this rule leads to.
+    MayPass,
+}
+
+/// Whether a condition holds for such a packet; `Some(None)` where that is not known here, and
+/// `None` if it is no condition.
+fn holds(found: &Found, link: &str, mark: u32) -> Option<Option<bool>> {
+    let (loaded, equal, with) = match found {
+        Found::Compared(loaded, equal, with) => (*loaded, *equal, with),
+        Found::Condition | Found::Translated => return Some(None),
+        _ => return None,
+    };
+    let same = match loaded {
+        Loaded::Meta(key) if key == MetaKey::Iifname as u32 => is_named(link, with),
+        Loaded::Meta(key) if key == MetaKey::Mark as u32 => with[..] == mark.to_ne_bytes(),
+        Loaded::Meta(key) if key == MetaKey::L4proto as u32 => match with[..] {
+            [ICMP | ICMPV6] => false,
+            _ => return Some(None),
+        },
+        Loaded::CtState(bits) if is_zero(with) => bits & CtState::NEW.0 == 0,
+        _ => return Some(None),
+    };
+    Some(Some(same == equal))
+}
+
+/// Whether a link has the name that a rule compares with: a whole one ends with a zero, `veth*` does
+/// not.
+fn is_named(link: &str, with: &[u8]) -> bool {
+    match with.iter().position(|byte| *byte == 0) {
+        Some(end) => with[..end] == *link.as_bytes(),
+        None => link.as_bytes().starts_with(with),
+    }
+}
+
+fn is_zero(value: &[u8]) -> bool {
+    value.iter().all(|byte| *byte == 0)
+}
+
 impl RuleInfo {
     /// What it does in the end, if that is a verdict.
     #[must_use]
     pub fn verdict(&self) -> Option<&Verdict> {
         self.found.iter().rev().find_map(|found| match found {
             Found::Verdict(verdict) => Some(verdict),
-            Found::Compared(..) => None,
+            _ => None,
         })
+    }
+
+    /// Whether it matches packets of connections whose destination was translated, and no others.
+    #[must_use]
+    pub fn is_of_translated(&self) -> bool {
+        self.found.iter().any(|found| {
+            matches!(
+                found,
+                Found::Translated | Found::Compared(Loaded::CtStatus(IPS_DST_NAT), false, _)
+            )
+        })
+    }
+
+    /// What becomes, at this rule, of the first packet of a TCP or UDP connection that comes in by a
+    /// link of this name with this mark.
+    #[must_use]
+    pub fn fate_of_new(&self, link: &str, mark: u32) -> Fate {
+        let conditions = || self.found.iter().filter_map(|it| holds(it, link, mark));
+        if conditions().any(|holds| holds == Some(false)) {
+            return Fate::GoesOn;
+        }
+        let is_sure = conditions().all(|holds| holds == Some(true));
+        let end = self.found.iter().rev().find_map(|found| match found {
+            Found::Verdict(Verdict::Continue) => None,
+            Found::Verdict(Verdict::Drop) | Found::Reject => Some(Fate::Stopped),
+            Found::Verdict(_) | Found::Elsewhere => Some(Fate::MayPass),
+            _ => None,
+        });
+        match end {
+            Some(Fate::Stopped) if !is_sure => Fate::GoesOn,
+            Some(fate) => fate,
+            None => Fate::GoesOn,
+        }
     }
 
     /// Whether it matches packets that came in by this link, or (`equal` is false) by any other.
@@ -86,9 +167,10 @@ impl RuleInfo {
                     && *is_equal == equal
                     && padding.is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
             }
-            Found::Verdict(_) => false,
+            _ => false,
         })
     }
+
     pub(in crate::nft) fn parse(payload: &[u8]) -> Option<(String, String, Self)> {
         let (mut table, mut chain) = (String::new(), String::new());
         let mut info = Self {

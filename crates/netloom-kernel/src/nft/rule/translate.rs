@@ -10,7 +10,7 @@ use crate::nft::expression::{Compare, Data, Expression, REG_1};
 use crate::rtnl::Family;
 
 /// The bit of a connection's status that says that its destination was translated.
-const IPS_DST_NAT: u32 = 1 << 5;
+pub(super) const IPS_DST_NAT: u32 = 1 << 5;
 /// Where the addresses are in an IPv6 header.
 const SADDR6: u8 = 8;
 const DADDR6: u8 = 24;

@@ -4,7 +4,8 @@
 //! table inet cni_plugins_firewall
 //! set pods4-… { type ipv4_addr; elements = { 10.1.0.5 comment "…", … } }     one per network
 //! chain pods { ip saddr @pods4-… goto pass
-//!              ip daddr @pods4-… ct state established,related goto pass }
+//!              ip daddr @pods4-… ct state established,related goto pass
+//!              ip daddr @pods4-… ct status dnat goto pass }
 //! ```
 //!
 //! A pod owns its elements and nothing else; an ADD is one transaction of them, however many pods
@@ -20,15 +21,21 @@ use crate::wiring::elements::{delete_elements, delete_rules, has_prefix, rules_o
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::{Owner, network_hash};
 use crate::wiring::transaction::atomically;
+pub(super) use foreign::MARK;
 use foundation::{PASS, PODS, TABLE};
 use netloom_kernel::Result;
-use netloom_kernel::nft::{Batch, CtState, Element, Field, Key, KeyType, Rule, Set, Socket};
+use netloom_kernel::nft::{Batch, CtState, Element, Field, Key, KeyType};
+use netloom_kernel::nft::{Rule, RuleInfo, Set, Socket};
 use netloom_kernel::rtnl;
 use netloom_spec::Attachment;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// The rules that look into a set: what comes from its pods, and what is an answer to them.
-const RULES_OF_SET: usize = 2;
+/// The rules that look into a set: what comes from its pods, what is an answer to them, and what a
+/// port of the host was published for.
+const RULES_OF_SET: usize = 3;
+/// Those of netloom before it let published ports in; the next ADD on the host adds the third.
+const FORMER_RULES_OF_SET: usize = 2;
 
 /// The set of a network's addresses, IPv4 or IPv6.
 fn set_of(network: &str, v6: bool) -> String {
@@ -44,11 +51,10 @@ fn element(owner: Owner<'_>, ip: IpAddr) -> Element {
 pub(super) fn create(owner: Owner<'_>, wanted: &Wanted) -> std::result::Result<(), Fault> {
     let create = || {
         let socket = Socket::open()?;
-        let closed = !foreign::missing(&socket)?.is_empty();
-        let outcome = if closed {
-            None
-        } else {
+        let outcome = if is_open(&socket, owner, wanted)? {
             Some(add_elements(&socket, owner, wanted))
+        } else {
+            None
         };
         match outcome {
             Some(Err(error)) if !error.is_absent() && !error.is_exists() => Err(error),
@@ -61,6 +67,19 @@ pub(super) fn create(owner: Owner<'_>, wanted: &Wanted) -> std::result::Result<(
     create().map_err(Fault::kernel(
         "failed to make the firewall rules by nftables",
     ))
+}
+
+/// Whether all is there but the elements: nobody's chain stops the pods, and the rules look into
+/// their sets.
+fn is_open(socket: &Socket, owner: Owner<'_>, wanted: &Wanted) -> Result<bool> {
+    if !foreign::missing(socket)?.is_empty() {
+        return Ok(false);
+    }
+    let rules = socket.list_rules(&TABLE, PODS)?;
+    Ok([false, true].into_iter().all(|v6| {
+        wanted.of_family(v6).next().is_none()
+            || rules_of(&rules, &set_of(owner.network, v6)).count() == RULES_OF_SET
+    }))
 }
 
 fn add_elements(socket: &Socket, owner: Owner<'_>, wanted: &Wanted) -> Result<()> {
@@ -99,14 +118,16 @@ fn complete(
         foreign::open(batch, closed);
     }
     let rules = socket.list_rules(&TABLE, PODS)?;
+    renew(batch, &rules);
     for v6 in [false, true] {
         let set = set_of(owner.network, v6);
         if wanted.of_family(v6).next().is_none() {
             continue;
         }
-        if rules_of(&rules, &set).count() != RULES_OF_SET {
-            delete_rules(batch, &TABLE, PODS, &rules, |comment| comment == set);
-            open_set(batch, owner.network, &set, v6);
+        if rules_of(&rules, &set).next().is_none() {
+            let comment = format!("net: {}", owner.network);
+            batch.ensure_set(&TABLE, &Set::new(&set, &[key_type(v6)]).comment(&comment));
+            look_into(batch, &set, v6);
         }
         for ip in wanted.of_family(v6) {
             let key = Key::new().ip(ip);
@@ -126,19 +147,47 @@ fn complete(
     Ok(())
 }
 
-/// Makes a network's set and the rules that look into it.
-fn open_set(batch: &mut Batch<'_>, network: &str, set: &str, v6: bool) {
-    let (key, from, to): (&[KeyType], _, _) = if v6 {
-        (&[KeyType::Ipv6Addr], Field::Ip6Saddr, Field::Ip6Daddr)
+/// Gives every network of the host all rules that it is to have: those of an older release lack one.
+fn renew(batch: &mut Batch<'_>, rules: &[RuleInfo]) {
+    for (set, count) in counted(rules) {
+        if count != RULES_OF_SET {
+            delete_rules(batch, &TABLE, PODS, rules, |comment| comment == set);
+            look_into(batch, set, set.starts_with("pods6-"));
+        }
+    }
+}
+
+/// The sets that rules look into, and how many do.
+fn counted(rules: &[RuleInfo]) -> BTreeMap<&str, usize> {
+    let mut counted = BTreeMap::new();
+    for set in rules.iter().filter_map(|rule| rule.comment.as_deref()) {
+        if set.starts_with("pods4-") || set.starts_with("pods6-") {
+            *counted.entry(set).or_default() += 1;
+        }
+    }
+    counted
+}
+
+fn key_type(v6: bool) -> KeyType {
+    if v6 {
+        KeyType::Ipv6Addr
     } else {
-        (&[KeyType::Ipv4Addr], Field::IpSaddr, Field::IpDaddr)
+        KeyType::Ipv4Addr
+    }
+}
+
+/// Makes the rules that look into a set.
+fn look_into(batch: &mut Batch<'_>, set: &str, v6: bool) {
+    let (from, to) = if v6 {
+        (Field::Ip6Saddr, Field::Ip6Daddr)
+    } else {
+        (Field::IpSaddr, Field::IpDaddr)
     };
-    let comment = format!("net: {network}");
     let answers = CtState::ESTABLISHED | CtState::RELATED;
     let sent = Rule::new().in_set(&[from], set);
     let answered = Rule::new().in_set(&[to], set).ct_state(answers);
-    batch.ensure_set(&TABLE, &Set::new(set, key).comment(&comment));
-    for rule in [sent, answered] {
+    let published = Rule::new().in_set(&[to], set).ct_is_dnat();
+    for rule in [sent, answered, published] {
         batch.add_rule(&TABLE, PODS, &rule.goto(PASS).comment(set));
     }
 }
@@ -210,6 +259,13 @@ fn missing(owner: Owner<'_>, wanted: &Wanted) -> Result<Option<String>> {
         return in_table(format!("firewall: no jump to chain {}", wanted.admin_chain));
     }
     let rules = socket.list_rules(&TABLE, PODS)?;
+    let counted = counted(&rules);
+    let is_former = counted.values().all(|count| *count == FORMER_RULES_OF_SET);
+    let whole = if is_former {
+        FORMER_RULES_OF_SET
+    } else {
+        RULES_OF_SET
+    };
     for ip in &wanted.ips {
         let set = set_of(owner.network, ip.is_ipv6());
         let found = socket.get_element(&TABLE, &set, &Key::new().ip(*ip))?;
@@ -217,7 +273,7 @@ fn missing(owner: Owner<'_>, wanted: &Wanted) -> Result<Option<String>> {
         if !found.is_some_and(|found| has_prefix(found.comment.as_deref(), &prefix)) {
             return in_table(format!("firewall: {ip} not found in set {set}"));
         }
-        if rules_of(&rules, &set).count() != RULES_OF_SET {
+        if counted.get(set.as_str()) != Some(&whole) {
             return in_table(format!("firewall: chain {PODS} lacks rules for set {set}"));
         }
     }

@@ -43,6 +43,7 @@ pub(super) fn findings(host: &Host) -> Vec<Finding> {
     findings.extend(forwarding(&host.networks));
     findings.extend(kernel(&host.networks));
     findings.extend(isolation(&host.networks));
+    findings.extend(closed_chains(&host.networks));
     findings
 }
 
@@ -224,6 +225,29 @@ fn isolation(networks: &[Network]) -> Vec<Finding> {
                 "{key} is {state}: ingressPolicy isolated keeps no two pods of one bridge apart"
             );
             findings.push(of(network, "sysctl", what, &mend));
+        }
+    }
+    findings
+}
+
+/// A native chain of nftables drops or rejects what the firewall plugin lets pass in its own.
+fn closed_chains(networks: &[Network]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for network in networks {
+        let plugins = &network.list.plugins;
+        let link = plugins.iter().find_map(|conf| match conf.plugin_type() {
+            // As the host's ends of its wires are named.
+            "ptp" => Some("veth*"),
+            _ => bridge(conf),
+        });
+        let Some(link) = link else { continue };
+        let families = [true, false].map(|v4| has_subnet(network, v4));
+        for conf in plugins {
+            match doctor::closed_chain(conf, &[link], families) {
+                Ok(Some((what, mend))) => findings.push(of(network, "firewall", what, &mend)),
+                // What the kernel does not show is no finding; STATUS tells what is missing.
+                Ok(None) | Err(_) => {}
+            }
         }
     }
     findings

@@ -215,9 +215,9 @@ impl Script {
         &self.marker
     }
 
-    /// How many rules that chain has.
+    /// How many rules that chain has, if this release made it.
     pub(super) fn claims(&self) -> usize {
-        self.ips.len()
+        self.ips.len() * 2
     }
 
     /// The chains that all pods share.
@@ -269,7 +269,9 @@ impl Script {
             for rule in rules_of(*ip) {
                 append(&mut script, &rule);
             }
-            append(&mut script, &self.claim(*ip));
+            for claim in self.claims_of(*ip) {
+                append(&mut script, &claim);
+            }
         }
         let is_empty = script.lines().count() == 1;
         script.push_str("COMMIT\n");
@@ -296,8 +298,14 @@ impl Script {
             .iter()
             .find(|rule| !rule.is_in(saved))
             .map(Shared::words);
+        // An attachment of another release, or of the Go plugin, has no claim to a published port.
+        let is_published = |ip: &IpAddr| saved.has(&self.claims_of(*ip)[1]);
         let own = || {
-            let mut own = self.ips.iter().flat_map(|ip| rules_of(*ip));
+            let mut own = self.ips.iter().flat_map(|ip| {
+                let [answers, sent, published] = rules_of(*ip);
+                let published = is_published(ip).then_some(published);
+                [answers, sent].into_iter().chain(published)
+            });
             own.find(|rule| !saved.has(rule))
         };
         shared
@@ -305,41 +313,34 @@ impl Script {
             .map(|rule| format!("rule {}", rule.join(" ")))
     }
 
-    /// The rule that says whose the address is. It does nothing.
-    fn claim(&self, ip: IpAddr) -> Vec<String> {
-        let source = IpNet::from(ip).to_string();
-        let words = [
-            "-A",
-            &self.marker,
-            "-s",
-            &source,
-            "-m",
-            "comment",
-            "--comment",
-            &self.comment,
-        ];
-        words.map(str::to_owned).to_vec()
+    /// The rules that say whose the address is, and that its published ports are let in. They do
+    /// nothing. Former netloom knows the first alone.
+    fn claims_of(&self, ip: IpAddr) -> [Vec<String>; 2] {
+        let net = IpNet::from(ip).to_string();
+        ["-s", "-d"].map(|side| {
+            let comment = ["-m", "comment", "--comment", &self.comment];
+            let words = ["-A", &self.marker, side, &net].into_iter();
+            words.chain(comment).map(str::to_owned).collect()
+        })
     }
 }
 
-/// What lets the traffic of an address pass.
-pub(super) fn rules_of(ip: IpAddr) -> [Vec<String>; 2] {
+/// What lets the traffic of an address pass: answers to it, what it sends, and connections to it
+/// that somebody of this host translated, as portmap does for a published port.
+pub(super) fn rules_of(ip: IpAddr) -> [Vec<String>; 3] {
     let net = IpNet::from(ip).to_string();
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let rule = |side: &str, states: Option<&str>| {
+        let mut words = vec!["-A", PODS, side, &net];
+        if let Some(states) = states {
+            words.extend(["-m", "conntrack", "--ctstate", states]);
+        }
+        words.extend(["-j", "ACCEPT"]);
+        words.into_iter().map(str::to_owned).collect()
+    };
     [
-        words(&[
-            "-A",
-            PODS,
-            "-d",
-            &net,
-            "-m",
-            "conntrack",
-            "--ctstate",
-            "RELATED,ESTABLISHED",
-            "-j",
-            "ACCEPT",
-        ]),
-        words(&["-A", PODS, "-s", &net, "-j", "ACCEPT"]),
+        rule("-d", Some("RELATED,ESTABLISHED")),
+        rule("-s", None),
+        rule("-d", Some("DNAT")),
     ]
 }
 

@@ -29,6 +29,8 @@ struct Left {
     ip: IpAddr,
     /// It is about what the address sends, not what it gets.
     sent: bool,
+    /// It is about published ports.
+    published: bool,
 }
 
 impl Sweep {
@@ -49,7 +51,7 @@ impl Sweep {
     /// What one attachment has as long as nobody took any of it away.
     pub(super) fn whole(marker: &str, ips: &[IpAddr]) -> Self {
         Self {
-            rules: ips.iter().flat_map(|ip| Left::both(*ip)).collect(),
+            rules: ips.iter().flat_map(|ip| Left::all(*ip)).collect(),
             markers: vec![marker.to_owned()],
         }
     }
@@ -93,14 +95,19 @@ impl Sweep {
     /// One copy of an address's rules, if there are more than others have a claim to.
     fn take_unclaimed(&mut self, saved: &Saved, ip: IpAddr, gone: &[&str]) {
         let net = IpNet::from(ip).to_string();
-        let is_claim = |rule: &&Vec<String>| {
-            let of = |chain: &String| {
-                chain.starts_with(MARKER_PREFIX) && !gone.contains(&chain.as_str())
+        let claims = |side: &str| {
+            let is_claim = |rule: &&Vec<String>| {
+                let of = |chain: &String| {
+                    chain.starts_with(MARKER_PREFIX) && !gone.contains(&chain.as_str())
+                };
+                rule.get(1).is_some_and(of) && value_of(rule, side) == Some(&net)
             };
-            rule.get(1).is_some_and(of) && value_of(rule, "-s") == Some(&net)
+            saved.rules.iter().filter(is_claim).count()
         };
-        let claims = saved.rules.iter().filter(is_claim).count();
-        for left in Left::both(ip) {
+        // What an older release made has no claim to published ports.
+        let (all, published) = (claims("-s"), claims("-d"));
+        for left in Left::all(ip) {
+            let claims = if left.published { published } else { all };
             let taken = self.rules.iter().filter(|it| it.words == left.words);
             if saved.count(&left.words) > claims + taken.count() {
                 self.rules.push(left);
@@ -187,9 +194,10 @@ impl Sweep {
 
 impl Left {
     /// Those of one address.
-    fn both(ip: IpAddr) -> [Self; 2] {
+    fn all(ip: IpAddr) -> [Self; 3] {
         rules_of(ip).map(|words| Self {
             sent: value_of(&words, "-s").is_some(),
+            published: value_of(&words, "--ctstate") == Some("DNAT"),
             words,
             ip,
         })
@@ -199,5 +207,6 @@ impl Left {
         rule.verdict() == Some(&Verdict::Accept)
             && rule.compares_saddr(self.ip) == self.sent
             && rule.compares_daddr(self.ip) != self.sent
+            && rule.is_of_translated() == self.published
     }
 }

@@ -9,7 +9,7 @@ use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, Family, Rule, Socket, Table, Verdict};
 
 /// `CNIF`. No packet that already has a mark gets it, so that no other mark is lost.
-pub(super) const MARK: u32 = 0x434e_4946;
+pub(in super::super) const MARK: u32 = 0x434e_4946;
 const COMMENT: &str = "CNI firewall plugin rules";
 
 /// A base chain that somebody else owns.

@@ -49,12 +49,14 @@ fn saved(scripts: &[&str]) -> Saved {
 fn the_first_add_makes_the_chains_and_the_next_only_the_rules_of_its_address() {
     let script = Script::new(OWNER, &wanted(None), false);
     let marker = script.marker();
+    let comment = "\"name: \\\"net\\\" id: \\\"c1\\\" if: \\\"eth0\\\"\"";
     let own = format!(
         "-N {marker}\n\
          -A CNI-FORWARD -d 10.1.0.5/32 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
          -A CNI-FORWARD -s 10.1.0.5/32 -j ACCEPT\n\
-         -A {marker} -s 10.1.0.5/32 -m comment --comment \
-         \"name: \\\"net\\\" id: \\\"c1\\\" if: \\\"eth0\\\"\"\nCOMMIT\n"
+         -A CNI-FORWARD -d 10.1.0.5/32 -m conntrack --ctstate DNAT -j ACCEPT\n\
+         -A {marker} -s 10.1.0.5/32 -m comment --comment {comment}\n\
+         -A {marker} -d 10.1.0.5/32 -m comment --comment {comment}\nCOMMIT\n"
     );
     assert_eq!(
         script.create(&there(&script, false)).unwrap(),
@@ -114,7 +116,7 @@ fn each_of_two_with_one_address_takes_away_one_copy() {
         &two.create(&there(&two, false)).unwrap(),
     ]);
     let swept = one.sweep(&both).lines();
-    assert_eq!(swept.matches("-D CNI-FORWARD").count(), 2, "{swept}");
+    assert_eq!(swept.matches("-D CNI-FORWARD").count(), 3, "{swept}");
     assert!(swept.contains(&format!("-X {}", one.marker())), "{swept}");
     // The same DEL once more finds only the other's rules.
     let left = saved(&[&one
@@ -130,7 +132,7 @@ fn rules_that_nobody_claims_are_the_go_plugins() {
     let text = script.create(&there(&script, false)).unwrap();
     let gos: String = text
         .lines()
-        .filter(|line| !line.contains("CNI-FW-"))
+        .filter(|line| !line.contains("CNI-FW-") && !line.contains("DNAT"))
         .map(|line| format!("{line}\n"))
         .collect();
     let swept = script.sweep(&saved(&[&gos])).lines();
@@ -160,6 +162,37 @@ fn what_is_missing_is_named_and_older_comments_count() {
     }
 }
 
+/// As netloom made it before it let published ports in: one claim for each address, and two rules.
+#[test]
+fn what_former_netloom_made_is_whole_and_taken_away_but_not_a_newer_ones_published_port() {
+    let (old, new) = (
+        Script::new(OWNER, &wanted(None), false),
+        Script::new(OTHER, &wanted(None), false),
+    );
+    let former = |line: &&str| {
+        let is_claim = line.contains(&format!("-A {} -d", old.marker()));
+        !is_claim && !line.contains("DNAT")
+    };
+    let made = old.create(&there(&old, false)).unwrap();
+    let made: String = made
+        .lines()
+        .filter(former)
+        .fold(String::new(), |all, line| all + line + "\n");
+    assert_eq!(old.missing_from(&saved(&[&made])), None);
+    let both = saved(&[&made, &new.create(&there(&new, true)).unwrap()]);
+    let swept = old.sweep(&both).lines();
+    assert_eq!(swept.matches("-D CNI-FORWARD").count(), 2, "{swept}");
+    assert!(!swept.contains("DNAT"), "{swept}");
+    assert!(new.sweep(&both).lines().contains("DNAT"));
+    let closed = new.create(&there(&new, false)).unwrap();
+    let closed = closed.replace(
+        "-A CNI-FORWARD -d 10.1.0.5/32 -m conntrack --ctstate DNAT",
+        "-A X",
+    );
+    let missing = new.missing_from(&saved(&[&closed])).unwrap();
+    assert!(missing.contains("--ctstate DNAT"), "{missing}");
+}
+
 #[test]
 fn only_attachments_of_the_network_that_are_not_valid_are_stale() {
     let script = Script::new(OWNER, &wanted(None), false);
@@ -173,5 +206,5 @@ fn only_attachments_of_the_network_that_are_not_valid_are_stale() {
     assert!(Sweep::stale(&saved, "net", &valid("eth0")).is_empty());
     assert!(Sweep::stale(&saved, "ne", &[]).is_empty());
     let text = Sweep::stale(&saved, "net", &valid("net1")).lines();
-    assert_eq!(text.matches("-D CNI-FORWARD").count(), 2, "{text}");
+    assert_eq!(text.matches("-D CNI-FORWARD").count(), 3, "{text}");
 }
