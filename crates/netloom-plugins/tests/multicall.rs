@@ -1,7 +1,7 @@
 //! One program, many names.
 
 use netloom_plugins::registry::PLUGINS;
-use netloom_testkit::{Call, Outcome, Plugin, PluginDir};
+use netloom_testkit::{Call, Outcome, Plugin, PluginDir, product};
 use serde_json::json;
 use std::os::unix::fs::symlink;
 use tempfile::TempDir;
@@ -95,7 +95,7 @@ fn a_name_it_does_not_have_is_an_error() {
 fn a_runtime_gets_an_error_object_from_a_name_it_does_not_have() {
     let dir = TempDir::new().unwrap();
     let link = dir.path().join("frobnicate");
-    symlink(PROGRAM, &link).unwrap();
+    symlink(product(PROGRAM), &link).unwrap();
     let error = Call::new(&link)
         .env("CNI_COMMAND", "ADD")
         .run()

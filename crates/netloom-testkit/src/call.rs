@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 use crate::pod::Pod;
+use crate::product::product;
 
 /// How long a call may take, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,7 +31,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call of any program.
+    /// A call of any program; of the release's, where that is tested (see [`product`](crate::product)).
     #[must_use]
     pub fn new(program: impl AsRef<Path>) -> Self {
         let environment = ["PATH", "HOME"]
@@ -38,7 +39,7 @@ impl Call {
             .filter_map(|key| Some((OsString::from(key), std::env::var_os(key)?)))
             .collect();
         Self {
-            program: program.as_ref().to_owned(),
+            program: product(program),
             arguments: Vec::new(),
             environment,
             stdin: Vec::new(),

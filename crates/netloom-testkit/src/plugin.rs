@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::call::Call;
 use crate::pod::Pod;
+use crate::product;
 use crate::skip;
 
 /// Where Debian's package `containernetworking-plugins` puts the Go binaries.
@@ -42,10 +43,11 @@ pub const PLUGIN_NAMES: [&str; 21] = [
 pub struct PluginDir(TempDir);
 
 impl PluginDir {
-    /// Links every name to `program`: in a test, `env!("CARGO_BIN_EXE_netloom-plugins")`.
+    /// Links every name to `program`: in a test, `env!("CARGO_BIN_EXE_netloom-plugins")`; or to what a
+    /// release has in its place, see [`product`](crate::product).
     #[must_use]
     pub fn of(program: impl AsRef<Path>) -> Self {
-        let program = program.as_ref();
+        let program = &product::plugins(program.as_ref());
         assert!(program.is_file(), "no plugin binary at {program:?}");
         let directory = tempfile::Builder::new()
             .prefix("netloom-plugins-")
@@ -66,15 +68,15 @@ impl PluginDir {
 
 /// Links every plugin's name in `directory`, which is made, to a copy of `program`, as former releases
 /// did: twenty copies of a program built for tests would take 800 MB of a host's `/run`. What `netloom
-/// install` does is tested in `netloom: command/install.rs`.
+/// install` does is tested in `netloom: command/install.rs`. Of a release they are the release's.
 pub fn link_plugins(program: impl AsRef<Path>, directory: impl AsRef<Path>) {
     const BINARY: &str = "netloom-plugins";
-    let (program, directory) = (program.as_ref(), directory.as_ref());
+    let (program, directory) = (product::plugins(program.as_ref()), directory.as_ref());
     std::fs::create_dir_all(directory)
         .unwrap_or_else(|error| panic!("cannot make {directory:?}: {error}"));
     // Not the program itself, over which a test that writes a plugin would write.
     let copy = directory.join(BINARY);
-    std::fs::copy(program, &copy).unwrap_or_else(|error| panic!("cannot make {copy:?}: {error}"));
+    std::fs::copy(&program, &copy).unwrap_or_else(|error| panic!("cannot make {copy:?}: {error}"));
     for name in PLUGIN_NAMES.iter().filter(|name| **name != "sample") {
         link(Path::new(BINARY), &directory.join(name));
     }

@@ -40,7 +40,10 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Uninstall(uninstall) => install::uninstall(uninstall),
         Verb::Demo(demo) => demo::run(demo),
         Verb::Completion { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "netloom", &mut io::stdout());
+            // Not to stdout at once: a disk that is full would be a panic.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "netloom", &mut script);
+            print!("{}", String::from_utf8_lossy(&script));
             Ok(())
         }
     }

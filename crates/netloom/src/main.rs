@@ -20,8 +20,6 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use cli::Cli;
 use command::Caller;
 
@@ -31,8 +29,8 @@ fn main() -> ExitCode {
     if netloom_plugin::find(plugins, &called).is_some() {
         return netloom_plugin::main(plugins);
     }
-    pipe::end_quietly_without_reader();
-    let cli = Cli::parse();
+    pipe::end_without_output();
+    let cli: Cli = pipe::parse();
     let caller = if called == "cnitool" {
         Caller::Cnitool
     } else {

@@ -1,27 +1,51 @@
-//! Output that nobody reads any more: `netloom list | head -1`.
+//! Output that cannot be written: nobody reads any more (`netloom list | head -1`), or the disk is full.
 
+use std::io::{self, Write};
 use std::panic;
 use std::process;
+
+use clap::Parser;
 
 /// What a shell calls the end by SIGPIPE, which is how other tools end here.
 const SIGPIPE_STATUS: i32 = 141;
 
-/// Lets a `println!` to a closed pipe end the command without a word, instead of a panic.
+/// Lets a `println!` to a closed pipe end the command without a word, and one to a full disk with one line, instead
+/// of a panic.
 ///
 /// SIGPIPE itself stays ignored: by default it would also kill the command while it writes the
 /// configuration to a plugin that died, before what was added is undone.
-pub(crate) fn end_quietly_without_reader() {
+pub(crate) fn end_without_output() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         let text = panic.payload().downcast_ref::<String>();
-        if text.is_some_and(|text| is_closed_pipe(text)) {
-            process::exit(SIGPIPE_STATUS);
+        match text.and_then(|text| unprinted(text)) {
+            Some(cause) => process::exit(status(cause)),
+            None => report(panic),
         }
-        report(panic);
     }));
 }
 
-/// The words of std's `println!` and `eprintln!`.
-fn is_closed_pipe(text: &str) -> bool {
-    text.starts_with("failed printing to std") && text.contains("Broken pipe")
+/// The command line; help that cannot be printed is a failure.
+pub(crate) fn parse<C: Parser>() -> C {
+    C::try_parse().unwrap_or_else(|answer| {
+        let printed = answer.print().and_then(|()| io::stdout().flush());
+        process::exit(match printed {
+            Err(error) if !answer.use_stderr() => status(&format!("stdout: {error}")),
+            _ => answer.exit_code(),
+        })
+    })
+}
+
+/// Where std's `println!` and `eprintln!` could not write, and why.
+fn unprinted(panic: &str) -> Option<&str> {
+    panic.strip_prefix("failed printing to ")
+}
+
+/// The status to end with, after a word for whoever may hear it.
+fn status(cause: &str) -> i32 {
+    if cause.contains("Broken pipe") {
+        return SIGPIPE_STATUS;
+    }
+    note!("netloom: cannot write to {cause}");
+    1
 }

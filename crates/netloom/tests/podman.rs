@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use netloom_testkit::probe::has_program;
-use netloom_testkit::{DEBIAN_DIR, PluginDir, skip};
+use netloom_testkit::{DEBIAN_DIR, PluginDir, product, skip};
 
 /// What was tried, and what must have come of it.
 const EXPECTED: &[(&str, &[&str])] = &[
@@ -68,9 +68,9 @@ fn podman_s_cache_goes_from_go_to_netloom_and_back() {
     if !go.join("firewall").is_file() {
         return skip("Go's plugins are not installed (containernetworking-plugins)");
     }
-    let netloom = Path::new(env!("CARGO_BIN_EXE_netloom"));
-    let plugins = PluginDir::of(netloom);
-    run("handover.sh", &[plugins.path(), go, netloom], HANDED_OVER);
+    let netloom = product(env!("CARGO_BIN_EXE_netloom"));
+    let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom"));
+    run("handover.sh", &[plugins.path(), go, &netloom], HANDED_OVER);
 }
 
 fn can_run() -> bool {

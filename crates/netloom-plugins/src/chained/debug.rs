@@ -2,8 +2,12 @@
 //!
 //! It makes no kernel object. It is put anywhere in a chain, first and last included, and hands on
 //! the `prevResult` it was given. To see, not to disturb, is its purpose: what goes wrong with the
-//! record or with a hook is written to stderr and does not fail the call.
+//! record or with a hook is written to stderr and does not fail the call. Only what `faults` asks for
+//! goes wrong, after record and hooks.
 
+mod fault;
+
+use fault::Fault;
 use netloom_kernel::netns::Netns;
 use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
@@ -27,6 +31,7 @@ struct Config {
     add_hooks: Vec<Hook>,
     check_hooks: Vec<Hook>,
     del_hooks: Vec<Hook>,
+    faults: Vec<Fault>,
 }
 
 /// A program and its arguments.
@@ -66,6 +71,7 @@ impl Plugin for Debug {
             },
         );
         run_hooks(request, request.netns, &config.add_hooks);
+        fault::strike(&config.faults, "ADD")?;
         Ok(result)
     }
 
@@ -82,7 +88,7 @@ impl Plugin for Debug {
             },
         );
         run_hooks(request, request.netns, &config.check_hooks);
-        Ok(())
+        fault::strike(&config.faults, "CHECK")
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
@@ -99,7 +105,7 @@ impl Plugin for Debug {
             },
         );
         run_hooks(request, netns, &config.del_hooks);
-        Ok(())
+        fault::strike(&config.faults, "DEL")
     }
 
     fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
@@ -107,8 +113,9 @@ impl Plugin for Debug {
             command: "CmdGC",
             ..Record::default()
         };
-        Config::lenient(request).record(request, &record);
-        Ok(())
+        let config = Config::lenient(request);
+        config.record(request, &record);
+        fault::strike(&config.faults, "GC")
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -116,8 +123,9 @@ impl Plugin for Debug {
             command: "CmdStatus",
             ..Record::default()
         };
-        Config::strict(request)?.record(request, &record);
-        Ok(())
+        let config = Config::strict(request)?;
+        config.record(request, &record);
+        fault::strike(&config.faults, "STATUS")
     }
 }
 
@@ -135,13 +143,14 @@ impl Config {
                 return Err(Error::new(code::INVALID_CONFIG, msg));
             }
         }
+        fault::validate(&config.faults)?;
         Ok(config)
     }
 
     /// For DEL and GC, which a configuration that became unreadable must not make impossible.
     fn lenient(context: &Context<'_>) -> Self {
         Self::strict(context).unwrap_or_else(|error| {
-            context.warn(&format!("recording to stderr, without hooks: {error}"));
+            context.warn(&format!("recording to stderr, without hooks and faults: {error}"));
             Self::default()
         })
     }

@@ -82,7 +82,9 @@ impl Case {
     fn call(&self, plugins: &PluginDir, pod: &Pod) -> Call {
         let conf = patched(base_conf(), &self.conf);
         let plugin = Plugin::ours(plugins, self.plugin);
-        let mut call = plugin.call(self.command, &conf).pod(pod);
+        let call = plugin.call(self.command, &conf).pod(pod);
+        // An error with a backtrace asks more of what the program is linked with.
+        let mut call = call.env("RUST_BACKTRACE", "full");
         if let Some(stdin) = self.stdin {
             call = call.stdin(stdin);
         }

@@ -35,8 +35,10 @@ pub(super) fn add(options: &Options, target: &Target) -> Result<()> {
     // refused by the plugins.
     let version = network.cni_version.parse().unwrap_or(Version::LATEST);
     let text = result.to_json(version)?;
-    io::stdout()
+    let mut stdout = io::stdout();
+    stdout
         .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
         .context("print the result")
 }
 

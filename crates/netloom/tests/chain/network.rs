@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use netloom_testkit::{Call, Host, Pod, link_plugins};
+use netloom_testkit::{Call, Host, Pod, link_plugins, product};
 use serde_json::{Value, json};
 
 pub(crate) const NETLOOM: &str = env!("CARGO_BIN_EXE_netloom");
@@ -66,9 +66,11 @@ pub(crate) fn call_by(command: &Path, verb: &str, pod: &Pod, first_port: u16) ->
 /// What a runtime does: ADD, and DEL at once when that fails. The answer is that of ADD.
 pub(crate) fn add_or_undo(pod: &Pod, first_port: u16) -> Call {
     let netns = pod.path().display();
+    let netloom = product(NETLOOM);
+    let netloom = netloom.display();
     let line = format!(
-        "said=$('{NETLOOM}' --json add chain {netns}); failed=$?; printf '%s\\n' \"$said\"; \
-         [ $failed = 0 ] || '{NETLOOM}' del --best-effort chain {netns} >&2; exit $failed"
+        "said=$('{netloom}' --json add chain {netns}); failed=$?; printf '%s\\n' \"$said\"; \
+         [ $failed = 0 ] || '{netloom}' del --best-effort chain {netns} >&2; exit $failed"
     );
     let of_add = call("add", pod, first_port);
     let ports = of_add.variable("CAP_ARGS").unwrap();

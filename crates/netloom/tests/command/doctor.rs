@@ -1,7 +1,7 @@
 //! `netloom doctor`: names what is wrong, and the command that it gives mends it.
 
 use crate::{CONF_DIR, NETLOOM, PLUGINS, configure, host, mynet, netloom, path, reserved};
-use netloom_testkit::{Host, Pod, probe};
+use netloom_testkit::{Host, Pod, probe, product};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -47,7 +47,8 @@ pub(crate) fn assert_silent() {
 /// Does what doctor says, as somebody who knows that its condition is met.
 pub(crate) fn run(host: &Host, mend: &str) {
     let command = mend.rsplit_once(": ").map_or(mend, |(_, command)| command);
-    let bin = Path::new(NETLOOM).parent().unwrap().display().to_string();
+    let netloom = product(NETLOOM);
+    let bin = netloom.parent().unwrap().display();
     host.sh(&format!("PATH={bin}:$PATH CNI_PATH={PLUGINS} {command}"));
 }
 

@@ -1,7 +1,7 @@
 //! `netloom gc`: what goes, what stays, what it asks first.
 
 use crate::{CONF_DIR, NETLOOM, Words, called, configure, host, mynet, netloom, path, reserved};
-use netloom_testkit::{Call, Faults, Host, Outcome, Pod};
+use netloom_testkit::{Call, Faults, Host, Outcome, Pod, product};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -57,7 +57,7 @@ fn gc_keeps_what_lives_and_as_cnitool_it_keeps_nothing() {
 
     gc(&["mynet", "--keep", "oops"]).fails_with_words(&["CONTAINERID/IFNAME"]);
     let cnitool = Path::new("/run/cnitool");
-    symlink(NETLOOM, cnitool).unwrap();
+    symlink(product(NETLOOM), cnitool).unwrap();
     for option in ["--dry-run", "--all", "--keep=a/eth0", "--stale-boot"] {
         let refused = called(cnitool, &["gc", "mynet", option]).run();
         assert!(!refused.is_success(), "{refused}");
@@ -141,7 +141,7 @@ fn on_a_terminal_it_asks_and_no_is_the_default() {
     };
     let answered = |answer: &str| {
         // script(1) gives its command a terminal.
-        let line = format!("{NETLOOM} gc mynet");
+        let line = format!("{} gc mynet", product(NETLOOM).display());
         let call = Call::new("script").arg("-qec").arg(&line).arg("/dev/null");
         call.env("CNI_PATH", crate::PLUGINS).stdin(answer).run()
     };

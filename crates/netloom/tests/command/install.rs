@@ -1,7 +1,7 @@
 //! The plugins in a directory: a file for each name, what they replace, and what they answer as.
 
 use crate::{CONF_DIR, NETLOOM, PLUGINS, Words, called, configure, mynet, path};
-use netloom_testkit::{Call, Host, Outcome};
+use netloom_testkit::{Call, Host, Outcome, product};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
@@ -77,7 +77,10 @@ fn bare() -> Option<Host> {
     let host = Host::new()?;
     fs::create_dir_all(CONF_DIR).unwrap();
     fs::create_dir_all("/run/bin").unwrap();
-    host.sh(&format!("strip -s -o {PROGRAM} {NETLOOM}"));
+    host.sh(&format!(
+        "strip -s -o {PROGRAM} {}",
+        product(NETLOOM).display()
+    ));
     Some(host)
 }
 
@@ -174,8 +177,8 @@ fn what_is_copied_moved_or_linked_answers_as_what_it_was_installed_as() {
 #[test]
 fn a_link_by_hand_to_the_blank_program_answers_to_its_name() {
     let Some(_host) = host() else { return };
-    symlink(NETLOOM, "/run/ptp").unwrap();
-    symlink(NETLOOM, "/run/static").unwrap();
+    symlink(product(NETLOOM), "/run/ptp").unwrap();
+    symlink(product(NETLOOM), "/run/static").unwrap();
     assert_eq!(answers_as(Path::new("/run/ptp")), "ptp");
     assert_eq!(answers_as(Path::new("/run/static")), "static");
 }

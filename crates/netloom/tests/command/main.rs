@@ -18,7 +18,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use netloom_testkit::{Call, Host, Pod, link_plugins};
+use netloom_testkit::{Call, Host, Pod, link_plugins, product};
 use serde_json::{Value, json};
 
 const NETLOOM: &str = env!("CARGO_BIN_EXE_netloom");
@@ -353,7 +353,7 @@ fn the_demo_is_green_as_root_and_as_an_ordinary_user() {
         .unwrap();
     fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = public.path().join("netloom");
-    fs::copy(NETLOOM, &copy).unwrap();
+    fs::copy(product(NETLOOM), &copy).unwrap();
     let user = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
     let call = user
         .iter()
@@ -369,18 +369,11 @@ fn the_demo_is_green_as_root_and_as_an_ordinary_user() {
 #[test]
 fn the_demo_says_once_and_in_words_which_namespaces_it_was_refused() {
     let none = "echo 0 >/proc/sys/user/max_net_namespaces && exec \"$0\" demo";
-    let call = [
-        "--user",
-        "--map-root-user",
-        "--net",
-        "sh",
-        "-c",
-        none,
-        NETLOOM,
-    ]
-    .iter()
-    .fold(Call::new("unshare"), |call, it| call.arg(it));
-    let outcome = call.run();
+    let words = ["--user", "--map-root-user", "--net", "sh", "-c", none];
+    let call = words
+        .iter()
+        .fold(Call::new("unshare"), |call, it| call.arg(it));
+    let outcome = call.arg(product(NETLOOM)).run();
     if !outcome.stdout.contains("a throw-away host") {
         return netloom_testkit::skip("this kernel refuses user namespaces");
     }

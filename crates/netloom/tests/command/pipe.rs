@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use netloom_testkit::product;
+
 use super::NETLOOM;
 
 #[test]
@@ -10,7 +12,7 @@ fn the_command_ends_quietly_when_nobody_reads_its_output() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let empty = tempfile::tempdir().unwrap();
-        let output = Command::new(NETLOOM)
+        let output = Command::new(product(NETLOOM))
             .args(arguments)
             .env("NETCONFPATH", empty.path())
             .env("CNI_PATH", empty.path())
