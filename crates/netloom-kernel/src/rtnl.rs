@@ -34,6 +34,7 @@ pub use link::vlan::VlanProtocol;
 pub use link::vxlan::VxlanOptions;
 pub use link::{Link, LinkFlags, LinkRef, OperationalState, Parent};
 pub use neighbour::{Neighbour, NeighbourSpec, NeighbourState};
-pub use route::{Family, NextHop, Route, RouteFilter, RouteKind, RouteSpec, Scope, table};
+pub use route::{Family, NextHop, Route, RouteFilter, RouteKind, RouteSpec, Scope};
+pub use route::{protocol, table};
 pub use rule::{Rule, RuleAction, RuleSpec};
 pub use socket::Socket;

@@ -38,6 +38,12 @@ pub mod table {
     pub const LOCAL: u32 = 255;
 }
 
+/// Numbers that tell who made a route.
+pub mod protocol {
+    /// Router advertisements, taken by the kernel.
+    pub const ROUTERS: u8 = 9;
+}
+
 /// An address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {

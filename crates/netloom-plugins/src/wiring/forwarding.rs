@@ -1,22 +1,62 @@
 //! Forwarding between the host's links.
 
 use super::Fault;
+use netloom_kernel::rtnl::{Family, RouteFilter, Socket, protocol, table};
 use netloom_kernel::sysctl;
 use std::net::IpAddr;
 
-/// Lets the host forward packets of the families of these addresses. Shared: never undone.
-pub(crate) fn ensure_forwarding(of: impl IntoIterator<Item = IpAddr>) -> Result<(), Fault> {
+const V4: &str = "net/ipv4/ip_forward";
+const V6: &str = "net/ipv6/conf/all/forwarding";
+
+/// Lets the host forward packets of the families of these addresses. Shared: never undone. `host`
+/// is a socket of the host.
+pub(crate) fn ensure_forwarding(
+    host: &Socket,
+    of: impl IntoIterator<Item = IpAddr>,
+) -> Result<(), Fault> {
     let (mut v4, mut v6) = (false, false);
     for ip in of {
         *(if ip.is_ipv4() { &mut v4 } else { &mut v6 }) = true;
     }
-    for (wanted, path) in [
-        (v4, "net/ipv4/ip_forward"),
-        (v6, "net/ipv6/conf/all/forwarding"),
-    ] {
-        if wanted {
-            sysctl::set_if_different(path, "1")
-                .map_err(Fault::kernel("failed to enable forwarding"))?;
+    let failed = || Fault::kernel("failed to enable forwarding");
+    if v4 && is_off(V4).map_err(failed())? {
+        sysctl::set(V4, "1").map_err(failed())?;
+    }
+    if v6 && is_off(V6).map_err(failed())? {
+        keep_routers(host).map_err(Fault::kernel(
+            "failed to keep the routes that the host has by router advertisements",
+        ))?;
+        sysctl::set(V6, "1").map_err(failed())?;
+    }
+    Ok(())
+}
+
+fn is_off(key: &str) -> netloom_kernel::Result<bool> {
+    Ok(sysctl::get(key)?.trim() == "0")
+}
+
+/// A host that forwards takes no more router advertisements (`accept_ra` 1), and forgets the
+/// default routes that it has by them. Where it has routes by them it goes on (2): without, the host
+/// would be without IPv6 from its first pod on. Links that told it none are left as they are.
+fn keep_routers(host: &Socket) -> netloom_kernel::Result<()> {
+    let learnt = RouteFilter::main(Family::V6)
+        .table(table::ANY)
+        .protocol(protocol::ROUTERS);
+    let mut links = Vec::new();
+    for route in host.list_routes(&learnt)? {
+        let hops = route.next_hops.iter().map(|hop| hop.device);
+        links.extend(route.device.into_iter().chain(hops));
+    }
+    links.sort_unstable();
+    links.dedup();
+    for link in links {
+        // It may have gone since.
+        let Some(link) = host.find_link(link)? else {
+            continue;
+        };
+        let key = format!("net/ipv6/conf/{}/accept_ra", link.name);
+        if sysctl::get(&key).is_ok_and(|value| value.trim() == "1") {
+            sysctl::set(&key, "2")?;
         }
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! The gateway's addresses on the host's side.
 
-use super::Fault;
+use super::{Fault, sysctls};
 use ipnet::IpNet;
+use netloom_kernel::Error;
 use netloom_kernel::rtnl::{AddressSpec, Link, LinkChange, Socket};
 
 /// Gives `link` the address, which its pods use as their gateway. Shared: never undone.
@@ -45,10 +46,17 @@ pub(crate) fn ensure_address(
 }
 
 /// Adds the address, and pins the link's MAC address: a bridge that was not told its address
-/// takes the lowest of its ports', and the pods' neighbour entries would go stale.
+/// takes the lowest of its ports', and the pods' neighbour entries would go stale. Where IPv6 is off
+/// for new links of the host it is switched on for this one.
 fn add(host: &Socket, link: &Link, wanted: IpNet) -> Result<(), Fault> {
     let what = || format!("could not add IP address to {:?}", link.name);
-    match host.add_address(link.index, AddressSpec::new(wanted).no_dad()) {
+    let add = || host.add_address(link.index, AddressSpec::new(wanted).no_dad());
+    let mut added = add();
+    if wanted.addr().is_ipv6() && added.as_ref().is_err_and(Error::is_denied) {
+        sysctls::enable_ipv6(&link.name)?;
+        added = add();
+    }
+    match added {
         // A plugin that ran at the same time was faster.
         Err(error) if error.is_exists() => return Ok(()),
         done => done.map_err(Fault::kernel(what()))?,

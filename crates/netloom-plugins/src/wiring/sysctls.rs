@@ -1,5 +1,6 @@
 //! The kernel's settings per link.
 
+use super::Fault;
 use netloom_kernel::sysctl;
 
 /// Stops the host from taking routes and addresses from router advertisements that come
@@ -13,4 +14,11 @@ pub(crate) fn refuse_router_advertisements(link: &str) {
 /// after the pod came. Both ends of the wire are ours: there is nobody to conflict with.
 pub(crate) fn skip_duplicate_address_detection(link: &str) {
     let _ = sysctl::set_if_different(&format!("net/ipv6/conf/{link}/accept_dad"), "0");
+}
+
+/// Lets a link have IPv6 addresses where new links of its namespace have none.
+pub(crate) fn enable_ipv6(link: &str) -> Result<(), Fault> {
+    let key = format!("net/ipv6/conf/{link}/disable_ipv6");
+    (sysctl::set_if_different(&key, "0").map(drop))
+        .map_err(Fault::kernel(format!("failed to enable IPv6 on {link:?}")))
 }

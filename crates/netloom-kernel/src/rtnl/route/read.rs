@@ -146,13 +146,14 @@ fn next_hops(mut rest: &[u8]) -> Vec<NextHop> {
     hops
 }
 
-/// Which routes to list; the kernel filters by family, table and device.
+/// Which routes to list; the kernel filters by family, table, device and protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteFilter {
     family: Family,
     table: u32,
     device: Option<u32>,
     dst: Option<IpNet>,
+    protocol: Option<u8>,
 }
 
 impl RouteFilter {
@@ -164,6 +165,7 @@ impl RouteFilter {
             table: table::MAIN,
             device: None,
             dst: None,
+            protocol: None,
         }
     }
 
@@ -188,6 +190,13 @@ impl RouteFilter {
         self
     }
 
+    /// Only routes made by this (`RTPROT_*`), such as [`protocol::ROUTERS`].
+    #[must_use]
+    pub fn protocol(mut self, protocol: u8) -> Self {
+        self.protocol = Some(protocol);
+        self
+    }
+
     fn accepts(&self, route: &Route) -> bool {
         let by_device = |device| {
             route.device == Some(device) || route.next_hops.iter().any(|hop| hop.device == device)
@@ -195,6 +204,9 @@ impl RouteFilter {
         (self.table == table::ANY || route.table == self.table)
             && self.device.is_none_or(by_device)
             && self.dst.is_none_or(|dst| route.dst == dst)
+            && self
+                .protocol
+                .is_none_or(|made_by| route.protocol == made_by)
     }
 }
 
@@ -219,6 +231,7 @@ impl Socket {
             let flags = payload
                 .get(8..12)?
                 .first_chunk()
+        header[5] = filter.protocol.unwrap_or(0);
                 .map(|b| u32::from_ne_bytes(*b))?;
             if header.kind != RTM_NEWROUTE || flags & RTM_F_CLONED != 0 {
                 return None;

@@ -160,7 +160,7 @@ fn serve_as_gateway(
     for address in &addresses {
         host_address::ensure_address(host, link, *address, gateway.force_address)?;
     }
-    forwarding::ensure_forwarding(addresses.iter().map(IpNet::addr))
+    forwarding::ensure_forwarding(host, addresses.iter().map(IpNet::addr))
 }
 
 fn wait_until_up(host: &Socket, port: &Link) -> Result<Link, Fault> {

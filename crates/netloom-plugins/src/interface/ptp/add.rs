@@ -26,7 +26,7 @@ pub(super) fn add<'r>(
     let mut result = AddResult::new();
     ipam::take_addresses(request, CONTAINER, &mut result, undo)?;
     refuse_missing_gateways(&result)?;
-    forwarding::ensure_forwarding(result.ips.iter().map(|ip| ip.address.addr()))?;
+    forwarding::ensure_forwarding(&host, result.ips.iter().map(|ip| ip.address.addr()))?;
 
     let end = PodEnd {
         name,
@@ -88,6 +88,9 @@ fn route_to_pod(host: &Socket, link: &Link, result: &AddResult) -> Result<(), Fa
         batch.add_address(link.index, AddressSpec::new(gateway).no_dad());
     }
     for ip in &result.ips {
+    if result.ips.iter().any(|ip| ip.address.addr().is_ipv6()) {
+        sysctls::enable_ipv6(&link.name)?;
+    }
         let route = RouteSpec::to(ip.address.addr().into()).device(link.index);
         batch.replace_route(&route.scope(Scope::Host));
     }
