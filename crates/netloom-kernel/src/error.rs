@@ -86,6 +86,12 @@ impl Error {
         self.errno == libc::EEXIST
     }
 
+    /// There is no route.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.errno == libc::ENETUNREACH
+    }
+
     /// The object is in use.
     #[must_use]
     pub fn is_busy(&self) -> bool {

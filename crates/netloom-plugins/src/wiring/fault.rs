@@ -52,6 +52,13 @@ pub(crate) enum Fault {
     /// A routed link needs to know its gateway.
     #[error("the IPAM plugin gave {0} without a gateway, and ptp routes everything through it")]
     MissingGateway(ipnet::IpNet),
+    /// The link has an MTU with which the kernel has no IPv6.
+    #[error("mtu {mtu} of {link:?} is too small for {address}: IPv6 needs at least 1280")]
+    SmallMtu {
+        link: String,
+        mtu: u32,
+        address: ipnet::IpNet,
+    },
     /// CHECK: what exists is not what ADD made.
     #[error("{0}")]
     Drift(String),
@@ -80,7 +87,7 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         let code = match &fault {
             Fault::Netns { .. } => code::INVALID_NETNS,
-            Fault::NotABridge(_) => code::INVALID_CONFIG,
+            Fault::NotABridge(_) | Fault::SmallMtu { .. } => code::INVALID_CONFIG,
             Fault::Kernel { .. }
             | Fault::NameTaken { .. }
             | Fault::OtherAddress { .. }

@@ -97,7 +97,8 @@ pub(crate) fn hop_of(route: &Route, ips: &[IpConfig]) -> Option<IpAddr> {
     }
 }
 
-fn default_of(address: IpNet) -> IpNet {
+/// The default route's destination in the family of an address.
+pub(crate) fn default_of(address: IpNet) -> IpNet {
     match address {
         IpNet::V4(_) => IpNet::V4(ipnet::Ipv4Net::default()),
         IpNet::V6(_) => IpNet::V6(ipnet::Ipv6Net::default()),

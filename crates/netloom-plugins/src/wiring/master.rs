@@ -1,18 +1,12 @@
 //! The link that a pod's link stands on: `master` of macvlan, ipvlan and vlan.
 
 use super::fault::invalid;
-use super::{Fault, check, mtu};
+use super::tables::FAMILIES;
+use super::{Fault, check, default_route, mtu};
 use netloom_kernel::netns::Netns;
-use netloom_kernel::rtnl::{Family, Link, Route, RouteFilter, RouteKind, Socket, table};
+use netloom_kernel::rtnl::{Link, Route, Socket};
 use netloom_spec::Error;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// Addresses that only a default route leads to: they are for documentation (RFC 5737, RFC 9637).
-const ANYWHERE: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-    IpAddr::V6(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1)),
-];
 
 /// Where the master is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,32 +99,15 @@ impl fmt::Display for Master {
 }
 
 fn of_default_route(socket: &Socket, place: Place) -> Result<Link, Fault> {
-    for anywhere in ANYWHERE {
-        if let Some(index) = default_device(socket, anywhere)? {
+    for family in FAMILIES {
+        let route = default_route::find(socket, family)?;
+        if let Some(index) = route.as_ref().and_then(device) {
             return socket
                 .get_link(index)
                 .map_err(Fault::kernel("look up the default route's link"));
         }
     }
     Err(Fault::NoDefaultRoute(place))
-}
-
-/// The link of the main table's default route of this address's family.
-fn default_device(socket: &Socket, anywhere: IpAddr) -> Result<Option<u32>, Fault> {
-    let in_main = |route: &Route| route.is_default() && route.table == table::MAIN;
-    if let Ok(route) = socket.match_route(anywhere)
-        && in_main(&route)
-        && let Some(device) = device(&route)
-    {
-        return Ok(Some(device));
-    }
-    // There is none, or a rule or another route hides it: that of a VPN, for example.
-    let mut routes = socket
-        .list_routes(&RouteFilter::main(Family::of(anywhere)))
-        .map_err(Fault::kernel("list the routes"))?;
-    routes.retain(|route| in_main(route) && route.kind == RouteKind::Unicast);
-    routes.sort_by_key(|route| route.priority);
-    Ok(routes.iter().find_map(device))
 }
 
 fn device(route: &Route) -> Option<u32> {

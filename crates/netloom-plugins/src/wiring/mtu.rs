@@ -1,6 +1,7 @@
 //! The MTU that a configuration asks for.
 
-use super::fault::invalid;
+use super::fault::{Fault, invalid};
+use ipnet::IpNet;
 use netloom_spec::Error;
 
 /// The smallest that IPv4 works with (RFC 791), and so the kernel's for most links.
@@ -8,6 +9,18 @@ pub(crate) const SMALLEST: u32 = 68;
 
 /// The largest of links without a limit of their own: the longest packet of IPv4.
 pub(crate) const LARGEST: u32 = 65535;
+
+/// The smallest that IPv6 works with (RFC 8200): the kernel has none of it on links with less.
+const SMALLEST_OF_IPV6: u32 = 1280;
+
+/// Refuses an IPv6 address for a link of this MTU.
+pub(crate) fn refuse_without_ipv6(link: &str, mtu: u32, address: IpNet) -> Result<(), Fault> {
+    if mtu >= SMALLEST_OF_IPV6 {
+        return Ok(());
+    }
+    let link = link.to_owned();
+    Err(Fault::SmallMtu { link, mtu, address })
+}
 
 /// Reads `mtu`, in bytes; 0 leaves it to the kernel.
 pub(crate) fn read(value: i64, largest: u32) -> Result<u32, Error> {

@@ -1,14 +1,16 @@
 //! Addresses and routes inside the pod, from the result of the IPAM plugin.
 
-use super::{Fault, gateway};
+use super::router_advertisements::{self, RouterAdvertisements};
+use super::{Fault, default_route, gateway, mtu, sysctls};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{AddressSpec, Batch, LinkChange, RouteSpec, Scope, Socket};
 use netloom_kernel::sysctl;
-use netloom_spec::{AddResult, IpConfig, Route};
+use netloom_spec::{AddResult, IpConfig, Route, Version};
 use std::time::{Duration, Instant};
 
 /// How long IPv6 duplicate address detection may take.
 const DAD_PATIENCE: Duration = Duration::from_secs(5);
+const NOT_ENTERED: &str = "failed to enter the container's network namespace";
 
 /// The container's interface, seen from inside.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +25,12 @@ pub(crate) struct PodLink<'a> {
     pub(crate) index: u32,
     /// Its position in the result's `interfaces`.
     pub(crate) position: usize,
+    /// The version of the result, which tells a route's priority since 1.1.0.
+    pub(crate) version: Version,
+    /// Its MTU.
+    pub(crate) mtu: u32,
+    /// What it takes from routers.
+    pub(crate) ra: RouterAdvertisements,
     /// The alias that says whose it is; see [`identity`](super::identity).
     pub(crate) mark: Option<&'a str>,
 }
@@ -74,6 +82,10 @@ pub(crate) fn refuse_taken_name(inside: &Socket, if_name: &str, netns: &str) -> 
 
 /// Sets the link up without addresses.
 pub(crate) fn set_up(pod: PodLink<'_>) -> Result<(), Fault> {
+    if pod.ra.refused(false) {
+        (pod.netns.run(|| router_advertisements::refuse(pod.name)))
+            .map_err(Fault::kernel(NOT_ENTERED))??;
+    }
     pod.socket
         .set_link(pod.index, &pod.up())
         .map_err(Fault::kernel(format!("failed to set {:?} up", pod.name)))
@@ -98,17 +110,26 @@ pub(crate) struct Manner {
 
 /// Gives the link its addresses, sets it up and adds the routes, all in one batch.
 ///
-/// Addresses that belong to no interface or to another one are none of this link's.
-pub(crate) fn configure(pod: PodLink<'_>, result: &AddResult, manner: Manner) -> Result<(), Fault> {
+/// Addresses that belong to no interface or to another one are none of this link's. Default routes
+/// that name no metric get theirs in the result, where the pod has others already.
+pub(crate) fn configure(
+    pod: PodLink<'_>,
+    result: &mut AddResult,
+    manner: Manner,
+) -> Result<(), Fault> {
+    let untold = (pod.version < Version::V1_1_0).then(|| result.routes.clone());
+    default_route::stand_behind(pod.socket, &mut result.routes)?;
     let Manner { dad, subnet, .. } = manner;
     let own = |ip: &&IpConfig| ip.interface == Some(pod.position);
     let ips: Vec<_> = result.ips.iter().filter(own).collect();
-    let v6 = ips.iter().any(|ip| ip.address.addr().is_ipv6());
+    let v6 = ips.iter().find(|ip| ip.address.addr().is_ipv6());
+    if let Some(ip) = v6 {
+        mtu::refuse_without_ipv6(pod.name, pod.mtu, ip.address)?;
+    }
+    let v6 = v6.is_some();
     pod.netns
-        .run(|| set_sysctls(pod.name, v6, manner))
-        .map_err(Fault::kernel(
-            "failed to enter the container's network namespace",
-        ))??;
+        .run(|| set_sysctls(&pod, v6, manner))
+        .map_err(Fault::kernel(NOT_ENTERED))??;
 
     let mut batch = pod.socket.batch();
     if manner.announce != Announce::AsSet {
@@ -142,6 +163,9 @@ pub(crate) fn configure(pod: PodLink<'_>, result: &AddResult, manner: Manner) ->
             spec = spec.onlink();
         }
         batch.add_route_beside(&spec);
+    }
+    if let Some(untold) = untold {
+        result.routes = untold;
     }
     commit(batch, pod.name)
 }
@@ -180,7 +204,8 @@ pub(crate) fn settle(socket: &Socket, index: u32, name: &str) -> Result<(), Faul
 }
 
 /// The settings that must be right before the first address. Runs in the pod.
-fn set_sysctls(name: &str, v6: bool, manner: Manner) -> Result<(), Fault> {
+fn set_sysctls(pod: &PodLink<'_>, v6: bool, manner: Manner) -> Result<(), Fault> {
+    let name = pod.name;
     // Without these the link works, only less well; a kernel without IPv6 lacks them.
     match manner.dad {
         Dad::AsSet => {}
@@ -195,13 +220,14 @@ fn set_sysctls(name: &str, v6: bool, manner: Manner) -> Result<(), Fault> {
     if manner.announce == Announce::Both {
         let _ = sysctl::set(&format!("net/ipv6/conf/{name}/ndisc_notify"), "1");
     }
+    if pod.ra.refused(v6) {
+        router_advertisements::refuse(name)?;
+    }
     if !v6 {
         return Ok(());
     }
     for link in ["lo", name] {
-        let key = format!("net/ipv6/conf/{link}/disable_ipv6");
-        sysctl::set_if_different(&key, "0")
-            .map_err(Fault::kernel(format!("failed to enable IPv6 on {link:?}")))?;
+        sysctls::enable_ipv6(link)?;
     }
     sysctl::set(&format!("net/ipv6/conf/{name}/keep_addr_on_down"), "1").map_err(Fault::kernel(
         format!("failed to keep the IPv6 addresses of {name:?}"),

@@ -8,6 +8,7 @@ mod remove;
 
 use super::master::{Master, Place};
 use super::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
+use super::router_advertisements::RouterAdvertisements;
 use super::{Fault, identity, ipam, listed, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkSpec, Socket};
@@ -35,6 +36,8 @@ pub(crate) struct Site<'a> {
     pub(crate) name: &'a str,
     /// `CNI_NETNS`.
     pub(crate) path: &'a str,
+    /// What the link is to take from routers.
+    ra: RouterAdvertisements,
 }
 
 impl<'a> Site<'a> {
@@ -49,14 +52,16 @@ impl<'a> Site<'a> {
             host,
             name,
             path,
+            ra: RouterAdvertisements::AsSet,
         })
     }
 
     /// Opens both sides for ADD, which a link of that name refuses.
-    pub(crate) fn open_for_add(request: &'a AddRequest<'a>) -> Result<Self, Fault> {
+    pub(crate) fn open_for_add(request: &'a AddRequest<'a>) -> Result<Self, Error> {
+        let ra = RouterAdvertisements::read(request.conf)?;
         let site = Self::open(request.if_name.as_str(), request.netns)?;
         pod::refuse_taken_name(&site.inside, site.name, site.path)?;
-        Ok(site)
+        Ok(Self { ra, ..site })
     }
 
     /// The link to stand on; without a name that of the default route.
@@ -166,7 +171,7 @@ impl<'a> Site<'a> {
         let version = request.version();
         let listed = listed::pod_link(self.name, link.mac, link.mtu, self.path, version);
         result.interfaces = vec![listed];
-        self.configure(link, &result, announce, request.container_id.as_str())?;
+        self.configure(link, &mut result, announce, request)?;
         if let Some(dns) = dns {
             result.dns = dns;
         }
@@ -178,17 +183,20 @@ impl<'a> Site<'a> {
     fn configure(
         &self,
         link: &Link,
-        result: &AddResult,
+        result: &mut AddResult,
         announce: Announce,
-        container_id: &str,
+        request: &AddRequest<'_>,
     ) -> Result<(), Fault> {
-        let mark = identity::mark(container_id);
+        let mark = identity::mark(request.container_id.as_str());
         let pod = PodLink {
             netns: &self.netns,
             socket: &self.inside,
             name: self.name,
             index: link.index,
             position: POSITION,
+            mtu: link.mtu,
+            ra: self.ra,
+            version: request.version(),
             mark: Some(&mark),
         };
         if result.ips.is_empty() {

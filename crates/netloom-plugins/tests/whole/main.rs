@@ -7,8 +7,10 @@
 )]
 
 mod fault;
+mod ipv6;
 mod limits;
 mod link_kinds;
+mod networks;
 mod planted;
 mod registry;
 mod tutorial;

@@ -5,6 +5,7 @@ use super::plan::{Gateway, Layer, Plan};
 use super::port;
 use crate::wiring::owner::Owner;
 use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::veth::{PodEnd, Wire, create_wire};
 use crate::wiring::{
     Fault, forwarding, gateway, host_address, ipam, listed, masquerade, sandbox, spoof,
@@ -26,13 +27,14 @@ pub(super) fn add<'r>(
     undo: &mut Undo<'r>,
 ) -> Result<AddResult, Error> {
     let (plan, own_dns) = Plan::new(request.conf, request.args)?;
+    let ra = RouterAdvertisements::read(request.conf)?;
     let netns = sandbox::open(request.netns)?;
     let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
     let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
     let if_name = request.if_name.as_str();
     pod::refuse_taken_name(&inside, if_name, request.netns)?;
 
-    let bridge = ensure_bridge(&host, &plan)?;
+    let bridge = ensure_bridge(&host, &plan, undo)?;
     let end = PodEnd {
         name: if_name,
         netns: &netns,
@@ -54,6 +56,9 @@ pub(super) fn add<'r>(
         name: if_name,
         index: wire.pod_index,
         position,
+        mtu: wire.host.mtu,
+        ra,
+        version: request.version(),
         mark: None,
     };
     match &plan.layer {
@@ -66,7 +71,7 @@ pub(super) fn add<'r>(
                 subnet: Subnet::OnLink,
                 announce: Announce::V4,
             };
-            pod::configure(pod, &result, manner)?;
+            pod::configure(pod, &mut result, manner)?;
             if let Some(gateway) = layer.gateway {
                 serve_as_gateway(
                     &host,

@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::selector::Device;
 use super::sysfs::Sysfs;
 use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::{Fault, ipam, listed, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Socket;
@@ -23,6 +24,7 @@ pub(super) fn add<'r>(
     undo: &mut Undo<'r>,
 ) -> Result<AddResult, Error> {
     let plan = Plan::new(request.conf, sysfs)?;
+    let ra = RouterAdvertisements::read(request.conf)?;
     let netns = sandbox::open(request.netns)?;
     let mut result = if plan.user_space {
         let mut result = AddResult::new();
@@ -30,7 +32,7 @@ pub(super) fn add<'r>(
         ipam::take_addresses(request, CONTAINER, &mut result, undo)?;
         result
     } else {
-        with_link(&plan, request, &netns, sysfs, undo)?
+        with_link(&plan, ra, request, &netns, sysfs, undo)?
     };
     if let Some(dns) = plan.dns {
         result.dns = dns;
@@ -49,6 +51,7 @@ fn without_link(plan: &Plan, request: &AddRequest<'_>) -> Interface {
 
 fn with_link<'r>(
     plan: &Plan,
+    ra: RouterAdvertisements,
     request: &'r AddRequest<'r>,
     netns: &Netns,
     sysfs: &Sysfs,
@@ -81,6 +84,9 @@ fn with_link<'r>(
         name,
         index: link.index,
         position: CONTAINER,
+        mtu: link.mtu,
+        ra,
+        version: request.version(),
         mark: None,
     };
     if !result.ips.is_empty() {
@@ -89,7 +95,9 @@ fn with_link<'r>(
             subnet: Subnet::OnLink,
             announce: Announce::V4,
         };
-        pod::configure(pod, &result, manner)?;
+        pod::configure(pod, &mut result, manner)?;
+    } else {
+        pod::set_up(pod)?;
     }
     Ok(result)
 }

@@ -11,7 +11,8 @@ use netloom_kernel::rtnl::{Link, LinkChange, Socket};
 use netloom_plugin::{AddRequest, Undo};
 use netloom_spec::Error;
 
-/// Moves the device into the pod, under `CNI_IFNAME`, and sets it up there.
+/// Moves the device into the pod, under `CNI_IFNAME`. It is down there, so that nothing comes in
+/// before it is set as the pod's should be.
 ///
 /// The alias is set while the device is still on the host: from then on it is known wherever it
 /// is. The rest is one message to the kernel, so nobody can be killed in the midst of it.
@@ -35,7 +36,7 @@ pub(super) fn lend<'r>(
             "failed to set the alias of {:?} to its name",
             link.name
         )))?;
-    let change = LinkChange::new().alias(alias).up();
+    let change = LinkChange::new().alias(alias);
     host.move_link_as(link.index, netns, name, &change)
         .map_err(Fault::kernel(format!(
             "failed to move {:?} to the container as {name:?}",

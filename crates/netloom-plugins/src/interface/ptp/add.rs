@@ -4,6 +4,7 @@ use super::CONTAINER;
 use super::plan::Plan;
 use crate::wiring::owner::Owner;
 use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::veth::{PodEnd, create_wire};
 use crate::wiring::{Fault, forwarding, ipam, listed, masquerade, sandbox, sysctls};
 use ipnet::IpNet;
@@ -17,6 +18,7 @@ pub(super) fn add<'r>(
     undo: &mut Undo<'r>,
 ) -> Result<AddResult, Error> {
     let plan = Plan::new(request.conf)?;
+    let ra = RouterAdvertisements::read(request.conf)?;
     let netns = sandbox::open(request.netns)?;
     let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
     let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
@@ -53,6 +55,9 @@ pub(super) fn add<'r>(
         name,
         index: wire.pod_index,
         position: CONTAINER,
+        mtu: wire.host.mtu,
+        ra,
+        version: request.version(),
         mark: None,
     };
     // Nobody else is on the link who could have the same address.
@@ -61,7 +66,7 @@ pub(super) fn add<'r>(
         subnet: Subnet::BehindGateway,
         announce: Announce::V4,
     };
-    pod::configure(pod, &result, manner)?;
+    pod::configure(pod, &mut result, manner)?;
     route_to_pod(&host, &wire.host, &result)?;
     if let Some(choice) = plan.masquerade {
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
@@ -83,14 +88,14 @@ fn refuse_missing_gateways(result: &AddResult) -> Result<(), Fault> {
 
 /// The host's side: the gateway's address on the link, and a route to each of the pod's.
 fn route_to_pod(host: &Socket, link: &Link, result: &AddResult) -> Result<(), Fault> {
+    if result.ips.iter().any(|ip| ip.address.addr().is_ipv6()) {
+        sysctls::enable_ipv6(&link.name)?;
+    }
     let mut batch = host.batch();
     for gateway in gateways(&result.ips) {
         batch.add_address(link.index, AddressSpec::new(gateway).no_dad());
     }
     for ip in &result.ips {
-    if result.ips.iter().any(|ip| ip.address.addr().is_ipv6()) {
-        sysctls::enable_ipv6(&link.name)?;
-    }
         let route = RouteSpec::to(ip.address.addr().into()).device(link.index);
         batch.replace_route(&route.scope(Scope::Host));
     }

@@ -1,0 +1,76 @@
+//! Default routes, of which there may be several.
+//!
+//! In a pod with several networks the default route that was there first counts, in either family:
+//! that of a later network has a higher metric, unless its configuration names one. With equal
+//! metrics the kernel would take the last one of IPv4, and all in turn of IPv6.
+
+use super::{Fault, gateway, tables};
+use netloom_kernel::rtnl::{Family, Route as KernelRoute, RouteFilter, RouteKind, Socket, table};
+use netloom_spec::Route;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// No later network's metric is lower. It is what IPv6 takes for none.
+const USUAL_METRIC: u32 = 1024;
+
+/// An address that only a default route leads to: they are for documentation (RFC 5737, RFC 9637).
+fn anywhere(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        Family::V6 => IpAddr::V6(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1)),
+    }
+}
+
+/// The default route of a family in the main table that counts. It is found by one look-up, unless
+/// a rule or another route hides it: that of a VPN, for example.
+pub(crate) fn find(socket: &Socket, family: Family) -> Result<Option<KernelRoute>, Fault> {
+    match socket.match_route(anywhere(family)) {
+        Ok(route) if in_main(&route) => Ok(Some(route)),
+        _ => Ok(list(socket, family)?.into_iter().next()),
+    }
+}
+
+/// Gives the default routes of an attachment that name no metric one behind those that the pod has.
+/// Of an attachment's own routes none is before another: they may be meant to share.
+pub(crate) fn stand_behind(socket: &Socket, routes: &mut [Route]) -> Result<(), Fault> {
+    for family in tables::FAMILIES {
+        let mut own: Vec<_> = (routes.iter_mut())
+            .filter(|route| leaves_it_open(route) && Family::of(route.dst.addr()) == family)
+            .collect();
+        if own.is_empty() {
+            continue;
+        }
+        let Some(highest) = highest_metric(socket, family)? else {
+            continue;
+        };
+        let behind = highest.max(USUAL_METRIC).saturating_add(1);
+        own.iter_mut().for_each(|route| route.priority = behind);
+    }
+    Ok(())
+}
+
+fn leaves_it_open(route: &Route) -> bool {
+    route.dst.prefix_len() == 0 && route.priority == 0 && gateway::in_main_table(route)
+}
+
+/// Mostly there is no default route yet, which one look-up tells.
+fn highest_metric(socket: &Socket, family: Family) -> Result<Option<u32>, Fault> {
+    match socket.match_route(anywhere(family)) {
+        Err(error) if error.is_unreachable() || error.is_unsupported() => Ok(None),
+        _ => Ok(list(socket, family)?.last().map(|route| route.priority)),
+    }
+}
+
+/// By metric.
+fn list(socket: &Socket, family: Family) -> Result<Vec<KernelRoute>, Fault> {
+    let everything = gateway::default_of(anywhere(family).into());
+    let mut routes = socket
+        .list_routes(&RouteFilter::main(family).dst(everything))
+        .map_err(Fault::kernel("list the routes"))?;
+    routes.retain(|route| in_main(route) && route.kind == RouteKind::Unicast);
+    routes.sort_by_key(|route| route.priority);
+    Ok(routes)
+}
+
+fn in_main(route: &KernelRoute) -> bool {
+    route.is_default() && route.table == table::MAIN
+}

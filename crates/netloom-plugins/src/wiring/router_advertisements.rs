@@ -1,0 +1,86 @@
+//! Whether a pod takes addresses and routes from router advertisements.
+
+use super::Fault;
+use netloom_kernel::sysctl;
+use netloom_spec::{Error, PluginConf};
+use serde::Deserialize;
+
+/// The key `acceptRA` of a plugin that makes a pod's interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouterAdvertisements {
+    /// None where the pod has an IPv6 address of an IPAM plugin, which then is its only one. The
+    /// namespace decides for all others.
+    UnlessAddressed,
+    /// As the namespace is set, which without doing takes them.
+    AsSet,
+    /// None.
+    Refused,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Config {
+    #[serde(rename = "acceptRA")]
+    accept_ra: Option<bool>,
+}
+
+impl RouterAdvertisements {
+    /// What the configuration asks for. By DHCPv6 an address comes alone: the prefix and the routes
+    /// are in router advertisements.
+    pub(crate) fn read(conf: &PluginConf) -> Result<Self, Error> {
+        let config: Config = conf.decode()?;
+        Ok(match config.accept_ra {
+            Some(true) => Self::AsSet,
+            Some(false) => Self::Refused,
+            None if conf.ipam_type() == Some("dhcp") => Self::AsSet,
+            None => Self::UnlessAddressed,
+        })
+    }
+
+    /// Whether none are taken by a link with or without an IPv6 address.
+    pub(crate) fn refused(self, v6: bool) -> bool {
+        match self {
+            Self::UnlessAddressed => v6,
+            Self::AsSet => false,
+            Self::Refused => true,
+        }
+    }
+}
+
+/// Stops a link from taking any. Runs in the pod, before the link is up: what comes in until then
+/// would stay. A kernel without IPv6 takes none.
+pub(crate) fn refuse(link: &str) -> Result<(), Fault> {
+    for key in ["accept_ra", "autoconf"] {
+        match sysctl::set(&format!("net/ipv6/conf/{link}/{key}"), "0") {
+            Err(error) if !error.is_absent() => {
+                let what = format!("failed to refuse router advertisements on {link:?}");
+                return Err(Fault::kernel(what)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_decides_and_otherwise_the_addresses() {
+        let read = |keys: &str| {
+            let json = format!(r#"{{"name": "n", "type": "bridge"{keys}}}"#);
+            RouterAdvertisements::read(&PluginConf::parse(json.as_bytes()).unwrap())
+        };
+        let refused = |keys: &str| {
+            let read = read(keys).unwrap();
+            (read.refused(false), read.refused(true))
+        };
+        assert_eq!(refused(""), (false, true));
+        assert_eq!(refused(r#", "ipam": {"type": "dhcp"}"#), (false, false));
+        assert_eq!(refused(r#", "acceptRA": true"#), (false, false));
+        assert_eq!(refused(r#", "acceptra": false"#), (true, true));
+        let error = read(r#", "acceptRA": "no""#).unwrap_err();
+        assert!(error.to_string().contains("acceptRA"), "{error}");
+    }
+}
