@@ -1,5 +1,6 @@
 //! The bridge itself, and the interface that holds its gateway addresses. Both are shared
-//! by all pods of the host: they are ensured, never removed.
+//! by all pods of the host: they are ensured, and never removed but by the ADD that made the bridge
+//! and failed.
 
 use super::plan::Plan;
 use super::port;
@@ -8,16 +9,21 @@ use crate::wiring::{Fault, random, sysctls};
 use netloom_kernel::MacAddress;
 use netloom_kernel::rtnl::{BridgeOptions, KindSpec, Link, LinkChange, LinkKind, LinkSpec};
 use netloom_kernel::rtnl::{PeerSpec, Socket};
+use netloom_plugin::Undo;
 
 /// Finds or makes the bridge, up and with what the plan asks of it.
-pub(super) fn ensure_bridge(host: &Socket, plan: &Plan) -> Result<Link, Fault> {
+pub(super) fn ensure_bridge(
+    host: &Socket,
+    plan: &Plan,
+    undo: &mut Undo<'_>,
+) -> Result<Link, Fault> {
     let what = || format!("failed to create bridge {:?}", plan.bridge);
     let found = host
         .find_link(&plan.bridge)
         .map_err(Fault::kernel(what()))?;
     let bridge = match found {
         Some(bridge) => bridge,
-        None => create(host, plan).map_err(Fault::kernel(what()))?,
+        None => create(host, plan, undo).map_err(Fault::kernel(what()))?,
     };
     let mut bridge = bridge;
     let Some(LinkKind::Bridge(options)) = bridge.kind.clone() else {
@@ -50,8 +56,9 @@ pub(super) fn keep_mac(host: &Socket, bridge: &Link) -> Result<(), Fault> {
         .map_err(Fault::kernel(what()))
 }
 
-/// Makes the bridge with an address of its own, which it keeps whatever joins or leaves.
-fn create(host: &Socket, plan: &Plan) -> netloom_kernel::Result<Link> {
+/// Makes the bridge with an address of its own, which it keeps whatever joins or leaves. If this ADD
+/// fails it goes again, unless others have come to it.
+fn create(host: &Socket, plan: &Plan, undo: &mut Undo<'_>) -> netloom_kernel::Result<Link> {
     let vlan_filtering = plan.vlans.filtering.then_some(true);
     let options = BridgeOptions {
         vlan_filtering,
@@ -61,8 +68,27 @@ fn create(host: &Socket, plan: &Plan) -> netloom_kernel::Result<Link> {
     match host.create_link(&spec.mtu(plan.mtu.unwrap_or(0))) {
         // A plugin that ran at the same time was faster.
         Err(error) if error.is_exists() => host.get_link(&plan.bridge),
-        created => created,
+        Err(error) => Err(error),
+        Ok(bridge) => {
+            let (index, name) = (bridge.index, bridge.name.clone());
+            undo.push(format!("remove the bridge {name}"), move || {
+                Ok(remove_unused(index).map_err(Fault::kernel(format!(
+                    "failed to remove the bridge {name:?}"
+                )))?)
+            });
+            Ok(bridge)
+        }
     }
+}
+
+/// An ADD that looks for the bridge just now makes its port before it looks again, and fails then if
+/// the bridge went in between.
+fn remove_unused(bridge: u32) -> netloom_kernel::Result<()> {
+    let host = Socket::open()?;
+    if host.list_ports(bridge)?.is_empty() {
+        host.remove_link(bridge)?;
+    }
+    Ok(())
 }
 
 /// What is missing on the bridge. A bridge that does not filter VLANs would join pods that

@@ -1,11 +1,11 @@
 //! Ranges of addresses and sets of them.
 
 use super::address::{from_number, number, same_family};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netloom_spec::net;
 use serde::Deserialize;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One range as it is written in a configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -63,6 +63,12 @@ pub(super) enum RangeError {
         subnet: IpNet,
         hint: String,
     },
+    #[error("range {start}-{end} has addresses of {block}, which no pod can have")]
+    OfNobody {
+        start: IpAddr,
+        end: IpAddr,
+        block: IpNet,
+    },
     #[error("gateway {gateway} is {}, and its subnet {subnet} is {}; a gateway has its subnet's family",
         family(.gateway.is_ipv4()), family(.subnet.addr().is_ipv4()))]
     GatewayFamily { gateway: IpAddr, subnet: IpNet },
@@ -113,6 +119,9 @@ impl Range {
         }
         if end < start {
             return Err(RangeError::Reversed { start, end, subnet });
+        }
+        if let Some(block) = block_of_nobody(start, end) {
+            return Err(RangeError::OfNobody { start, end, block });
         }
         let range = Self {
             subnet,
@@ -246,6 +255,17 @@ fn usable(subnet: IpNet) -> (IpAddr, IpAddr) {
     )
 }
 
+/// The first block of addresses that no host can have which is touched by a range: "this network",
+/// loopback, multicast and limited broadcast (RFC 6890), and multicast of IPv6.
+fn block_of_nobody(start: IpAddr, end: IpAddr) -> Option<IpNet> {
+    let v4 = |first, length| Ipv4Net::new(Ipv4Addr::new(first, 0, 0, 0), length).map(IpNet::V4);
+    let v6 = Ipv6Net::new(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8).map(IpNet::V6);
+    let blocks = [v4(0, 8), v4(127, 8), v4(224, 4), v4(255, 8), v6];
+    (blocks.into_iter().flatten())
+        .filter(|block| same_family(block.addr(), start))
+        .find(|block| start <= block.broadcast() && block.network() <= end)
+}
+
 /// Whether a subnet has one or two addresses.
 fn is_small(subnet: IpNet) -> bool {
     subnet.max_prefix_len() - subnet.prefix_len() <= 1
@@ -295,7 +315,6 @@ mod tests {
         for (subnet, expected) in [
             ("10.1.0.0/24", "10.1.0.1-10.1.0.254 via 10.1.0.1"),
             ("10.1.0.4/30", "10.1.0.5-10.1.0.6 via 10.1.0.5"),
-            ("0.0.0.0/0", "0.0.0.1-255.255.255.254 via 0.0.0.1"),
             ("fd00::/64", "fd00::1-fd00::ffff:ffff:ffff:ffff via fd00::1"),
             ("fd00::4/126", "fd00::5-fd00::7 via fd00::5"),
         ] {
@@ -309,7 +328,7 @@ mod tests {
             ("10.1.0.4/31", "", "10.1.0.4-10.1.0.5"),
             ("10.1.0.4/31", "10.1.0.4", "10.1.0.4-10.1.0.5 via 10.1.0.4"),
             ("10.1.0.4/32", "", "10.1.0.4-10.1.0.4"),
-            ("255.255.255.255/32", "", "255.255.255.255-255.255.255.255"),
+            ("254.255.255.255/32", "", "254.255.255.255-254.255.255.255"),
             ("fd00::4/127", "", "fd00::4-fd00::5"),
             ("fd00::7/128", "", "fd00::7-fd00::7"),
         ] {
@@ -318,6 +337,29 @@ mod tests {
         }
         let explicit = text("10.1.0.4/31", "10.1.0.4", "10.1.0.5", "");
         assert_eq!(summary(&explicit).unwrap(), "10.1.0.4-10.1.0.5");
+    }
+
+    #[test]
+    fn addresses_that_no_host_can_have_are_refused() {
+        for (subnet, block) in [
+            ("0.0.0.0/8", "0.0.0.0/8"),
+            ("0.0.0.0/0", "0.0.0.0/8"),
+            ("127.5.0.0/16", "127.0.0.0/8"),
+            ("126.0.0.0/7", "127.0.0.0/8"),
+            ("239.1.2.4/31", "224.0.0.0/4"),
+            ("255.0.0.0/24", "255.0.0.0/8"),
+            ("ff05::/64", "ff00::/8"),
+        ] {
+            let error = summary(&text(subnet, "", "", "")).unwrap_err().to_string();
+            assert!(error.contains(&format!("addresses of {block}")), "{error}");
+        }
+        for (subnet, start, end) in [
+            ("0.0.0.0/0", "10.0.0.1", "10.0.0.9"),
+            ("126.0.0.0/7", "", "126.255.255.254"),
+            ("240.0.0.0/24", "", ""),
+        ] {
+            assert!(summary(&text(subnet, start, end, "")).is_ok(), "{subnet}");
+        }
     }
 
     #[test]
