@@ -6,6 +6,7 @@
 
 pub(crate) mod check;
 pub(crate) mod choice;
+pub(crate) mod default_route;
 pub(crate) mod detach;
 pub(crate) mod dns;
 pub(crate) mod elements;
@@ -27,6 +28,7 @@ pub(crate) mod nftables;
 pub(crate) mod owner;
 pub(crate) mod pod;
 pub(crate) mod random;
+pub(crate) mod router_advertisements;
 pub(crate) mod routes;
 pub(crate) mod sandbox;
 pub(crate) mod single_link;

@@ -153,7 +153,9 @@ pub(crate) fn routes(pod: &Socket, result: &AddResult) -> Result<(), Fault> {
         }
         let family = if v6 { Family::V6 } else { Family::V4 };
         let present = pod
-            .list_routes(&RouteFilter::main(family).table(table::ANY))
+            .list_routes_where(&RouteFilter::main(family).table(table::ANY), |found| {
+                wanted.iter().any(|route| route.dst.trunc() == found.dst)
+            })
             .map_err(Fault::kernel("list the routes"))?;
         for route in wanted {
             let hop = gateway::hop_of(route, &result.ips);

@@ -29,7 +29,9 @@ pub(crate) fn rules(socket: &Socket) -> Result<Vec<Rule>, Fault> {
 pub(crate) fn is_empty(socket: &Socket, number: u32) -> Result<bool, Fault> {
     for family in FAMILIES {
         let filter = RouteFilter::main(family).table(number);
-        match socket.list_routes(&filter) {
+        let mut none_yet = true;
+        let first = |_: &_| std::mem::take(&mut none_yet);
+        match socket.list_routes_where(&filter, first) {
             Ok(listed) if !listed.is_empty() => return Ok(false),
             Err(error) if !error.is_unsupported() => {
                 let what = format!("list the routes of table {number}");

@@ -216,8 +216,22 @@ impl Socket {
     /// # Errors
     /// If the kernel refuses the dump.
     pub fn list_routes(&self, filter: &RouteFilter) -> Result<Vec<Route>> {
+        self.list_routes_where(filter, |_| true)
+    }
+
+    /// Those of the routes that a filter accepts which are asked for: memory is taken for no others,
+    /// of which there may be very many.
+    ///
+    /// # Errors
+    /// If the kernel refuses the dump.
+    pub fn list_routes_where(
+        &self,
+        filter: &RouteFilter,
+        mut wanted: impl FnMut(&Route) -> bool,
+    ) -> Result<Vec<Route>> {
         let mut header = [0; 12];
         header[0] = filter.family.to_wire();
+        header[5] = filter.protocol.unwrap_or(0);
         let object = format!("routes of table {}", filter.table);
         let mut r = Request::new("list", object, RTM_GETROUTE, NLM_F_DUMP, &header);
         if filter.table != table::ANY {
@@ -231,12 +245,11 @@ impl Socket {
             let flags = payload
                 .get(8..12)?
                 .first_chunk()
-        header[5] = filter.protocol.unwrap_or(0);
                 .map(|b| u32::from_ne_bytes(*b))?;
             if header.kind != RTM_NEWROUTE || flags & RTM_F_CLONED != 0 {
                 return None;
             }
-            Route::parse(payload).filter(|route| filter.accepts(route))
+            Route::parse(payload).filter(|route| filter.accepts(route) && wanted(route))
         });
         match found {
             // The kernel says so for a table or a device that is not there.

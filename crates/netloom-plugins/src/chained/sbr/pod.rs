@@ -10,9 +10,10 @@ pub(super) const FIRST_TABLE: u32 = 100;
 
 /// Whether the main table has a default route, by whatever link.
 pub(super) fn has_default(socket: &Socket, family: Family) -> Result<bool, Fault> {
-    let listed = socket.list_routes(&RouteFilter::main(family));
+    let main = RouteFilter::main(family);
+    let listed = socket.list_routes_where(&main, Route::is_default);
     let listed = listed.map_err(Fault::kernel("list the routes of the main table"))?;
-    Ok(listed.iter().any(Route::is_default))
+    Ok(!listed.is_empty())
 }
 
 /// The routes by a link in a table of these families, those without a next hop first.
