@@ -6,7 +6,7 @@
 
 mod frame;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -15,33 +15,42 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use crate::MacAddress;
 use crate::error::{Error, Result};
 
-/// Sends a gratuitous ARP (RFC 5227, section 3: an ARP announcement) on a link of the current
-/// thread's network namespace.
-///
-/// # Errors
-/// ENETDOWN if the link is down; `is_absent()` if there is none of that index; `is_denied()`
-/// without CAP_NET_RAW.
-pub fn gratuitous_arp(link: u32, mac: MacAddress, ip: Ipv4Addr) -> Result<()> {
-    send(link, &frame::gratuitous_arp(mac, ip)).map_err(|e| failed(link, ip.into(), e))
-}
+/// Who tells: it speaks on the links of the network namespace that it was opened in, wherever the
+/// thread is by then.
+#[derive(Debug)]
+pub struct Announcer(OwnedFd);
 
-/// Sends an unsolicited neighbour advertisement (RFC 4861, section 7.2.6) to all nodes on a link
-/// of the current thread's network namespace.
-///
-/// # Errors
-/// As [`gratuitous_arp`].
-pub fn unsolicited_na(link: u32, mac: MacAddress, ip: Ipv6Addr) -> Result<()> {
-    send(link, &frame::unsolicited_na(mac, ip)).map_err(|e| failed(link, ip.into(), e))
-}
+impl Announcer {
+    /// Opens it in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// `is_denied()` without CAP_NET_RAW.
+    pub fn open() -> Result<Self> {
+        // Protocol 0: this socket receives nothing.
+        rustix::net::socket_with(
+            AddressFamily::PACKET,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .map(Self)
+        .map_err(|errno| Error::of("open packet socket", "for announcements", errno))
+    }
 
-/// Announces an address of either family.
-///
-/// # Errors
-/// As [`gratuitous_arp`].
-pub fn address(link: u32, mac: MacAddress, ip: IpAddr) -> Result<()> {
-    match ip {
-        IpAddr::V4(ip) => gratuitous_arp(link, mac, ip),
-        IpAddr::V6(ip) => unsolicited_na(link, mac, ip),
+    /// Announces an address on a link, which has this MAC address: an IPv4 one by a gratuitous ARP
+    /// (RFC 5227, section 3: an ARP announcement), an IPv6 one by an unsolicited neighbour
+    /// advertisement to all nodes (RFC 4861, section 7.2.6).
+    ///
+    /// A link that is up and has no carrier drops what it is to send, and says nothing of it.
+    ///
+    /// # Errors
+    /// ENETDOWN if the link is down; `is_absent()` if there is none of that index.
+    pub fn address(&self, link: u32, mac: MacAddress, ip: IpAddr) -> Result<()> {
+        let frame = match ip {
+            IpAddr::V4(ip) => frame::gratuitous_arp(mac, ip),
+            IpAddr::V6(ip) => frame::unsolicited_na(mac, ip),
+        };
+        send_to_link(&self.0, link, &frame).map_err(|errno| failed(link, ip, errno))
     }
 }
 
@@ -51,17 +60,6 @@ fn failed(link: u32, ip: IpAddr, errno: Errno) -> Error {
         format_args!("{ip} on the link with index {link}"),
         errno,
     )
-}
-
-fn send(link: u32, frame: &[u8]) -> Result<(), Errno> {
-    // Protocol 0: this socket receives nothing.
-    let socket = rustix::net::socket_with(
-        AddressFamily::PACKET,
-        SocketType::RAW,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
-    send_to_link(&socket, link, frame)
 }
 
 fn send_to_link(socket: &OwnedFd, link: u32, frame: &[u8]) -> Result<(), Errno> {

@@ -4,7 +4,7 @@ mod host;
 
 use std::time::Duration;
 
-use netloom_kernel::announce;
+use netloom_kernel::announce::Announcer;
 use netloom_kernel::rtnl::{LinkChange, LinkSpec, PeerSpec, Socket};
 use netloom_kernel::sysctl;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -29,9 +29,9 @@ fn neighbours_see_a_gratuitous_arp_and_an_unsolicited_advertisement() {
         .create_link(&LinkSpec::veth("veth0", peer).up())
         .unwrap();
     let eth0 = veth.lower.unwrap();
-    let error = pod
-        .run(|| announce::gratuitous_arp(eth0, MAC, [10, 1, 0, 5].into()))
-        .unwrap()
+    let announcer = pod.run(Announcer::open).unwrap().unwrap();
+    let error = announcer
+        .address(eth0, MAC, [10, 1, 0, 5].into())
         .unwrap_err();
     assert_eq!(error.errno(), libc::ENETDOWN);
     inside.set_link(eth0, &LinkChange::new().up()).unwrap();
@@ -46,11 +46,9 @@ fn neighbours_see_a_gratuitous_arp_and_an_unsolicited_advertisement() {
     set_socket_timeout(&capture, Timeout::Recv, Some(Duration::from_secs(10))).unwrap();
 
     let ip6 = "2001:db8::5".parse().unwrap();
-    pod.run(|| {
-        announce::address(eth0, MAC, [10, 1, 0, 5].into()).unwrap();
-        announce::address(eth0, MAC, ip6).unwrap();
-    })
-    .unwrap();
+    // From outside of the pod.
+    announcer.address(eth0, MAC, [10, 1, 0, 5].into()).unwrap();
+    announcer.address(eth0, MAC, ip6).unwrap();
     let mut frames = Vec::new();
     while frames.len() < 2 {
         let mut buffer = [0; 2048];

@@ -4,6 +4,7 @@
 //! `create_` makes what belongs to one attachment, and its caller registers the undo at
 //! once; `remove_` treats what is absent as success. Nothing here knows a plugin.
 
+pub(crate) mod announcement;
 pub(crate) mod check;
 pub(crate) mod choice;
 pub(crate) mod default_route;

@@ -150,7 +150,9 @@ impl Config {
     /// For DEL and GC, which a configuration that became unreadable must not make impossible.
     fn lenient(context: &Context<'_>) -> Self {
         Self::strict(context).unwrap_or_else(|error| {
-            context.warn(&format!("recording to stderr, without hooks and faults: {error}"));
+            context.warn(&format!(
+                "recording to stderr, without hooks and faults: {error}"
+            ));
             Self::default()
         })
     }

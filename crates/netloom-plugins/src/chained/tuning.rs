@@ -17,6 +17,7 @@ pub(crate) mod backup;
 mod check;
 mod config;
 mod del;
+mod host_end;
 mod key;
 mod plan;
 

@@ -15,6 +15,7 @@ mod check;
 mod membership;
 mod plan;
 
+use crate::wiring::announcement::Announcement;
 use crate::wiring::fault::invalid;
 use crate::wiring::identity::may_be_own;
 use crate::wiring::link_kind::require_links_of;
@@ -85,6 +86,9 @@ impl Plugin for Vrf {
         let join = LinkChange::new().master(vrf.index);
         belongings.change_master(socket, &join, vrf.table, Restore::Strictly)?;
         settle(socket, link.index, name)?;
+        // The link forgot its neighbours, and they may have lost what they knew.
+        let tell = || Announcement::of_result(&result, &link).send();
+        pod.within(tell)?;
         Ok(result)
     }
 

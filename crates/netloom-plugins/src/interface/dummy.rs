@@ -62,7 +62,7 @@ impl Plugin for Dummy {
         let site = Site::open_for_add(request)?;
         let spec = LinkSpec::new(site.name, KindSpec::Dummy);
         let link = site.create_link(&spec, KIND, undo)?;
-        site.attach(&link, request, Announce::AsSet, plan.dns, undo)
+        site.attach(&link, request, Announce::Nobody, plan.dns, undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {

@@ -55,7 +55,7 @@ impl Plugin for Vlan {
         let link = site
             .create_link_on(&master, &spec, KIND, undo)
             .map_err(|fault| fault.about(format!("vlanId {}", plan.id)))?;
-        site.attach(&link, request, Announce::AsSet, plan.dns, undo)
+        site.attach(&link, request, Announce::Neighbours, plan.dns, undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {

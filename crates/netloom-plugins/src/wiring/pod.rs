@@ -1,7 +1,10 @@
 //! Addresses and routes inside the pod, from the result of the IPAM plugin.
 
+use super::announcement::Announcement;
 use super::router_advertisements::{self, RouterAdvertisements};
 use super::{Fault, default_route, gateway, mtu, sysctls};
+use netloom_kernel::MacAddress;
+use netloom_kernel::announce::Announcer;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{AddressSpec, Batch, LinkChange, RouteSpec, Scope, Socket};
 use netloom_kernel::sysctl;
@@ -23,6 +26,8 @@ pub(crate) struct PodLink<'a> {
     pub(crate) name: &'a str,
     /// Its index in the pod.
     pub(crate) index: u32,
+    /// Its MAC address, if it has one of Ethernet.
+    pub(crate) mac: Option<MacAddress>,
     /// Its position in the result's `interfaces`.
     pub(crate) position: usize,
     /// The version of the result, which tells a route's priority since 1.1.0.
@@ -55,14 +60,16 @@ pub(crate) enum Dad {
     AsSet,
 }
 
-/// Whether the link tells its neighbours of its addresses when it comes up.
+/// Who is told of the link's addresses, and by whom beside the plugin itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Announce {
-    /// As the namespace is set; that is not at all, unless somebody asked for it.
-    AsSet,
-    /// Those of IPv4, by gratuitous ARP.
+    /// Nobody: there are no neighbours.
+    Nobody,
+    /// The neighbours.
+    Neighbours,
+    /// The kernel tells them of IPv4 addresses too, by gratuitous ARP, whenever the link comes up.
     V4,
-    /// All.
+    /// And of IPv6 addresses.
     Both,
 }
 
@@ -111,12 +118,13 @@ pub(crate) struct Manner {
 /// Gives the link its addresses, sets it up and adds the routes, all in one batch.
 ///
 /// Addresses that belong to no interface or to another one are none of this link's. Default routes
-/// that name no metric get theirs in the result, where the pod has others already.
+/// that name no metric get theirs in the result, where the pod has others already. What is to be told
+/// to the neighbours is returned, for when nothing of the link changes any more.
 pub(crate) fn configure(
     pod: PodLink<'_>,
     result: &mut AddResult,
     manner: Manner,
-) -> Result<(), Fault> {
+) -> Result<Announcement, Fault> {
     let untold = (pod.version < Version::V1_1_0).then(|| result.routes.clone());
     default_route::stand_behind(pod.socket, &mut result.routes)?;
     let Manner { dad, subnet, .. } = manner;
@@ -127,12 +135,20 @@ pub(crate) fn configure(
         mtu::refuse_without_ipv6(pod.name, pod.mtu, ip.address)?;
     }
     let v6 = v6.is_some();
-    pod.netns
-        .run(|| set_sysctls(&pod, v6, manner))
+    let announcer = pod
+        .netns
+        .run(|| {
+            set_sysctls(&pod, v6, manner)?;
+            let is_heard = manner.announce != Announce::Nobody;
+            let announcer = is_heard.then(Announcer::open).and_then(Result::ok);
+            Ok::<_, Fault>(announcer)
+        })
         .map_err(Fault::kernel(NOT_ENTERED))??;
+    let told = ips.iter().map(|ip| ip.address.addr()).collect();
+    let announcement = Announcement::new(announcer, pod.index, pod.mac, told);
 
     let mut batch = pod.socket.batch();
-    if manner.announce != Announce::AsSet {
+    if matches!(manner.announce, Announce::V4 | Announce::Both) {
         batch.set_link(pod.index, &LinkChange::new().arp_notify(true));
     }
     for ip in &ips {
@@ -167,7 +183,8 @@ pub(crate) fn configure(
     if let Some(untold) = untold {
         result.routes = untold;
     }
-    commit(batch, pod.name)
+    commit(batch, pod.name)?;
+    Ok(announcement)
 }
 
 /// Takes the place of the subnet's own route: the gateway is on the link, the subnet behind it.

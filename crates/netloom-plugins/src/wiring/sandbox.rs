@@ -88,6 +88,13 @@ impl Alone {
         })
     }
 
+    /// Runs a closure in the pod's namespace.
+    pub(crate) fn within<T>(&self, inside: impl FnOnce() -> T) -> Result<T, Fault> {
+        self.netns
+            .run(inside)
+            .map_err(Fault::kernel("failed to enter the netns"))
+    }
+
     /// Another socket, for undoing: one whose listing was broken off can list no more.
     pub(crate) fn new_socket(&self) -> Result<Socket, Fault> {
         enter(&self.netns)

@@ -193,6 +193,7 @@ impl<'a> Site<'a> {
             socket: &self.inside,
             name: self.name,
             index: link.index,
+            mac: link.mac,
             position: POSITION,
             mtu: link.mtu,
             ra: self.ra,
@@ -207,7 +208,8 @@ impl<'a> Site<'a> {
             subnet: Subnet::OnLink,
             announce,
         };
-        pod::configure(pod, result, manner)
+        pod::configure(pod, result, manner)?.send();
+        Ok(())
     }
 }
 

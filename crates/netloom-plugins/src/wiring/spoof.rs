@@ -66,6 +66,44 @@ pub(crate) fn create<'r>(
     create().map_err(Fault::kernel("failed to setup spoof-check"))
 }
 
+/// Lets the check ask for the MAC address that the pod's link has now, where there is a check.
+pub(crate) fn follow<'r>(
+    owner: Owner<'r>,
+    mac: MacAddress,
+    before: Option<MacAddress>,
+    undo: &mut Undo<'r>,
+) -> std::result::Result<(), Fault> {
+    let followed = ask_for(owner, mac)?;
+    if let Some(before) = before.filter(|_| followed) {
+        undo.push(
+            "let the spoof check ask for the former MAC address",
+            move || {
+                ask_for(owner, before)?;
+                Ok(())
+            },
+        );
+    }
+    Ok(())
+}
+
+/// `false` where there is no check.
+fn ask_for(owner: Owner<'_>, mac: MacAddress) -> std::result::Result<bool, Fault> {
+    let names = Names::new(&owner.spoof_reference());
+    let ask = |socket: &Socket| {
+        if socket.get_chain(&TABLE, &names.mac)?.is_none() {
+            return Ok(false);
+        }
+        let mut batch = socket.batch();
+        batch.flush_chain(&TABLE, &names.mac);
+        fill_mac(&mut batch, &names, mac);
+        batch.commit()?;
+        Ok(true)
+    };
+    Nftables::open()?
+        .with(ask)
+        .map_err(Fault::kernel("failed to change the spoof check"))
+}
+
 fn fill(
     batch: &mut Batch<'_>,
     names: &Names,
@@ -92,13 +130,18 @@ fn fill(
             PREROUTING,
             &rule(Rule::new().iifname_eq(port).jump(&names.iface)),
         )
-        .add_rule(&TABLE, &names.iface, &rule(Rule::new().jump(&names.mac)))
-        .add_rule(
-            &TABLE,
-            &names.mac,
-            &rule(Rule::new().ether_saddr_eq(mac).return_()),
-        )
-        .add_rule(&TABLE, &names.mac, &rule(Rule::new().drop()));
+        .add_rule(&TABLE, &names.iface, &rule(Rule::new().jump(&names.mac)));
+    fill_mac(batch, names, mac);
+}
+
+/// The rules that let one MAC address pass.
+fn fill_mac(batch: &mut Batch<'_>, names: &Names, mac: MacAddress) {
+    for rule in [
+        Rule::new().ether_saddr_eq(mac).return_(),
+        Rule::new().drop(),
+    ] {
+        batch.add_rule(&TABLE, &names.mac, &rule.comment(names.comment.as_str()));
+    }
 }
 
 fn delete_jumps(socket: &Socket, batch: &mut Batch<'_>, names: &Names) -> Result<()> {

@@ -103,7 +103,10 @@ fn a_full_stdout_is_an_error_that_stderr_tells_and_add_is_undone() {
         assert!(!said.contains("panicked"), "{command}: {said}");
         assert!(said.contains("\"code\""), "{command}: {said}");
     }
-    assert!(!is_reserved(folder.path()), "the address was not given back");
+    assert!(
+        !is_reserved(folder.path()),
+        "the address was not given back"
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod check;
 mod del;
 mod faults;
 mod gc;
+mod host_end;
 mod mixed;
 mod status;
 mod support;

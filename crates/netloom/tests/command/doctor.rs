@@ -508,13 +508,13 @@ fn a_native_chain_that_stops_the_pods_of_a_firewalled_network_is_named() {
         ]});
         configure("10-walled.conflist", &conf);
         host.sh(
-            "nft 'table inet own { chain fwd { type filter hook forward priority 0; reject; }; }'",
+            "nft 'table inet own { chain stop { type filter hook forward priority 0; reject; }; }'",
         );
         let found = findings();
-        let what = "nftables' chain inet own fwd stops all connections of pods";
+        let what = "nftables' chain inet own stop stops all connections of pods";
         let mend = assert_named(&found, "firewall", what);
         assert!(
-            mend.contains(&format!("nft insert rule inet own fwd {pass}")),
+            mend.contains(&format!("nft insert rule inet own stop {pass}")),
             "{mend}"
         );
         assert_eq!(found.len(), 1, "{found:#?}");

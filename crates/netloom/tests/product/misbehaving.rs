@@ -93,8 +93,13 @@ fn a_check_and_a_del_that_panic_fail_with_the_plugins_words_and_del_can_be_repea
     let deleted = run("del", &pod);
     assert!(deleted.is_success(), "{deleted}");
     run("add", &pod).succeeds();
-    run("del", &pod).fails_with(999).names(&["DEL was asked to panic"]);
-    assert!(Path::new("/var/lib/cni/networks/net/10.7.0.3").exists(), "halted");
+    run("del", &pod)
+        .fails_with(999)
+        .names(&["DEL was asked to panic"]);
+    assert!(
+        Path::new("/var/lib/cni/networks/net/10.7.0.3").exists(),
+        "halted"
+    );
     let best = Call::new(NETLOOM)
         .env("CNI_PATH", PLUGINS)
         .arg("del")

@@ -3,10 +3,12 @@
 use super::allowlist::Allowlist;
 use super::attributes::Attributes;
 use super::backup::{Backup, Mark};
+use super::host_end;
 use super::plan::{Plan, Sysctl};
+use crate::wiring::announcement::Announcement;
 use crate::wiring::fault::invalid;
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, listed, sandbox};
+use crate::wiring::{Fault, listed, sandbox, spoof};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, Socket};
 use netloom_kernel::sysctl;
@@ -40,7 +42,20 @@ pub(super) fn add<'r>(
     keep_backup(request, &plan, &netns, &link, undo)?;
     set_sysctls(request, &netns, settings, undo)?;
     set_link(request, &plan.link, &inside, &link, undo)?;
+    if let Some(mtu) = plan.link.mtu {
+        host_end::follow(&mut result, &link, mtu, request.version(), undo)?;
+    }
     update(&mut result, name, &plan.link, request.version());
+    if let Some(mac) = plan.link.mac {
+        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+        spoof::follow(owner, mac.0, link.mac, undo)?;
+        // The neighbours know the address before.
+        let (now, result) = (Some(mac.0), &result);
+        let tell = || Announcement::of_result(result, &Link { mac: now, ..link }).send();
+        netns
+            .run(tell)
+            .map_err(Fault::kernel("failed to enter the netns"))?;
+    }
     Ok(result)
 }
 

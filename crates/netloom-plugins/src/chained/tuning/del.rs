@@ -1,6 +1,7 @@
 //! DEL.
 
 use super::backup::{Backup, Store};
+use super::host_end;
 use crate::wiring::identity::may_be_own;
 use crate::wiring::owner::Owner;
 use crate::wiring::{Fault, sandbox};
@@ -58,6 +59,9 @@ fn restore(request: &DelRequest<'_>, netns: &Netns, backup: &Backup) -> Result<(
         && !may_be_own(&inside, &link, request.container_id.as_str(), &made).map_err(look())?
     {
         return Ok(());
+    }
+    if let (Some(made), Some(mtu)) = (request.prev_result(), attributes.mtu) {
+        host_end::give_back(&made, &link, mtu)?;
     }
     let refused = attributes.set(&inside, link.index);
     for refused in refused.map_err(Fault::kernel(format!("failed to restore {name:?}")))? {

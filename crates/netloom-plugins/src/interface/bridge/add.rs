@@ -55,12 +55,14 @@ pub(super) fn add<'r>(
         socket: &inside,
         name: if_name,
         index: wire.pod_index,
+        mac: Some(wire.pod_mac),
         position,
         mtu: wire.host.mtu,
         ra,
         version: request.version(),
         mark: None,
     };
+    let mut announcement = None;
     match &plan.layer {
         Layer::Two { up: false } => {}
         Layer::Two { up: true } => pod::set_up(pod)?,
@@ -71,7 +73,7 @@ pub(super) fn add<'r>(
                 subnet: Subnet::OnLink,
                 announce: Announce::V4,
             };
-            pod::configure(pod, &mut result, manner)?;
+            announcement = Some(pod::configure(pod, &mut result, manner)?);
             if let Some(gateway) = layer.gateway {
                 serve_as_gateway(
                     &host,
@@ -90,6 +92,10 @@ pub(super) fn add<'r>(
     if plan.layer != (Layer::Two { up: false }) {
         let port = wait_until_up(&host, &wire.host)?;
         result.interfaces[1].mac = listed::mac_text(port.mac);
+    }
+    // Before it was up, the bridge forwarded nothing of it.
+    if let Some(announcement) = announcement {
+        announcement.send();
     }
     if let Some(dns) = own_dns {
         result.dns = dns;

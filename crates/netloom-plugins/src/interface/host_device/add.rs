@@ -83,6 +83,7 @@ fn with_link<'r>(
         socket: &inside,
         name,
         index: link.index,
+        mac: link.mac,
         position: CONTAINER,
         mtu: link.mtu,
         ra,
@@ -95,7 +96,7 @@ fn with_link<'r>(
             subnet: Subnet::OnLink,
             announce: Announce::V4,
         };
-        pod::configure(pod, &mut result, manner)?;
+        pod::configure(pod, &mut result, manner)?.send();
     } else {
         pod::set_up(pod)?;
     }

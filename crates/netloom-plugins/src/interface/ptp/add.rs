@@ -54,6 +54,7 @@ pub(super) fn add<'r>(
         socket: &inside,
         name,
         index: wire.pod_index,
+        mac: Some(wire.pod_mac),
         position: CONTAINER,
         mtu: wire.host.mtu,
         ra,
@@ -66,8 +67,9 @@ pub(super) fn add<'r>(
         subnet: Subnet::BehindGateway,
         announce: Announce::V4,
     };
-    pod::configure(pod, &mut result, manner)?;
+    let announcement = pod::configure(pod, &mut result, manner)?;
     route_to_pod(&host, &wire.host, &result)?;
+    announcement.send();
     if let Some(choice) = plan.masquerade {
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         masquerade::create(owner, choice, &result, undo)?;

@@ -1,0 +1,67 @@
+//! The host's end of the pod's wire, which must have the MTU of the pod's: what is larger than the
+//! receiving end's a veth drops without a word to anybody. With one MTU the host tells senders of
+//! packets that do not fit.
+
+use crate::wiring::veth::Ends;
+use crate::wiring::{Fault, listed};
+use netloom_kernel::rtnl::{Link, LinkChange, Socket};
+use netloom_plugin::Undo;
+use netloom_spec::{AddResult, Version};
+
+/// Gives the host's end the MTU that the pod's has now, and says so in the result. A link that is
+/// no wire to the host has no such end.
+pub(super) fn follow<'r>(
+    result: &mut AddResult,
+    pod: &Link,
+    mtu: u32,
+    version: Version,
+    undo: &mut Undo<'r>,
+) -> Result<(), Fault> {
+    let Some(end) = find(result, pod)?.filter(|end| end.mtu != mtu) else {
+        return Ok(());
+    };
+    let (index, before) = (end.index, end.mtu);
+    undo.push(format!("restore the MTU of {}", end.name), move || {
+        Ok(set(index, before).map_err(Fault::kernel("failed to restore an MTU"))?)
+    });
+    set(index, mtu).map_err(Fault::kernel(format!(
+        "failed to set mtu {mtu} of {:?}, the host's end of {:?}",
+        end.name, pod.name
+    )))?;
+    for interface in &mut result.interfaces {
+        if interface.name == end.name && interface.sandbox.is_empty() {
+            interface.mtu = listed::mtu(mtu, version);
+        }
+    }
+    Ok(())
+}
+
+/// Gives the host's end the MTU back that both ends had, if it followed the pod's.
+pub(super) fn give_back(made: &AddResult, pod: &Link, mtu: u32) -> Result<(), Fault> {
+    match find(made, pod)?.filter(|end| end.mtu == pod.mtu && end.mtu != mtu) {
+        Some(end) => match set(end.index, mtu) {
+            Err(error) if !error.is_absent() => Err(Fault::kernel(format!(
+                "failed to restore mtu {mtu} of {:?}",
+                end.name
+            ))(error)),
+            _ => Ok(()),
+        },
+        None => Ok(()),
+    }
+}
+
+fn set(index: u32, mtu: u32) -> netloom_kernel::Result<()> {
+    Socket::open()?.set_link(index, &LinkChange::new().mtu(mtu))
+}
+
+/// What the result lists as the host's end, if it is the other end of this very link.
+fn find(made: &AddResult, pod: &Link) -> Result<Option<Link>, Fault> {
+    let Some(listed) = Ends::of(made, &pod.name).host.filter(|_| pod.is_veth()) else {
+        return Ok(None);
+    };
+    let look = || Socket::open()?.find_link(&listed.name);
+    let found = look().map_err(Fault::kernel(format!("look up {:?}", listed.name)))?;
+    let is_end =
+        |end: &Link| end.is_veth() && end.lower == Some(pod.index) && pod.lower == Some(end.index);
+    Ok(found.filter(is_end))
+}

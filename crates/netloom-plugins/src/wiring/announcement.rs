@@ -1,0 +1,69 @@
+//! Telling the wire where the pod's addresses are now: neighbours and switches that knew them at
+//! another place believe in that for minutes otherwise.
+//!
+//! Own frames, and the last thing that ADD does to a link: the kernel's (`arp_notify`) come while a
+//! bridge's port does not forward yet, or before an address has been tested, and never of a change
+//! by the next plugin of the chain.
+
+use netloom_kernel::MacAddress;
+use netloom_kernel::announce::Announcer;
+use netloom_kernel::rtnl::Link;
+use netloom_spec::AddResult;
+use std::net::IpAddr;
+
+/// What is to be told, and by whom.
+#[derive(Debug)]
+#[must_use = "nobody is told before it is sent"]
+pub(crate) struct Announcement {
+    /// `None` where nobody is there to be told, or nobody may speak.
+    announcer: Option<Announcer>,
+    link: u32,
+    mac: Option<MacAddress>,
+    ips: Vec<IpAddr>,
+}
+
+impl Announcement {
+    /// Of these addresses on a link. `announcer` is of the link's namespace.
+    pub(crate) fn new(
+        announcer: Option<Announcer>,
+        link: u32,
+        mac: Option<MacAddress>,
+        ips: Vec<IpAddr>,
+    ) -> Self {
+        Self {
+            announcer,
+            link,
+            mac,
+            ips,
+        }
+    }
+
+    /// Of what a result of ADD says of a link that is there already. Runs in the link's namespace.
+    pub(crate) fn of_result(result: &AddResult, link: &Link) -> Self {
+        let ips = ips_of(result, &link.name);
+        let announcer = Announcer::open().ok().filter(|_| !ips.is_empty());
+        Self::new(announcer, link.index, link.mac, ips)
+    }
+
+    /// Tells it. Nothing depends on it: what cannot be said is found out by asking, as ever. So it
+    /// is no failure of ADD, on a link that knows no neighbours as on one that lost its carrier.
+    pub(crate) fn send(&self) {
+        let (Some(announcer), Some(mac)) = (&self.announcer, self.mac) else {
+            return;
+        };
+        for ip in &self.ips {
+            let _ = announcer.address(self.link, mac, *ip);
+        }
+    }
+}
+
+/// The addresses of the container's interface of that name. Old results do not say whose an address
+/// is; then it counts as that interface's.
+fn ips_of(result: &AddResult, name: &str) -> Vec<IpAddr> {
+    let is_own = |position: Option<usize>| match position.map(|at| result.interfaces.get(at)) {
+        None => true,
+        Some(listed) => listed.is_some_and(|it| it.name == name),
+    };
+    let own = result.ips.iter().filter(|ip| is_own(ip.interface));
+    own.map(|ip| ip.address.addr()).collect()
+}

@@ -1,0 +1,278 @@
+//! Telling the wire: whoever knew an address at another place reaches it at once when a pod has it.
+//!
+//! Each test gives neighbours on the host, in another pod and on the wire an entry for the address
+//! with the MAC address of a pod that is gone, lets a plugin attach a new pod, and pings. An entry
+//! that nobody corrects is believed in for five seconds; a ping waits for two.
+
+use netloom_testkit::{Host, Plugin, PluginDir, Pod, probe, skip};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+const GONE: &str = "02:00:00:00:00:99";
+
+/// A host with our plugins, and a machine at the other end of `up0`: an uplink, or a lent device.
+struct Lab {
+    plugins: PluginDir,
+    host: Host,
+    wire: Pod,
+}
+
+/// Somebody who knows the address from before.
+#[derive(Clone, Copy)]
+enum Who<'l> {
+    Host(&'static str),
+    Pod(&'l Pod, &'static str),
+}
+
+impl Lab {
+    fn new() -> Option<Self> {
+        let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom-plugins"));
+        let host = Host::new()?;
+        let wire = host.pod("wire");
+        host.sh("ip link add up0 type veth peer name up1 netns wire; ip link set up0 up");
+        wire.sh("ip link set lo up; ip link set up1 up");
+        on_the_subnet(&wire, "up1");
+        Some(Self {
+            plugins,
+            host,
+            wire,
+        })
+    }
+
+    fn add(&self, conf: &Value, pod: &Pod) -> Value {
+        let plugin = Plugin::ours(&self.plugins, conf["type"].as_str().unwrap());
+        plugin.add(conf, pod).succeeds()
+    }
+
+    /// All of them have the entry of the pod that is gone.
+    fn mislead(&self, all: &[Who<'_>]) {
+        for who in all {
+            for ip in addresses(2) {
+                let line = |link: &str| {
+                    format!("ip neigh replace {ip} dev {link} lladdr {GONE} nud stale")
+                };
+                match who {
+                    Who::Host(link) => self.host.sh(&line(link)),
+                    Who::Pod(pod, link) => pod.sh(&line(link)),
+                };
+            }
+        }
+    }
+
+    fn all_reach(&self, all: &[Who<'_>], what: &str) {
+        for (number, who) in all.iter().enumerate() {
+            for ip in addresses(2) {
+                let reaches = match who {
+                    Who::Host(_) => {
+                        let line = format!("ping -n -q -c 1 -i 0.2 -w 2 {ip} >/dev/null && echo y");
+                        self.host.sh(&format!("{line} || true")) == "y\n"
+                    }
+                    Who::Pod(pod, _) => pod.pings(ip),
+                };
+                assert!(reaches, "{what}: {ip} is not known anew to number {number}");
+            }
+        }
+    }
+}
+
+/// The addresses with this end, of each family.
+fn addresses(last: u8) -> [IpAddr; 2] {
+    let v6 = format!("fd00:1::{last}").parse().unwrap();
+    [[10, 1, 0, last].into(), v6]
+}
+
+fn on_the_subnet(pod: &Pod, link: &str) {
+    pod.sh(&format!(
+        "ip addr add 10.1.0.9/24 dev {link}; ip addr add fd00:1::9/64 dev {link} nodad"
+    ));
+}
+
+fn conf(kind: &str, last: u8, keys: &Value) -> Value {
+    let [v4, v6] = addresses(last);
+    let addresses = [(v4, 24, "10.1.0.1"), (v6, 64, "fd00:1::1")].map(
+        |(ip, length, gateway)| json!({"address": format!("{ip}/{length}"), "gateway": gateway}),
+    );
+    let mut conf = json!({
+        "cniVersion": "1.0.0", "name": "net", "type": kind,
+        "ipam": {"type": "static", "addresses": addresses},
+    });
+    for (key, value) in keys.as_object().unwrap() {
+        conf[key] = value.clone();
+    }
+    conf
+}
+
+/// A pod with the address 3, and the one that gets address 2.
+fn pods(lab: &Lab, kind: &str, keys: &Value) -> (Pod, Pod) {
+    let other = lab.host.pod("other");
+    lab.add(&conf(kind, 3, keys), &other);
+    (other, lab.host.pod("new"))
+}
+
+/// The host's own address on a new bridge is tested for duplicates first.
+fn settled(lab: &Lab) {
+    lab.host
+        .sh("ping -q -c 1 -w 10 fd00:1::3 >/dev/null; ping -q -c 1 -w 10 10.1.0.3 >/dev/null");
+}
+
+#[test]
+fn of_a_pod_on_a_bridge_host_pods_and_what_is_behind_an_uplink_are_told() {
+    let Some(lab) = Lab::new() else { return };
+    let keys = json!({"bridge": "br0", "isGateway": true});
+    let (other, new) = pods(&lab, "bridge", &keys);
+    lab.host.ip("link set up0 master br0");
+    settled(&lab);
+    assert!(other.pings([10, 1, 0, 9]), "the uplink's port forwards");
+    let all = [
+        Who::Host("br0"),
+        Who::Pod(&other, "eth0"),
+        Who::Pod(&lab.wire, "up1"),
+    ];
+    lab.mislead(&all);
+    lab.add(&conf("bridge", 2, &keys), &new);
+    lab.all_reach(&all, "bridge");
+}
+
+#[test]
+fn what_tuning_changes_of_a_pod_is_told_and_let_pass_by_the_spoof_check() {
+    let Some(lab) = Lab::new() else { return };
+    let spoof = probe::has_nft_family("bridge");
+    let keys = json!({"bridge": "br0", "isGateway": true, "macspoofchk": spoof});
+    let (other, new) = pods(&lab, "bridge", &keys);
+    lab.host.ip("link set up0 master br0");
+    settled(&lab);
+    let all = [
+        Who::Host("br0"),
+        Who::Pod(&other, "eth0"),
+        Who::Pod(&lab.wire, "up1"),
+    ];
+    let bridge = conf("bridge", 2, &keys);
+    let made = lab.add(&bridge, &new);
+    // What bridge told is forgotten again.
+    lab.mislead(&all);
+    let mut tuning = json!({
+        "cniVersion": "1.0.0", "name": "net", "type": "tuning", "mac": "02:00:00:00:00:42",
+        "prevResult": made,
+    });
+    let result = lab.add(&tuning, &new);
+    assert_eq!(result["interfaces"][2]["mac"], "02:00:00:00:00:42");
+    lab.all_reach(&all, "tuning");
+    let plugin = |name: &str| Plugin::ours(&lab.plugins, name);
+    plugin("bridge")
+        .check(&bridge, &result, &new)
+        .succeeds_silently();
+    plugin("tuning")
+        .check(&tuning, &result, &new)
+        .succeeds_silently();
+    if spoof {
+        new.ip("link set eth0 address 02:00:00:00:00:43");
+        lab.host.sh("ip neigh flush dev br0");
+        assert!(!new.pings([10, 1, 0, 1]), "the check is still one");
+    } else {
+        skip("the kernel has no nf_tables of family bridge");
+    }
+    tuning["prevResult"] = result.clone();
+    plugin("tuning").del(&tuning, &new).succeeds_silently();
+    plugin("bridge")
+        .del_with(&bridge, &result, &new)
+        .succeeds_silently();
+    if spoof {
+        let rules = lab.host.sh("nft list ruleset");
+        assert_eq!(rules.matches("02:00:00:00:00:4").count(), 0, "{rules}");
+    }
+}
+
+/// The host has no neighbours on a wire that is new, so frames are counted.
+#[test]
+fn of_a_pod_behind_ptp_the_host_is_told() {
+    if !probe::has_nft_family("arp") {
+        return skip("the kernel has no nf_tables of family arp");
+    }
+    let Some(lab) = Lab::new() else { return };
+    let new = lab.host.pod("new");
+    lab.host.sh(
+        "nft 'table arp watch { chain in { type filter hook input priority 0;
+           arp saddr ip 10.1.0.2 arp daddr ip 10.1.0.2 counter; }; }
+         table ip6 watch { chain in { type filter hook input priority 0;
+           ip6 saddr fd00:1::2 icmpv6 type nd-neighbor-advert counter; }; }'",
+    );
+    lab.add(&conf("ptp", 2, &json!({})), &new);
+    // What was sent before this has arrived when it is answered.
+    assert!(new.pings([10, 1, 0, 1]) && new.pings(addresses(1)[1]));
+    for family in ["arp", "ip6"] {
+        let table = lab.host.sh(&format!("nft list table {family} watch"));
+        assert!(!table.contains("packets 0 "), "{table}");
+    }
+}
+
+#[test]
+fn of_a_lent_device_the_wire_is_told() {
+    let Some(lab) = Lab::new() else { return };
+    let new = lab.host.pod("new");
+    let all = [Who::Pod(&lab.wire, "up1")];
+    lab.mislead(&all);
+    lab.add(&conf("host-device", 2, &json!({"device": "up0"})), &new);
+    lab.all_reach(&all, "host-device");
+}
+
+/// The links that stand on another: pods on the same, and the wire behind it.
+fn on_a_master(kind: &str, keys: &Value, link_of_wire: &'static str, prepare: impl Fn(&Lab)) {
+    if !probe::has_link_kind(kind) {
+        return skip(&format!("the kernel has no {kind} links"));
+    }
+    let Some(lab) = Lab::new() else { return };
+    prepare(&lab);
+    let mut all = vec![Who::Pod(&lab.wire, link_of_wire)];
+    // A second vlan of one number is not to be had on one master.
+    let (other, new) = match kind {
+        "vlan" => (lab.host.pod("other"), lab.host.pod("new")),
+        _ => pods(&lab, kind, keys),
+    };
+    if kind != "vlan" {
+        all.push(Who::Pod(&other, "eth0"));
+    }
+    lab.mislead(&all);
+    lab.add(&conf(kind, 2, keys), &new);
+    lab.all_reach(&all, kind);
+}
+
+#[test]
+fn of_a_macvlan_the_wire_and_its_neighbours_are_told() {
+    on_a_master("macvlan", &json!({"master": "up0"}), "up1", |_| {});
+}
+
+#[test]
+fn of_an_ipvlan_the_wire_and_its_neighbours_are_told() {
+    on_a_master("ipvlan", &json!({"master": "up0"}), "up1", |_| {});
+}
+
+#[test]
+fn of_a_vlan_the_wire_is_told() {
+    let keys = json!({"master": "up0", "vlanId": 5});
+    on_a_master("vlan", &keys, "up1.5", |lab| {
+        lab.wire.sh(
+            "ip addr flush dev up1; ip link add link up1 name up1.5 type vlan id 5
+             ip link set up1.5 up",
+        );
+        on_the_subnet(&lab.wire, "up1.5");
+    });
+}
+
+#[test]
+fn a_link_that_goes_into_a_vrf_is_told_of_again() {
+    if !probe::has_link_kind("vrf") {
+        return skip("the kernel has no vrf links");
+    }
+    let Some(lab) = Lab::new() else { return };
+    let keys = json!({"bridge": "br0", "isGateway": true});
+    let (other, new) = pods(&lab, "bridge", &keys);
+    settled(&lab);
+    let made = lab.add(&conf("bridge", 2, &keys), &new);
+    let all = [Who::Host("br0"), Who::Pod(&other, "eth0")];
+    lab.mislead(&all);
+    let vrf = json!({
+        "cniVersion": "1.0.0", "name": "net", "type": "vrf", "vrfname": "red", "prevResult": made,
+    });
+    lab.add(&vrf, &new);
+    lab.all_reach(&all, "vrf");
+}
