@@ -87,6 +87,7 @@ impl Context<'_> {
     /// Writes one line to stderr, where runtimes look for a plugin's log.
     pub fn warn(&self, message: &str) {
         let message = message.replace('\n', " ");
+        let message = netloom_spec::terminal::one_line(&message);
         self.log(&format!("{}: {message}\n", self.plugin));
     }
 

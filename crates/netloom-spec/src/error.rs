@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Version, decode};
+use crate::{Version, decode, terminal};
 
 /// The codes of the error object. 0 to 99 belong to the specification, 100 and
 /// up to the plugins.
@@ -63,7 +63,7 @@ impl Error {
         Self {
             cni_version: None,
             code,
-            msg: one_line(msg.into()),
+            msg: terminal::one_line(&msg.into()).into_owned(),
             details: String::new(),
         }
     }
@@ -85,7 +85,7 @@ impl Error {
     /// The same error, its message led by `context` and a colon.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
-        self.msg = format!("{}: {}", one_line(context.to_string()), self.msg);
+        self.msg = format!("{}: {}", terminal::one_line(&context.to_string()), self.msg);
         self
     }
 
@@ -102,20 +102,6 @@ impl Error {
     pub fn to_json(&self) -> String {
         decode::pretty(self)
     }
-}
-
-fn one_line(text: String) -> String {
-    if !text.contains(char::is_control) {
-        return text;
-    }
-    let mut line = String::with_capacity(text.len() + 8);
-    for char in text.chars() {
-        match char.is_control() {
-            true => line.extend(char.escape_default()),
-            false => line.push(char),
-        }
-    }
-    line
 }
 
 impl fmt::Display for Error {

@@ -57,6 +57,7 @@ mod names;
 pub mod net;
 mod result;
 mod shape;
+pub mod terminal;
 pub mod version;
 
 pub use args::CniArgs;
