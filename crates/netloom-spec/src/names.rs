@@ -84,7 +84,7 @@ name! {
 
 name! {
     /// A network interface's name (`CNI_IFNAME`): 1 to 15 bytes, not `.` or
-    /// `..`, without `/`, `:`, white space or NUL.
+    /// `..`, without `/`, `:`, `%`, white space or NUL.
     ///
     /// Anything else gives [`code::INVALID_ENVIRONMENT`].
     IfName, check_if_name
@@ -135,6 +135,13 @@ fn check_if_name(name: &str) -> Result<(), Error> {
     if name.contains(|c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace()) {
         return invalid("interface name contains / or : or whitespace characters")
             .map_err(|fault: Error| fault.with_details(format!("{name:?}")));
+    }
+    // No link can have such a name, and one that is made by it gets another.
+    if name.contains('%') {
+        return invalid(
+            "interface name contains %, which the kernel takes for a place of a number",
+        )
+        .map_err(|fault: Error| fault.with_details(format!("{name:?}")));
     }
     Ok(())
 }

@@ -81,6 +81,12 @@ fn values() -> Vec<Case> {
             7,
             &["bridge", "../all"],
         ),
+        Case::bridge(
+            "a bridge name that the kernel would number",
+            json!({"/bridge": "br%d"}),
+            7,
+            &["bridge", "%", "br%d"],
+        ),
         Case::bridge("an mtu below zero", json!({"/mtu": -1}), 7, &["mtu", "-1"]),
         Case::bridge(
             "an mtu that is too big",

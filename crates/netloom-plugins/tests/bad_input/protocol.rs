@@ -132,6 +132,12 @@ fn environment() -> Vec<Case> {
             &["interface name", "a b"],
         ),
         Case::variables(
+            "an interface name that the kernel would number",
+            json!({"CNI_IFNAME": "eth%d"}),
+            4,
+            &["interface name", "%", "eth%d"],
+        ),
+        Case::variables(
             "an interface called ..",
             json!({"CNI_IFNAME": ".."}),
             4,
