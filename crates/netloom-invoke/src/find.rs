@@ -1,6 +1,6 @@
 //! Where a plugin's executable is.
 
-use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, PathBuf};
 
 use crate::Error;
 
@@ -10,15 +10,16 @@ use crate::Error;
 ///
 /// # Errors
 /// When the name is empty or contains a path separator (a configuration could name any executable
-/// of the host: CVE-2021-20206), when no directory is given, or none has the file.
+/// of the host: CVE-2021-20206), when no directory is given, or none has the file. An empty path
+/// (`CNI_PATH=:/opt/cni/bin`) is no directory: the working directory may be anybody's.
 pub fn find_in_path(plugin: &str, paths: &[PathBuf]) -> Result<PathBuf, Error> {
     check_name(plugin)?;
-    if paths.is_empty() {
+    let dirs = || paths.iter().filter(|dir| !dir.as_os_str().is_empty());
+    if dirs().next().is_none() {
         return Err(Error::NoPaths);
     }
-    paths
-        .iter()
-        .map(|dir| executable_in(dir, plugin))
+    dirs()
+        .map(|dir| dir.join(plugin))
         .find(|path| path.is_file())
         .ok_or_else(|| Error::NotFound {
             plugin: plugin.to_owned(),
@@ -39,19 +40,11 @@ pub(crate) fn check_name(plugin: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// An empty directory (`CNI_PATH=:/opt/cni/bin`) is the working directory. It is spelled `./`, as
-/// a bare file name would be looked up in `PATH` when executed.
-fn executable_in(dir: &Path, plugin: &str) -> PathBuf {
-    match dir.as_os_str().is_empty() {
-        true => Path::new(".").join(plugin),
-        false => dir.join(plugin),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::path::Path;
 
     use super::*;
 
@@ -112,7 +105,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_directory_is_the_working_directory_spelled_out() {
-        assert_eq!(executable_in(Path::new(""), "p"), Path::new("./p"));
+    fn an_empty_directory_is_not_the_working_directory() {
+        // Tests run in the directory of their crate.
+        assert!(Path::new("Cargo.toml").is_file());
+        let find = |paths: &[PathBuf]| find_in_path("Cargo.toml", paths).unwrap_err().to_string();
+        assert_eq!(find(&[PathBuf::new()]), "no paths provided");
+        let dir = dir_with(&[]);
+        let error = find(&[PathBuf::new(), dir.path().to_owned()]);
+        assert!(error.starts_with("failed to find plugin"), "{error}");
     }
 }

@@ -116,14 +116,12 @@ pub(crate) fn text<'a>(env: &'a Env, name: &str) -> Result<&'a str, Error> {
     })
 }
 
-/// The directories of `CNI_PATH`. Nothing is no directory; an empty one among others is the working
-/// directory, as everywhere.
+/// The directories of `CNI_PATH`. An empty one is none: the working directory may be anybody's.
 fn directories(path: &str) -> Vec<PathBuf> {
-    if path.is_empty() {
-        Vec::new()
-    } else {
-        std::env::split_paths(path).collect()
-    }
+    let directories = std::env::split_paths(path);
+    directories
+        .filter(|it| !it.as_os_str().is_empty())
+        .collect()
 }
 
 /// Validates a variable if the command requires it and it is there.
