@@ -11,7 +11,8 @@ use crate::quote;
 /// Why a plugin did not do what it was asked.
 ///
 /// [`Error::Plugin`] is the plugin's own error object, untouched. Every error converts into a CNI
-/// error object; like libcni, a plugin that failed without an error object has code 0.
+/// error object; like libcni, a plugin that failed without an error object has code 0;
+/// one that was killed for its time limit has 11.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration has no `type`.
@@ -143,7 +144,8 @@ impl Error {
             }
             Self::NoPluginName | Self::InvalidPluginName { .. } => code::INVALID_CONFIG,
             Self::NoPaths => code::INVALID_ENVIRONMENT,
-            Self::Died { .. } | Self::TimeLimit { .. } | Self::NoErrorObject { .. } => 0,
+            Self::Died { .. } | Self::NoErrorObject { .. } => 0,
+            Self::TimeLimit { .. } => code::TRY_AGAIN_LATER,
             Self::NotFound { .. }
             | Self::Start { .. }
             | Self::Conversation { .. }

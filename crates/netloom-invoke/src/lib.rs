@@ -37,6 +37,7 @@ mod outcome;
 mod process;
 mod quote;
 mod stderr;
+mod watch;
 
 pub use call::{add, run, version_info};
 pub use env::{AsEnv, DelegateArgs, Env, TraceContext};
@@ -48,3 +49,4 @@ pub use invocation::{ArgsForm, Command, Invocation, UnknownCommand};
 pub use netloom_spec::PluginInfo;
 pub use process::ProcessExec;
 pub use stderr::Stderr;
+pub use watch::Watch;

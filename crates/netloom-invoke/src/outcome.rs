@@ -1,9 +1,12 @@
 //! What the output of a plugin that failed says.
 
-use netloom_spec::{Error as CniError, decode};
+use netloom_spec::{Error as CniError, decode, terminal};
 use serde_json::{Deserializer, Map, Value};
 
 use crate::Error;
+
+/// The longest message, and the longest details, of a plugin's error object, in bytes.
+const LONGEST: usize = 4 * 1024;
 
 /// How a plugin failed: `end` is how it ended, as text.
 pub(crate) fn failure(end: String, stdout: &[u8], stderr: &[u8]) -> Error {
@@ -37,10 +40,22 @@ fn error_object(stdout: &[u8]) -> Result<CniError, String> {
             .filter(|object| has(object, "msg"))
     };
     match (with_code.or_else(bare), problem) {
-        (Some(object), _) => decode::from_object(object).map_err(|error| error.msg),
+        (Some(object), _) => decode::from_object(object)
+            .map(bounded)
+            .map_err(|error| error.msg),
         (None, Some(problem)) => Err(problem),
         (None, None) if documents.is_empty() => Err("only white space".to_owned()),
         (None, None) => Err("not an object with code and msg".to_owned()),
+    }
+}
+
+/// What a plugin says is one line each, of a length that a person reads.
+fn bounded(error: CniError) -> CniError {
+    let line = |text: &str| terminal::bounded_line(text, LONGEST).into_owned();
+    CniError {
+        msg: line(&error.msg),
+        details: line(&error.details),
+        ..error
     }
 }
 
@@ -93,6 +108,24 @@ mod tests {
             (11, "try again", "busy")
         );
         assert_eq!(error.cni_version.as_deref(), Some("1.0.0"));
+    }
+
+    #[test]
+    fn what_an_error_object_says_is_one_line_each_and_what_was_cut_is_counted() {
+        let long = "a\\nb\\u001b[2J".repeat(10_000);
+        let error = own_error(&format!(
+            r#"{{"code":7,"msg":"{long}","details":"{long}"}}"#
+        ));
+        for text in [&error.msg, &error.details] {
+            assert!(
+                text.len() <= LONGEST && !text.contains(char::is_control),
+                "{text}"
+            );
+            assert!(
+                text.starts_with(r"a\nb\u{1b}[2J") && text.ends_with(" bytes more)"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

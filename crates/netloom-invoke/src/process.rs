@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use rustix::io::Errno;
 
 use self::conversation::{Conversation, Ending, LARGEST};
 use crate::stderr::Log;
-use crate::{Error, Exec, Stderr, outcome};
+use crate::{Error, Exec, Stderr, Watch, outcome};
 
 /// The first wait for an executable that is open for writing. Each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(1);
@@ -36,6 +37,8 @@ pub struct ProcessExec {
     pub time_limit: Option<Duration>,
     /// Where the plugin's stderr goes.
     pub stderr: Stderr,
+    /// Who is to know which plugin runs. Then each has a process group of its own, as with a time limit.
+    pub watch: Option<Arc<dyn Watch>>,
 }
 
 impl Exec for ProcessExec {
@@ -48,16 +51,44 @@ impl Exec for ProcessExec {
         let deadline = self
             .time_limit
             .and_then(|limit| Instant::now().checked_add(limit));
+        let watched = Watched::starting(self.watch.as_deref());
         let child = self
             .start(plugin, env, deadline)
             .map_err(|cause| Error::Start {
                 plugin: plugin.to_owned(),
                 cause: interpreter::blame(plugin, cause),
             })?;
+        watched.started(child.id());
         let mut log = Log::new(&self.stderr);
-        let group = self.time_limit.is_some();
-        let ending = Conversation::new(child, stdin, group).hold(deadline, &mut log);
+        let ending = Conversation::new(child, stdin, self.has_group()).hold(deadline, &mut log);
+        drop(watched);
         self.judge(plugin, ending, &log)
+    }
+}
+
+/// One plugin's life, told to who watches; dropped when it has ended.
+struct Watched<'a>(Option<&'a dyn Watch>);
+
+impl<'a> Watched<'a> {
+    fn starting(watch: Option<&'a dyn Watch>) -> Self {
+        if let Some(watch) = watch {
+            watch.starting();
+        }
+        Self(watch)
+    }
+
+    fn started(&self, group: u32) {
+        if let Some(watch) = self.0 {
+            watch.started(group);
+        }
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if let Some(watch) = self.0 {
+            watch.ended();
+        }
     }
 }
 
@@ -87,6 +118,12 @@ impl ProcessExec {
         command.spawn()
     }
 
+    /// A group of its own lets a time limit reach delegates too. Without one the plugin stays in ours,
+    /// so that a terminal's Ctrl-C reaches it.
+    fn has_group(&self) -> bool {
+        self.time_limit.is_some() || self.watch.is_some()
+    }
+
     fn command(&self, plugin: &Path, env: &[(OsString, OsString)]) -> Command {
         let mut command = Command::new(in_directory(plugin));
         command
@@ -97,9 +134,7 @@ impl ProcessExec {
             Stderr::Inherit => Stdio::inherit(),
             Stderr::PassThrough | Stderr::Capture(_) => Stdio::piped(),
         });
-        // A group of its own lets a time limit reach delegates too. Without a limit the plugin
-        // stays in ours, so that a terminal's Ctrl-C reaches it.
-        if self.time_limit.is_some() {
+        if self.has_group() {
             command.process_group(0);
         }
         command

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use netloom_spec::terminal;
+
 /// How much of a plugin's stderr is kept for the error message, in bytes.
 const KEPT: usize = 64 * 1024;
 
@@ -12,7 +14,8 @@ const KEPT: usize = 64 * 1024;
 #[derive(Clone, Default)]
 pub enum Stderr {
     /// To the caller's stderr, through a pipe: what a plugin says before it dies also becomes
-    /// part of the error.
+    /// part of the error. What a terminal would act on is escaped, and of 64 KiB and more the rest is
+    /// only counted.
     #[default]
     PassThrough,
     /// The caller's stderr itself: no pipe, but the error cannot tell what was said.
@@ -44,6 +47,7 @@ impl fmt::Debug for Stderr {
 pub(crate) struct Log<'a> {
     to: &'a Stderr,
     end: Vec<u8>,
+    passed: PassedOn,
 }
 
 impl<'a> Log<'a> {
@@ -51,6 +55,7 @@ impl<'a> Log<'a> {
         Self {
             to,
             end: Vec::new(),
+            passed: PassedOn::default(),
         }
     }
 
@@ -67,11 +72,58 @@ impl<'a> Log<'a> {
     }
 }
 
+impl Drop for Log<'_> {
+    fn drop(&mut self) {
+        if matches!(self.to, Stderr::PassThrough) {
+            let _ = io::stderr().write_all(self.passed.rest().as_bytes());
+        }
+    }
+}
+
+/// What is passed on of what a plugin says.
+#[derive(Default)]
+struct PassedOn {
+    /// A character whose end has not come yet.
+    begun: Vec<u8>,
+    count: usize,
+    left_out: usize,
+}
+
+impl PassedOn {
+    /// What is to be shown now.
+    fn safe(&mut self, bytes: &[u8]) -> String {
+        let fitting = bytes.len().min(KEPT.saturating_sub(self.count));
+        self.count += fitting;
+        self.left_out += bytes.len() - fitting;
+        self.begun.extend_from_slice(&bytes[..fitting]);
+        let text = std::mem::take(&mut self.begun);
+        let whole = match std::str::from_utf8(&text) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => text.len(),
+        };
+        self.begun = text[whole..].to_vec();
+        terminal::lines(&String::from_utf8_lossy(&text[..whole])).into_owned()
+    }
+
+    fn rest(&mut self) -> String {
+        let begun = std::mem::take(&mut self.begun);
+        let mut rest = String::from_utf8_lossy(&begun).into_owned();
+        if self.left_out > 0 {
+            rest.push_str(&format!(
+                "\n({} bytes more of it are not shown)\n",
+                self.left_out
+            ));
+        }
+        rest
+    }
+}
+
 impl Write for Log<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // A log that cannot be written must not fail the plugin.
         let _ = match self.to {
-            Stderr::PassThrough | Stderr::Inherit => io::stderr().write_all(bytes),
+            Stderr::PassThrough => io::stderr().write_all(self.passed.safe(bytes).as_bytes()),
+            Stderr::Inherit => Ok(()),
             Stderr::Capture(writer) => writer
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -102,6 +154,19 @@ mod tests {
         assert_eq!(log.end().len(), KEPT);
         assert!(log.end().ends_with(b"last words"));
         assert!(log.end.capacity() < 5 * KEPT, "memory is bounded");
+    }
+
+    #[test]
+    fn what_is_passed_on_is_safe_whole_and_bounded() {
+        let mut passed = PassedOn::default();
+        let text = "a\x1b[31mé\n".as_bytes();
+        let shown: String = text.chunks(1).map(|part| passed.safe(part)).collect();
+        assert_eq!(shown + &passed.rest(), "a\\u{1b}[31mé\n");
+        let mut passed = PassedOn::default();
+        let shown: usize = (0..100).map(|_| passed.safe(&[b'x'; 10_000]).len()).sum();
+        assert_eq!(shown, KEPT);
+        let left_out = 1_000_000 - KEPT;
+        assert!(passed.rest().contains(&format!("({left_out} bytes more")));
     }
 
     #[test]

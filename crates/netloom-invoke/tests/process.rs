@@ -204,8 +204,8 @@ fn helper_that_executes_a_plugin_which_logs_and_fails() {
         _ => Stderr::PassThrough,
     };
     let exec = ProcessExec {
-        time_limit: None,
         stderr,
+        ..ProcessExec::default()
     };
     let plugin = Dir::new();
     let plugin = plugin.script("echo note from the plugin >&2; exit 1");
@@ -349,8 +349,8 @@ fn a_process_left_behind_does_not_hold_up_the_caller() {
     );
     let start = Instant::now();
     let exec = ProcessExec {
-        time_limit: None,
         stderr: Stderr::memory().0,
+        ..ProcessExec::default()
     };
     let stdout = exec
         .exec_plugin(&dir.script(&script), b"", &path_variable())

@@ -15,6 +15,7 @@
 //! * [`announce`]: gratuitous ARP and unsolicited neighbour advertisements;
 //! * [`packet`]: packet sockets with a filter;
 //! * [`stand_in`]: children that wait for the kernel when a program has nothing left to do;
+//! * [`signals`]: signals that are passed on to the child that a program waits for;
 //! * [`daemon`]: signals as a descriptor, and sockets inherited from a service manager.
 //!
 //! Every failed call is one [`Error`]: what was attempted, on what, the errno and the kernel's own
@@ -41,6 +42,7 @@ pub mod nft;
 pub mod packet;
 pub mod rtnl;
 pub mod selinux;
+pub mod signals;
 pub mod stand_in;
 pub mod stdio;
 pub mod sysctl;
