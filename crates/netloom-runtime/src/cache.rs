@@ -15,6 +15,7 @@ mod write;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use netloom_spec::{AddResult, Attachment, ContainerId, Error as CniError, IfName, Version};
 
@@ -155,14 +156,27 @@ impl<'a> Key<'a> {
 }
 
 /// The cache in one directory.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Cache {
     dir: PathBuf,
+    /// Told when a lock keeps one waiting.
+    on_wait: Option<OnWait>,
 }
+
+/// Gets what there is to say about a wait.
+pub(crate) type OnWait = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Cache {
     pub(crate) fn in_dir(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self {
+            dir: dir.into(),
+            on_wait: None,
+        }
+    }
+
+    pub(crate) fn on_wait(mut self, tell: Option<OnWait>) -> Self {
+        self.on_wait = tell;
+        self
     }
 
     /// The directory of all files. The caller's own directory may be reached by links; nothing below

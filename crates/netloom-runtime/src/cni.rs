@@ -9,7 +9,7 @@ use netloom_invoke::{
 };
 use netloom_spec::{AddResult, PluginConf};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, OnWait};
 use crate::{DEFAULT_CACHE_DIR, Error, RuntimeConf};
 
 /// Runs networks: finds their plugins in the plugin directories, executes them, and remembers
@@ -36,6 +36,7 @@ pub struct Cni {
     exec: Arc<dyn Exec>,
     cache_dir: Option<PathBuf>,
     trace: Option<TraceContext>,
+    on_wait: Option<OnWait>,
 }
 
 impl Cni {
@@ -47,6 +48,7 @@ impl Cni {
             exec: Arc::new(ProcessExec::default()),
             cache_dir: None,
             trace: None,
+            on_wait: None,
         }
     }
 
@@ -73,6 +75,14 @@ impl Cni {
         self
     }
 
+    /// Tells who waits for a second and longer for the lock of a network, which somebody else holds: a
+    /// line that names both.
+    #[must_use]
+    pub fn on_wait(mut self, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_wait = Some(Arc::new(tell));
+        self
+    }
+
     /// Hands this trace to the plugins, in place of the one this process may have inherited.
     #[must_use]
     pub fn trace_context(mut self, trace: TraceContext) -> Self {
@@ -91,7 +101,8 @@ impl Cni {
             .cache_dir
             .as_deref()
             .or_else(|| rt?.cache_dir.as_deref());
-        Cache::in_dir(dir.unwrap_or(Path::new(DEFAULT_CACHE_DIR)))
+        let dir = dir.unwrap_or(Path::new(DEFAULT_CACHE_DIR));
+        Cache::in_dir(dir).on_wait(self.on_wait.clone())
     }
 
     pub(crate) fn find(&self, conf: &PluginConf, command: Command) -> Result<PathBuf, Error> {

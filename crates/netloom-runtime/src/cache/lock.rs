@@ -22,6 +22,9 @@ use crate::Error;
 /// How long ADD and GC wait. A runtime tries again what failed with code 11.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// After so long a wait is worth a word.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// How long DEL waits, before it goes on without: it and GC only remove, and a pod must be removable.
 const PATIENCE_OF_DEL: Duration = Duration::from_secs(5);
 
@@ -48,7 +51,14 @@ impl Cache {
 
     fn lock(&self, network: &str, mode: Mode, patience: Duration) -> Result<NetworkLock, Error> {
         let path = self.lock_path(network);
-        lock(&path, mode, patience)
+        let tell = |held: &str| {
+            if let Some(tell) = &self.on_wait {
+                tell(&format!(
+                    "waiting for the lock of network {network:?}: {held}"
+                ));
+            }
+        };
+        lock(&path, mode, patience, &tell)
             .map(NetworkLock)
             .map_err(|cause| Error::Lock {
                 network: network.to_owned(),
@@ -72,7 +82,7 @@ enum Mode {
     Exclusive,
 }
 
-fn lock(path: &Path, mode: Mode, patience: Duration) -> io::Result<File> {
+fn lock(path: &Path, mode: Mode, patience: Duration, tell: &dyn Fn(&str)) -> io::Result<File> {
     if let Some(dir) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         if dir.is_symlink() {
@@ -92,13 +102,19 @@ fn lock(path: &Path, mode: Mode, patience: Duration) -> io::Result<File> {
     };
     match retry_on_intr(|| flock(&file, at_once)) {
         Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => wait(file, path, mode, patience),
+        Err(Errno::WOULDBLOCK) => wait(file, path, mode, patience, tell),
         Err(error) => Err(error.into()),
     }
 }
 
 /// flock(2) has no time limit, so a thread waits. One that gets the lock too late gives it back at once.
-fn wait(file: File, path: &Path, mode: Mode, patience: Duration) -> io::Result<File> {
+fn wait(
+    file: File,
+    path: &Path,
+    mode: Mode,
+    patience: Duration,
+    tell: &dyn Fn(&str),
+) -> io::Result<File> {
     let (hand_over, locked) = mpsc::channel();
     let patiently = match mode {
         Mode::Shared => FlockOperation::LockShared,
@@ -108,7 +124,13 @@ fn wait(file: File, path: &Path, mode: Mode, patience: Duration) -> io::Result<F
         let done = retry_on_intr(|| flock(&file, patiently));
         let _ = hand_over.send(done.map(|()| file));
     })?;
-    match locked.recv_timeout(patience) {
+    let moment = MOMENT.min(patience);
+    let mut come = locked.recv_timeout(moment);
+    if matches!(come, Err(RecvTimeoutError::Timeout)) && patience > moment {
+        tell(&holder::of(path));
+        come = locked.recv_timeout(patience - moment);
+    }
+    match come {
         Ok(done) => Ok(done?),
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(io::Error::new(
             io::ErrorKind::TimedOut,
@@ -129,28 +151,43 @@ mod tests {
     fn a_lock_that_is_held_is_given_up_in_time_and_its_holder_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("locks/net.lock");
-        let held = lock(&path, Mode::Exclusive, PATIENCE).unwrap();
+        let held = lock(&path, Mode::Exclusive, PATIENCE, &|_| {}).unwrap();
         for mode in [Mode::Shared, Mode::Exclusive] {
-            let error = lock(&path, mode, Duration::from_millis(20)).unwrap_err();
+            let error = lock(&path, mode, Duration::from_millis(20), &|_| {}).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
             let pid = format!("process {} ", std::process::id());
             assert!(error.to_string().contains(&pid), "{error}");
         }
         drop(held);
-        lock(&path, Mode::Exclusive, PATIENCE).unwrap();
+        lock(&path, Mode::Exclusive, PATIENCE, &|_| {}).unwrap();
     }
 
     #[test]
     fn a_lock_that_comes_free_while_one_waits_is_had() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("net.lock");
-        let held = lock(&path, Mode::Shared, PATIENCE).unwrap();
-        lock(&path, Mode::Shared, PATIENCE).unwrap();
+        let held = lock(&path, Mode::Shared, PATIENCE, &|_| {}).unwrap();
+        lock(&path, Mode::Shared, PATIENCE, &|_| {}).unwrap();
         let waiting = {
             let path = path.clone();
-            std::thread::spawn(move || lock(&path, Mode::Exclusive, PATIENCE))
+            std::thread::spawn(move || lock(&path, Mode::Exclusive, PATIENCE, &|_| {}))
         };
         drop(held);
         waiting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_more_than_a_moment_is_told_by_whom_it_is_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("net.lock");
+        let _held = lock(&path, Mode::Exclusive, PATIENCE, &|_| {}).unwrap();
+        let told = std::cell::RefCell::new(String::new());
+        let tell = |held: &str| told.borrow_mut().push_str(held);
+        let patience = MOMENT + Duration::from_millis(20);
+        lock(&path, Mode::Shared, patience, &tell).unwrap_err();
+        assert!(
+            told.borrow()
+                .contains(&format!("process {} ", std::process::id()))
+        );
     }
 }

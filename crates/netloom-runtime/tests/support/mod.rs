@@ -81,8 +81,8 @@ impl Host {
 
     pub(crate) fn cni(&self) -> Cni {
         let exec = ProcessExec {
-            time_limit: None,
             stderr: Stderr::memory().0,
+            ..ProcessExec::default()
         };
         Cni::new([self.path("bin")])
             .cache_dir(self.path("cache"))

@@ -4,13 +4,16 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::{major, minor};
+
 /// `process 123 (netloom) holds it`, or what can be said without that.
 pub(super) fn of(path: &Path) -> String {
-    let inode = fs::metadata(path).map(|file| file.ino());
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    let pids = inode
-        .map(|inode| holders(&locks, inode))
-        .unwrap_or_default();
+    let file = fs::metadata(path).map(|file| {
+        let (major, minor) = (major(file.dev()), minor(file.dev()));
+        format!("{major:02x}:{minor:02x}:{}", file.ino())
+    });
+    let pids = file.map(|file| holders(&locks, &file)).unwrap_or_default();
     match pids.as_slice() {
         [] => "another process holds it".to_owned(),
         [pid] => format!("process {} holds it", named(*pid)),
@@ -21,18 +24,17 @@ pub(super) fn of(path: &Path) -> String {
     }
 }
 
-/// The processes with a lock of flock(2) on the inode, in lines of /proc/locks (proc_locks(5)) such as
+/// The processes with a lock of flock(2) on the file (`major:minor:inode`), in lines of /proc/locks (proc_locks(5)) such as
 /// `1: FLOCK  ADVISORY  WRITE 123 fe:00:4567 0 EOF`. Lines of who waits have `->` behind the number.
-fn holders(locks: &str, inode: u64) -> Vec<u32> {
+fn holders(locks: &str, file: &str) -> Vec<u32> {
     let mut pids: Vec<u32> = locks
         .lines()
         .filter_map(|line| {
             let words: Vec<_> = line.split_whitespace().collect();
-            let [_, "FLOCK", _, _, pid, file, ..] = words.as_slice() else {
-                return None;
-            };
-            let (_, number) = file.rsplit_once(':')?;
-            (number.parse() == Ok(inode)).then(|| pid.parse().ok())?
+            match words.as_slice() {
+                [_, "FLOCK", _, _, pid, at, ..] if *at == file => pid.parse().ok(),
+                _ => None,
+            }
         })
         .collect();
     pids.dedup();
@@ -55,7 +57,8 @@ mod tests {
         let locks = "1: FLOCK  ADVISORY  WRITE 123 fe:00:4567 0 EOF\n\
                      1: -> FLOCK  ADVISORY  READ 124 fe:00:4567 0 EOF\n\
                      2: POSIX  ADVISORY  WRITE 125 fe:00:4567 0 EOF\n\
-                     3: FLOCK  ADVISORY  READ 126 fe:00:45678 0 EOF\n";
-        assert_eq!(holders(locks, 4567), [123]);
+                     3: FLOCK  ADVISORY  READ 126 fe:00:45678 0 EOF\n\
+                     4: FLOCK  ADVISORY  READ 127 fe:01:4567 0 EOF\n";
+        assert_eq!(holders(locks, "fe:00:4567"), [123]);
     }
 }
