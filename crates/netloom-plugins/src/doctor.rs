@@ -4,6 +4,7 @@
 //! collects the objects: it reads, changes nothing, and what it finds is what that code would
 //! collect. Files that plugins keep are in [`FILES`], which also tell of those that are broken.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::chained::{bandwidth, firewall, portmap, tuning};
@@ -187,6 +188,26 @@ fn add_files(
     }
 }
 
+/// The attachments that something on this host names as its owner, whoever added them, each with the
+/// address that it was given. Whether they live, the addresses show.
+///
+/// # Errors
+/// When a plugin's files cannot be locked or read.
+pub fn claims(
+    network: &NetworkName,
+    plugins: &[PluginConf],
+) -> Result<Vec<(Attachment, IpAddr)>, Error> {
+    let mut claims = Vec::new();
+    for conf in plugins {
+        claims.extend(match conf.ipam_type() {
+            Some("host-local") => host_local::reserved(conf, network)?,
+            Some("dhcp") => dhcp::leased(conf, network)?,
+            _ => Vec::new(),
+        });
+    }
+    Ok(claims)
+}
+
 /// The plugins that a plugin has do its work, with their configurations: their objects are looked
 /// for by those.
 #[must_use]
@@ -195,6 +216,13 @@ pub fn delegates(conf: &PluginConf, network: &NetworkName) -> Vec<PluginConf> {
         "flannel" => flannel::delegates(conf, network),
         _ => Vec::new(),
     }
+}
+
+/// The plugins, and those that they have do their work.
+#[must_use]
+pub fn with_delegates(plugins: &[PluginConf], network: &NetworkName) -> Vec<PluginConf> {
+    let of_others = plugins.iter().flat_map(|conf| delegates(conf, network));
+    plugins.iter().cloned().chain(of_others).collect()
 }
 
 fn has_masquerade(conf: &PluginConf) -> bool {

@@ -12,7 +12,7 @@ use netloom_invoke::Command;
 use netloom_spec::{Attachment, Version};
 
 pub use self::plan::{GcPlan, StaleAttachment};
-pub use self::valid::{Life, Valid};
+pub use self::valid::{Judge, Life, Valid};
 use crate::{CacheError, Cni, DelMode, Error, Network, RuntimeConf, request};
 use as_added::as_added;
 

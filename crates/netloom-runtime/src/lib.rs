@@ -89,7 +89,7 @@ pub use attachment::{DelMode, FailedAdd};
 pub use cache::{CacheError, CacheSurvey, CachedAttachment};
 pub use cni::Cni;
 pub use error::Error;
-pub use gc::{GcPlan, Life, StaleAttachment, Valid};
+pub use gc::{GcPlan, Judge, Life, StaleAttachment, Valid};
 pub use network::Network;
 pub use request::undeclared_capabilities;
 pub use runtime_conf::RuntimeConf;

@@ -8,8 +8,8 @@ use std::fs::{self, File};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use netloom_runtime::{Error, Life, Valid, load};
-use netloom_spec::{Attachment, Error as CniError};
+use netloom_runtime::{CachedAttachment, Error, Judge, Life, Valid, load};
+use netloom_spec::{Attachment, Error as CniError, PluginConf};
 use serde_json::json;
 use support::{Host, chain, host_with_chain, list, rt};
 
@@ -200,7 +200,10 @@ fn where_nothing_is_found_alive_the_dead_go_and_the_plugins_are_not_asked() {
     let host = host_with_three();
     let plan = host
         .cni()
-        .gc(&chain("net", "1.1.0"), Valid::Judged(&|_| Life::Gone))
+        .gc(
+            &chain("net", "1.1.0"),
+            Valid::Judged(&|_: &CachedAttachment| Life::Gone),
+        )
         .unwrap();
     assert!(plan.withheld);
     let log = ["DEL two c1", "DEL one c1", "DEL two c2", "DEL one c2"];
@@ -208,10 +211,44 @@ fn where_nothing_is_found_alive_the_dead_go_and_the_plugins_are_not_asked() {
     assert_eq!(host.cached(), ["net-2-c1-eth0"]);
 }
 
+/// Nobody of the cache lives, and somebody else does, of whom one has the name of a cached attachment.
+struct Beside;
+
+impl Judge for Beside {
+    fn life(&self, _: &CachedAttachment) -> Life {
+        Life::Gone
+    }
+
+    fn beside(&self, network: &str, plugins: &[PluginConf]) -> Result<Vec<Attachment>, CniError> {
+        assert_eq!((network, plugins.len()), ("net", 2));
+        Ok(vec![attachment("by-hand"), attachment("c1")])
+    }
+}
+
+#[test]
+fn who_lives_beside_the_cache_is_told_to_the_plugins_and_not_deleted() {
+    let host = host_with_three();
+    let gc = host
+        .cni()
+        .gc(&chain("net", "1.1.0"), Valid::Judged(&Beside));
+    let plan = gc.unwrap();
+    assert!(!plan.withheld);
+    assert_eq!(plan.beside.len(), 1, "{plan:?}");
+    let log = ["DEL two c2", "DEL one c2", "GC one ", "GC two "];
+    assert_eq!(host.log(), log);
+    let valid = json!([
+        {"containerID": "c1", "ifname": "eth0"}, {"containerID": "by-hand", "ifname": "eth0"}
+    ]);
+    assert_eq!(
+        host.request("one", "GC")["cni.dev/valid-attachments"],
+        valid
+    );
+}
+
 #[test]
 fn what_is_found_alive_stays() {
     let host = host_with_three();
-    let judge = |it: &netloom_runtime::CachedAttachment| match it.container_id.as_str() {
+    let judge = |it: &CachedAttachment| match it.container_id.as_str() {
         "c1" => Life::Living,
         _ => Life::Gone,
     };
@@ -251,7 +288,7 @@ fn an_unreadable_entry_is_named_and_what_its_name_tells_of_is_valid() {
         host.write("cache/results/net-c-3-eth0", content);
         host.write("cache/results/network-c4-eth0", content);
         host.write("cache/results/other-c5-eth0", content);
-        let judge = |it: &netloom_runtime::CachedAttachment| match it.container_id.as_str() {
+        let judge = |it: &CachedAttachment| match it.container_id.as_str() {
             "c1" => Life::Living,
             _ => Life::Gone,
         };

@@ -19,6 +19,7 @@ const IFA_LOCAL: u16 = 2;
 const IFA_LABEL: u16 = 3;
 const IFA_BROADCAST: u16 = 4;
 const IFA_FLAGS: u16 = 8;
+const IFA_TARGET_NETNSID: u16 = 10;
 
 /// The flags of an address (`IFA_F_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -283,6 +284,19 @@ impl Socket {
     /// If the kernel refuses the dump.
     pub fn list_all_addresses(&self) -> Result<Vec<Address>> {
         Ok(self.dump_addresses(0, 0)?.found)
+    }
+
+    /// The addresses of all links of another namespace, which this one knows by a number: see
+    /// [`Socket::list_namespace_ids`].
+    ///
+    /// # Errors
+    /// If the number stands for no namespace (any more).
+    pub fn list_all_addresses_of(&self, namespace_id: i32) -> Result<Vec<Address>> {
+        let object = format!("addresses of the namespace known as {namespace_id}");
+        let mut r = Request::new("list", object, RTM_GETADDR, NLM_F_DUMP, &[0; 8]);
+        r.buffer
+            .put_u32(IFA_TARGET_NETNSID, namespace_id.cast_unsigned());
+        self.dump(r, |_, payload| Address::parse(payload))
     }
 
     /// Asks for the addresses of `asked` and keeps those of `wanted`; 0 is any link.

@@ -44,6 +44,7 @@ use netloom_spec::{NetworkName, PluginConf};
 use rpc::client::{CallError, Client};
 use rpc::{CmdArgs, Method};
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -55,6 +56,14 @@ pub(crate) fn stale(
     valid: &[Attachment],
 ) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
     Ok(offline::stale(&socket(conf), network.as_str(), valid)?)
+}
+
+/// The attachments of a network that have leases, with the address of each.
+pub(crate) fn leased(
+    conf: &PluginConf,
+    network: &NetworkName,
+) -> Result<Vec<(Attachment, IpAddr)>, Error> {
+    Ok(offline::leased(&socket(conf), network.as_str())?)
 }
 
 /// The plugin dhcp.

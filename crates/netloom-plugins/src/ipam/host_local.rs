@@ -468,6 +468,21 @@ pub fn stale(
     Ok(all.into_iter().map(told).collect())
 }
 
+/// The attachments that addresses of a network are reserved for, as far as the reservations tell, with
+/// the address of each. One of a version of the reference that wrote no interface down counts as the
+/// container's `eth0`.
+///
+/// # Errors
+/// When the store cannot be locked or read.
+pub fn reserved(
+    conf: &PluginConf,
+    network: &NetworkName,
+) -> Result<Vec<(Attachment, IpAddr)>, Error> {
+    let held = held(&place(conf, network))?;
+    let told = |(name, owner): (String, Owner)| Some((owner.of_whom()?, name.parse().ok()?));
+    Ok(held.into_iter().filter_map(told).collect())
+}
+
 /// Every reservation and whose it is.
 fn held(place: &Place) -> Result<Vec<(String, Owner)>, HostLocalError> {
     match open(place, Access::Read)? {

@@ -184,7 +184,8 @@ fn has_own_mac(link: &Link) -> bool {
 }
 
 /// Whether the address was given to the link, and is not one that it makes itself.
-pub(crate) fn is_global(net: &IpNet) -> bool {
+#[must_use]
+pub fn is_global(net: &IpNet) -> bool {
     match net {
         IpNet::V4(net) => !net.addr().is_link_local(),
         IpNet::V6(net) => !net.addr().is_unicast_link_local(),

@@ -19,13 +19,17 @@ pub struct GcPlan {
     pub plugins: Vec<String>,
     /// The attachments that stay.
     pub valid: Vec<Attachment>,
+    /// Those among them that the cache does not know: [`Judge::beside`](crate::Judge::beside) found
+    /// that they live.
+    pub beside: Vec<Attachment>,
     /// Entries of the cache that may be about this network and cannot be read. What their names
     /// tell of is valid.
     pub unreadable: Vec<CacheError>,
     /// Entries of the cache that a runtime of this library began and did not end: it was killed, or
     /// in a plan it may be about to end one.
     pub drafts: Vec<PathBuf>,
-    /// Whether no valid attachment is known, which is why the plugins are not asked.
+    /// Whether no valid attachment is known, which is why the plugins are not asked. Not so in a version
+    /// without GC, where none is ever asked.
     pub withheld: bool,
     /// Whether the network's configuration has `disableGC`, which is why nothing is done.
     pub disabled: bool,
@@ -68,10 +72,17 @@ impl GcPlan {
         unreadable: Vec<CacheError>,
     ) -> Result<Self, Error> {
         let requests = requests(network, &cached)?;
+        let mut beside = valid
+            .beside(network.name, &plugins(network, &cached))
+            .map_err(|error| Error::Invalid(error.context("find out who lives")))?;
         let judged: Vec<_> = cached
             .into_iter()
-            .map(|attachment| (valid.life(&attachment), attachment))
+            .map(|attachment| match beside.contains(&named(&attachment)) {
+                true => (Life::Living, attachment),
+                false => (valid.life(&attachment), attachment),
+            })
             .collect();
+        beside.retain(|it| !judged.iter().any(|(_, cached)| named(cached) == *it));
         let (living, dead): (Vec<_>, Vec<_>) = judged
             .into_iter()
             .partition(|(life, _)| *life == Life::Living);
@@ -88,11 +99,13 @@ impl GcPlan {
                 let known = living.iter().map(|(_, living)| named(living));
                 known
                     .chain(unreadable.iter().flat_map(|it| it.candidates(network.name)))
+                    .chain(beside.iter().cloned())
                     .collect()
             }
             Valid::Nothing | Valid::Untold => Vec::new(),
         };
-        let withheld = matches!(valid, Valid::Judged(_)) && valid_now.is_empty();
+        let is_asked = network.is_at_least(Version::V1_1_0)?;
+        let withheld = matches!(valid, Valid::Judged(_)) && valid_now.is_empty() && is_asked;
         let requests = match valid {
             Valid::AllBut(_) => Vec::new(),
             _ if withheld => Vec::new(),
@@ -109,6 +122,7 @@ impl GcPlan {
             stale,
             plugins,
             valid: valid_now,
+            beside,
             unreadable,
             drafts: Vec::new(),
             withheld,
@@ -132,6 +146,21 @@ fn reused(life: Life, dead: &CachedAttachment, living: &[(Life, CachedAttachment
             living.netns == dead.netns && living.container_id != dead.container_id
         });
     if taken { Life::NetnsReused } else { life }
+}
+
+/// The plugins of the network, and those that its cached attachments were added with.
+fn plugins(network: &Network<'_>, cached: &[CachedAttachment]) -> Vec<PluginConf> {
+    let as_added = cached
+        .iter()
+        .filter_map(|it| as_added(&it.config, network))
+        .flat_map(|list| list.plugins);
+    let mut plugins: Vec<PluginConf> = Vec::new();
+    for conf in network.plugins.iter().cloned().chain(as_added) {
+        if !plugins.contains(&conf) {
+            plugins.push(conf);
+        }
+    }
+    plugins
 }
 
 /// The plugins to ask: those of the network, then those of cached configurations that differ. None

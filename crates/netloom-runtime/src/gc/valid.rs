@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use netloom_spec::Attachment;
+use netloom_spec::{Attachment, Error as CniError, PluginConf};
 
 use crate::CachedAttachment;
 
@@ -18,15 +18,36 @@ pub enum Life {
     NetnsReused,
 }
 
+/// Finds out who lives. A function of cached attachments is one that knows of no others.
+pub trait Judge {
+    /// What is known of the container of a cached attachment.
+    fn life(&self, cached: &CachedAttachment) -> Life;
+
+    /// The attachments of a network that live, and that the cache does not know: others added them.
+    /// `plugins` are those of the network, and those that its cached attachments were added with.
+    ///
+    /// # Errors
+    /// When that cannot be found out: GC of the network then does nothing.
+    fn beside(&self, _network: &str, _plugins: &[PluginConf]) -> Result<Vec<Attachment>, CniError> {
+        Ok(Vec::new())
+    }
+}
+
+impl<F: Fn(&CachedAttachment) -> Life> Judge for F {
+    fn life(&self, cached: &CachedAttachment) -> Life {
+        self(cached)
+    }
+}
+
 /// Which attachments of a network GC leaves alone.
 #[derive(Clone, Copy)]
 pub enum Valid<'a> {
     /// These. None at all is refused: it is what a runtime says that has lost its memory.
     Only(&'a [Attachment]),
-    /// The cached attachments that this finds [`Life::Living`]. It is asked while no ADD or DEL of
-    /// the network runs. An entry that cannot be read counts as living. If nothing lives, the
-    /// cached attachments are deleted, but the plugins are not asked for more.
-    Judged(&'a dyn Fn(&CachedAttachment) -> Life),
+    /// The cached attachments that this finds [`Life::Living`], and what it finds beside them. It is
+    /// asked while no ADD or DEL of the network runs. An entry that cannot be read counts as living. If
+    /// nothing lives, the cached attachments are deleted, but the plugins are not asked for more.
+    Judged(&'a dyn Judge),
     /// All but the cached attachments that this finds dead. The plugins are not asked for more.
     AllBut(&'a dyn Fn(&CachedAttachment) -> Life),
     /// None: everything goes, and the plugins are told so.
@@ -40,7 +61,20 @@ impl Valid<'_> {
         match self {
             Self::Only(valid) if valid.iter().any(|valid| is_of(valid, cached)) => Life::Living,
             Self::Only(_) | Self::Nothing | Self::Untold => Life::Gone,
-            Self::Judged(judge) | Self::AllBut(judge) => judge(cached),
+            Self::Judged(judge) => judge.life(cached),
+            Self::AllBut(judge) => judge(cached),
+        }
+    }
+
+    /// Who lives beside the cached attachments.
+    pub(super) fn beside(
+        &self,
+        network: &str,
+        plugins: &[PluginConf],
+    ) -> Result<Vec<Attachment>, CniError> {
+        match self {
+            Self::Judged(judge) => judge.beside(network, plugins),
+            _ => Ok(Vec::new()),
         }
     }
 }

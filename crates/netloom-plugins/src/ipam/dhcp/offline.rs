@@ -8,6 +8,7 @@ use super::rpc::client::CallError;
 use super::store::{Record, Store, boot_id, directory, read_all};
 use netloom_plugin::Error;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -101,6 +102,34 @@ pub(super) fn stale(
     let stale = records.into_iter().filter(|(_, record)| is_stale(record));
     let paths = stale.map(|(path, _)| path).collect();
     Ok((paths, broken.into_iter().map(|(path, _)| path).collect()))
+}
+
+/// The attachments of a network with leases, and each address.
+pub(super) fn leased(
+    socket: &Path,
+    network: &str,
+) -> Result<Vec<(netloom_plugin::Attachment, IpAddr)>, DhcpError> {
+    let directory = directory(socket);
+    let records = match read_all(&directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        read => {
+            read.map_err(|cause| DhcpError::Leases { directory, cause })?
+                .0
+        }
+    };
+    let records = records.into_iter().map(|(_, record)| record);
+    let addresses = |record: Record| {
+        let v4 = record.ipv4.map(|lease| lease.address.addr().into());
+        let v6 = record.ipv6.map(|lease| lease.address.into());
+        let owner = netloom_plugin::Attachment {
+            container_id: record.identity.container_id,
+            if_name: record.identity.if_name,
+        };
+        let both = v4.into_iter().chain(v6);
+        both.map(move |address| (owner.clone(), address))
+    };
+    let of_network = records.filter(|record| record.identity.network == network);
+    Ok(of_network.flat_map(addresses).collect())
 }
 
 fn release_record(record: Record) {

@@ -10,6 +10,7 @@ use netloom_spec::{ContainerId, NetworkName};
 use rustix::io::Errno;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// What the default `dataDir` holds of a network that is not known.
@@ -21,6 +22,8 @@ pub struct Forgotten {
     pub directories: Vec<PathBuf>,
     /// How many addresses are reserved.
     pub reservations: usize,
+    /// The addresses.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// The networks in the default `dataDir` that are not known and hold no reservation of these
@@ -42,7 +45,8 @@ pub fn forgotten(
             data_dir: DATA_DIR.into(),
             network,
         };
-        let containers = containers(&place.reservations()).unwrap_or_default();
+        let held = containers(&place.reservations()).unwrap_or_default();
+        let (addresses, containers): (Vec<_>, Vec<_>) = held.into_iter().unzip();
         // Of a damaged file no more may be left than the beginning of an id.
         let lives = |id: &String| living.iter().any(|living| living.starts_with(id.as_str()));
         if !containers.is_empty() && !containers.iter().any(lives) {
@@ -52,6 +56,7 @@ pub fn forgotten(
                 network: place.network,
                 directories,
                 reservations: containers.len(),
+                addresses: addresses.into_iter().flatten().collect(),
             });
         }
     }
@@ -81,14 +86,15 @@ fn networks(data_dir: &Path) -> Result<Vec<String>, HostLocalError> {
     }
 }
 
-/// The container of each reservation; nothing of it where the file does not tell.
-fn containers(reservations: &Path) -> io::Result<Vec<String>> {
+/// The address and the container of each reservation; nothing of it where the file does not tell.
+fn containers(reservations: &Path) -> io::Result<Vec<(Option<IpAddr>, String)>> {
     let mut containers = Vec::new();
     for entry in fs::read_dir(reservations)? {
         let entry = entry?;
-        if !entry.file_name().to_str().is_some_and(is_reservation) {
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| is_reservation(name)) else {
             continue;
-        }
+        };
         let is_file = entry.file_type()?.is_file();
         let content = if is_file {
             fs::read(entry.path())?
@@ -98,7 +104,8 @@ fn containers(reservations: &Path) -> io::Result<Vec<String>> {
         let content = String::from_utf8_lossy(&content);
         let id = content.split_ascii_whitespace().next().unwrap_or_default();
         let is_id = ContainerId::new(id).is_ok();
-        containers.push(if is_id { id.to_owned() } else { String::new() });
+        let id = if is_id { id } else { "" };
+        containers.push((name.parse().ok(), id.to_owned()));
     }
     Ok(containers)
 }

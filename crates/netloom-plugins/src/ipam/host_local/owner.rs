@@ -1,6 +1,6 @@
 //! Who holds an address.
 
-use netloom_spec::{ContainerId, IfName};
+use netloom_spec::{Attachment, ContainerId, IfName};
 use std::fmt;
 
 /// What stands between the container id and the interface name.
@@ -76,6 +76,16 @@ impl Owner {
             name.is_ok_and(|name| IfName::new(name).is_ok())
         };
         !self.says_nothing() && self.parts().1.is_none_or(is_if_name)
+    }
+
+    /// The attachment, if what it was written as can be told.
+    pub(super) fn of_whom(&self) -> Option<Attachment> {
+        let (id, if_name) = self.parts();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        self.is_sound().then_some(Attachment {
+            container_id: text(id)?,
+            if_name: text(if_name.unwrap_or(b"eth0"))?,
+        })
     }
 
     /// What stands for the owner in the index.
