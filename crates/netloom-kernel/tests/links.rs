@@ -496,3 +496,28 @@ fn what_kinds_of_links_the_kernel_has_is_told_without_making_one() {
     ];
     assert_eq!(of_empty_host, (made, filters_vlans(&socket)), "{kinds:?}");
 }
+
+#[test]
+fn an_alternative_name_is_taken_from_a_link() {
+    if !host::enter() {
+        return;
+    }
+    let socket = Socket::open().unwrap();
+    let link = LinkSpec::veth("veth0", PeerSpec::new("veth1"));
+    let index = socket.create_link(&link).unwrap().index;
+    let names = ["a-name", "a-name-longer-than-that-of-any-link"];
+    for name in names {
+        host::run(
+            "ip",
+            &["link", "property", "add", "dev", "veth0", "altname", name],
+        );
+    }
+    socket.remove_alternative_name(index, names[1]).unwrap();
+    assert_eq!(
+        socket.get_link(index).unwrap().alternative_names,
+        [names[0]]
+    );
+    assert!(socket.remove_alternative_name(index, names[1]).is_err());
+    socket.remove_alternative_name(index, names[0]).unwrap();
+    assert_eq!(socket.find_link(names[0]).unwrap(), None);
+}

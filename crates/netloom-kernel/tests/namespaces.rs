@@ -167,3 +167,28 @@ fn a_throw_away_host_needs_no_root() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.starts_with("veth0 is "), "{stdout}");
 }
+
+#[test]
+fn a_namespace_keeps_its_cookie_and_no_later_one_has_it() {
+    if !host::enter() {
+        return;
+    }
+    let cookie_of = |pod: &Netns| Socket::open_in(pod).unwrap().namespace_cookie();
+    let Some(own) = Socket::open().unwrap().namespace_cookie() else {
+        return host::skip("Linux before 5.14");
+    };
+    let mut known = vec![own];
+    for _ in 0..4 {
+        // The inode of one that is gone is soon another's.
+        let pod = netns::create_at("/run/netns/again").unwrap();
+        let cookie = cookie_of(&pod).unwrap();
+        assert_eq!(
+            cookie_of(&Netns::open("/run/netns/again").unwrap()),
+            Some(cookie)
+        );
+        assert!(!known.contains(&cookie), "{cookie} in {known:?}");
+        known.push(cookie);
+        drop(pod);
+        netns::remove_at("/run/netns/again").unwrap();
+    }
+}

@@ -23,6 +23,7 @@ use crate::netlink::{Attributes, Buffer};
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_DELLINK: u16 = 17;
 pub(super) const RTM_GETLINK: u16 = 18;
+const RTM_DELLINKPROP: u16 = 109;
 
 pub(super) const IFLA_ADDRESS: u16 = 1;
 pub(super) const IFLA_IFNAME: u16 = 3;

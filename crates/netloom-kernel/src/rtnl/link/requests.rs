@@ -3,8 +3,9 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::{
-    IFLA_EXT_MASK, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER, IFLA_NET_NS_FD,
-    IFLA_TARGET_NETNSID, Link, LinkRef, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, header,
+    IFLA_ALT_IFNAME, IFLA_EXT_MASK, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER,
+    IFLA_NET_NS_FD, IFLA_PROP_LIST, IFLA_TARGET_NETNSID, Link, LinkRef, RTM_DELLINK,
+    RTM_DELLINKPROP, RTM_GETLINK, RTM_NEWLINK, header,
 };
 use crate::error::{Error, Result};
 use crate::netlink::{Buffer, NLM_F_CREATE, NLM_F_DUMP, NLM_F_ECHO, NLM_F_EXCL, Request};
@@ -241,6 +242,19 @@ impl Socket {
     /// `is_exists()` if the name is taken; EBUSY on old kernels if the link is up.
     pub fn rename_link(&self, index: u32, name: &str) -> Result<()> {
         self.execute(rename(index, name)).map(drop)
+    }
+
+    /// Takes an alternative name from a link.
+    ///
+    /// # Errors
+    /// If the link is not there or has no such name; before Linux 5.5 no link has any.
+    pub fn remove_alternative_name(&self, index: u32, name: &str) -> Result<()> {
+        let object = format!("\"{name}\" of the link with index {index}");
+        let head = header(index, 0, 0);
+        let mut r = Request::new("remove alternative name", object, RTM_DELLINKPROP, 0, &head);
+        r.buffer
+            .nest(IFLA_PROP_LIST, |b| b.put_str(IFLA_ALT_IFNAME, name));
+        self.execute(r).map(drop)
     }
 
     /// Moves a link to another network namespace, under the same name. Slow (an RCU grace period
