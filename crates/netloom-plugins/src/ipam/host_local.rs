@@ -26,6 +26,7 @@ mod listing;
 mod owner;
 mod ranges;
 mod resolv_conf;
+mod sandbox;
 mod store;
 mod store_error;
 mod survey;
@@ -45,6 +46,7 @@ use netloom_plugin::{
 use netloom_spec::{Dns, IpConfig, NetworkName, PluginConf};
 use owner::Owner;
 use ranges::{Range, RangeSet};
+use sandbox::Sandbox;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -83,7 +85,7 @@ impl Plugin for HostLocal {
             request.container_id.as_str(),
             request.if_name.as_str(),
         );
-        let ips = claim.create(&plan, request)?;
+        let ips = claim.create(&plan, request, Sandbox::of_add(request.netns))?;
         let names = ips.iter().map(|ip| ip.address.addr().to_string()).collect();
         undo.push("release the reserved addresses", move || {
             claim.remove(names)
@@ -119,9 +121,10 @@ impl Plugin for HostLocal {
         let Some(mut store) = open(&place, Access::Release)? else {
             return Ok(());
         };
-        let released = match store.release(&Owner::attachment(id, if_name)) {
+        let own = Owner::attachment(id, if_name);
+        let released = match sandbox::release(&mut store, &place, &own, request) {
             // Very old versions of the reference did not write the interface.
-            Ok(false) => store.release(&Owner::container(id)),
+            Ok(false) => sandbox::release(&mut store, &place, &Owner::container(id), request),
             outcome => outcome,
         };
         let damaged = damage::release(&mut store, &place, request);
@@ -179,11 +182,17 @@ impl Claim {
     }
 
     /// Reserves an address of every set, or none.
-    fn create(&self, plan: &Plan, context: &Context<'_>) -> Result<Vec<IpConfig>, HostLocalError> {
+    fn create(
+        &self,
+        plan: &Plan,
+        context: &Context<'_>,
+        sandbox: Option<Sandbox>,
+    ) -> Result<Vec<IpConfig>, HostLocalError> {
         // There always is one to reserve in.
         let Some(mut store) = open(&self.place, Access::Reserve)? else {
             return Ok(Vec::new());
         };
+        store.sandbox = sandbox;
         if plan.reclaim_after_reboot {
             reclaim_once(&mut store, context);
         }

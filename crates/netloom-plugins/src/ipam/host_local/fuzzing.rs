@@ -123,7 +123,9 @@ impl Home {
     fn call(&self, call: u8, before: &BTreeMap<u8, Owner>) -> BTreeMap<u8, Owner> {
         let owner = owner(call >> 4);
         match call % 4 {
-            0 => self.with(Access::Release, |store| drop(store.release(&owner))),
+            0 => self.with(Access::Release, |store| {
+                drop(store.release(&owner, |_| true))
+            }),
             1 => self.with(Access::Read, |store| drop(store.holders())),
             2 => self.with(Access::Release, |store| {
                 drop(store.retain(|_, held| *held == owner))

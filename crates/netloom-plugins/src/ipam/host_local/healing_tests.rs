@@ -115,13 +115,17 @@ impl Pool {
             }
             Step::Release(number) => {
                 let mut store = self.store(Access::Release);
-                store.release(&owner(number)).unwrap();
+                store.release(&owner(number), |_| true).unwrap();
                 assert!(store.finish().is_none());
                 assert_eq!(self.held_by(&owner(number)), BTreeSet::new());
             }
             Step::ReleaseNobody => {
                 let mut store = self.store(Access::Release);
-                assert!(!store.release(&Owner::container("nobody")).unwrap());
+                assert!(
+                    !store
+                        .release(&Owner::container("nobody"), |_| true)
+                        .unwrap()
+                );
                 assert!(store.finish().is_none());
             }
             Step::Collect(number) => {

@@ -17,6 +17,7 @@ use super::directory::Directory;
 use super::index::{Index, RESERVATION_DRAFT};
 use super::listing::{self, Listing, Reservation, is_reservation, taken_by};
 use super::owner::Owner;
+use super::sandbox::Sandbox;
 use super::store_error::{StoreError, failed};
 use super::survey::SurveyError;
 use super::table::Entry;
@@ -76,6 +77,8 @@ pub(super) struct Store {
     listing: Option<Listing>,
     /// The reservations of the owners that were asked for, as they are now.
     known: HashMap<Owner, Vec<String>>,
+    /// Where the attachment is that reservations are made for, as far as that is known.
+    pub(super) sandbox: Option<Sandbox>,
     /// Whether the stamps have to be renewed.
     touched: bool,
     trouble: Option<StoreError>,
@@ -136,6 +139,7 @@ impl Store {
             index: None,
             listing: None,
             known: HashMap::new(),
+            sandbox: None,
             touched: false,
             trouble: None,
         };
@@ -280,22 +284,37 @@ impl Store {
 
     fn publish(&self, name: &str, owner: &Owner) -> Result<bool, Errno> {
         let index = self.index.as_ref();
-        let boot = index.map(Index::boot);
         let drafts = index.map_or(&self.reservations, Index::directory);
-        match publish(drafts, &self.reservations, name, owner, boot) {
+        let mark = |draft: &OwnedFd| {
+            match index.map(Index::boot) {
+                Some(boot) => boot::mark(draft, boot),
+                // Without an index it is not known yet. An older draft may bear another run's mark.
+                None => drop(super::index::boot_id().map(|boot| boot::mark(draft, &boot))),
+            }
+            if let Some(sandbox) = &self.sandbox {
+                sandbox.mark(draft, owner);
+            }
+        };
+        match publish(drafts, &self.reservations, name, owner, mark) {
             // The directory of reservations may be a mount of its own.
-            Err(Errno::XDEV) => publish(&self.reservations, &self.reservations, name, owner, boot),
+            Err(Errno::XDEV) => publish(&self.reservations, &self.reservations, name, owner, mark),
             outcome => outcome,
         }
     }
 
-    /// Removes every reservation of the owner; false if there was none.
+    /// Removes every reservation of the owner that `goes`; false if there was none at all.
     ///
     /// Goes on past an error; all of them are returned.
-    pub(super) fn release(&mut self, owner: &Owner) -> Result<bool, Vec<StoreError>> {
-        let names = self.held_by(owner).map_err(|error| vec![error])?;
+    pub(super) fn release(
+        &mut self,
+        owner: &Owner,
+        mut goes: impl FnMut(&str) -> bool,
+    ) -> Result<bool, Vec<StoreError>> {
+        let mut names = self.held_by(owner).map_err(|error| vec![error])?;
+        let any = !names.is_empty();
+        names.retain(|name| goes(name));
         self.release_names(owner, &names)?;
-        Ok(!names.is_empty())
+        Ok(any)
     }
 
     /// Removes those of these reservations that are the owner's. Goes on past an error.
@@ -553,14 +572,10 @@ fn publish(
     reservations: &Directory,
     name: &str,
     owner: &Owner,
-    boot: Option<&str>,
+    mark: impl FnOnce(&OwnedFd),
 ) -> Result<bool, Errno> {
     let draft = drafts.overwrite(RESERVATION_DRAFT, owner.content())?;
-    match boot {
-        Some(boot) => boot::mark(&draft, boot),
-        // Without an index it is not known yet. An older draft may bear the mark of another run.
-        None => drop(super::index::boot_id().map(|boot| boot::mark(&draft, &boot))),
-    }
+    mark(&draft);
     drop(draft);
     let (from, to) = (drafts.fd(), reservations.fd());
     let published = match renameat_with(from, RESERVATION_DRAFT, to, name, RenameFlags::NOREPLACE) {
