@@ -63,6 +63,14 @@ impl<'a> Delegate<'a> {
         self.find().map(drop)
     }
 
+    /// Whether it is in another program than this one.
+    ///
+    /// # Errors
+    /// As for [`Delegate::look_up`].
+    pub fn is_foreign(&self) -> Result<bool, Error> {
+        Ok(matches!(self.find()?, Found::Installed(_)))
+    }
+
     /// ADD. After success its DEL is registered with `undo`; after a failure its DEL has been run
     /// already, because a failed delegate may have left something behind.
     ///

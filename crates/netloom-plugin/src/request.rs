@@ -84,6 +84,18 @@ impl Context<'_> {
         }
     }
 
+    /// Forwards DEL to the IPAM plugin if that is another program's: for a DEL that is to leave its
+    /// attachment alone. Only plugins of this program know of that by themselves.
+    ///
+    /// # Errors
+    /// What the IPAM plugin reported.
+    pub fn forward_to_foreign_ipam(&self) -> Result<(), Error> {
+        match self.ipam() {
+            Some(ipam) if ipam.is_foreign()? => ipam.del(),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes one line to stderr, where runtimes look for a plugin's log.
     pub fn warn(&self, message: &str) {
         let message = message.replace('\n', " ");

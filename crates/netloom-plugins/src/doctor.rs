@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::chained::{bandwidth, firewall, portmap, tuning};
 use crate::interface::{flannel, host_device};
 use crate::ipam::{dhcp, host_local};
-use crate::wiring::{link_kind, masquerade, spoof};
+use crate::wiring::{link_kind, masquerade, record, spoof};
 use netloom_spec::{Attachment, Error, NetworkName, PluginConf};
 
 /// A network, and who is on it.
@@ -129,6 +129,10 @@ const FILES: &[(&str, Makes, ExamineFiles)] = &[
         |conf| conf.plugin_type() == "flannel",
         |conf, known| flannel::stale(conf, known.network, known.valid),
     ),
+    ("record of an attachment", makes_links, |_, known| {
+        let stale = record::stale(known.network.as_str(), known.valid)?;
+        Ok((stale, Vec::new()))
+    }),
     ("reservation", is_of_host_local, |conf, known| {
         let broken = host_local::obstacles(conf, known.network, known.valid)?;
         Ok((Vec::new(), broken))
@@ -231,6 +235,20 @@ fn has_masquerade(conf: &PluginConf) -> bool {
 
 fn is_of_host_local(conf: &PluginConf) -> bool {
     conf.ipam_type() == Some("host-local")
+}
+
+fn makes_links(conf: &PluginConf) -> bool {
+    const MAKERS: [&str; 8] = [
+        "bridge",
+        "ptp",
+        "macvlan",
+        "ipvlan",
+        "vlan",
+        "dummy",
+        "tap",
+        "host-device",
+    ];
+    MAKERS.contains(&conf.plugin_type())
 }
 
 fn is_of_host_device(conf: &PluginConf) -> bool {

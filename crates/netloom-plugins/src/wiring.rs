@@ -29,6 +29,7 @@ pub(crate) mod nftables;
 pub(crate) mod owner;
 pub(crate) mod pod;
 pub(crate) mod random;
+pub(crate) mod record;
 pub(crate) mod router_advertisements;
 pub(crate) mod routes;
 pub(crate) mod sandbox;

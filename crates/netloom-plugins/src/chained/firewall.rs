@@ -22,6 +22,7 @@ use crate::wiring::check::drift;
 use crate::wiring::fault::invalid;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
+use crate::wiring::record;
 use backend::{Backend, packet_filter};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Cleanup, Plugin, Undo};
@@ -131,6 +132,9 @@ impl Plugin for Firewall {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        if record::spares(request) {
+            return Ok(());
+        }
         let plan = Plan::lenient(request.conf);
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let ips = request

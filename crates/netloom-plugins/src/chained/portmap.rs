@@ -28,6 +28,7 @@ use crate::wiring::fault::invalid;
 use crate::wiring::masquerade::{Backend, BackendChoice};
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
+use crate::wiring::record;
 use netloom_kernel::iptables::{Family, is_available};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Cleanup, Plugin, Undo, code};
@@ -109,6 +110,9 @@ impl Plugin for Portmap {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        if record::spares(request) {
+            return Ok(());
+        }
         let plan = Plan::new(request.conf).ok();
         // With no mapping told, the runtime may have left them out.
         let plan = plan.filter(|plan| !plan.mappings.is_empty());

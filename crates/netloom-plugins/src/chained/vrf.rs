@@ -20,6 +20,7 @@ use crate::wiring::fault::invalid;
 use crate::wiring::identity::may_be_own;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::settle;
+use crate::wiring::record;
 use crate::wiring::sandbox::{self, Alone};
 use crate::wiring::{Fault, tables};
 use membership::{Belongings, Restore};
@@ -97,6 +98,9 @@ impl Plugin for Vrf {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        if record::spares(request) {
+            return Ok(());
+        }
         let made = request.prev_result();
         let Some(netns) = sandbox::of_attachment(request, made.as_ref())? else {
             return Ok(());

@@ -75,7 +75,7 @@ impl Plugin for Dummy {
     }
 
     fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        request.forward_to_ipam()
+        single_link::gc(request)
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {

@@ -16,6 +16,7 @@ mod store;
 pub(crate) mod subnet_env;
 
 use crate::wiring::owner::Owner;
+use crate::wiring::record;
 use netloom_plugin::{
     AddRequest, AddResult, Attachment, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Plugin,
     StatusRequest, Undo, code,
@@ -74,6 +75,7 @@ impl Plugin for Flannel {
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let delegate = request.delegate(conf.plugin_type());
         delegate.look_up()?;
+        record::refuse_second(request)?;
         store.save(owner, &conf)?;
         let delegate = delegate.with_conf(conf);
         // After a failed ADD its DEL has been run, but not told whether it failed too. Only after a
@@ -94,9 +96,14 @@ impl Plugin for Flannel {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        let spared = record::spares(request);
         let store = Store::of(request.conf);
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let Some(saved) = store.find(owner)? else {
+            if !spared {
+                // The reference's DEL of the delegate does not know of it.
+                record::forget(owner)?;
+            }
             return store.forget(owner, None);
         };
         let rendered = || {
@@ -114,6 +121,10 @@ impl Plugin for Flannel {
                 delegate.del()?;
             }
             None => request.warn("there is no other configuration: the delegate is not called"),
+        }
+        // The delegate has left it alone too, but for a foreign IPAM.
+        if spared {
+            return Ok(());
         }
         store.forget(owner, Some(&saved))
     }

@@ -26,6 +26,8 @@ mod selector;
 mod status;
 mod sysfs;
 
+use crate::wiring::owner::Owner;
+use crate::wiring::record::{self, Record};
 use crate::wiring::sandbox;
 use config::Config;
 use loan::Loan;
@@ -71,6 +73,10 @@ impl Plugin for HostDevice {
 
     /// What the configuration names need not exist any more; the device is known by its loan.
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        if record::spares(request) {
+            return request.forward_to_foreign_ipam();
+        }
+        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let mut cleanup = Cleanup::new();
         let made = request.prev_result();
         let netns = sandbox::of_attachment(request, made.as_ref()).unwrap_or_else(|fault| {
@@ -86,13 +92,16 @@ impl Plugin for HostDevice {
             address: made
                 .as_ref()
                 .and_then(|made| address::listed(made, request.if_name.as_str())),
+            record: Record::of(owner),
             made: made.as_ref(),
             sysfs: &sysfs,
         };
-        cleanup.step(
-            "give the device back",
-            give_back::give_back(netns.as_ref(), &loan),
-        );
+        let given_back = give_back::give_back(netns.as_ref(), &loan);
+        // What could not be brought back is still to be found by it.
+        if given_back.is_ok() {
+            cleanup.step("forget the attachment", record::forget(owner));
+        }
+        cleanup.step("give the device back", given_back);
         cleanup.finish()
     }
 
@@ -106,6 +115,10 @@ impl Plugin for HostDevice {
                 "restore the device's name",
                 give_back::restore_name(&name, &Sysfs::of_host()),
             );
+        }
+        if let Some(valid) = &request.valid {
+            let forgotten = record::collect(request.network().as_str(), valid);
+            cleanup.step("forget stale attachments", forgotten);
         }
         cleanup.finish()
     }

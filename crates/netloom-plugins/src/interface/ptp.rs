@@ -14,7 +14,7 @@ mod check;
 mod plan;
 
 use crate::wiring::detach::{Remains, detach};
-use crate::wiring::masquerade;
+use crate::wiring::{masquerade, record};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Cleanup, Plugin, Undo};
 use netloom_spec::{AddResult, Error};
@@ -59,8 +59,10 @@ impl Plugin for Ptp {
         let mut cleanup = Cleanup::new();
         cleanup.step("collect stale addresses", request.forward_to_ipam());
         if let Some(valid) = &request.valid {
-            let collected = masquerade::collect(request.network().as_str(), valid);
+            let network = request.network().as_str();
+            let collected = masquerade::collect(network, valid);
             cleanup.step("collect stale masquerade", collected);
+            cleanup.step("forget stale attachments", record::collect(network, valid));
         }
         cleanup.finish()
     }

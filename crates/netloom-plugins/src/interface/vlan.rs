@@ -72,7 +72,7 @@ impl Plugin for Vlan {
     }
 
     fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        request.forward_to_ipam()
+        single_link::gc(request)
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 use super::masquerade::{Addresses, BackendChoice};
 use super::nftables::Nftables;
 use super::owner::Owner;
+use super::record::{self, Record};
 use super::veth::{Ends, remove_wire};
 use super::{masquerade, sandbox, spoof};
 use ipnet::IpNet;
@@ -47,6 +48,9 @@ impl Remains {
 
 /// Removes the attachment. What is absent is success; every step is tried.
 pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), Error> {
+    if record::spares(request) {
+        return request.forward_to_foreign_ipam();
+    }
     let made = request.prev_result();
     let mut cleanup = Cleanup::new();
     let netns = sandbox::of_attachment(request, made.as_ref()).unwrap_or_else(|fault| {
@@ -77,7 +81,8 @@ pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), E
         release(&mut cleanup);
     }
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
-    let remove_wire = || remove_wire(netns.as_ref(), owner, made.as_ref());
+    let record = Record::of(owner);
+    let remove_wire = || remove_wire(netns.as_ref(), owner, made.as_ref(), record.as_ref());
     // Removing a link waits long for the kernel's readers: the rest is done meanwhile.
     let outcome = std::thread::scope(|scope| {
         let wire = Builder::new().spawn_scoped(scope, remove_wire);
@@ -93,6 +98,10 @@ pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), E
             Err(_) => remove_wire(),
         }
     });
+    // What could not be removed is still to be found by it.
+    if outcome.is_ok() {
+        cleanup.step("forget the attachment", record::forget(owner));
+    }
     cleanup.step("remove the veth", outcome);
     cleanup.finish()
 }

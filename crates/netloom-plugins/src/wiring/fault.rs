@@ -23,6 +23,16 @@ pub(crate) enum Fault {
     /// The pod has an interface of that name already.
     #[error("container interface name ({name:?}) already exists in netns {netns:?}")]
     NameTaken { name: String, netns: String },
+    /// The attachment exists, under another name or in another namespace.
+    #[error(
+        "container {container_id:?} is already attached to this network as {if_name:?} in netns \
+         {netns:?}, which lives: DEL that attachment first"
+    )]
+    Attached {
+        container_id: String,
+        if_name: String,
+        netns: String,
+    },
     /// The host's side has another address than the gateway's.
     #[error(
         "{link:?} already has an IP address different from {wanted} ({found}): \
@@ -90,6 +100,7 @@ impl From<Fault> for Error {
             Fault::NotABridge(_) | Fault::SmallMtu { .. } => code::INVALID_CONFIG,
             Fault::Kernel { .. }
             | Fault::NameTaken { .. }
+            | Fault::Attached { .. }
             | Fault::OtherAddress { .. }
             | Fault::NoMaster { .. }
             | Fault::NoDefaultRoute(_)

@@ -11,6 +11,9 @@ const NFT_COMMENT_MAX: usize = 128;
 /// Longest text of the `comment` match of iptables, in bytes.
 const IPTABLES_COMMENT_MAX: usize = 255;
 
+/// What the alias of a veth's end on the host begins with.
+const WIRE_PREFIX: &str = "cni:";
+
 /// One attachment: a container's interface on a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner<'a> {
@@ -136,11 +139,38 @@ impl<'a> Owner<'a> {
         self.nft_comment()
     }
 
+    /// Alias of the host's end of a veth that is this owner's: the hashes, and the text for people.
+    /// The colon is in no name of a link, so it stands for no device that host-device has lent.
+    pub(crate) fn wire_mark(&self) -> String {
+        format!("{WIRE_PREFIX}{}", self.nft_comment())
+    }
+
+    /// Whether the alias of a veth's end on the host says whose that is: this owner's or not. `None`:
+    /// it is no such mark, which proves nothing.
+    pub(crate) fn owns_wire(&self, alias: Option<&str>) -> Option<bool> {
+        Some(hashes_of_wire(alias?)? == self.nft_prefix())
+    }
+
+    /// The same by container and interface alone: the network may have got another name.
+    pub(crate) fn may_own_wire(&self, alias: Option<&str>) -> Option<bool> {
+        let own = self.nft_prefix();
+        let instance = |hashes: &str| hashes.split_once('-').map(|(_, own)| own.to_owned());
+        Some(instance(hashes_of_wire(alias?)?) == instance(&own))
+    }
+
     /// The reference by which the spoof check names its chains and rules. It
     /// lacks the network name.
     pub(crate) fn spoof_reference(&self) -> String {
         format!("{}-{}", self.container_id, self.if_name)
     }
+}
+
+/// The hashes in the mark of a wire: of the network, and of interface and container.
+fn hashes_of_wire(alias: &str) -> Option<&str> {
+    let (hashes, _) = alias.strip_prefix(WIRE_PREFIX)?.split_once(',')?;
+    let is_hash = |text: &str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let (network, instance) = hashes.split_once('-')?;
+    (is_hash(network) && is_hash(instance)).then_some(hashes)
 }
 
 /// As long as the name of a link can be.
@@ -217,6 +247,49 @@ mod tests {
             ..OWNER
         };
         assert_eq!(owner.nft_comment().len(), 128);
+    }
+
+    #[test]
+    fn the_mark_of_a_wire_is_compared_whole_and_other_aliases_say_nothing() {
+        let mark = OWNER.wire_mark();
+        assert_eq!(OWNER.owns_wire(Some(&mark)), Some(true));
+        let others = [
+            Owner {
+                network: "tes",
+                ..OWNER
+            },
+            Owner {
+                container_id: "123",
+                ..OWNER
+            },
+            Owner {
+                if_name: "eth01",
+                container_id: "234",
+                ..OWNER
+            },
+        ];
+        for other in others {
+            assert_eq!(other.owns_wire(Some(&mark)), Some(false), "{other:?}");
+            let renamed = other.network != OWNER.network;
+            assert_eq!(other.may_own_wire(Some(&mark)), Some(renamed), "{other:?}");
+        }
+        // Two that are the same up to where the text is cut.
+        let long = "x".repeat(250);
+        let [one, two] = [&long[..249], &long].map(|id| Owner {
+            container_id: id,
+            ..OWNER
+        });
+        assert_eq!(one.owns_wire(Some(&two.wire_mark())), Some(false));
+        for alias in [
+            None,
+            Some(""),
+            Some("cni:1234"),
+            Some("uplink"),
+            Some("cni:g-h, net"),
+        ] {
+            assert_eq!(OWNER.owns_wire(alias), None, "{alias:?}");
+            assert_eq!(OWNER.may_own_wire(alias), None, "{alias:?}");
+        }
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! half made, and never on the host.
 
 mod check;
+mod gc;
 mod remove;
 
 use super::master::{Master, Place};
 use super::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
+use super::record::{self, Links};
 use super::router_advertisements::RouterAdvertisements;
 use super::{Fault, identity, ipam, listed, sandbox};
 use netloom_kernel::netns::Netns;
@@ -17,6 +19,7 @@ use netloom_spec::{AddResult, Dns, Error, code};
 use std::rc::Rc;
 
 pub(crate) use check::check;
+pub(crate) use gc::gc;
 pub(crate) use remove::del;
 use remove::remove_link;
 
@@ -38,6 +41,8 @@ pub(crate) struct Site<'a> {
     pub(crate) path: &'a str,
     /// What the link is to take from routers.
     ra: RouterAdvertisements,
+    /// ADD, if it is one.
+    request: Option<&'a AddRequest<'a>>,
 }
 
 impl<'a> Site<'a> {
@@ -53,15 +58,21 @@ impl<'a> Site<'a> {
             name,
             path,
             ra: RouterAdvertisements::AsSet,
+            request: None,
         })
     }
 
-    /// Opens both sides for ADD, which a link of that name refuses.
+    /// Opens both sides for ADD, which a link of that name refuses, and an attachment that lives.
     pub(crate) fn open_for_add(request: &'a AddRequest<'a>) -> Result<Self, Error> {
         let ra = RouterAdvertisements::read(request.conf)?;
         let site = Self::open(request.if_name.as_str(), request.netns)?;
         pod::refuse_taken_name(&site.inside, site.name, site.path)?;
-        Ok(Self { ra, ..site })
+        record::refuse_second(request)?;
+        Ok(Self {
+            ra,
+            request: Some(request),
+            ..site
+        })
     }
 
     /// The link to stand on; without a name that of the default route.
@@ -128,10 +139,25 @@ impl<'a> Site<'a> {
             pod::refuse_taken_name(&self.inside, self.name, self.path)?;
         }
         self.register_removal(kind, undo);
-        Ok(made.and_then(|link| match link {
+        let link = made.and_then(|link| match link {
             Some(link) => Ok(link),
             None => self.inside.get_link(self.name),
-        }))
+        });
+        if let Ok(link) = &link {
+            self.remember(link, undo);
+        }
+        Ok(link)
+    }
+
+    /// Leaves the record of the attachment that has this link.
+    pub(crate) fn remember(&self, link: &Link, undo: &mut Undo<'_>) {
+        let links = Links {
+            pod: link.index,
+            ..Links::default()
+        };
+        if let Some(request) = self.request {
+            record::create(request, &self.netns, &self.inside, links, undo);
+        }
     }
 
     /// Registers the removal of the link, which is of that kind. To be called after success, and
@@ -139,7 +165,7 @@ impl<'a> Site<'a> {
     pub(crate) fn register_removal<'r>(&self, kind: &'static str, undo: &mut Undo<'r>) {
         let (inside, name) = (Rc::clone(&self.inside), self.name.to_owned());
         undo.push(format!("remove the link {name}"), move || {
-            Ok(remove_link(&inside, &name, kind, |_| Ok(true))?)
+            Ok(remove_link(&inside, name.as_str(), kind, |_| Ok(true))?)
         });
     }
 

@@ -1,10 +1,11 @@
 //! The wire between host and pod.
 
 use super::owner::Owner;
+use super::record::{Links, Record};
 use super::{Fault, identity, mtu, random, sysctls};
 use netloom_kernel::MacAddress;
 use netloom_kernel::netns::Netns;
-use netloom_kernel::rtnl::{Link, LinkSpec, PeerSpec, Socket};
+use netloom_kernel::rtnl::{Link, LinkChange, LinkSpec, PeerSpec, Socket};
 use netloom_plugin::Undo;
 use netloom_spec::{AddResult, Error, Interface, IpConfig, Mac};
 
@@ -33,20 +34,34 @@ pub(crate) struct Wire {
     pub(crate) pod_mac: MacAddress,
 }
 
+impl Wire {
+    /// For the record.
+    pub(crate) fn links(&self) -> Links<'static> {
+        Links {
+            pod: self.pod_index,
+            host: Some(self.host.index),
+            lent: None,
+        }
+    }
+}
+
 /// Reads `mtu`; `None` leaves the choice to the kernel.
 pub(crate) fn mtu(value: i64) -> Result<Option<u32>, Error> {
     Ok(Some(mtu::read(value, mtu::LARGEST)?).filter(|mtu| *mtu != 0))
 }
 
 /// Makes both ends in one message, each where it will live; the host's end is up and, if there
-/// is a `master`, a port of it; the pod's end is down.
+/// is a `master`, a port of it; the pod's end is down. The alias of the host's end, where the pod
+/// cannot write, says whose it is.
 pub(crate) fn create_wire<'r>(
     host: &Socket,
+    owner: Owner<'_>,
     pod: PodEnd<'_>,
     mtu: Option<u32>,
     master: Option<u32>,
     undo: &mut Undo<'r>,
 ) -> Result<Wire, Fault> {
+    let mark = owner.wire_mark();
     let pod_mac = pod.mac.map_or_else(random::mac, |mac| mac.0);
     for attempt in 1.. {
         let (name, mac) = (random::veth_name(), random::mac());
@@ -59,7 +74,7 @@ pub(crate) fn create_wire<'r>(
             Some(master) => spec.master(master),
             None => spec,
         };
-        match host.create_link(&spec.up()) {
+        match create_marked(host, &spec.up(), &name, &mark) {
             Ok(link) => {
                 let index = link.index;
                 undo.push(format!("remove the veth {name}"), move || {
@@ -76,11 +91,18 @@ pub(crate) fn create_wire<'r>(
                 let host_taken = host
                     .find_link(&name)
                     .map_err(Fault::kernel("look up a veth"))?;
-                if host_taken.is_none() {
-                    return Err(Fault::NameTaken {
-                        name: pod.name.to_owned(),
-                        netns: pod.netns.path().display().to_string(),
-                    });
+                match host_taken {
+                    None => {
+                        return Err(Fault::NameTaken {
+                            name: pod.name.to_owned(),
+                            netns: pod.netns.path().display().to_string(),
+                        });
+                    }
+                    // The mark went to it. Which it had cannot be known any more.
+                    Some(other) if other.alias.as_deref() == Some(&mark) => {
+                        let _ = host.set_link(other.index, &LinkChange::new().alias(""));
+                    }
+                    Some(_) => {}
                 }
             }
             Err(error) => {
@@ -96,6 +118,24 @@ pub(crate) fn create_wire<'r>(
     unreachable!("the last attempt returns")
 }
 
+/// The kernel takes no alias for a link that it makes, so a second message, in the same system call,
+/// gives it by the name, which is random.
+fn create_marked(
+    host: &Socket,
+    spec: &LinkSpec<'_>,
+    name: &str,
+    mark: &str,
+) -> netloom_kernel::Result<Link> {
+    let mut batch = host.batch();
+    batch
+        .create_link(spec)
+        .set_link(name, &LinkChange::new().alias(mark));
+    match batch.commit()?.into_iter().next() {
+        Some(link) => Ok(link),
+        None => host.get_link(name), // a kernel that does not echo
+    }
+}
+
 fn remove_by_index(index: u32) -> Result<(), Error> {
     let remove = || Socket::open()?.remove_link(index).map(drop);
     Ok(remove().map_err(Fault::kernel("failed to remove the veth"))?)
@@ -104,26 +144,33 @@ fn remove_by_index(index: u32) -> Result<(), Error> {
 /// The address tells the wire from one that somebody else made under this name.
 fn remove_by_name(name: &str, mac: MacAddress) -> Result<(), Error> {
     let mac = Mac(mac).to_string();
-    let remove = || remove_veth(&Socket::open()?, name, Some(&mac)).map(drop);
+    let remove = || remove_veth(&Socket::open()?, name, Some(&mac), |_| true).map(drop);
     Ok(remove().map_err(Fault::kernel("failed to remove the veth"))?)
 }
 
 /// Removes the wire of an attachment.
 ///
-/// With a result of ADD it is removed by the host's end, which was given a random name: that
-/// serves when the pod's namespace is gone or its interface was renamed, and cannot hit
-/// another attachment whose pod has taken over the path. Without one it is what bears the
+/// With a record or a result of ADD it is removed by the host's end, which was given a random name:
+/// that serves when the pod's namespace is gone or its interface was renamed, and cannot hit
+/// another attachment whose pod has taken over the path. Without them it is what bears the
 /// attachment's interface name in the pod.
 pub(crate) fn remove_wire(
     netns: Option<&Netns>,
     owner: Owner<'_>,
     made: Option<&AddResult>,
+    record: Option<&Record>,
 ) -> Result<(), Fault> {
     let if_name = owner.if_name;
     let remove = || {
+        if let Some(record) = record {
+            let host = Socket::open()?;
+            if let Some(end) = record.host_end(&host, owner)? {
+                return host.remove_link(end.index).map(drop);
+            }
+        }
         let ends = made.map(|made| Ends::of(made, if_name)).unwrap_or_default();
         if let Some(host_end) = ends.host
-            && remove_veth(&Socket::open()?, &host_end.name, Some(&host_end.mac))?
+            && remove_host_end(&Socket::open()?, owner, host_end)?
         {
             return Ok(());
         }
@@ -146,19 +193,58 @@ fn remove_pod_end(
     let Some(link) = inside.find_link(owner.if_name)? else {
         return Ok(());
     };
-    let on_wire = made.map(|made| identity::is_on_wire(&link, made));
-    let own = match on_wire.transpose()?.flatten() {
-        Some(decided) => decided,
-        None => identity::is_own(inside, &link, owner.container_id, made)?,
-    };
-    if link.is_veth() && own {
+    if link.is_veth() && is_own(inside, &link, owner, made)? {
         inside.remove_link(link.index)?;
     }
     Ok(())
 }
 
+/// By what is on the host, as far as that tells; else by what the pod's end shows.
+fn is_own(
+    inside: &Socket,
+    link: &Link,
+    owner: Owner<'_>,
+    made: Option<&AddResult>,
+) -> netloom_kernel::Result<bool> {
+    if let Some(marked) = is_marked_as_own(link, owner)? {
+        return Ok(marked);
+    }
+    let on_wire = made.map(|made| identity::is_on_wire(link, made));
+    match on_wire.transpose()?.flatten() {
+        Some(decided) => Ok(decided),
+        None => identity::is_own(inside, link, owner.container_id, made),
+    }
+}
+
+/// What the other end says, if that is on the host and bears a mark.
+fn is_marked_as_own(link: &Link, owner: Owner<'_>) -> netloom_kernel::Result<Option<bool>> {
+    let Some(peer) = link.lower.filter(|_| link.lower_netns.is_some()) else {
+        return Ok(None);
+    };
+    let found = Socket::open()?.find_link(peer)?;
+    // Any namespace may have a link of that index.
+    let end = found.filter(|end| end.is_veth() && end.lower == Some(link.index));
+    Ok(end.and_then(|end| owner.owns_wire(end.alias.as_deref())))
+}
+
+/// Removes the host's end that a result lists, unless its mark is another attachment's.
+fn remove_host_end(
+    host: &Socket,
+    owner: Owner<'_>,
+    listed: &Interface,
+) -> netloom_kernel::Result<bool> {
+    remove_veth(host, &listed.name, Some(&listed.mac), |end| {
+        owner.may_own_wire(end.alias.as_deref()) != Some(false)
+    })
+}
+
 /// Removes the link if it is a veth and, where an address is known, has that address.
-fn remove_veth(socket: &Socket, name: &str, mac: Option<&str>) -> netloom_kernel::Result<bool> {
+fn remove_veth(
+    socket: &Socket,
+    name: &str,
+    mac: Option<&str>,
+    is_own: impl FnOnce(&Link) -> bool,
+) -> netloom_kernel::Result<bool> {
     let Some(link) = socket.find_link(name)? else {
         return Ok(false);
     };
@@ -166,7 +252,7 @@ fn remove_veth(socket: &Socket, name: &str, mac: Option<&str>) -> netloom_kernel
         .filter(|mac| !mac.is_empty())
         .and_then(|mac| mac.parse::<Mac>().ok());
     let same = mac.is_none_or(|mac| link.mac == Some(mac.0));
-    if link.is_veth() && same {
+    if link.is_veth() && same && is_own(&link) {
         socket.remove_link(link.index)
     } else {
         Ok(false)

@@ -248,6 +248,8 @@ fn a_device_that_lost_its_alias_is_named_unless_the_configuration_knows_its_name
     let pod = lab.host.pod("one");
     let by_address = bare(json!({"device": null, "hwaddr": MAC}));
     lab.plugin.add(&by_address, &pod).succeeds();
+    // As with what an older release lent.
+    lab.host.sh("rm -r /run/cni/attachments");
     pod.ip("link set eth0 alias ''");
     let error = lab.plugin.del(&by_address, &pod).fails();
     error.names(&["failed to find original ifname for \"eth0\" (alias is not set)"]);

@@ -7,6 +7,7 @@
 )]
 
 mod add;
+mod alias;
 mod bad_input;
 mod check;
 mod del;

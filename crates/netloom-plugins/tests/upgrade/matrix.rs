@@ -1,5 +1,7 @@
 //! The cells of a row.
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use netloom_testkit::{Host, Plugin, Pod, Snapshot, Uplink, probe, skip};
@@ -147,7 +149,7 @@ impl Scene<'_> {
     /// ADD by the first; CHECK and DEL by the second leave nothing.
     fn check_and_del(&self, second: &Side, check: Column, del: Column) -> [(Column, Said); 2] {
         let pod = self.pod();
-        let bare = self.look(Some(&pod));
+        let (bare, records) = (self.look(Some(&pod)), records());
         let attached = self.stream.during(|| self.add(&pod));
         self.settle(Some(&pod));
         assert!(!self.look(Some(&pod)).difference_from(&bare).is_empty());
@@ -155,6 +157,9 @@ impl Scene<'_> {
         let checked = self.stream.during(|| second.check(&attached, &pod));
         self.look(Some(&pod)).assert_same_as(&added);
         let deleted = self.stream.during(|| second.del(&attached, &pod));
+        if del == Column::GoDel {
+            forget_all_but(&records);
+        }
         let deleted = deleted.and_then(|()| self.comes_back_to(&bare, Some(&pod)));
         if deleted.is_err() && self.subject.cure(del) == Some(Cure::OurGc) {
             self.mend(&bare, &pod);
@@ -265,6 +270,23 @@ impl Scene<'_> {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+/// What netloom remembers of attachments.
+fn records() -> Vec<PathBuf> {
+    let entries = fs::read_dir("/run/cni/attachments").into_iter().flatten();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Go's DEL knows nothing of records: the page says so, apart from the table. There is no more than one
+/// for an attachment.
+fn forget_all_but(former: &[PathBuf]) {
+    let mut left = records();
+    left.retain(|path| !former.contains(path));
+    assert!(left.len() <= 1, "{left:?}");
+    for path in left {
+        fs::remove_file(path).unwrap();
     }
 }
 

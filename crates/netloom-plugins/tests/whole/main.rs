@@ -7,6 +7,7 @@
 )]
 
 mod fault;
+mod identity;
 mod ipv6;
 mod limits;
 mod link_kinds;

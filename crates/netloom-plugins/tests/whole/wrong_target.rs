@@ -9,16 +9,16 @@ use std::fs;
 use std::path::Path;
 
 /// How to use a plugin that makes or changes links in pods.
-struct Subject {
-    name: &'static str,
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
     /// The kind of link that the kernel must have, as `ip link` calls it.
     kind: Option<&'static str>,
     /// Its own keys.
     keys: fn() -> Value,
     /// What it has of IPAM plugins.
-    ipam: &'static [fn() -> Value],
+    pub(crate) ipam: &'static [fn() -> Value],
     /// Whether two pods can have it at once.
-    many: bool,
+    pub(crate) many: bool,
 }
 
 /// Plugins that have nothing in a pod, or nothing that outlives a call.
@@ -35,7 +35,7 @@ const IN_CHAINS: [&str; 7] = [
     "vrf",
 ];
 
-const SUBJECTS: [Subject; 9] = [
+pub(crate) const SUBJECTS: [Subject; 9] = [
     Subject {
         name: "bridge",
         kind: None,
@@ -111,21 +111,27 @@ pub(crate) fn same_address() -> Value {
     json!({"type": "static", "addresses": [{"address": "10.1.0.5/24", "gateway": "10.1.0.1"}]})
 }
 
-struct Lab {
-    host: Host,
-    plugin: Plugin,
-    conf: Value,
-    name: &'static str,
+pub(crate) struct Lab {
+    pub(crate) host: Host,
+    pub(crate) plugin: Plugin,
+    pub(crate) conf: Value,
+    pub(crate) name: &'static str,
 }
 
 /// A pod by its container's id, which need not follow from the name of the namespace.
-struct Container<'a> {
-    id: &'static str,
-    pod: &'a Pod,
+pub(crate) struct Container<'a> {
+    pub(crate) id: &'static str,
+    pub(crate) pod: &'a Pod,
 }
 
 impl Lab {
-    fn call(&self, command: &str, of: &Container<'_>, netns: &Path, made: Option<&Value>) -> Call {
+    pub(crate) fn call(
+        &self,
+        command: &str,
+        of: &Container<'_>,
+        netns: &Path,
+        made: Option<&Value>,
+    ) -> Call {
         let mut conf = self.conf.clone();
         if let Some(made) = made {
             conf["prevResult"] = made.clone();
@@ -134,12 +140,12 @@ impl Lab {
         call.env("CNI_CONTAINERID", of.id).env("CNI_NETNS", netns)
     }
 
-    fn add(&self, of: &Container<'_>) -> Value {
+    pub(crate) fn add(&self, of: &Container<'_>) -> Value {
         self.call("ADD", of, of.pod.path(), None).run().succeeds()
     }
 
     /// The pod ends without DEL, and what the kernel does then is done at once.
-    fn dies(&self, pod: &Pod) {
+    pub(crate) fn dies(&self, pod: &Pod) {
         match self.name {
             "host-device" => {
                 let home = self.host.netns_path();
@@ -151,7 +157,7 @@ impl Lab {
         pod.remove();
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot::take(&self.host, &[]).without_shared(&["br0"])
     }
 
@@ -175,7 +181,7 @@ impl Lab {
     }
 }
 
-fn reservations() -> Vec<String> {
+pub(crate) fn reservations() -> Vec<String> {
     let Ok(entries) = fs::read_dir("/var/lib/cni/networks/net") else {
         return Vec::new();
     };
@@ -205,7 +211,7 @@ pub(crate) fn assert_unchanged(pod: &Pod, seen: &str, case: &str) {
     assert_eq!(seen.lines().count(), now.lines().count(), "{case}");
 }
 
-fn lab(subject: &Subject, ipam: fn() -> Value) -> Option<Lab> {
+pub(crate) fn lab(subject: &Subject, ipam: fn() -> Value) -> Option<Lab> {
     let host = Host::new()?;
     if let Some(kind) = subject.kind
         && !probe::has_link_kind(kind)
@@ -236,7 +242,7 @@ fn lab(subject: &Subject, ipam: fn() -> Value) -> Option<Lab> {
     })
 }
 
-fn for_each(work: impl Fn(&Subject, fn() -> Value, &str)) {
+pub(crate) fn for_each(work: impl Fn(&Subject, fn() -> Value, &str)) {
     for subject in &SUBJECTS {
         for (number, ipam) in subject.ipam.iter().enumerate() {
             work(subject, *ipam, &format!("{}, ipam {number}", subject.name));
@@ -300,7 +306,7 @@ fn del_and_check_at_a_path_that_another_pod_has_now_leave_that_one_alone() {
 }
 
 #[test]
-fn del_and_check_aimed_at_a_neighbour_leave_both_pods_links_to_their_owners() {
+fn del_and_check_aimed_at_a_neighbour_leave_both_pods_to_their_owners() {
     for_each(|subject, ipam, case| {
         // Two pods with one address cannot both be reached from the host.
         if !subject.many || std::ptr::fn_addr_eq(ipam, same_address as fn() -> Value) {
@@ -319,13 +325,28 @@ fn del_and_check_aimed_at_a_neighbour_leave_both_pods_links_to_their_owners() {
             pod: &two,
         };
         let (made, result) = (lab.add(&mine), lab.add(&neighbour));
-        let seen = inside(&two);
+        let seen = [inside(&one), inside(&two)];
+        let before = lab.snapshot();
         let check = lab.call("CHECK", &mine, two.path(), Some(&made)).run();
         println!("{case}: {}", check.fails().text());
-        lab.call("DEL", &mine, two.path(), Some(&made))
+        for prev in [Some(&made), None] {
+            let del = lab.call("DEL", &mine, two.path(), prev).run();
+            del.succeeds_silently();
+            if subject.name != "loopback" {
+                let told = "nothing of that attachment is removed";
+                assert!(del.stderr.contains(told), "{case}: {del}");
+            }
+            assert_unchanged(&one, &seen[0], case);
+            assert_unchanged(&two, &seen[1], case);
+            lab.snapshot().assert_same_as(&before);
+        }
+        lab.call("CHECK", &mine, one.path(), Some(&made))
             .run()
             .succeeds_silently();
-        assert_unchanged(&two, &seen, case);
+        lab.call("DEL", &mine, one.path(), Some(&made))
+            .run()
+            .succeeds_silently();
+        assert_unchanged(&two, &seen[1], case);
         lab.assert_nothing_is_of(mine.id, &made, case);
         lab.call("CHECK", &neighbour, two.path(), Some(&result))
             .run()

@@ -4,7 +4,7 @@ use super::plan::Plan;
 use super::shape;
 use super::{host_end, ifb};
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, sandbox};
+use crate::wiring::{Fault, record, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::tc::{Discipline, Handle};
 use netloom_kernel::rtnl::{Link, Socket};
@@ -14,6 +14,9 @@ use netloom_spec::Error;
 /// Removes the ifb, known by the attachment's identity, and what is left on the host's end of the
 /// veth, which is usually about to go.
 pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
+    if record::spares(request) {
+        return Ok(());
+    }
     let mut cleanup = Cleanup::new();
     let unshaped = unshape(request, &mut cleanup);
     cleanup.step("unshape the container", unshaped);

@@ -5,6 +5,7 @@ use super::plan::{Tables, sources};
 use super::pod::{FIRST_TABLE, find_link, has_default, routes, source_of};
 use crate::wiring::Fault;
 use crate::wiring::identity::may_be_own;
+use crate::wiring::record;
 use crate::wiring::sandbox::{self, Alone};
 use crate::wiring::tables::{self, FAMILIES};
 use netloom_kernel::rtnl::{Family, Link, Route, RouteSpec, Rule, Socket, table};
@@ -17,6 +18,9 @@ use std::net::IpAddr;
 ///
 /// With the namespace all of it is gone already.
 pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
+    if record::spares(request) {
+        return Ok(());
+    }
     let made = request.prev_result();
     let Some(netns) = sandbox::of_attachment(request, made.as_ref())? else {
         return Ok(());

@@ -4,7 +4,7 @@ use super::backup::{Backup, Store};
 use super::host_end;
 use crate::wiring::identity::may_be_own;
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, sandbox};
+use crate::wiring::{Fault, record, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Socket;
 use netloom_plugin::{Cleanup, DelRequest};
@@ -14,6 +14,9 @@ use netloom_spec::Error;
 /// no interface any more. What the kernel will not set is told on stderr: the interface is about
 /// to go, and the pod must be removable.
 pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
+    if record::spares(request) {
+        return Ok(());
+    }
     let store = Store::remembered(request.conf);
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let mut cleanup = Cleanup::new();

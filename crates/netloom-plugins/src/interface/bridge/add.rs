@@ -8,7 +8,7 @@ use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::veth::{PodEnd, Wire, create_wire};
 use crate::wiring::{
-    Fault, forwarding, gateway, host_address, ipam, listed, masquerade, sandbox, spoof,
+    Fault, forwarding, gateway, host_address, ipam, listed, masquerade, record, sandbox, spoof,
 };
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Link, Socket};
@@ -33,6 +33,7 @@ pub(super) fn add<'r>(
     let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
     let if_name = request.if_name.as_str();
     pod::refuse_taken_name(&inside, if_name, request.netns)?;
+    record::refuse_second(request)?;
 
     let bridge = ensure_bridge(&host, &plan, undo)?;
     let end = PodEnd {
@@ -40,10 +41,11 @@ pub(super) fn add<'r>(
         netns: &netns,
         mac: plan.mac,
     };
-    let wire = create_wire(&host, end, plan.mtu, Some(bridge.index), undo)?;
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+    let wire = create_wire(&host, owner, end, plan.mtu, Some(bridge.index), undo)?;
+    record::create(request, &netns, &inside, wire.links(), undo);
     keep_mac(&host, &bridge)?;
     port::configure(&host, &bridge, &wire.host, &plan)?;
-    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     if plan.spoof_check {
         spoof::create(owner, &wire.host.name, wire.pod_mac, undo)?;
     }

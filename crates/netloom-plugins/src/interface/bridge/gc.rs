@@ -1,6 +1,6 @@
 //! GC: what belongs to none of the network's valid attachments goes.
 
-use crate::wiring::{masquerade, spoof};
+use crate::wiring::{masquerade, record, spoof};
 use netloom_plugin::{Cleanup, GcRequest};
 use netloom_spec::Error;
 
@@ -16,6 +16,7 @@ pub(super) fn gc(request: &GcRequest<'_>) -> Result<(), Error> {
             masquerade::collect(network, valid),
         );
         cleanup.step("collect stale spoof checks", spoof::collect(network, valid));
+        cleanup.step("forget stale attachments", record::collect(network, valid));
     }
     cleanup.finish()
 }

@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::selector::Device;
 use super::sysfs::Sysfs;
 use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
+use crate::wiring::record::{self, Links};
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::{Fault, ipam, listed, sandbox};
 use netloom_kernel::netns::Netns;
@@ -61,13 +62,22 @@ fn with_link<'r>(
     let inside = Socket::open_in(netns).map_err(Fault::kernel("failed to enter the netns"))?;
     let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
     pod::refuse_taken_name(&inside, name, request.netns)?;
+    record::refuse_second(request)?;
     let device = plan.selector.find(&host, sysfs)?;
     let device = under_own_name(device, name);
 
+    let links = |index_in_pod| Links {
+        pod: index_in_pod,
+        host: Some(device.link.index),
+        lent: Some(&device.host_name),
+    };
+    // Before the pod can write the alias.
+    record::create(request, netns, &inside, links(record::UNKNOWN), undo);
     lend(&host, &device, netns, request, sysfs, undo)?;
     let link = inside
         .get_link(name)
         .map_err(Fault::kernel(format!("failed to find {name:?}")))?;
+    record::note(request, netns, &inside, links(link.index));
     let version = request.version();
     let parent = device.link.parent.as_ref();
     let pci = parent.and_then(|parent| sysfs.pci_of(parent));
@@ -105,12 +115,17 @@ fn with_link<'r>(
 
 /// A device that the kernel gave back and no DEL has seen yet has its name in the alias.
 fn under_own_name(device: Device, if_name: &str) -> Device {
-    match alias_of(&device.link) {
-        Some(alias) if came_back(&device.link, if_name) => Device {
-            host_name: alias.to_owned(),
+    if !came_back(&device.link, if_name) {
+        return device;
+    }
+    // The alias is what the container made of it.
+    let remembered = record::lent_name(device.link.index);
+    match remembered.or_else(|| alias_of(&device.link).map(str::to_owned)) {
+        Some(host_name) => Device {
+            host_name,
             ..device
         },
-        _ => device,
+        None => device,
     }
 }
 

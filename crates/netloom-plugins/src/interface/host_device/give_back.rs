@@ -4,6 +4,7 @@ use super::error::Failure;
 use super::loan::{InPod, Loan, OnHost};
 use super::selector::{Selector, list};
 use super::sysfs::Sysfs;
+use crate::wiring::record::{self, Record};
 use crate::wiring::{Fault, identity};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
@@ -16,6 +17,9 @@ use netloom_spec::Interface;
 /// is, or on the host under the name that it has.
 pub(super) fn give_back(netns: Option<&Netns>, loan: &Loan<'_>) -> Result<(), Failure> {
     let host = open_host()?;
+    if let Some((record, name)) = remembered(loan) {
+        return give_back_remembered(&host, netns, loan, record, name);
+    }
     if let Some(netns) = netns {
         let inside = Socket::open_in(netns).map_err(Fault::kernel("failed to enter the netns"))?;
         match loan.in_pod(list(&inside)?) {
@@ -29,6 +33,55 @@ pub(super) fn give_back(netns: Option<&Netns>, loan: &Loan<'_>) -> Result<(), Fa
         }
     }
     settle(&host, loan)
+}
+
+/// What is remembered of the device, if nothing that the pod shows is needed beside it.
+fn remembered<'l>(loan: &'l Loan<'_>) -> Option<(&'l Record, &'l str)> {
+    let record = loan.record.as_ref()?;
+    let is_enough = record.is_certain() && record.index != record::UNKNOWN;
+    Some((record, record.lent().filter(|_| is_enough)?))
+}
+
+/// The same by namespace and index, whatever name, alias and address the pod has given the device.
+fn give_back_remembered(
+    host: &Socket,
+    netns: Option<&Netns>,
+    loan: &Loan<'_>,
+    record: &Record,
+    name: &str,
+) -> Result<(), Failure> {
+    let enter = || Fault::kernel("failed to enter the netns");
+    let mut found = None;
+    if let Some(netns) = netns {
+        let inside = Socket::open_in(netns).map_err(enter())?;
+        found = record.is_in(netns, &inside).then_some((netns, inside));
+    }
+    let remembered;
+    if found.is_none()
+        && let Some((netns, inside)) = record.open()
+    {
+        remembered = netns;
+        found = Some((&remembered, inside));
+    }
+    if let Some((netns, inside)) = found {
+        let link = find(&inside, record.index)?.filter(|link| !loan.is_another(link));
+        if let Some(link) = link {
+            return move_out(&inside, netns, host, &link, name);
+        }
+    }
+    let here = match record.index_of_returned() {
+        Some(index) => find(host, index)?.filter(|link| !loan.is_another(link)),
+        None => None,
+    };
+    match here.filter(|link| !link.flags.is_up()) {
+        Some(link) => settle_as(host, OnHost::of(link, name.to_owned())),
+        None => settle(host, loan),
+    }
+}
+
+fn find(socket: &Socket, index: u32) -> Result<Option<Link>, Fault> {
+    let found = socket.find_link(index);
+    found.map_err(Fault::kernel(format!("look up the link {index}")))
 }
 
 /// Whether the device has an address of the attachment, or none: the traits of the device itself do
@@ -66,6 +119,7 @@ fn unknown_loan<'a>(host_name: &'a str, sysfs: &'a Sysfs) -> Loan<'a> {
         if_name: host_name,
         selector: Some(Selector::Name(host_name.to_owned())),
         address: None,
+        record: None,
         made: None,
         sysfs,
     }
@@ -91,6 +145,7 @@ fn move_out(
         )
     };
     refuse_taken(host, link, name)?;
+    drop_names_in_the_way(inside, host, link, name)?;
     let home = Netns::current().map_err(Fault::kernel(failed()))?;
     let change = LinkChange::new().alias("");
     match inside.move_link_as(link.index, &home, name, &change) {
@@ -102,6 +157,28 @@ fn move_out(
         }
         Err(error) => Err(Fault::kernel(failed())(error).into()),
     }
+}
+
+/// The kernel moves no link with an alternative name that is taken where it goes to, and gives no
+/// name that the link has as an alternative: a pod could keep the device by such a one.
+fn drop_names_in_the_way(
+    inside: &Socket,
+    host: &Socket,
+    link: &Link,
+    name: &str,
+) -> Result<(), Fault> {
+    let drop_them = || {
+        for alternative in &link.alternative_names {
+            if alternative == name || host.find_link(alternative)?.is_some() {
+                inside.remove_alternative_name(link.index, alternative)?;
+            }
+        }
+        Ok(())
+    };
+    drop_them().map_err(Fault::kernel(format!(
+        "failed to take a taken alternative name from {:?}",
+        link.name
+    )))
 }
 
 /// What fails here is made good by the next DEL.
@@ -120,10 +197,20 @@ fn return_to_pod(host: &Socket, netns: &Netns, link: &Link, host_name: &str) {
 
 /// Makes good on the host what a killed ADD or DEL, or a container that died, left there.
 fn settle(host: &Socket, loan: &Loan<'_>) -> Result<(), Failure> {
-    match loan.on_host(list(host)?) {
+    settle_as(host, loan.on_host(list(host)?))
+}
+
+fn settle_as(host: &Socket, found: OnHost) -> Result<(), Failure> {
+    match found {
         OnHost::Settled => Ok(()),
         OnHost::Marked(link) => clear_alias(host, &link),
         OnHost::Renamed(link, name) => {
+            if link.alternative_names.contains(&name) {
+                let removed = host.remove_alternative_name(link.index, &name);
+                removed.map_err(Fault::kernel(
+                    "failed to make the alternative name the name",
+                ))?;
+            }
             refuse_taken(host, &link, &name)?;
             rename(host, &link, &name)?;
             clear_alias(host, &link)

@@ -5,6 +5,8 @@ use super::give_back::give_back;
 use super::loan::Loan;
 use super::selector::{Device, Selector};
 use super::sysfs::Sysfs;
+use crate::wiring::owner::Owner;
+use crate::wiring::record::Record;
 use crate::wiring::{Fault, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
@@ -48,10 +50,12 @@ pub(super) fn lend<'r>(
 /// Makes the device what it was before ADD, wherever ADD got to.
 fn take_back(request: &AddRequest<'_>, before: &Device, sysfs: &Sysfs) -> Result<(), Error> {
     let netns = sandbox::open_if_there(Some(request.netns))?;
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let loan = Loan {
         if_name: request.if_name.as_str(),
         selector: Some(Selector::Name(before.host_name.clone())),
         address: Some(before.link.address.clone()),
+        record: Record::of(owner),
         made: None,
         sysfs,
     };

@@ -7,6 +7,7 @@
 
 use super::selector::Selector;
 use super::sysfs::Sysfs;
+use crate::wiring::record::{self, Record};
 use netloom_kernel::rtnl::Link;
 use netloom_spec::{AddResult, IfName};
 
@@ -19,6 +20,8 @@ pub(super) struct Loan<'a> {
     pub(super) selector: Option<Selector>,
     /// Its hardware address in the result of ADD.
     pub(super) address: Option<Vec<u8>>,
+    /// What the host remembers: more than anything that the pod shows.
+    pub(super) record: Option<Record>,
     /// The result of ADD.
     pub(super) made: Option<&'a AddResult>,
     /// Where devices are looked up.
@@ -45,6 +48,17 @@ pub(super) enum OnHost {
     Renamed(Link, String),
     /// Nothing is to be done here.
     Settled,
+}
+
+impl OnHost {
+    /// The device, which has this name of its own.
+    pub(super) fn of(link: Link, name: String) -> Self {
+        if link.name == name {
+            Self::Marked(link)
+        } else {
+            Self::Renamed(link, name)
+        }
+    }
 }
 
 impl Loan<'_> {
@@ -86,18 +100,38 @@ impl Loan<'_> {
             return OnHost::Settled;
         };
         match alias_of(&link) {
-            Some(alias) if alias != link.name => {
-                let alias = alias.to_owned();
-                OnHost::Renamed(link, alias)
+            Some(alias) => {
+                let name = self.remembered_name().unwrap_or(alias).to_owned();
+                OnHost::of(link, name)
             }
-            _ => OnHost::Marked(link),
+            None => OnHost::Marked(link),
         }
+    }
+
+    /// The name on the host that ADD noted there.
+    pub(super) fn remembered_name(&self) -> Option<&str> {
+        self.record.as_ref()?.lent()
+    }
+
+    /// Whether the bus says that this is another device. A pod can take a link away and make one
+    /// that has the same number, but none with a device behind it.
+    pub(super) fn is_another(&self, link: &Link) -> bool {
+        let by_bus = |selector: &Selector| {
+            !matches!(selector, Selector::Name(_) | Selector::Address(_))
+                && selector.is(link, self.sysfs) == Some(false)
+        };
+        link.flags.is_loopback() || self.selector.as_ref().is_some_and(by_bus)
     }
 
     fn is_on_host(&self, link: &Link) -> bool {
         let Some(alias) = alias_of(link) else {
             return false;
         };
+        // The alias of what came back from a pod is the pod's word.
+        let remembered = record::lent_name(link.index);
+        if remembered.is_some_and(|name| name != self.remembered_name().unwrap_or(alias)) {
+            return false;
+        }
         let opinion = self.opinion(link);
         if alias == link.name {
             let reported = opinion.is_none() && self.has_reported_address(link);
@@ -134,6 +168,9 @@ impl Loan<'_> {
     }
 
     fn host_name(&self, link: &Link) -> Option<String> {
+        if let Some(name) = self.remembered_name() {
+            return Some(name.to_owned());
+        }
         if let Some(alias) = alias_of(link) {
             return Some(alias.to_owned());
         }

@@ -4,7 +4,7 @@ use super::address;
 use super::config::Config;
 use super::error::Failure;
 use super::sysfs::Sysfs;
-use crate::wiring::Fault;
+use crate::wiring::{Fault, record};
 use netloom_kernel::rtnl::{Link, Socket};
 use std::fmt;
 
@@ -78,6 +78,7 @@ impl Selector {
         };
         let host_name = match self {
             Self::Name(name) if link.alias.as_ref() == Some(name) => name.clone(),
+            Self::Name(name) if remembered_as(&link, name) => name.clone(),
             _ => link.name.clone(),
         };
         Ok(Device { link, host_name })
@@ -124,8 +125,15 @@ impl Selector {
 
 /// The link that the kernel gave back under the name it had in its container.
 fn returned(host: &Socket, host_name: &str) -> Result<Option<Link>, Failure> {
-    let is = |link: &Link| link.alias.as_deref() == Some(host_name);
+    let is = |link: &Link| match record::lent_name(link.index) {
+        Some(name) => name == host_name,
+        None => link.alias.as_deref() == Some(host_name),
+    };
     Ok(list(host)?.into_iter().find(is))
+}
+
+fn remembered_as(link: &Link, name: &str) -> bool {
+    link.name != name && record::lent_name(link.index).is_some_and(|own| own == name)
 }
 
 fn get(host: &Socket, name: &str) -> Result<Option<Link>, Fault> {

@@ -6,7 +6,7 @@ use crate::wiring::owner::Owner;
 use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::veth::{PodEnd, create_wire};
-use crate::wiring::{Fault, forwarding, ipam, listed, masquerade, sandbox, sysctls};
+use crate::wiring::{Fault, forwarding, ipam, listed, masquerade, record, sandbox, sysctls};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{AddressSpec, Link, RouteSpec, Scope, Socket};
 use netloom_plugin::{AddRequest, Undo};
@@ -24,6 +24,7 @@ pub(super) fn add<'r>(
     let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
     let name = request.if_name.as_str();
     pod::refuse_taken_name(&inside, name, request.netns)?;
+    record::refuse_second(request)?;
 
     let mut result = AddResult::new();
     ipam::take_addresses(request, CONTAINER, &mut result, undo)?;
@@ -35,7 +36,9 @@ pub(super) fn add<'r>(
         netns: &netns,
         mac: None,
     };
-    let wire = create_wire(&host, end, plan.mtu, None, undo)?;
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+    let wire = create_wire(&host, owner, end, plan.mtu, None, undo)?;
+    record::create(request, &netns, &inside, wire.links(), undo);
     // In time: addresses come with the carrier, when the pod's end is up.
     sysctls::skip_duplicate_address_detection(&wire.host.name);
     let version = request.version();
@@ -71,7 +74,6 @@ pub(super) fn add<'r>(
     route_to_pod(&host, &wire.host, &result)?;
     announcement.send();
     if let Some(choice) = plan.masquerade {
-        let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         masquerade::create(owner, choice, &result, undo)?;
     }
     if let Some(dns) = plan.dns {

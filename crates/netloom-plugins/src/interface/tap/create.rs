@@ -48,12 +48,15 @@ pub(super) fn create<'r>(
         let tap = create_here(site, plan)?;
         site.register_removal(KIND, undo);
         let link = shape(site, plan, bridge)?;
+        site.remember(&link, undo);
         // Only now does it outlive this process.
         tap.persist().map_err(failed(site))?;
         return Ok(link);
     };
     create_labelled(site, plan, context, undo)?;
-    Ok(shape(site, plan, bridge)?)
+    let link = shape(site, plan, bridge)?;
+    site.remember(&link, undo);
+    Ok(link)
 }
 
 fn create_here(site: &Site<'_>, plan: &Plan) -> Result<Tap, Fault> {

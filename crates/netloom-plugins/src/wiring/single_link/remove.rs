@@ -1,7 +1,9 @@
 //! DEL: the addresses go back, the link goes.
 
+use crate::wiring::owner::Owner;
+use crate::wiring::record::{self, Record};
 use crate::wiring::{Fault, identity, sandbox};
-use netloom_kernel::rtnl::{Link, LinkKind, Socket};
+use netloom_kernel::rtnl::{Link, LinkKind, LinkRef, Socket};
 use netloom_plugin::{Cleanup, DelRequest};
 use netloom_spec::Error;
 
@@ -10,10 +12,42 @@ use netloom_spec::Error;
 /// The IPAM plugin comes first: one that talks through the link, as DHCP does to give its lease
 /// back, still can.
 pub(crate) fn del(request: &DelRequest<'_>, kind: &str) -> Result<(), Error> {
+    if record::spares(request) {
+        return request.forward_to_foreign_ipam();
+    }
     let mut cleanup = Cleanup::new();
     cleanup.step("release the addresses", request.forward_to_ipam());
-    cleanup.step("remove the link", remove_from_pod(request, kind));
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+    let removed = match Record::of(owner) {
+        Some(record) => remove_by_record(request, kind, &record),
+        None => remove_from_pod(request, kind),
+    };
+    // What could not be removed is still to be found by it.
+    if removed.is_ok() {
+        cleanup.step("forget the attachment", record::forget(owner));
+    }
+    cleanup.step("remove the link", removed);
     cleanup.finish()
+}
+
+/// The link is known by its namespace and its index, whatever the pod has made of its name, alias,
+/// MAC address and addresses. The namespace is found where it was at ADD, too.
+fn remove_by_record(request: &DelRequest<'_>, kind: &str, record: &Record) -> Result<(), Fault> {
+    let named = match sandbox::open_if_there(request.netns)? {
+        Some(netns) => {
+            let inside = sandbox::enter(&netns)?;
+            record.is_in(&netns, &inside).then_some(inside)
+        }
+        None => None,
+    };
+    let Some(inside) = named.or_else(|| record.open().map(|(_, inside)| inside)) else {
+        return Ok(());
+    };
+    let id = request.container_id.as_str();
+    remove_link(&inside, record.index, kind, |link| {
+        // The kernel may have given the number of the namespace to a later one.
+        Ok(record.is_certain() || identity::is_own(&inside, link, id, None)?)
+    })
 }
 
 fn remove_from_pod(request: &DelRequest<'_>, kind: &str) -> Result<(), Fault> {
@@ -21,22 +55,23 @@ fn remove_from_pod(request: &DelRequest<'_>, kind: &str) -> Result<(), Fault> {
     let Some(netns) = sandbox::of_attachment(request, made.as_ref())? else {
         return Ok(());
     };
-    let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
+    let inside = sandbox::enter(&netns)?;
     let (name, id) = (request.if_name.as_str(), request.container_id.as_str());
     remove_link(&inside, name, kind, |link| {
         identity::is_own(&inside, link, id, made.as_ref())
     })
 }
 
-/// Removes the link of that name if it is of that kind and `is_own`.
-pub(super) fn remove_link(
+/// Removes the link if it is of that kind and `is_own`.
+pub(super) fn remove_link<'a>(
     inside: &Socket,
-    name: &str,
+    link: impl Into<LinkRef<'a>>,
     kind: &str,
     is_own: impl FnOnce(&Link) -> netloom_kernel::Result<bool>,
 ) -> Result<(), Fault> {
+    let wanted = link.into();
     let remove = || {
-        let Some(link) = inside.find_link(name)? else {
+        let Some(link) = inside.find_link(wanted)? else {
             return Ok(());
         };
         let same_kind = link.kind.as_ref().map(LinkKind::name) == Some(kind);
@@ -45,5 +80,5 @@ pub(super) fn remove_link(
         }
         Ok(())
     };
-    remove().map_err(Fault::kernel(format!("failed to remove {kind} {name:?}")))
+    remove().map_err(Fault::kernel(format!("failed to remove {kind} {wanted}")))
 }

@@ -1,0 +1,359 @@
+//! What the host remembers of an attachment, where no pod can write: its namespace and its link.
+//!
+//! Root in a pod gives its links other names, aliases, addresses, and the runtime may name another
+//! namespace than at ADD. So ADD leaves a record: a symbolic link `/run/cni/attachments/<hashes of
+//! network, interface and container>` that leads nowhere, as one system call makes it whole, one reads
+//! it, and none finds it half written. It goes with DEL or GC.
+//!
+//! An attachment without a record is one of Go's, or of an older netloom, or /run could not be
+//! written: that proves nothing, and DEL does then what it does without.
+
+use super::owner::{Owner, network_hash};
+use super::{Fault, sandbox, state_file};
+use netloom_kernel::netns::{Netns, NetnsId};
+use netloom_kernel::rtnl::{Link, Socket};
+use netloom_plugin::{AddRequest, DelRequest, Undo};
+use netloom_spec::{Attachment, Error, code};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// Gone after a reboot, as the namespaces are.
+const DIRECTORY: &str = "/run/cni/attachments";
+/// The form of a record.
+const FORM: &str = "1";
+/// The index of a link that is not known yet.
+pub(crate) const UNKNOWN: u32 = 0;
+/// In the place of a name.
+const NONE: &str = "-";
+
+/// What is known of one attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    netns: NetnsId,
+    /// What tells the namespace from a later one with the same inode; 0 where the kernel has none.
+    cookie: u64,
+    /// The index of the link in the pod: the pod can change what else a link has.
+    pub(crate) index: u32,
+    /// The index on the host of the host's end of a veth, or of a device before it was lent; 0
+    /// without.
+    host_index: u32,
+    /// The name on the host of a device that is lent.
+    lent: Option<String>,
+    /// `CNI_NETNS` of ADD.
+    path: String,
+}
+
+/// The links of an attachment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Links<'a> {
+    /// The index in the pod.
+    pub(crate) pod: u32,
+    /// The index of the host's end of a veth, or of a device before it was lent.
+    pub(crate) host: Option<u32>,
+    /// The name on the host of a device that is lent.
+    pub(crate) lent: Option<&'a str>,
+}
+
+impl Record {
+    /// That of an attachment, if there is one.
+    pub(crate) fn of(owner: Owner<'_>) -> Option<Self> {
+        read(&place(owner))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.splitn(8, ' ');
+        if words.next()? != FORM {
+            return None;
+        }
+        let mut number = || words.next()?.parse::<u64>().ok();
+        let (device, inode, cookie) = (number()?, number()?, number()?);
+        let mut index = || u32::try_from(number()?).ok();
+        let (index, host_index) = (index()?, index()?);
+        let lent = words.next().filter(|name| *name != NONE);
+        Some(Self {
+            netns: NetnsId { device, inode },
+            cookie,
+            index,
+            host_index,
+            lent: lent.map(str::to_owned),
+            path: words.next()?.to_owned(),
+        })
+    }
+
+    fn text(&self) -> String {
+        let NetnsId { device, inode } = self.netns;
+        let (cookie, index, host_index) = (self.cookie, self.index, self.host_index);
+        let lent = self.lent.as_deref().unwrap_or(NONE);
+        let path = &self.path;
+        format!("{FORM} {device} {inode} {cookie} {index} {host_index} {lent} {path}")
+    }
+
+    /// The name on the host of the device that is lent.
+    pub(crate) fn lent(&self) -> Option<&str> {
+        self.lent.as_deref()
+    }
+
+    /// The index on the host of a lent device that the kernel gave back. It keeps that of the pod,
+    /// which nobody else has here if it was the device's before.
+    pub(crate) fn index_of_returned(&self) -> Option<u32> {
+        let kept = self.lent.is_some() && [UNKNOWN, self.host_index].contains(&self.index);
+        kept.then_some(self.host_index)
+    }
+
+    /// Whether this namespace, of which `inside` is a socket, is the attachment's.
+    pub(crate) fn is_in(&self, netns: &Netns, inside: &Socket) -> bool {
+        // Where the kernel tells no cookie, device and inode must do.
+        let is_another = |cookie| self.is_certain() && cookie != self.cookie;
+        self.is_at(netns) && !inside.namespace_cookie().is_some_and(is_another)
+    }
+
+    /// The same by device and inode, which a later namespace may have when the attachment's is gone.
+    fn is_at(&self, netns: &Netns) -> bool {
+        netns.id().is_ok_and(|id| id == self.netns)
+    }
+
+    /// Whether more than device and inode tell the namespace.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.cookie != 0
+    }
+
+    /// The attachment's namespace, if it is still where it was at ADD.
+    pub(crate) fn open(&self) -> Option<(Netns, Socket)> {
+        let netns = Netns::open(&self.path).ok()?;
+        let inside = self.is_at(&netns).then(|| Socket::open_in(&netns))?.ok()?;
+        self.is_in(&netns, &inside).then_some((netns, inside))
+    }
+
+    /// The host's end of the attachment's veth, by what the host gave it.
+    pub(crate) fn host_end(
+        &self,
+        host: &Socket,
+        owner: Owner<'_>,
+    ) -> netloom_kernel::Result<Option<Link>> {
+        if self.host_index == 0 {
+            return Ok(None);
+        }
+        let found = host.find_link(self.host_index)?;
+        let is_own = |link: &Link| owner.owns_wire(link.alias.as_deref()) == Some(true);
+        Ok(found.filter(|link| link.is_veth() && is_own(link)))
+    }
+
+    /// Whether the attachment's namespace lives: it is where it was, or the wire into it is there.
+    fn lives(&self, owner: Owner<'_>) -> bool {
+        let wire = || self.host_end(&Socket::open()?, owner);
+        self.open().is_some() || wire().is_ok_and(|end| end.is_some())
+    }
+}
+
+/// Refuses an ADD of what is attached already: to another namespace that lives, or to this one by a
+/// link that has got another name. Nothing of that attachment may be touched.
+pub(crate) fn refuse_second(request: &AddRequest<'_>) -> Result<(), Fault> {
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+    let Some(record) = Record::of(owner) else {
+        return Ok(());
+    };
+    let netns = sandbox::open(request.netns)?;
+    let attached = if record.is_at(&netns) {
+        let inside = sandbox::enter(&netns)?;
+        let link = inside.find_link(record.index);
+        record.is_in(&netns, &inside) && link.is_ok_and(|link| link.is_some())
+    } else {
+        record.lives(owner)
+    };
+    if !attached {
+        return Ok(());
+    }
+    Err(Fault::Attached {
+        container_id: owner.container_id.to_owned(),
+        if_name: owner.if_name.to_owned(),
+        netns: record.path,
+    })
+}
+
+/// Leaves the record of a new attachment, and registers its removal. Where it cannot be left, that
+/// is told: the attachment is as good, only less sure.
+pub(crate) fn create<'r>(
+    request: &AddRequest<'_>,
+    netns: &Netns,
+    inside: &Socket,
+    links: Links<'_>,
+    undo: &mut Undo<'r>,
+) {
+    note(request, netns, inside, links);
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+    let place = place(owner);
+    undo.push("forget the attachment", move || remove(&place));
+}
+
+/// The same for an attachment that has a record: the link got another index.
+pub(crate) fn note(request: &AddRequest<'_>, netns: &Netns, inside: &Socket, links: Links<'_>) {
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+    let place = place(owner);
+    let write = || {
+        let record = Record {
+            netns: netns.id().map_err(io::Error::other)?,
+            cookie: inside.namespace_cookie().unwrap_or_default(),
+            index: links.pod,
+            host_index: links.host.unwrap_or_default(),
+            lent: links.lent.map(str::to_owned),
+            path: request.netns.to_owned(),
+        };
+        write(&place, &record.text())
+    };
+    if let Err(error) = write() {
+        let place = place.display();
+        request.warn(&format!("cannot remember the attachment: {place}: {error}"));
+    }
+}
+
+/// Removes the record of an attachment that is gone.
+pub(crate) fn forget(owner: Owner<'_>) -> Result<(), Error> {
+    remove(&place(owner))
+}
+
+/// Whether a DEL names another namespace than ADD did, and ADD's lives: nothing of the attachment
+/// is touched then, and stderr is told so.
+pub(crate) fn spares(request: &DelRequest<'_>) -> bool {
+    let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
+    let Some(path) = request.netns else {
+        return false;
+    };
+    // One look decides it for nearly every DEL: the path is that of ADD.
+    let Some(record) = Record::of(owner).filter(|record| record.path != path) else {
+        return false;
+    };
+    let other = sandbox::open_if_there(Some(path)).ok().flatten();
+    let spared = other.is_some_and(|other| !record.is_at(&other)) && record.lives(owner);
+    if spared {
+        request.warn(&format!(
+            "container {:?} has its {:?} in {:?}, which lives, and CNI_NETNS is {path:?}: nothing of \
+             that attachment is removed",
+            owner.container_id, owner.if_name, record.path
+        ));
+    }
+    spared
+}
+
+/// GC: removes the records of attachments of the network that are not valid any more.
+pub(crate) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Error> {
+    let stale = stale(network, valid)?;
+    stale
+        .iter()
+        .map(|path| remove(path))
+        .fold(Ok(()), Result::and)
+}
+
+/// What [`collect`] would remove. A device that is still lent must be found and named, whoever is said
+/// to live.
+pub(crate) fn stale(network: &str, valid: &[Attachment]) -> Result<Vec<PathBuf>, Error> {
+    let own = format!("{}-", network_hash(network));
+    let valid: Vec<_> = (valid.iter())
+        .map(|attachment| place(Owner::of(network, attachment)))
+        .collect();
+    let is_of_network = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_str().is_some_and(|name| name.starts_with(&own))
+    };
+    let mut all = all()?;
+    let is_lent = |path: &PathBuf| {
+        read(path).is_some_and(|record| record.lent.is_some() && record.open().is_some())
+    };
+    all.retain(|path| is_of_network(path) && !valid.contains(path) && !is_lent(path));
+    Ok(all)
+}
+
+/// The name on the host of the device that has this index there, if a record tells it: what came back
+/// from a pod has the alias that the pod gave it.
+pub(crate) fn lent_name(index: u32) -> Option<String> {
+    let all = all().ok()?;
+    let mut records = all.iter().filter_map(|path| read(path));
+    records
+        .find(|record| record.index_of_returned() == Some(index))?
+        .lent
+}
+
+fn all() -> Result<Vec<PathBuf>, Error> {
+    let list = || -> io::Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(DIRECTORY)?;
+        entries.map(|entry| Ok(entry?.path())).collect()
+    };
+    match list() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(failed("list", Path::new(DIRECTORY))),
+    }
+}
+
+fn place(owner: Owner<'_>) -> PathBuf {
+    Path::new(DIRECTORY).join(owner.nft_prefix())
+}
+
+fn read(place: &Path) -> Option<Record> {
+    let target = fs::read_link(place).ok()?;
+    Record::parse(target.to_str()?)
+}
+
+/// In the place of one that an attachment of that name left which is gone.
+fn write(place: &Path, text: &str) -> io::Result<()> {
+    match symlink(text, place) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            state_file::ensure_directory(Path::new(DIRECTORY))?;
+            symlink(text, place)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            fs::remove_file(place)?;
+            symlink(text, place)
+        }
+        outcome => outcome,
+    }
+}
+
+fn remove(place: &Path) -> Result<(), Error> {
+    match fs::remove_file(place) {
+        Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {
+            Ok(())
+        }
+        outcome => outcome.map_err(failed("remove", place)),
+    }
+}
+
+fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.display().to_string();
+    move |cause| Error::new(code::IO, format!("cannot {operation} {path}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_back_and_anything_else_is_none() {
+        let record = Record {
+            netns: NetnsId {
+                device: 4,
+                inode: 4_026_532_345,
+            },
+            cookie: 77,
+            index: 2,
+            host_index: 9,
+            lent: Some("nic0".to_owned()),
+            path: "/run/netns/a pod".to_owned(),
+        };
+        assert_eq!(Record::parse(&record.text()), Some(record.clone()));
+        let wire = Record {
+            lent: None,
+            ..record
+        };
+        assert_eq!(Record::parse(&wire.text()), Some(wire));
+        for other in [
+            "",
+            "2 4 5 6 7 8 - /p",
+            "1 4 5 6 7 - /p",
+            "1 4 5 6 x 8 - /p",
+            "1 4 5",
+        ] {
+            assert_eq!(Record::parse(other), None, "{other:?}");
+        }
+    }
+}
