@@ -51,7 +51,9 @@ fn conf(version: &str) -> Value {
 
 impl Lab {
     fn look(&self, pods: &[&Pod]) -> Snapshot {
-        Snapshot::take(&self.host, pods).without_shared(&["br0"])
+        Snapshot::take(&self.host, pods)
+            .without_shared(&["br0"])
+            .without_records()
     }
 
     /// Asserts that the host is what it was, once the kernel has destroyed the pods that are

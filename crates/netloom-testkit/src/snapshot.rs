@@ -130,6 +130,17 @@ impl Snapshot {
         self
     }
 
+    /// The same without what netloom remembers of attachments in files of its own, of which the
+    /// reference's DEL knows nothing.
+    #[must_use]
+    pub fn without_records(&self) -> Self {
+        let is_record =
+            |fact: &Fact| fact.kind == Kind::File && fact.name.starts_with("/run/cni/attachments/");
+        let mut facts = self.facts.clone();
+        facts.retain(|fact, _| !is_record(fact));
+        Self { facts }
+    }
+
     /// The same without what attachments share and no DEL takes away: these bridges with their
     /// addresses, routes and sysctls; the forwarding switches; nf_tables base chains, maps and
     /// tables that serve no attachment; lock files, `last_reserved_ip.*`, directories and

@@ -1,10 +1,12 @@
 //! Whether a link in a pod is that of an attachment, or of another pod that has the path of the
 //! namespace now.
 //!
-//! Links of netloom's that are alone in the pod bear a mark with their container in the alias. A
-//! link without one is compared with the result of ADD: by its MAC address where the link has one
+//! What the host remembers ([`record`](super::record)) counts most. Without it, links of netloom's that
+//! are alone in the pod bear a mark with their container in the alias. A link without one is compared with the result of ADD: by its MAC address where the link has one
 //! of its own, else by its addresses.
 
+use super::owner::Owner;
+use super::record::Record;
 use super::veth::Ends;
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Link, LinkKind, Socket};
@@ -33,6 +35,18 @@ pub fn marked(link: &Link) -> Option<&str> {
     link.alias
         .as_deref()
         .filter(|alias| alias.starts_with(PREFIX))
+}
+
+/// Whether the attachment's link is in the namespace that ADD put it into, by the record that ADD left
+/// on the host. Without a record nothing is known.
+#[must_use]
+pub fn is_where_it_was(network: &str, container_id: &str, if_name: &str) -> bool {
+    let owner = Owner {
+        network,
+        container_id,
+        if_name,
+    };
+    Record::of(owner).is_some_and(|record| record.has_its_link())
 }
 
 /// Whether the link by the name of an attachment's interface is the attachment's. Without a mark

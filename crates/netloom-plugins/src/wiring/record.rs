@@ -126,6 +126,12 @@ impl Record {
         self.is_in(&netns, &inside).then_some((netns, inside))
     }
 
+    /// Whether the link that ADD made is in the namespace that it was made in.
+    pub(crate) fn has_its_link(&self) -> bool {
+        let is_there = |inside: &Socket| inside.find_link(self.index).is_ok_and(|it| it.is_some());
+        self.open().is_some_and(|(_, inside)| is_there(&inside))
+    }
+
     /// The host's end of the attachment's veth, by what the host gave it.
     pub(crate) fn host_end(
         &self,

@@ -77,6 +77,10 @@ impl Judge {
         if is_host.unwrap_or(false) {
             return Seen::Host;
         }
+        // What the host remembers counts more than what the pod shows.
+        if identity::is_where_it_was(&it.network, &it.container_id, &it.if_name) {
+            return Seen::Own;
+        }
         look_inside(&netns, it, self.result(it).as_ref()).unwrap_or(Seen::Own)
     }
 

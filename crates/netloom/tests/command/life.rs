@@ -73,6 +73,7 @@ fn macvlan_then(change: &[&str]) -> Option<Vec<String>> {
     network(json!({"type": "macvlan", "master": "lan0"}));
     let pod = host.pod("pod");
     add(&pod, "id-of-pod");
+    host.sh("rm -r /run/cni/attachments");
     for line in [&["link set eth0 alias ''"], change].concat() {
         pod.sh(&format!("ip {line}"));
     }
@@ -92,4 +93,32 @@ fn an_unmarked_pod_that_changed_its_mac_or_its_address_lives() {
     }
     let both = [&[mac][..], &address].concat();
     assert_eq!(macvlan_then(&both).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_pod_lives_whatever_alias_or_address_it_gave_its_link() {
+    if !probe::has_link_kind("macvlan") {
+        return skip("the kernel has no macvlan links");
+    }
+    let Some(host) = host() else { return };
+    host.ip("link add up0 type veth peer name up1");
+    host.sh("ip link set up0 up; ip link set up1 up");
+    network(json!({"type": "macvlan", "master": "up0"}));
+    let pod = host.pod("one");
+    add(&pod, "id-of-one");
+    for done in [
+        "link set eth0 alias cni:id-of-other",
+        "link set eth0 alias ''",
+        "link set eth0 address 02:00:00:00:00:99",
+        "addr flush dev eth0",
+    ] {
+        pod.ip(done);
+        gc();
+        assert_eq!(reserved("net"), ["10.16.0.2"], "{done}");
+    }
+    pod.ip("link set eth0 alias cni:id-of-other");
+    let del = ["del", "net", path(&pod), "--container-id", "id-of-one"];
+    netloom(&del).run().succeeds_silently();
+    assert_eq!(reserved("net"), Vec::<String>::new());
+    assert!(!pod.ip("link").contains("eth0"));
 }
