@@ -69,6 +69,20 @@ impl<'a> Owner<'a> {
         text
     }
 
+    /// Whether a comment of iptables names the container, whatever the network is called in it.
+    pub(crate) fn is_in_iptables_comment(&self, comment: &str) -> bool {
+        comment.ends_with(&format!("\" id: \"{}\"", self.container_id))
+    }
+
+    /// A chain of another kind where somebody else has the reference's name, which puts network and
+    /// container together without anything between them.
+    pub(crate) fn iptables_chain_apart(&self, kind: &str) -> String {
+        let hash = hex_sha512(&[self.network, " ", self.container_id]);
+        let mut chain = format!("CNI-{kind}{hash}");
+        chain.truncate(28);
+        chain
+    }
+
     /// Comment on every rule of the iptables masquerade.
     pub(crate) fn iptables_comment(&self) -> String {
         let mut text = format!("name: \"{}\" id: \"{}\"", self.network, self.container_id);
@@ -100,8 +114,12 @@ impl<'a> Owner<'a> {
 
     /// What every nftables masquerade comment of this owner starts with.
     pub(crate) fn nft_prefix(&self) -> String {
-        let instance = hash16(&[self.if_name, ":", self.container_id]);
-        format!("{}-{instance}", network_hash(self.network))
+        format!("{}-{}", network_hash(self.network), self.nft_instance())
+    }
+
+    /// The part of it that tells the container's interface, whatever the network is called.
+    pub(crate) fn nft_instance(&self) -> String {
+        hash16(&[self.if_name, ":", self.container_id])
     }
 
     /// Comment on this owner's nftables masquerade entries.
@@ -171,6 +189,48 @@ fn hashes_of_wire(alias: &str) -> Option<&str> {
     let is_hash = |text: &str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let (network, instance) = hashes.split_once('-')?;
     (is_hash(network) && is_hash(instance)).then_some(hashes)
+}
+
+/// What a comment starts with, if that names this interface of a container on any network.
+pub(crate) fn prefix_of_instance<'c>(comment: &'c str, instance: &str) -> Option<&'c str> {
+    let prefix = prefix_of(comment);
+    let (_, found) = prefix.split_once('-')?;
+    (found == instance).then_some(prefix)
+}
+
+/// What tells owners apart in the comment of any element: the hashes that it starts with.
+pub(crate) fn prefix_of(comment: &str) -> &str {
+    &comment[..comment.find([' ', ',']).unwrap_or(comment.len())]
+}
+
+/// Whether a comment starts with the hashes that tell owners apart.
+pub(crate) fn is_by_hash(comment: &str) -> bool {
+    let is_hash = |part: &str| part.len() == 16 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    prefix_of(comment)
+        .split_once('-')
+        .is_some_and(|(network, instance)| is_hash(network) && is_hash(instance))
+}
+
+/// A comment with a note behind what it starts with.
+pub(crate) fn with_note(comment: &str, note: &str) -> String {
+    let (prefix, rest) = comment.split_at(prefix_of(comment).len());
+    let mut noted = format!("{prefix}{note}{rest}");
+    cut(&mut noted, NFT_COMMENT_MAX);
+    noted
+}
+
+/// Whom a comment names, in words.
+pub(crate) fn named_by(comment: &str) -> String {
+    let after = |key: &str| comment.split_once(key).map(|(_, rest)| rest);
+    let word = |key: &str| after(key).map(|rest| rest.split(',').next().unwrap_or(rest));
+    match (word(", id: "), word(", if: "), word(", net: ")) {
+        (Some(id), Some(if_name), Some(network)) => {
+            format!(
+                "another attachment (container {id:?}, interface {if_name}, network {network:?})"
+            )
+        }
+        _ => format!("another attachment ({comment})"),
+    }
 }
 
 /// As long as the name of a link can be.

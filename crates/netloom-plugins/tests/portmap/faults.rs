@@ -4,9 +4,12 @@ use crate::support::{BOTH, Lab, PROGRAM, tcp};
 use netloom_testkit::{Plugin, PluginDir, Scene, assert_del_completes, assert_no_residue};
 use serde_json::{Value, json};
 
-/// A pod that is about to get two ports, in both families. portmap makes nothing in it, so the
+/// Alone, beside the port of another, and with a port that another has: it is the other's again.
+const BESIDE: [Option<u16>; 3] = [None, Some(8081), Some(8080)];
+
+/// A pod that is about to get two ports, in both families, beside another with one port. portmap makes nothing in it, so the
 /// result of the plugin before is all there is of it.
-fn scene(plugins: &PluginDir, backend: &'static str, beside: bool) -> Option<Scene> {
+fn scene(plugins: &PluginDir, backend: &'static str, beside: Option<u16>) -> Option<Scene> {
     let lab = Lab::new(backend)?;
     lab.host.sh("ip link add br0 type bridge
          ip address add 10.1.0.1/24 dev br0
@@ -33,9 +36,9 @@ fn scene(plugins: &PluginDir, backend: &'static str, beside: bool) -> Option<Sce
     let call = |command| portmap.call(command, &conf(5, mappings.clone())).pod(&one);
     let (add, del) = (call("ADD"), call("DEL"));
     let mut pods = vec![one];
-    if beside {
+    if let Some(port) = beside {
         let two = lab.host.pod("two");
-        portmap.add(&conf(6, tcp(8081, 80)), &two).succeeds();
+        portmap.add(&conf(6, tcp(port, 80)), &two).succeeds();
         pods.push(two);
     }
     Some(Scene {
@@ -51,8 +54,8 @@ fn scene(plugins: &PluginDir, backend: &'static str, beside: bool) -> Option<Sce
 fn no_fault_of_an_add_leaves_anything() {
     let plugins = PluginDir::of(PROGRAM);
     for backend in BOTH {
-        for beside in [false, true] {
-            let name = format!("portmap ADD, {backend}, beside another: {beside}");
+        for beside in BESIDE {
+            let name = format!("portmap ADD, {backend}, beside another: {beside:?}");
             let Some(tally) = assert_no_residue(&name, None, || scene(&plugins, backend, beside))
             else {
                 return;
@@ -65,7 +68,7 @@ fn no_fault_of_an_add_leaves_anything() {
 #[test]
 fn no_fault_of_iptables_restore_leaves_anything() {
     let plugins = PluginDir::of(PROGRAM);
-    let scene = || scene(&plugins, "iptables", true);
+    let scene = || scene(&plugins, "iptables", Some(8081));
     let within = assert_no_residue("within iptables-restore", Some("iptables-restore"), scene);
     let Some(tally) = within else { return };
     assert!(tally.has_points(11, 6), "{tally}");
@@ -76,7 +79,8 @@ fn a_del_with_a_fault_is_completed_by_the_next() {
     let plugins = PluginDir::of(PROGRAM);
     for backend in BOTH {
         let name = format!("portmap DEL, {backend}");
-        let Some(tally) = assert_del_completes(&name, || scene(&plugins, backend, true)) else {
+        let Some(tally) = assert_del_completes(&name, || scene(&plugins, backend, Some(8080)))
+        else {
             return;
         };
         assert!(tally.has_points(11, 6), "{tally}");

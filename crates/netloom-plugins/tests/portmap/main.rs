@@ -18,5 +18,6 @@ mod parallel;
 mod quiet;
 mod sctp;
 mod security;
+mod stack;
 mod support;
 mod traffic;

@@ -21,6 +21,8 @@ pub(in crate::nft) enum Found {
     /// The connection is to have a translated destination; in iptables' words.
     Translated,
     Verdict(Verdict),
+    /// The text of the match `comment` of iptables, which is no condition.
+    Comment(String),
     /// It is dropped, and its sender told.
     Reject,
     /// What becomes of the packet is decided somewhere else.
@@ -142,7 +144,10 @@ fn xt_match(data: &[u8]) -> Step {
         Some(u16::from_ne_bytes(states))
     };
     match name.as_deref() {
-        Some("comment") => Step::Passive,
+        Some("comment") => match Attributes::find(data, 3) {
+            Some(text) => Step::Found(Found::Comment(text.string())),
+            None => Step::Passive,
+        },
         Some("conntrack") if states().is_some_and(|states| states & XT_STATE_DNAT != 0) => {
             Step::Found(Found::Translated)
         }

@@ -21,7 +21,7 @@ const ICMPV6: u8 = 58;
 pub struct RuleInfo {
     /// The handle, never used twice in its table.
     pub handle: u64,
-    /// The comment. That of `iptables` is a match, and not here.
+    /// The comment. That of `iptables` is a match: [`RuleInfo::iptables_comment`].
     pub comment: Option<String>,
     /// What it looks at and does, as far as anybody asks.
     found: Vec<Found>,
@@ -78,6 +78,15 @@ impl RuleInfo {
     pub fn verdict(&self) -> Option<&Verdict> {
         self.found.iter().rev().find_map(|found| match found {
             Found::Verdict(verdict) => Some(verdict),
+            _ => None,
+        })
+    }
+
+    /// What the match `comment` of `iptables` says.
+    #[must_use]
+    pub fn iptables_comment(&self) -> Option<&str> {
+        self.found.iter().find_map(|found| match found {
+            Found::Comment(text) => Some(text.as_str()),
             _ => None,
         })
     }

@@ -17,9 +17,10 @@ mod foundation;
 use super::plan::Wanted;
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
-use crate::wiring::elements::{delete_elements, delete_rules, has_prefix, rules_of, staleness};
+use crate::wiring::claims::{Claim, Place, Shape, comments, delete_set, withdraw};
+use crate::wiring::elements::{delete_rules, rules_of, staleness};
 use crate::wiring::nftables::Nftables;
-use crate::wiring::owner::{Owner, network_hash};
+use crate::wiring::owner::{Owner, named_by, network_hash, prefix_of_instance};
 use crate::wiring::transaction::atomically;
 pub(super) use foreign::MARK;
 use foundation::{PASS, PODS, TABLE};
@@ -37,10 +38,29 @@ const RULES_OF_SET: usize = 3;
 /// Those of netloom before it let published ports in; the next ADD on the host adds the third.
 const FORMER_RULES_OF_SET: usize = 2;
 
+/// How the names of these begin, of IPv4 and IPv6.
+const SET_PREFIXES: [&str; 2] = ["pods4-", "pods6-"];
+
 /// The set of a network's addresses, IPv4 or IPv6.
 fn set_of(network: &str, v6: bool) -> String {
-    let version = if v6 { 6 } else { 4 };
-    format!("pods{version}-{}", network_hash(network))
+    let prefix = SET_PREFIXES[usize::from(v6)];
+    format!("{prefix}{}", network_hash(network))
+}
+
+/// The types of these sets.
+fn shape(v6: bool) -> Shape<'static> {
+    let key: &[KeyType] = if v6 {
+        &[KeyType::Ipv6Addr]
+    } else {
+        &[KeyType::Ipv4Addr]
+    };
+    Shape { key, value: &[] }
+}
+
+/// Where claims on an address meet.
+fn place<'p>(set: &'p str, key: &'p Key) -> Place<'p> {
+    let table = &TABLE;
+    Place { table, set, key }
 }
 
 fn element(owner: Owner<'_>, ip: IpAddr) -> Element {
@@ -101,7 +121,7 @@ fn keep_apart(batch: &mut Batch<'_>, owner: Owner<'_>, wanted: &Wanted) {
 }
 
 /// Adds whatever is missing, from the table to the elements; an address that belonged to another
-/// owner goes over to this one.
+/// owner is this one's until it leaves.
 fn complete(
     socket: &Socket,
     batch: &mut Batch<'_>,
@@ -126,21 +146,17 @@ fn complete(
         }
         if rules_of(&rules, &set).next().is_none() {
             let comment = format!("net: {}", owner.network);
-            batch.ensure_set(&TABLE, &Set::new(&set, &[key_type(v6)]).comment(&comment));
+            batch.ensure_set(&TABLE, &Set::new(&set, shape(v6).key).comment(&comment));
             look_into(batch, &set, v6);
         }
         for ip in wanted.of_family(v6) {
             let key = Key::new().ip(ip);
-            match socket.get_element(&TABLE, &set, &key)? {
-                Some(found) if has_prefix(found.comment.as_deref(), &owner.nft_prefix()) => {
-                    continue;
-                }
-                Some(_) => {
-                    batch.delete_elements(&TABLE, &set, &[Element::new(key)]);
-                }
-                None => {}
-            }
-            batch.create_elements(&TABLE, &set, &[element(owner, ip)]);
+            let claim = Claim {
+                value: None,
+                comment: Some(owner.nft_comment()),
+            };
+            let is_own = |comment: &str| comment.starts_with(&owner.nft_prefix());
+            place(&set, &key).take(socket, batch, shape(v6), &claim, is_own)?;
         }
     }
     keep_apart(batch, owner, wanted);
@@ -152,7 +168,7 @@ fn renew(batch: &mut Batch<'_>, rules: &[RuleInfo]) {
     for (set, count) in counted(rules) {
         if count != RULES_OF_SET {
             delete_rules(batch, &TABLE, PODS, rules, |comment| comment == set);
-            look_into(batch, set, set.starts_with("pods6-"));
+            look_into(batch, set, set.starts_with(SET_PREFIXES[1]));
         }
     }
 }
@@ -161,19 +177,11 @@ fn renew(batch: &mut Batch<'_>, rules: &[RuleInfo]) {
 fn counted(rules: &[RuleInfo]) -> BTreeMap<&str, usize> {
     let mut counted = BTreeMap::new();
     for set in rules.iter().filter_map(|rule| rule.comment.as_deref()) {
-        if set.starts_with("pods4-") || set.starts_with("pods6-") {
+        if SET_PREFIXES.iter().any(|prefix| set.starts_with(prefix)) {
             *counted.entry(set).or_default() += 1;
         }
     }
     counted
-}
-
-fn key_type(v6: bool) -> KeyType {
-    if v6 {
-        KeyType::Ipv6Addr
-    } else {
-        KeyType::Ipv4Addr
-    }
 }
 
 /// Makes the rules that look into a set.
@@ -193,30 +201,21 @@ fn look_into(batch: &mut Batch<'_>, set: &str, v6: bool) {
 }
 
 /// Removes the owner's elements. Where the addresses do not lead to all of them, the sets of its
-/// network are looked through. Returns whether there were any.
+/// network are looked through; and where that has nothing of it, the others, because the network may
+/// have been called otherwise at ADD. Returns whether there were any.
 pub(super) fn remove(
     nftables: &Nftables,
     owner: Owner<'_>,
     ips: &[IpAddr],
 ) -> std::result::Result<bool, Fault> {
-    let prefix = owner.nft_prefix();
-    let is_own = |comment: &str| comment.starts_with(&prefix);
     let remove = |socket: &Socket| {
         let mut any = false;
         atomically(socket, |socket, batch| {
-            let found = own_elements(socket, owner, ips)?;
-            any = !found.is_empty();
-            if found.is_empty() || found.len() < ips.len() {
-                for v6 in [false, true] {
-                    let set = set_of(owner.network, v6);
-                    delete_elements(socket, batch, &TABLE, &set, is_own)?;
-                }
-                any |= !batch.is_empty();
-            } else {
-                for (set, key) in found {
-                    batch.delete_elements(&TABLE, &set, &[Element::new(key)]);
-                }
+            let found = remove_known(socket, batch, owner, ips)?;
+            if found == 0 || found < ips.len() {
+                remove_others(socket, batch, owner, ips)?;
             }
+            any = !batch.is_empty();
             Ok(())
         })?;
         Ok(any)
@@ -226,17 +225,62 @@ pub(super) fn remove(
         .map_err(Fault::kernel("failed to remove nftables' firewall rules"))
 }
 
-/// Where the addresses are that have not gone over to another owner.
-fn own_elements(socket: &Socket, owner: Owner<'_>, ips: &[IpAddr]) -> Result<Vec<(String, Key)>> {
-    let mut found = Vec::with_capacity(ips.len());
+/// Removes the elements of the addresses; returns how many there are.
+fn remove_known(
+    socket: &Socket,
+    batch: &mut Batch<'_>,
+    owner: Owner<'_>,
+    ips: &[IpAddr],
+) -> Result<usize> {
+    let prefix = owner.nft_prefix();
+    let is_own = |comment: &str| comment.starts_with(&prefix);
+    let mut found = 0;
     for ip in ips {
         let (set, key) = (set_of(owner.network, ip.is_ipv6()), Key::new().ip(*ip));
-        let there = socket.get_element(&TABLE, &set, &key)?;
-        if there.is_some_and(|there| has_prefix(there.comment.as_deref(), &owner.nft_prefix())) {
-            found.push((set, key));
+        let stack = place(&set, &key).read(socket)?;
+        if stack.claim(is_own).is_some() {
+            found += 1;
+            place(&set, &key).leave(batch, &stack, is_own);
         }
     }
     Ok(found)
+}
+
+/// Removes what the owner has under other addresses, or other names of the network.
+fn remove_others(
+    socket: &Socket,
+    batch: &mut Batch<'_>,
+    owner: Owner<'_>,
+    ips: &[IpAddr],
+) -> Result<()> {
+    let (prefix, instance) = (owner.nft_prefix(), owner.nft_instance());
+    for v6 in [false, true] {
+        let set = set_of(owner.network, v6);
+        let known = |key: &[u8]| ips.iter().any(|ip| Key::new().ip(*ip).bytes() == key);
+        let is_own = |key: &[u8], comment: &str| comment.starts_with(&prefix) && !known(key);
+        withdraw(socket, batch, &TABLE, &set, is_own)?;
+    }
+    if !batch.is_empty() {
+        return Ok(());
+    }
+    let is_own = |comment: &str| prefix_of_instance(comment, &instance).is_some();
+    for set in socket.list_sets(&TABLE)? {
+        let v6 = set.name.starts_with(SET_PREFIXES[1]);
+        if !v6 && !set.name.starts_with(SET_PREFIXES[0]) {
+            continue;
+        }
+        if ips.is_empty() {
+            withdraw(socket, batch, &TABLE, &set.name, |_, comment| {
+                is_own(comment)
+            })?;
+        }
+        for ip in ips.iter().filter(|ip| ip.is_ipv6() == v6) {
+            let key = Key::new().ip(*ip);
+            let stack = place(&set.name, &key).read(socket)?;
+            place(&set.name, &key).leave(batch, &stack, is_own);
+        }
+    }
+    Ok(())
 }
 
 /// Everything that makes the pod's packets pass, or keeps them away, is there.
@@ -268,10 +312,15 @@ fn missing(owner: Owner<'_>, wanted: &Wanted) -> Result<Option<String>> {
     };
     for ip in &wanted.ips {
         let set = set_of(owner.network, ip.is_ipv6());
-        let found = socket.get_element(&TABLE, &set, &Key::new().ip(*ip))?;
-        let prefix = owner.nft_prefix();
-        if !found.is_some_and(|found| has_prefix(found.comment.as_deref(), &prefix)) {
-            return in_table(format!("firewall: {ip} not found in set {set}"));
+        let stack = place(&set, &Key::new().ip(*ip)).read(&socket)?;
+        let newest = stack.newest().and_then(|claim| claim.comment.as_deref());
+        match newest {
+            Some(comment) if comment.starts_with(&owner.nft_prefix()) => {}
+            Some(comment) => {
+                let other = named_by(comment);
+                return in_table(format!("firewall: {ip} is shadowed by {other}"));
+            }
+            None => return in_table(format!("firewall: {ip} not found in set {set}")),
         }
         if counted.get(set.as_str()) != Some(&whole) {
             return in_table(format!("firewall: chain {PODS} lacks rules for set {set}"));
@@ -300,10 +349,11 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
             let rules = socket.list_rules(&TABLE, PODS)?;
             for v6 in [false, true] {
                 let set = set_of(network, v6);
-                let kept = delete_elements(socket, batch, &TABLE, &set, &is_stale)?;
+                let is_stale = |_: &[u8], comment: &str| is_stale(comment);
+                let kept = withdraw(socket, batch, &TABLE, &set, is_stale)?.kept;
                 if kept == 0 && socket.get_set(&TABLE, &set)?.is_some() {
                     delete_rules(batch, &TABLE, PODS, &rules, |comment| comment == set);
-                    batch.delete_set(&TABLE, &set);
+                    delete_set(socket, batch, &TABLE, &set)?;
                 }
             }
             for bridge in lost_bridges(socket, &host, network)? {
@@ -339,8 +389,7 @@ pub(super) fn stale(
         let (socket, host) = (Socket::open()?, rtnl::Socket::open()?);
         let mut found = Vec::new();
         for v6 in [false, true] {
-            let elements = socket.list_elements(&TABLE, &set_of(network, v6))?;
-            found.extend(elements.into_iter().filter_map(|element| element.comment));
+            found.extend(comments(&socket, &TABLE, &set_of(network, v6))?);
         }
         found.retain(|comment| is_stale(comment));
         let lost = lost_bridges(&socket, &host, network)?;

@@ -1,6 +1,7 @@
 //! Port mappings by iptables: one transaction per family. Chains, comments and rules are those of
 //! the reference; the guard against spoofed loopback addresses is netloom's own.
 
+mod found;
 mod script;
 mod seen;
 
@@ -8,13 +9,14 @@ use super::nftables::Known;
 use super::plan::{Plan, Pod};
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
-use crate::wiring::iptables::direct::Chains;
+use crate::wiring::iptables::direct::{Chains, led_to};
 use crate::wiring::iptables::{Saved, presence};
 use crate::wiring::masquerade::BackendChoice;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use ipnet::IpNet;
 use netloom_kernel::iptables::{self, Family};
+use netloom_kernel::nft::RuleInfo;
 use netloom_spec::Attachment;
 use script::Script;
 use seen::Seen;
@@ -39,14 +41,18 @@ impl Request {
     pub(super) fn create(&self) -> Result<(), Fault> {
         let nftables = Nftables::open()?;
         for (family, script) in &self.scripts {
-            let look = || look(&nftables, *family, script);
-            let mut seen = look()?;
+            let mut script = script.clone();
+            let mut seen = look(&nftables, *family, &script)?;
+            if script.evades(&seen.own) {
+                seen = look(&nftables, *family, &script)?;
+            }
             while let Err(error) = restore(*family, &script.create(&seen)) {
                 // Another ADD may have made meanwhile what this one was going to make.
-                let before = std::mem::replace(&mut seen, look()?);
-                if seen == before {
+                let now = look(&nftables, *family, &script)?;
+                if seen == now {
                     return Err(error);
                 }
+                seen = now;
             }
         }
         Ok(())
@@ -60,8 +66,8 @@ impl Request {
                 true => save(*family, None)?,
                 false => String::new(),
             };
-            if let Some(what) = script.missing_from(&saved) {
-                return Err(drift(format!("{what} not found by iptables of {family}")));
+            if let Some(what) = found::missing(script, &saved) {
+                return Err(drift(format!("{what} by iptables of {family}")));
             }
         }
         Ok(())
@@ -113,8 +119,10 @@ fn remove_of(
         from: script::LEADING,
         own: &chains,
     };
-    // The chains are the container's own, and so is every jump to them.
-    direct.remove(nftables, |_| true)?;
+    let is_own = |jump: &RuleInfo| script::is_named_by(owner, jump.iptables_comment());
+    if direct.remove_ours(nftables, is_own)? == 0 {
+        remove_renamed(nftables, family, owner, known)?;
+    }
     let hidden = !choice.excludes_iptables() && presence::has_legacy_nat_table(family);
     if !hidden || !iptables::is_available(family) {
         return Ok(());
@@ -130,10 +138,46 @@ fn remove_of(
         }
     }
     // Something of it is gone already, or is not as this configuration would make it.
-    match script::sweep(&Saved::parse(&save(family, Some("nat"))?, "nat"), &chains) {
+    let saved = Saved::parse(&save(family, Some("nat"))?, "nat");
+    let is_own = |comment: Option<&str>| script::is_named_by(owner, comment);
+    match script::sweep(&saved, &script::of_owner(&saved, &chains, is_own)) {
         Some(text) => restore(family, &text),
         None => Ok(()),
     }
+}
+
+/// Removes the chain of the container on a network that was called otherwise at ADD, if it leads to
+/// the pod: the container may have other interfaces on other networks.
+fn remove_renamed(
+    nftables: &Nftables,
+    family: Family,
+    owner: Owner<'_>,
+    known: &Known<'_>,
+) -> Result<(), Fault> {
+    let net = known
+        .pod
+        .nets()
+        .find(|net| net.addr().is_ipv6() == (family == Family::V6));
+    let (Some(net), Some(_)) = (net, known.plan) else {
+        return Ok(());
+    };
+    let is_own = |jump: &RuleInfo| {
+        let comment = jump.iptables_comment();
+        comment.is_some_and(|comment| owner.is_in_iptables_comment(comment))
+    };
+    let mut chains = led_to(nftables, family, script::LEADING, is_own)?;
+    if chains.is_empty() || !iptables::is_available(family) {
+        return Ok(());
+    }
+    let saved = Saved::parse(&save(family, Some("nat"))?, "nat");
+    chains.retain(|chain| script::leads_to_pod(&saved, chain, net.addr()));
+    let renamed = Chains {
+        family,
+        table: "nat",
+        from: script::LEADING,
+        own: &chains,
+    };
+    renamed.remove_ours(nftables, is_own).map(drop)
 }
 
 /// Removes the chains of containers that have no valid attachment to the network. The chain does

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! An attachment owns its elements and nothing else. The comment of an element tells whose it is, so
-//! that a port or an address which went on to another pod is not taken from it. One element is the
+//! that a port or an address which went on to another pod is not taken from it; `claims` tells how
+//! the one who had it before gets it back. One element is the
 //! record of all: where that is missing, nothing was mapped, and DEL reads no further.
 //!
 //! The maps hold data and not verdicts: for a verdict the kernel would walk through all of them at
@@ -35,7 +36,7 @@ use super::mapping::{Mapping, Transport};
 use super::plan::{Plan, Pod};
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
-use crate::wiring::owner::Owner;
+use crate::wiring::owner::{Owner, named_by};
 use crate::wiring::transaction::atomically;
 use entry::{Entry, Maker, PortKey, subnet_key};
 use layout::{Half, UPSTREAM_CHAINS};
@@ -104,7 +105,7 @@ impl Request {
     }
 
     /// Adds whatever is missing, from the table to the elements. A port that belonged to another
-    /// owner goes over to this one: the last ADD wins, as in the reference.
+    /// owner is this one's until it leaves: the last ADD wins, as in the reference.
     fn complete(&self, socket: &Socket, batch: &mut Batch<'_>) -> Result<()> {
         for (half, scope, length) in &self.halves {
             layout::complete(socket, batch, *half, scope, *length)?;
@@ -141,20 +142,14 @@ impl Request {
     ) -> Result<Option<String>> {
         let table = half.table();
         let name = format!("{} {}", table.family().name(), table.name());
-        for entry in self.entries.iter().filter(|entry| entry.half == half) {
-            let text = match socket.get_element(&table, &entry.set, &entry.key)? {
-                Some(found) if entry.is(&found) => continue,
-                Some(found) if !entry.owns(&found) => {
-                    let owner = found.comment.unwrap_or_default();
-                    format!("{} belongs to another attachment ({owner})", entry.what)
-                }
-                Some(_) => format!("{} leads to somewhere else", entry.what),
-                None => format!("{} not found", entry.what),
-            };
-            return Ok(Some(format!(
-                "missing hostport rules: {text} in \"{name} {}\"",
-                entry.set
-            )));
+        let of_half = |entry: &&Entry| entry.half == half && !entry.is_index();
+        for entry in self.entries.iter().filter(of_half) {
+            if let Some(text) = missing(socket, entry)? {
+                return Ok(Some(format!(
+                    "missing hostport rules: {text} in \"{name} {}\"",
+                    entry.set
+                )));
+            }
         }
         if let Some(chain) = layout::missing(socket, half)? {
             return Ok(Some(format!(
@@ -190,24 +185,37 @@ fn distinct(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
-/// Adds what is missing, also in place of another owner's, and removes what an earlier ADD of the
-/// owner made that is no more wanted.
+/// Claims what the entries want, also over other owners, and withdraws what an earlier ADD of the
+/// owner claimed and is no more wanted.
 fn take(socket: &Socket, batch: &mut Batch<'_>, entries: &[Entry]) -> Result<()> {
     remove::outdated(socket, batch, entries)?;
-    let mut missing = Vec::with_capacity(entries.len());
     for entry in entries {
-        let table = entry.half.table();
-        match socket.get_element(&table, &entry.set, &entry.key)? {
-            Some(found) if entry.is_just(&found) => continue,
-            Some(_) => {
-                batch.delete_elements(&table, &entry.set, &[Element::new(entry.key.clone())]);
-            }
-            None => {}
-        }
-        missing.push(entry);
+        entry.take(socket, batch)?;
     }
-    add(batch, missing.into_iter());
     Ok(())
+}
+
+/// What is not as the entry wants it, in words.
+fn missing(socket: &Socket, entry: &Entry) -> Result<Option<String>> {
+    let stack = entry.claims().read(socket)?;
+    let Some(newest) = stack.newest() else {
+        return Ok(Some(format!("{} not found", entry.what)));
+    };
+    let comment = newest.comment.as_deref();
+    Ok(match comment {
+        _ if entry.is(newest) => None,
+        _ if entry.owns(comment) => Some(format!("{} leads to somewhere else", entry.what)),
+        _ => {
+            let by = named_by(comment.unwrap_or_default());
+            let waits = stack.claim(|comment| entry.owns(Some(comment))).is_some();
+            let word = if waits {
+                "is shadowed by"
+            } else {
+                "belongs to"
+            };
+            Some(format!("{} {word} {by}", entry.what))
+        }
+    })
 }
 
 fn add<'e>(batch: &mut Batch<'_>, entries: impl Iterator<Item = &'e Entry>) {
@@ -222,7 +230,7 @@ fn add<'e>(batch: &mut Batch<'_>, entries: impl Iterator<Item = &'e Entry>) {
         }
     }
     for (half, set, elements) in groups {
-        batch.create_elements(&half.table(), set, &elements);
+        batch.create_elements(half.table(), set, &elements);
     }
 }
 
@@ -258,7 +266,7 @@ fn upstream_rules(
 ) -> Result<Vec<(&'static str, u64)>> {
     let mut found = Vec::new();
     for chain in UPSTREAM_CHAINS {
-        for rule in socket.list_rules(&half.table(), chain)? {
+        for rule in socket.list_rules(half.table(), chain)? {
             if rule.comment.as_deref() == Some(container_id) {
                 found.push((chain, rule.handle));
             }

@@ -41,6 +41,50 @@ impl Chains<'_> {
         Ok(all)
     }
 
+    /// Removes those of the chains that only jumps of `ours` lead to, and these: the name of a chain
+    /// does not tell for certain whose it is. Returns how many of the chains are there.
+    pub(crate) fn remove_ours(
+        &self,
+        nftables: &Nftables,
+        ours: impl Fn(&RuleInfo) -> bool,
+    ) -> std::result::Result<usize, Fault> {
+        let table = presence::table(self.family, self.table);
+        let mut there = 0;
+        let remove = nftables.with(|socket| {
+            atomically(socket, |socket, batch| {
+                let chains = self.there(socket, &table)?;
+                there = chains.len();
+                let jumps = self.jumps(socket, &table, &chains)?;
+                for chain in chains {
+                    let to_it = || jumps.iter().filter(|(_, jump)| leads_to(jump, chain));
+                    if to_it().all(|(_, jump)| ours(jump)) {
+                        for (from, jump) in to_it() {
+                            batch.delete_rule(&table, from, jump.handle);
+                        }
+                        batch.delete_chain(&table, chain);
+                    }
+                }
+                Ok(())
+            })
+        });
+        remove.map_err(Fault::kernel(format!(
+            "failed to remove the chains of iptables ({}) from nf_tables",
+            self.family
+        )))?;
+        Ok(there)
+    }
+
+    /// The chains that are there.
+    fn there(&self, socket: &Socket, table: &Table<'_>) -> Result<Vec<&String>> {
+        let mut there = Vec::new();
+        for chain in self.own {
+            if socket.get_chain(table, chain)?.is_some() {
+                there.push(chain);
+            }
+        }
+        Ok(there)
+    }
+
     /// Leaves the transaction empty where a jump is not `ours`.
     fn plan(
         &self,
@@ -49,12 +93,7 @@ impl Chains<'_> {
         ours: &impl Fn(&RuleInfo) -> bool,
     ) -> Result<bool> {
         let table = presence::table(self.family, self.table);
-        let mut there = Vec::new();
-        for chain in self.own {
-            if socket.get_chain(&table, chain)?.is_some() {
-                there.push(chain);
-            }
-        }
+        let there = self.there(socket, &table)?;
         let jumps = self.jumps(socket, &table, &there)?;
         if !jumps.iter().all(|(_, jump)| ours(jump)) {
             return Ok(false);
@@ -88,4 +127,35 @@ impl Chains<'_> {
         }
         Ok(jumps)
     }
+}
+
+fn leads_to(jump: &RuleInfo, chain: &str) -> bool {
+    matches!(jump.verdict(), Some(Verdict::Jump(to)) if to == chain)
+}
+
+/// The chains that jumps from some shared chains lead to, where a jump is `ours`. Reads all jumps.
+pub(crate) fn led_to(
+    nftables: &Nftables,
+    family: Family,
+    from: &[&str],
+    ours: impl Fn(&RuleInfo) -> bool,
+) -> std::result::Result<Vec<String>, Fault> {
+    let table = presence::table(family, "nat");
+    let look = |socket: &Socket| {
+        let mut chains = Vec::new();
+        for chain in from {
+            for jump in socket.list_rules(&table, chain)? {
+                match jump.verdict() {
+                    Some(Verdict::Jump(to)) if ours(&jump) && !chains.contains(to) => {
+                        chains.push(to.clone());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(chains)
+    };
+    nftables
+        .with(look)
+        .map_err(Fault::kernel("failed to look for the chains of iptables"))
 }

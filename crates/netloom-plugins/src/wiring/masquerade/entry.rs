@@ -1,13 +1,13 @@
 //! One pod address in the masquerade's set for its subnet.
 
-use super::super::elements::has_prefix;
+use super::super::claims::{Claim, Shape};
 use super::super::owner::{Owner, hash16, network_hash};
 use ipnet::IpNet;
-use netloom_kernel::nft::{Element, ElementInfo, Field, Key, KeyType, Rule, Set};
+use netloom_kernel::nft::{Element, Field, Key, KeyType, Rule, Set};
 
 /// How the names of the sets begin, and the comments of the rules that look into them. The
 /// comment must not begin with the network's hash: the Go plugins' GC deletes every such rule.
-const SET_PREFIX: &str = "sources-";
+pub(super) const SET_PREFIX: &str = "sources-";
 
 /// An address that is to be masqueraded.
 #[derive(Debug)]
@@ -49,11 +49,7 @@ impl Entry {
 
     /// The set to make if it is not there.
     pub(super) fn new_set(&self) -> Set<'_> {
-        let key: &[KeyType] = match self.net {
-            IpNet::V4(_) => &[KeyType::Ipv4Addr],
-            IpNet::V6(_) => &[KeyType::Ipv6Addr],
-        };
-        Set::new(&self.set, key).comment(&self.set_comment)
+        Set::new(&self.set, self.shape().key).comment(&self.set_comment)
     }
 
     /// The rule that masquerades what comes from the set and leaves the subnet.
@@ -79,13 +75,36 @@ impl Entry {
         Element::new(self.key()).comment(self.comment.as_str())
     }
 
-    /// True when the element in the set is of the same owner.
-    pub(super) fn owns(&self, found: &ElementInfo) -> bool {
-        has_prefix(found.comment.as_deref(), &self.prefix)
+    /// The same as a claim on an address that somebody has.
+    pub(super) fn claim(&self) -> Claim {
+        Claim {
+            value: None,
+            comment: Some(self.comment.clone()),
+        }
+    }
+
+    /// The types of its set.
+    pub(super) fn shape(&self) -> Shape<'static> {
+        let key: &[KeyType] = match self.net {
+            IpNet::V4(_) => &[KeyType::Ipv4Addr],
+            IpNet::V6(_) => &[KeyType::Ipv6Addr],
+        };
+        Shape { key, value: &[] }
+    }
+
+    /// True when a comment names the same owner.
+    pub(super) fn owns(&self, comment: &str) -> bool {
+        comment.starts_with(&self.prefix)
     }
 }
 
 /// What the comment of each set of a network starts with.
 pub(super) fn set_comment_prefix(network: &str) -> String {
     format!("{}, subnet: ", network_hash(network))
+}
+
+/// The subnet that the comment of a set names.
+pub(super) fn subnet_of(comment: Option<&str>) -> Option<IpNet> {
+    let (_, rest) = comment?.split_once(", subnet: ")?;
+    rest.split(',').next()?.parse().ok()
 }

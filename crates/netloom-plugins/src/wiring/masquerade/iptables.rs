@@ -3,7 +3,7 @@
 
 use super::super::Fault;
 use super::super::check::drift;
-use super::super::iptables::direct::Chains;
+use super::super::iptables::direct::{Chains, led_to};
 use super::super::iptables::presence;
 use super::super::nftables::Nftables;
 use super::super::owner::Owner;
@@ -11,6 +11,7 @@ use super::iptables_script::{HOOK, Script, stale};
 use super::{Addresses, BackendChoice};
 use ipnet::IpNet;
 use netloom_kernel::iptables::{self, Family};
+use netloom_kernel::nft::RuleInfo;
 use netloom_spec::Attachment;
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
@@ -48,6 +49,7 @@ pub(super) fn remove(
 ) -> Result<(), Fault> {
     let mut outcome = Ok(());
     for (family, script) in scripts(owner, of.nets()) {
+        outcome = outcome.and(remove_renamed(nftables, family, owner, &script));
         outcome = outcome.and(remove_of(
             nftables,
             family,
@@ -57,6 +59,31 @@ pub(super) fn remove(
         ));
     }
     outcome
+}
+
+/// Removes what leads from the owner's addresses to the chain of its container on a network that was
+/// called otherwise at ADD. Where its own chain is there, there is none of that.
+fn remove_renamed(
+    nftables: &Nftables,
+    family: Family,
+    owner: Owner<'_>,
+    script: &Script,
+) -> Result<(), Fault> {
+    if script.is_empty() || presence::has_chain(nftables, family, script.chain())? {
+        return Ok(());
+    }
+    let is_own = |jump: &RuleInfo| {
+        let comment = jump.iptables_comment();
+        script.owns_stored(jump) && comment.is_some_and(|text| owner.is_in_iptables_comment(text))
+    };
+    let chains = led_to(nftables, family, &[HOOK], is_own)?;
+    let renamed = Chains {
+        family,
+        table: "nat",
+        from: &[HOOK],
+        own: &chains,
+    };
+    renamed.remove(nftables, is_own).map(drop)
 }
 
 fn remove_of(
@@ -74,7 +101,9 @@ fn remove_of(
         own: &chains,
     };
     let of_unknown = script.is_empty() && !certain;
-    let is_done = direct.remove(nftables, |jump| of_unknown || script.owns_stored(jump))?;
+    let is_done = direct.remove(nftables, |jump| {
+        (of_unknown && script.is_named_by(jump)) || script.owns_stored(jump)
+    })?;
     let hidden = !choice.excludes_iptables() && presence::has_legacy_nat_table(family);
     if (is_done && !hidden) || !iptables::is_available(family) {
         return Ok(());

@@ -191,6 +191,12 @@ impl Script {
     pub(super) fn owns_stored(&self, jump: &RuleInfo) -> bool {
         self.nets.iter().any(|net| jump.compares_saddr(net.addr()))
     }
+
+    /// Whether a jump says that it is the owner's: two owners can have a chain of one name.
+    pub(super) fn is_named_by(&self, jump: &RuleInfo) -> bool {
+        jump.iptables_comment()
+            .is_none_or(|comment| comment == self.comment)
+    }
 }
 
 /// Removes the masquerade of every container of the network that has no valid attachment;

@@ -17,14 +17,15 @@
 
 use super::super::Fault;
 use super::super::check::drift;
-use super::super::elements::{delete_elements, delete_rules, has_prefix, rules_of, staleness};
+use super::super::claims::{Place, comments, delete_set, withdraw};
+use super::super::elements::{delete_rules, has_prefix, rules_of, staleness};
 use super::super::nftables::Nftables;
-use super::super::owner::Owner;
+use super::super::owner::{Owner, named_by, prefix_of_instance};
 use super::super::transaction::atomically;
-use super::entry::{Entry, set_comment_prefix};
+use super::entry::{Entry, SET_PREFIX, set_comment_prefix, subnet_of};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netloom_kernel::Result;
-use netloom_kernel::nft::{Batch, Chain, Element, Family, Hook, Rule, Socket, Table, priority};
+use netloom_kernel::nft::{Batch, Chain, Family, Hook, Key, Rule, Socket, Table, priority};
 use netloom_spec::Attachment;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -63,8 +64,14 @@ fn add_elements(socket: &Socket, entries: &[Entry]) -> Result<()> {
     batch.commit()
 }
 
+/// Where an entry is, and whoever else claims its address.
+fn place<'p>(entry: &'p Entry, key: &'p Key) -> Place<'p> {
+    let (table, set) = (&TABLE, entry.set.as_str());
+    Place { table, set, key }
+}
+
 /// Adds whatever is missing, from the table to the elements; an address that belonged to another
-/// owner goes over to this one.
+/// owner is this one's until it leaves.
 fn complete(socket: &Socket, batch: &mut Batch<'_>, entries: &[Entry]) -> Result<()> {
     if !is_whole(socket)? {
         add_foundation(batch);
@@ -79,14 +86,9 @@ fn complete(socket: &Socket, batch: &mut Batch<'_>, entries: &[Entry]) -> Result
                 batch.add_rule(&TABLE, MASQ_CHECKS, &entry.rule());
             }
         }
-        match socket.get_element(&TABLE, &entry.set, &entry.key())? {
-            Some(found) if entry.owns(&found) => continue,
-            Some(_) => {
-                batch.delete_elements(&TABLE, &entry.set, &[Element::new(entry.key())]);
-            }
-            None => {}
-        }
-        batch.create_elements(&TABLE, &entry.set, &[entry.element()]);
+        let key = entry.key();
+        let is_own = |comment: &str| entry.owns(comment);
+        place(entry, &key).take(socket, batch, entry.shape(), &entry.claim(), is_own)?;
     }
     Ok(())
 }
@@ -120,29 +122,23 @@ fn add_foundation(batch: &mut Batch<'_>) {
 }
 
 /// Removes the owner's elements, and the rules that the Go plugins made for it. Where the addresses
-/// do not lead to all of its elements, the sets of its network are looked through.
+/// do not lead to all of its elements, the sets of its network are looked through; and where that has
+/// nothing of it, the others, because the network may have been called otherwise at ADD.
 pub(super) fn remove(
     nftables: &Nftables,
     owner: Owner<'_>,
     nets: &[IpNet],
 ) -> std::result::Result<(), Fault> {
-    let entries = Entry::all(owner, nets);
-    let prefix = owner.nft_prefix();
-    let is_own = |comment: &str| comment.starts_with(&prefix);
     let remove = |socket: &Socket| {
         atomically(socket, |socket, batch| {
-            let found = own_entries(socket, &entries)?;
-            if found.is_empty() || found.len() < entries.len() {
-                for set in sets_of(socket, owner.network)? {
-                    delete_elements(socket, batch, &TABLE, &set, is_own)?;
-                }
-            } else {
-                for entry in found {
-                    batch.delete_elements(&TABLE, &entry.set, &[Element::new(entry.key())]);
-                }
+            if !remove_known(socket, batch, owner, nets)? {
+                remove_others(socket, batch, owner, nets)?;
             }
+            let instance = owner.nft_instance();
             let rules = socket.list_rules(&TABLE, MASQ_CHECKS)?;
-            delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, is_own);
+            delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, |comment| {
+                prefix_of_instance(comment, &instance).is_some()
+            });
             Ok(())
         })
     };
@@ -151,16 +147,71 @@ pub(super) fn remove(
         .map_err(Fault::kernel("failed to remove nftables' masquerade"))
 }
 
-/// The entries that are in their sets and have not gone over to another owner.
-fn own_entries<'e>(socket: &Socket, entries: &'e [Entry]) -> Result<Vec<&'e Entry>> {
-    let mut found = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let element = socket.get_element(&TABLE, &entry.set, &entry.key())?;
-        if element.is_some_and(|element| entry.owns(&element)) {
-            found.push(entry);
+/// Removes the elements of the addresses. `false` if any is not there.
+fn remove_known(
+    socket: &Socket,
+    batch: &mut Batch<'_>,
+    owner: Owner<'_>,
+    nets: &[IpNet],
+) -> Result<bool> {
+    let entries = Entry::all(owner, nets);
+    let mut found = 0;
+    for entry in &entries {
+        let key = entry.key();
+        let is_own = |comment: &str| entry.owns(comment);
+        let stack = place(entry, &key).read(socket)?;
+        if stack.claim(is_own).is_some() {
+            found += 1;
+            place(entry, &key).leave(batch, &stack, is_own);
         }
     }
-    Ok(found)
+    Ok(found > 0 && found == entries.len())
+}
+
+/// Removes what the owner has under other addresses, or other names of the network.
+fn remove_others(
+    socket: &Socket,
+    batch: &mut Batch<'_>,
+    owner: Owner<'_>,
+    nets: &[IpNet],
+) -> Result<()> {
+    let entries = Entry::all(owner, nets);
+    let (prefix, instance) = (owner.nft_prefix(), owner.nft_instance());
+    let of_network = set_comment_prefix(owner.network);
+    let sets = socket.list_sets(&TABLE)?;
+    let (own, others): (Vec<_>, Vec<_>) = sets
+        .iter()
+        .filter(|set| set.name.starts_with(SET_PREFIX))
+        .partition(|set| has_prefix(set.comment.as_deref(), &of_network));
+    let mut found = !batch.is_empty();
+    for set in own {
+        // What was found by its address is on the way out already.
+        let is_own = |key: &[u8], comment: &str| {
+            let known = |entry: &Entry| entry.set == set.name && entry.key().bytes() == key;
+            comment.starts_with(&prefix) && !entries.iter().any(known)
+        };
+        let withdrawn = withdraw(socket, batch, &TABLE, &set.name, is_own)?;
+        found |= !withdrawn.gone.is_empty();
+    }
+    for set in others.into_iter().filter(|_| !found) {
+        let is_own = |comment: &str| prefix_of_instance(comment, &instance).is_some();
+        if entries.is_empty() {
+            withdraw(socket, batch, &TABLE, &set.name, |_, comment| {
+                is_own(comment)
+            })?;
+        }
+        let subnet = subnet_of(set.comment.as_deref());
+        for entry in entries
+            .iter()
+            .filter(|entry| Some(entry.net.trunc()) == subnet)
+        {
+            let (table, set, key) = (&TABLE, set.name.as_str(), &entry.key());
+            let place = Place { table, set, key };
+            let stack = place.read(socket)?;
+            place.leave(batch, &stack, is_own);
+        }
+    }
+    Ok(())
 }
 
 /// The names of the sets of a network, one for each of its subnets.
@@ -189,9 +240,16 @@ fn missing(owner: Owner<'_>, nets: &[IpNet]) -> Result<Option<String>> {
         .any(|rule| has_prefix(rule.comment.as_deref(), &prefix));
     for entry in Entry::all(owner, nets).iter().filter(|_| !by_rule) {
         let (ip, set) = (entry.net.addr(), &entry.set);
-        let found = socket.get_element(&TABLE, set, &entry.key())?;
-        if !found.is_some_and(|found| entry.owns(&found)) {
-            return Ok(Some(format!("masquerade of {ip} not found")));
+        let key = entry.key();
+        let stack = place(entry, &key).read(&socket)?;
+        let newest = stack.newest().and_then(|claim| claim.comment.as_deref());
+        match newest {
+            Some(comment) if entry.owns(comment) => {}
+            Some(comment) => {
+                let other = named_by(comment);
+                return Ok(Some(format!("masquerade of {ip} is shadowed by {other}")));
+            }
+            None => return Ok(Some(format!("masquerade of {ip} not found"))),
         }
         if rules_of(&rules, set).next().is_none() {
             let text = format!("masquerade of {ip}: chain {MASQ_CHECKS} lacks the rule for {set}");
@@ -211,9 +269,10 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
             let rules = socket.list_rules(&TABLE, MASQ_CHECKS)?;
             delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, &is_stale);
             for set in sets_of(socket, network)? {
-                if delete_elements(socket, batch, &TABLE, &set, &is_stale)? == 0 {
+                let is_stale = |_: &[u8], comment: &str| is_stale(comment);
+                if withdraw(socket, batch, &TABLE, &set, is_stale)?.kept == 0 {
                     delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, |comment| comment == set);
-                    batch.delete_set(&TABLE, &set);
+                    delete_set(socket, batch, &TABLE, &set)?;
                 }
             }
             Ok(())
@@ -235,8 +294,7 @@ pub(super) fn stale(
         let socket = Socket::open()?;
         let mut found = Vec::new();
         for set in sets_of(&socket, network)? {
-            let elements = socket.list_elements(&TABLE, &set)?;
-            found.extend(elements.into_iter().filter_map(|element| element.comment));
+            found.extend(comments(&socket, &TABLE, &set)?);
         }
         let rules = socket.list_rules(&TABLE, MASQ_CHECKS)?;
         found.extend(rules.into_iter().filter_map(|rule| rule.comment));

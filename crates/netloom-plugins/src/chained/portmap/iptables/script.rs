@@ -30,6 +30,8 @@ type Rule = Vec<String>;
 #[derive(Debug, Clone)]
 pub(super) struct Script {
     chain: String,
+    /// Its name where the reference's is taken.
+    apart: String,
     comment: String,
     net: IpNet,
     /// Those of both families.
@@ -42,12 +44,23 @@ pub(super) struct Script {
     conditions: Vec<String>,
 }
 
-/// The container's chain, and that of old references.
+/// The container's chain, that of old references, and that where the first is somebody else's.
 pub(super) fn chains_of(owner: Owner<'_>) -> Vec<String> {
     vec![
         owner.iptables_chain_of("DN-"),
         owner.iptables_chain_of("SN-"),
+        owner.iptables_chain_apart("DN-"),
     ]
+}
+
+/// Whether the comment of what leads to a chain says that the chain is the owner's.
+pub(super) fn is_named_by(owner: Owner<'_>, comment: Option<&str>) -> bool {
+    let own = owner.iptables_comment();
+    // `dnat …`, or `snat …` of old references; long ones are cut.
+    comment.is_none_or(|comment| {
+        let named = comment.split_once(' ').map_or(comment, |(_, named)| named);
+        own.starts_with(named)
+    })
 }
 
 impl Script {
@@ -57,6 +70,7 @@ impl Script {
         let for_family = plan.mappings.iter().filter(|mapping| mapping.is_for(v6));
         Self {
             chain: owner.iptables_chain_of("DN-"),
+            apart: owner.iptables_chain_apart("DN-"),
             comment: owner.iptables_dnat_comment(),
             net,
             all: plan.mappings.clone(),
@@ -155,10 +169,28 @@ impl Script {
         script
     }
 
-    /// The first thing that is not there, in words.
-    pub(super) fn missing_from(&self, text: &str) -> Option<String> {
-        let saved = Saved::parse(text, "nat");
-        let raw = Saved::parse(text, "raw");
+    /// Whether what leads to the container's chain is somebody else's. `true`, and the chain has
+    /// another name from then on.
+    pub(super) fn evades<R: AsRef<[String]>>(&mut self, leading: &[R]) -> bool {
+        let is_others = |entry: &R| {
+            let comment = value_of(entry.as_ref(), "--comment");
+            comment.is_some_and(|comment| comment != self.comment)
+        };
+        if self.chain == self.apart || !leading.iter().any(is_others) {
+            return false;
+        }
+        self.chain.clone_from(&self.apart);
+        true
+    }
+
+    /// The container's chain is to be found in what `iptables-save` printed.
+    pub(super) fn settle(&mut self, saved: &Saved) {
+        let leading: Vec<_> = jumps(saved, DNAT, &self.chain).map(<[_]>::to_vec).collect();
+        self.evades(&leading);
+    }
+
+    /// The rules that all mappings need.
+    pub(super) fn shared(&self) -> Vec<Rule> {
         let mut shared = vec![dnat_jump("PREROUTING"), dnat_jump("OUTPUT")];
         if self.masquerades() && self.set_mark_chain.is_none() {
             shared.extend([
@@ -167,35 +199,21 @@ impl Script {
                 masquerade_jump(),
             ]);
         }
-        if !saved.declares(&self.chain) {
-            return Some(format!("chain {}", self.chain));
-        }
-        // What the reference added is without a guard until somebody is added by netloom.
-        let guards = if self.masquerades() && self.is_v4() && raw.declares(GUARD) {
-            guard()
-        } else {
-            Vec::new()
-        };
-        let unguarded = guards.into_iter().find(|rule| !raw.has(rule));
-        let mut all = self.rules().into_iter().chain(shared);
-        if let Some(rule) = all.find(|rule| !saved.has(rule)).or(unguarded) {
-            return Some(format!("rule {}", rule.join(" ")));
-        }
-        // The order of words in an entry depends on its conditions.
-        self.entries()
-            .iter()
-            .find(|entry| {
-                let ports = value_of(entry, "--dports");
-                let mut leading = jumps(&saved, DNAT, &self.chain);
-                !leading.any(|found| {
-                    value_of(found, "--dports") == ports && same_protocol(found, entry)
-                })
-            })
-            .map(|entry| format!("rule {}", entry.join(" ")))
+        shared
+    }
+
+    /// Whether a guard against spoofed loopback addresses belongs to it.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.masquerades() && self.is_v4()
+    }
+
+    /// The mappings of its family.
+    pub(super) fn mappings(&self) -> &[Mapping] {
+        &self.mappings
     }
 
     /// The rules of the container's chain, as `iptables-save` prints them.
-    fn rules(&self) -> Vec<Rule> {
+    pub(super) fn rules(&self) -> Vec<Rule> {
         self.mappings
             .iter()
             .flat_map(|mapping| self.rules_of(mapping))
@@ -254,7 +272,7 @@ impl Script {
     /// What leads to the container's chain: for each protocol, some ports at a time. As in the
     /// reference, whose CHECK wants just that, also those of the other family: they find nothing
     /// in the chain.
-    fn entries(&self) -> Vec<Rule> {
+    pub(super) fn entries(&self) -> Vec<Rule> {
         let mut entries = Vec::new();
         for protocol in [Transport::Sctp, Transport::Tcp, Transport::Udp] {
             let of_protocol = self
@@ -340,7 +358,7 @@ fn declare(script: &mut String, chain: &str) {
 }
 
 /// The rules that guard.
-fn guard() -> Vec<Rule> {
+pub(super) fn guard() -> Vec<Rule> {
     let drop = |side| words(&["-A", GUARD, side, "127.0.0.0/8", "-j", "DROP"]);
     vec![drop("-s"), drop("-d"), guard_jump()]
 }
@@ -424,8 +442,28 @@ pub(super) fn jumps<'s>(
     saved.of_chain(from).filter(leads)
 }
 
-fn same_protocol(one: &[String], other: &[String]) -> bool {
-    value_of(one, "-p") == value_of(other, "-p")
+/// Whether a chain translates to the pod's address.
+pub(super) fn leads_to_pod(saved: &Saved, chain: &str, pod: IpAddr) -> bool {
+    let target = SocketAddr::new(pod, 0).to_string();
+    let target = target.trim_end_matches('0');
+    let mut targets = saved
+        .of_chain(chain)
+        .filter_map(|rule| value_of(rule, "--to-destination"));
+    targets.any(|found| found.starts_with(target))
+}
+
+/// Those of the chains that no jump with another's comment leads to.
+pub(super) fn of_owner(
+    saved: &Saved,
+    chains: &[String],
+    is_own: impl Fn(Option<&str>) -> bool,
+) -> Vec<String> {
+    let owned = |chain: &&String| {
+        LEADING
+            .iter()
+            .all(|from| jumps(saved, from, chain).all(|entry| is_own(value_of(entry, "--comment"))))
+    };
+    chains.iter().filter(owned).cloned().collect()
 }
 
 /// Removes chains of containers and what really leads to them; `None` when nothing does.
@@ -471,7 +509,8 @@ pub(super) fn stale(saved: &Saved, network: &str, valid: &[Attachment]) -> Vec<S
             container_id,
             if_name: "",
         };
-        for chain in chains_of(owner) {
+        let is_own = |comment: Option<&str>| is_named_by(owner, comment);
+        for chain in of_owner(saved, &chains_of(owner), is_own) {
             if !chains.contains(&chain) {
                 chains.push(chain);
             }

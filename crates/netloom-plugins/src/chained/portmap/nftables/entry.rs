@@ -2,14 +2,16 @@
 
 use super::super::mapping::{Mapping, Transport};
 use super::super::plan::Masquerade;
-use super::layout::{ATTACHMENTS, Half, LOOPBACKS, PODS, subnets};
+use super::layout::{self, ATTACHMENTS, Half, LOOPBACKS, PODS, subnets};
 use super::record::{self, Digest};
 use super::scope::Scope;
+use crate::wiring::claims::{Claim, Place};
 use crate::wiring::elements::has_prefix;
 use crate::wiring::masquerade::Backend;
 use crate::wiring::owner::Owner;
 use ipnet::IpNet;
-use netloom_kernel::nft::{Element, ElementInfo, Key};
+use netloom_kernel::Result;
+use netloom_kernel::nft::{Batch, Element, ElementInfo, Key, Socket};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An element that ADD makes.
@@ -107,7 +109,7 @@ impl<'o> Maker<'o> {
     /// The record of what is made.
     pub(super) fn record(&self, half: Half, digest: &Digest) -> Entry {
         let (key, what) = (
-            record::key(self.owner),
+            record::key(&self.prefix),
             "the record of its ports".to_owned(),
         );
         Entry {
@@ -135,6 +137,15 @@ impl<'o> Maker<'o> {
         Some(self.entry(Half { v6: true }, map.to_owned(), key, Some(value), what))
     }
 
+    /// By which the record is found when the network is called otherwise.
+    pub(super) fn index(&self, half: Half) -> Entry {
+        let (key, what) = (
+            record::index_key(&self.owner.nft_instance()),
+            "the index of its record".to_owned(),
+        );
+        self.entry(half, ATTACHMENTS.to_owned(), key, None, what)
+    }
+
     /// Everything for one address of the pod: its ports, and whom to masquerade.
     pub(super) fn entries(
         &self,
@@ -156,7 +167,7 @@ impl<'o> Maker<'o> {
             return entries;
         }
         let digest = Digest::of(Backend::Nftables, masquerade, ports);
-        entries.push(self.record(half, &digest));
+        entries.extend([self.record(half, &digest), self.index(half)]);
         if let Some((length, key)) = subnet_key(net, masquerade) {
             let what = format!("the masquerade of {}", net.addr());
             entries.push(self.entry(half, subnets(length), key, None, what.clone()));
@@ -187,14 +198,39 @@ impl Entry {
         (&self.set, self.key.bytes())
     }
 
-    /// True when the element that was found is in every respect this one.
+    /// Whether this is, in every respect, what has been recorded.
     pub(super) fn is_just(&self, found: &ElementInfo) -> bool {
-        self.has_value(found) && found.comment.as_ref() == Some(&self.comment)
+        found.comment.as_ref() == Some(&self.comment)
     }
 
     /// Whether it is the record of all others.
     pub(super) fn is_record(&self) -> bool {
-        self.set == ATTACHMENTS
+        self.set == ATTACHMENTS && !record::is_of_another(&self.comment)
+    }
+
+    /// Whether it is only found by; commit 17b6fbc made none.
+    pub(super) fn is_index(&self) -> bool {
+        self.set == ATTACHMENTS && !self.is_record()
+    }
+
+    /// Makes the claim on its key, in force from then on.
+    pub(super) fn take(&self, socket: &Socket, batch: &mut Batch<'_>) -> Result<()> {
+        let claim = Claim {
+            value: self.value.as_ref().map(|value| value.bytes().to_vec()),
+            comment: Some(self.comment.clone()),
+        };
+        let is_own = |comment: &str| comment.starts_with(&self.prefix);
+        let shape = layout::shape(self.half, &self.set);
+        self.claims().take(socket, batch, shape, &claim, is_own)
+    }
+
+    /// Where the claims on its key are.
+    pub(super) fn claims(&self) -> Place<'_> {
+        Place {
+            table: self.half.table(),
+            set: &self.set,
+            key: &self.key,
+        }
     }
 
     /// The element to add.
@@ -206,19 +242,19 @@ impl Entry {
         }
     }
 
-    /// True when the element that was found is of the same owner.
-    pub(super) fn owns(&self, found: &ElementInfo) -> bool {
-        has_prefix(found.comment.as_deref(), &self.prefix)
+    /// True when a comment names the same owner.
+    pub(super) fn owns(&self, comment: Option<&str>) -> bool {
+        has_prefix(comment, &self.prefix)
     }
 
-    /// True when the element does what this entry would. For `::1` any address of the host will do;
+    /// True when the claim does what this entry would. For `::1` any address of the host will do;
     /// which one it prefers changes with its addresses.
-    pub(super) fn is(&self, found: &ElementInfo) -> bool {
+    pub(super) fn is(&self, found: &Claim) -> bool {
         let any_value = LOOPBACKS.contains(&self.set.as_str());
-        self.owns(found) && (any_value || self.has_value(found))
+        self.owns(found.comment.as_deref()) && (any_value || self.has_value(found))
     }
 
-    fn has_value(&self, found: &ElementInfo) -> bool {
+    fn has_value(&self, found: &Claim) -> bool {
         found.value.as_deref() == self.value.as_ref().map(Key::bytes)
     }
 }

@@ -1,6 +1,7 @@
 //! What all mappings share in nf_tables: the table, its maps, and the rules that look into them.
 
-use super::scope::Scope;
+use super::scope::{self, Scope};
+use crate::wiring::claims::{Shape, delete_set};
 use netloom_kernel::Result;
 use netloom_kernel::nft::{
     Batch, Chain, Family, Field, Hook, KeyType, Rule, Set, Socket, Table, priority,
@@ -31,6 +32,7 @@ pub(super) const PODS: &str = "pods";
 /// A source address for what goes to a mapped port of `::1` (IPv6): that of ports which are mapped
 /// at that address alone, and that of others.
 pub(super) const LOOPBACKS: [&str; 2] = ["hostip_loopback", "loopback"];
+const SUBNETS: &str = "subnets";
 /// What each attachment has.
 pub(super) const ATTACHMENTS: &str = "attachments";
 
@@ -50,9 +52,12 @@ impl Half {
         Self { v6: ip.is_ipv6() }
     }
 
-    pub(super) fn table(self) -> Table<'static> {
-        let family = if self.v6 { Family::Ip6 } else { Family::Ip };
-        Table::new(family, TABLE).comment(COMMENT)
+    pub(super) fn table(self) -> &'static Table<'static> {
+        const TABLES: [Table<'static>; 2] = [
+            Table::new(Family::Ip, TABLE).comment(COMMENT),
+            Table::new(Family::Ip6, TABLE).comment(COMMENT),
+        ];
+        if self.v6 { &TABLES[1] } else { &TABLES[0] }
     }
 
     /// The greatest length of a prefix.
@@ -75,19 +80,48 @@ impl Half {
             Field::IpDaddr
         }
     }
-
-    fn address(self) -> KeyType {
-        if self.v6 {
-            KeyType::Ipv6Addr
-        } else {
-            KeyType::Ipv4Addr
-        }
-    }
 }
 
 /// The set of pods with subnets of this length, each with its subnet.
 pub(super) fn subnets(prefix_len: u8) -> String {
-    format!("subnets{prefix_len}")
+    format!("{SUBNETS}{prefix_len}")
+}
+
+/// The types of a set by its name.
+pub(super) fn shape(half: Half, set: &str) -> Shape<'static> {
+    use KeyType::{Ifname, InetProto, InetService, Ipv4Addr, Ipv6Addr};
+    const PORT: &[KeyType] = &[InetProto, InetService];
+    let (key, value): (&[KeyType], &[KeyType]) = match set {
+        ATTACHMENTS => (&[Ifname, Ifname], &[]),
+        PODS => (&[Ipv4Addr], &[]),
+        _ if LOOPBACKS.contains(&set) => (PORT, &[Ipv6Addr]),
+        _ if set.starts_with(SUBNETS) && half.v6 => (&[Ipv6Addr, Ipv6Addr], &[]),
+        _ if set.starts_with(SUBNETS) => (&[Ipv4Addr, Ipv4Addr], &[]),
+        _ => {
+            let exact = set.starts_with(scope::HOSTIP_PORTS);
+            match (exact, half.v6) {
+                (false, false) => (PORT, &[Ipv4Addr, InetService]),
+                (false, true) => (PORT, &[Ipv6Addr, InetService]),
+                (true, false) => (
+                    &[Ipv4Addr, InetProto, InetService],
+                    &[Ipv4Addr, InetService],
+                ),
+                (true, true) => (
+                    &[Ipv6Addr, InetProto, InetService],
+                    &[Ipv6Addr, InetService],
+                ),
+            }
+        }
+    };
+    Shape { key, value }
+}
+
+/// Whether attachments have elements in the set of this name. Those in which claims wait are reached
+/// by way of it.
+pub(super) fn is_of_attachments(set: &str) -> bool {
+    let fixed = [ATTACHMENTS, PODS, LOOPBACKS[0], LOOPBACKS[1]];
+    let kinds = [SUBNETS, scope::PORTS, scope::HOSTIP_PORTS];
+    fixed.contains(&set) || kinds.iter().any(|kind| set.starts_with(kind))
 }
 
 /// Adds what is missing of everything shared, the maps of a scope and the set of a length of
@@ -115,8 +149,8 @@ pub(super) fn complete(
     if let Some(length) = prefix_len {
         let name = subnets(length);
         if socket.get_set(&table, &name)?.is_none() {
-            let key = [half.address(), half.address()];
-            batch.create_set(&table, &Set::new(&name, &key));
+            let key = shape(half, &name).key;
+            batch.create_set(&table, &Set::new(&name, key));
             add_subnet_rule(batch, half, length);
         }
     }
@@ -135,11 +169,11 @@ fn missing_of(
     chains: &[(&'static str, usize)],
 ) -> Result<Option<&'static str>> {
     for (chain, rules) in chains {
-        if socket.list_rules(&half.table(), chain)?.len() < *rules {
+        if socket.list_rules(half.table(), chain)?.len() < *rules {
             return Ok(Some(chain));
         }
     }
-    let there = socket.get_set(&half.table(), ATTACHMENTS)?.is_some();
+    let there = socket.get_set(half.table(), ATTACHMENTS)?.is_some();
     Ok((!there).then_some(ATTACHMENTS))
 }
 
@@ -147,7 +181,7 @@ fn missing_of(
 pub(super) fn complete_loopback(socket: &Socket, batch: &mut Batch<'_>) -> Result<()> {
     let half = Half { v6: true };
     if missing_of(socket, half, &LOOPBACK_CHAINS)?.is_some() {
-        batch.ensure_table(&half.table());
+        batch.ensure_table(half.table());
         add_attachments(batch, half);
         add_loopback(batch, half);
     }
@@ -156,7 +190,7 @@ pub(super) fn complete_loopback(socket: &Socket, batch: &mut Batch<'_>) -> Resul
 
 /// Whether neighbours in subnets of this length are masqueraded.
 pub(super) fn masquerades(socket: &Socket, half: Half, length: u8) -> Result<bool> {
-    let rules = socket.list_rules(&half.table(), MASQUERADING)?;
+    let rules = socket.list_rules(half.table(), MASQUERADING)?;
     let name = subnets(length);
     Ok(rules
         .iter()
@@ -227,7 +261,7 @@ fn rebuild(socket: &Socket, batch: &mut Batch<'_>, half: Half) -> Result<()> {
 
 /// The conditions of all networks.
 pub(super) fn scopes(socket: &Socket, half: Half) -> Result<Vec<Scope>> {
-    let chains = socket.list_chains(&half.table())?;
+    let chains = socket.list_chains(half.table())?;
     Ok(chains.iter().filter_map(Scope::of_chain).collect())
 }
 
@@ -246,25 +280,21 @@ pub(super) fn delete_scope(
     }
     batch.delete_chain(&table, scope.chain());
     for map in [scope.ports(), scope.hostip_ports()] {
-        batch.delete_set(&table, map);
+        delete_set(socket, batch, &table, map)?;
     }
     Ok(())
 }
 
 fn add_attachments(batch: &mut Batch<'_>, half: Half) {
-    let key = [KeyType::Ifname, KeyType::Ifname];
-    batch.ensure_set(&half.table(), &Set::new(ATTACHMENTS, &key));
+    let key = shape(half, ATTACHMENTS).key;
+    batch.ensure_set(half.table(), &Set::new(ATTACHMENTS, key));
 }
 
 fn add_maps(batch: &mut Batch<'_>, half: Half, scope: &Scope) {
-    use KeyType::{InetProto, InetService};
-    let table = half.table();
-    let target = [half.address(), InetService];
-    let plain = Set::map(scope.ports(), &[InetProto, InetService], &target);
-    batch.ensure_set(&table, &plain);
-    let key = [half.address(), InetProto, InetService];
-    let with_address = Set::map(scope.hostip_ports(), &key, &target);
-    batch.ensure_set(&table, &with_address);
+    for map in [scope.ports(), scope.hostip_ports()] {
+        let shape = shape(half, map);
+        batch.ensure_set(half.table(), &Set::map(map, shape.key, shape.value));
+    }
 }
 
 /// The rules that translate by the maps of a scope, the more exact map first.
@@ -287,7 +317,7 @@ fn add_subnet_rule(batch: &mut Batch<'_>, half: Half, length: u8) {
         .subnet_and_daddr_in_set(length, &name, half.family())
         .masquerade()
         .comment(&name);
-    batch.add_rule(&half.table(), MASQUERADING, &rule);
+    batch.add_rule(half.table(), MASQUERADING, &rule);
 }
 
 /// IPv4: what comes from the host's loopback is masqueraded; and as route_localnet takes away the
@@ -298,7 +328,7 @@ fn add_localnet(batch: &mut Batch<'_>, half: Half) {
     let loopback = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into();
     let foreign = || Rule::new().iifname_ne("lo");
     batch
-        .ensure_set(&table, &Set::new(PODS, &[KeyType::Ipv4Addr]))
+        .ensure_set(&table, &Set::new(PODS, shape(half, PODS).key))
         .add_rule(
             &table,
             MASQUERADING,
@@ -328,7 +358,6 @@ fn add_localnet(batch: &mut Batch<'_>, half: Half) {
 /// (A route of `::1` by the pod's link would do without all this, but not where br_netfilter has
 /// the destination reversed before the packet is taken for IPv6: the kernel drops it then.)
 fn add_loopback(batch: &mut Batch<'_>, half: Half) {
-    use KeyType::{InetProto, InetService, Ipv6Addr as Address};
     let table = half.table();
     let local = IpAddr::V6(Ipv6Addr::LOCALHOST);
     let fields = [Field::L4proto, Field::Dport];
@@ -351,11 +380,9 @@ fn add_loopback(batch: &mut Batch<'_>, half: Half) {
             // By the map as well, so that nobody else's packets are meant.
             .set_ip6_saddr_by_map(&fields, map)
             .set_ip6_saddr(Ipv6Addr::LOCALHOST);
+        let shape = shape(half, map);
         batch
-            .ensure_set(
-                &table,
-                &Set::map(map, &[InetProto, InetService], &[Address]),
-            )
+            .ensure_set(&table, &Set::map(map, shape.key, shape.value))
             .add_rule(&table, LOOPBACK_OUTPUT, &mapped)
             .add_rule(&table, LOOPBACK_UNMAPPED, &unmapped);
     }

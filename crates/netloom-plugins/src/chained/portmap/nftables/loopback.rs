@@ -5,7 +5,7 @@ use super::entry::{Entry, Maker, PortKey};
 use super::layout::{self, Half};
 use super::record::{Digest, Record};
 use super::scope::Scope;
-use super::{add, distinct, is_taken, take};
+use super::{add, distinct, is_taken, missing, take};
 use crate::chained::portmap::plan::{Masquerade, Plan};
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
@@ -37,6 +37,7 @@ impl Loopback {
         let mut entries: Vec<_> = entries.collect();
         if !entries.is_empty() {
             entries.push(maker.record(HALF, &digest(plan, &ports)));
+            entries.push(maker.index(HALF));
         }
         Self(distinct(entries))
     }
@@ -69,21 +70,20 @@ impl Loopback {
 
     /// Everything is there, if this attachment had it: what the reference added has no such way.
     pub(in super::super) fn check(&self, owner: Owner<'_>) -> std::result::Result<(), Fault> {
-        let missing = |socket: &Socket| {
-            if Record::find(socket, HALF, owner)?.is_none() {
+        let find = |socket: &Socket| {
+            if Record::find(socket, HALF, &owner.nft_prefix())?.is_none() {
                 return Ok(None);
             }
-            for entry in &self.0 {
-                let found = socket.get_element(&HALF.table(), &entry.set, &entry.key)?;
-                if !found.is_some_and(|found| entry.is(&found)) {
-                    return Ok(Some(format!("{} in \"{}\"", entry.what, entry.set)));
+            for entry in self.0.iter().filter(|entry| !entry.is_index()) {
+                if let Some(text) = missing(socket, entry)? {
+                    return Ok(Some(format!("{text} in nftables' \"{}\"", entry.set)));
                 }
             }
             Ok(None)
         };
-        let missing = Nftables::open()?.with(missing);
-        match missing.map_err(Fault::kernel("failed to read nftables' port mappings"))? {
-            Some(what) => Err(drift(format!("{what} not found by nftables"))),
+        let found = Nftables::open()?.with(find);
+        match found.map_err(Fault::kernel("failed to read nftables' port mappings"))? {
+            Some(text) => Err(drift(text)),
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use super::layout::{ATTACHMENTS, Half};
 use crate::chained::portmap::plan::Masquerade;
 use crate::wiring::elements::has_prefix;
 use crate::wiring::masquerade::Backend;
-use crate::wiring::owner::{Owner, hash16};
+use crate::wiring::owner::{Owner, hash16, prefix_of, prefix_of_instance};
 use netloom_kernel::Result;
 use netloom_kernel::nft::{Key, Socket};
 use std::fmt::Write as _;
@@ -35,23 +35,21 @@ impl Digest {
     }
 }
 
-/// What tells owners apart in the comment of any element.
-pub(super) fn owner_of(comment: &str) -> String {
-    let end = comment.find([' ', ',']).unwrap_or(comment.len());
-    comment[..end].to_owned()
-}
-
 /// Whether a comment is of another element than the record.
 pub(super) fn is_of_another(comment: &str) -> bool {
     !comment.contains(NOTE)
 }
 
-/// The key of an owner's record. The names are cut to those of links, which is what `nft` takes them
-/// for; the comment tells owners apart for certain.
-pub(super) fn key(owner: Owner<'_>) -> Key {
-    let prefix = owner.nft_prefix();
-    let (network, instance) = prefix.split_once('-').unwrap_or((&prefix, ""));
+/// The key of the record of the owner whose comments begin so. The names are cut to those of links,
+/// which is what `nft` takes them for; the comment tells owners apart for certain.
+pub(super) fn key(prefix: &str) -> Key {
+    let (network, instance) = prefix.split_once('-').unwrap_or((prefix, ""));
     Key::new().link(network).link(instance)
+}
+
+/// The key by which a container's interface is found whatever its network was called.
+pub(super) fn index_key(instance: &str) -> Key {
+    Key::new().link("any network").link(instance)
 }
 
 /// The record of an owner; `None` where nothing was made.
@@ -59,12 +57,32 @@ pub(super) fn key(owner: Owner<'_>) -> Key {
 pub(super) struct Record(String);
 
 impl Record {
-    pub(super) fn find(socket: &Socket, half: Half, owner: Owner<'_>) -> Result<Option<Self>> {
-        let found = socket.get_element(&half.table(), ATTACHMENTS, &key(owner))?;
+    pub(super) fn find(socket: &Socket, half: Half, prefix: &str) -> Result<Option<Self>> {
+        let found = socket.get_element(half.table(), ATTACHMENTS, &key(prefix))?;
         let comment = found.and_then(|found| found.comment);
         Ok(comment
-            .filter(|comment| has_prefix(Some(comment), &owner.nft_prefix()))
+            .filter(|comment| has_prefix(Some(comment), prefix))
             .map(Self))
+    }
+
+    /// That of a container's interface on a network that is called otherwise now.
+    pub(super) fn find_by_index(
+        socket: &Socket,
+        half: Half,
+        owner: Owner<'_>,
+    ) -> Result<Option<Self>> {
+        let instance = owner.nft_instance();
+        let found = socket.get_element(half.table(), ATTACHMENTS, &index_key(&instance))?;
+        let comment = found.and_then(|found| found.comment).unwrap_or_default();
+        match prefix_of_instance(&comment, &instance) {
+            Some(prefix) => Self::find(socket, half, prefix),
+            None => Ok(None),
+        }
+    }
+
+    /// What all comments of the owner begin with.
+    pub(super) fn prefix(&self) -> &str {
+        prefix_of(&self.0)
     }
 
     pub(super) fn is(&self, digest: &Digest) -> bool {

@@ -2,21 +2,22 @@
 //! whose they are.
 
 use super::entry::{Entry, PortKey, subnet_key};
-use super::layout::{self, ATTACHMENTS, Half, LOOPBACKS, PODS, subnets};
+use super::layout::{self, ATTACHMENTS, Half, PODS, subnets};
 use super::record::{self, Digest, Record};
 use super::scope::Scope;
 use super::{Known, Mapped, loopback, upstream_rules};
 use crate::chained::portmap::mapping::Transport;
 use crate::chained::portmap::plan::{Masquerade, Plan, Pod};
 use crate::wiring::Fault;
-use crate::wiring::elements::{has_prefix, staleness};
+use crate::wiring::claims::{Claim, Place, Stack, comments, withdraw};
+use crate::wiring::elements::staleness;
 use crate::wiring::masquerade::Backend;
 use crate::wiring::nftables::Nftables;
-use crate::wiring::owner::Owner;
+use crate::wiring::owner::{Owner, prefix_of, prefix_of_instance};
 use crate::wiring::transaction::atomically;
 use ipnet::IpNet;
 use netloom_kernel::Result;
-use netloom_kernel::nft::{Batch, Element, ElementInfo, Key, Socket};
+use netloom_kernel::nft::{Batch, Key, Socket};
 use netloom_spec::Attachment;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -37,7 +38,7 @@ pub(in super::super) fn remove(
         atomically(socket, |socket, batch| {
             mapped.clear();
             for half in Half::BOTH {
-                if socket.get_table(&half.table())?.is_some() {
+                if socket.get_table(half.table())?.is_some() {
                     mapped.extend(remove_half(socket, batch, owner, known, half)?);
                 }
             }
@@ -57,48 +58,82 @@ fn remove_half(
     known: &Known<'_>,
     half: Half,
 ) -> Result<Vec<Mapped>> {
-    let prefix = owner.nft_prefix();
     for (chain, handle) in upstream_rules(socket, half, owner.container_id)? {
-        batch.delete_rule(&half.table(), chain, handle);
+        batch.delete_rule(half.table(), chain, handle);
     }
-    let Some(record) = Record::find(socket, half, owner)? else {
+    let Some(record) = find_record(socket, owner, known, half)? else {
         return Ok(Vec::new());
     };
     let own = match known.plan {
         Some(plan) => by_plan(socket, owner, &record, plan, &known.pod, half)?,
         None => None,
     };
+    let prefix = record.prefix();
+    let is_own = |comment: &str| comment.starts_with(prefix);
     if let Some(own) = own {
-        let record = Element::new(record::key(owner));
-        batch.delete_elements(&half.table(), ATTACHMENTS, &[record]);
-        for (set, element) in own.elements {
-            batch.delete_elements(&half.table(), &set, &[element]);
+        for (set, key, stack) in own.claims {
+            let (table, set, key) = (half.table(), set.as_str(), &key);
+            Place { table, set, key }.leave(batch, &stack, is_own);
         }
         return Ok(own.mapped);
     }
-    let all = sweep(socket, half, |found| {
-        has_prefix(found.comment.as_deref(), &prefix)
-    })?;
-    let mapped = all.iter().filter_map(|(_, found)| read_back(found, half));
-    let mapped = mapped.collect();
-    delete(batch, half, all);
+    let mut mapped = Vec::new();
+    for set in all_sets(socket, half)? {
+        let withdrawn = withdraw(socket, batch, half.table(), &set, |_, comment| {
+            is_own(comment)
+        })?;
+        let of_ports = withdrawn.gone.iter();
+        mapped.extend(of_ports.filter_map(|(key, claim)| read_back(key, claim, half)));
+    }
     Ok(mapped)
 }
 
-/// Everything of an attachment by its keys, if the record says that the plan leads to all of it.
-fn by_plan(
+/// The owner's record; where there is none, that of its interface on a network that was called
+/// otherwise at ADD.
+fn find_record(
     socket: &Socket,
     owner: Owner<'_>,
-    record: &Record,
+    known: &Known<'_>,
+    half: Half,
+) -> Result<Option<Record>> {
+    if let Some(record) = Record::find(socket, half, &owner.nft_prefix())? {
+        return Ok(Some(record));
+    }
+    if let Some(record) = Record::find_by_index(socket, half, owner)? {
+        return Ok(Some(record));
+    }
+    // Commit 17b6fbc made no index.
+    let (Some(plan), instance) = (known.plan, owner.nft_instance()) else {
+        return Ok(None);
+    };
+    let scope = Scope::common();
+    let first = PortKey::all(half, &scope, &plan.mappings).next();
+    let Some(first) = first else {
+        return Ok(None);
+    };
+    let (table, set, key) = (half.table(), first.map.as_str(), &first.key);
+    let stack = Place { table, set, key }.read(socket)?;
+    let own = stack.claim(|comment| prefix_of_instance(comment, &instance).is_some());
+    match own.and_then(|claim| claim.comment.as_deref()) {
+        Some(comment) => Record::find(socket, half, prefix_of(comment)),
+        None => Ok(None),
+    }
+}
+
+/// Everything of an attachment by its keys, if the record says that the plan leads to all of it.
+fn by_plan<'s>(
+    socket: &'s Socket,
+    owner: Owner<'_>,
+    record: &'s Record,
     plan: &Plan,
     pod: &Pod,
     half: Half,
-) -> Result<Option<Own>> {
-    let prefix = owner.nft_prefix();
+) -> Result<Option<Own<'s>>> {
+    let mut own = Own::new(socket, half, record.prefix());
     let of_iptables = loopback::ports(plan);
     if half.v6 && record.is(&loopback::digest(plan, &of_iptables)) {
-        let mut own = Own::default();
-        own.add_loopbacks(socket, &prefix, &of_iptables)?;
+        own.add_records(owner)?;
+        own.add_loopbacks(&of_iptables)?;
         return Ok(Some(own));
     }
     let Ok(scope) = Scope::new(owner.network, plan.conditions(half.v6)) else {
@@ -109,18 +144,19 @@ fn by_plan(
     if ports.len() > MOST_LOOKUPS || !record.is(&digest) {
         return Ok(None);
     }
-    let own = by_keys(socket, &prefix, &ports, plan.masquerade, pod, half)?;
-    // Another owner may have taken a port, and with it what told of the pod.
+    own.add_records(owner)?;
+    own.add_ports(&ports, plan.masquerade, pod)?;
+    // What 17b6fbc did may have taken a port, and with it what told of the pod.
     let is_all = own.mapped.len() == ports.len();
     Ok(is_all.then_some(own))
 }
 
-/// Deletes what an earlier ADD of the owner made and these entries are not.
+/// Withdraws what an earlier ADD of the owner made and these entries are not.
 pub(super) fn outdated(socket: &Socket, batch: &mut Batch<'_>, entries: &[Entry]) -> Result<()> {
     for record in entries.iter().filter(|entry| entry.is_record()) {
         let half = record.half;
-        let found = socket.get_element(&half.table(), &record.set, &record.key)?;
-        let Some(found) = found.filter(|found| record.owns(found)) else {
+        let found = socket.get_element(half.table(), &record.set, &record.key)?;
+        let Some(found) = found.filter(|found| record.owns(found.comment.as_deref())) else {
             continue;
         };
         if record.is_just(&found) {
@@ -131,63 +167,78 @@ pub(super) fn outdated(socket: &Socket, batch: &mut Batch<'_>, entries: &[Entry]
             .filter(|entry| entry.half == half)
             .map(Entry::place)
             .collect();
-        let mut others = sweep(socket, half, |found| record.owns(found))?;
-        others.retain(|(set, found)| !wanted.contains(&(set.as_str(), found.key.as_slice())));
-        delete(batch, half, others);
+        for set in all_sets(socket, half)? {
+            let is_outdated = |key: &[u8], comment: &str| {
+                record.owns(Some(comment)) && !wanted.contains(&(set.as_str(), key))
+            };
+            withdraw(socket, batch, half.table(), &set, is_outdated)?;
+        }
     }
     Ok(())
 }
 
-/// What of an attachment was found by its keys.
-#[derive(Debug, Default)]
-struct Own {
-    /// Each with the name of its set.
-    elements: Vec<(String, Element)>,
+/// What of an attachment is found by its keys.
+struct Own<'s> {
+    socket: &'s Socket,
+    half: Half,
+    prefix: &'s str,
+    /// Each with its set and its key.
+    claims: Vec<(String, Key, Stack)>,
     mapped: Vec<Mapped>,
 }
 
-impl Own {
-    fn add_loopbacks(&mut self, socket: &Socket, prefix: &str, ports: &[PortKey]) -> Result<()> {
-        for (map, key) in ports.iter().filter_map(|port| port.loopback.as_ref()) {
-            let found = socket.get_element(&Half { v6: true }.table(), map, key)?;
-            if found.is_some_and(|found| has_prefix(found.comment.as_deref(), prefix)) {
-                let element = Element::new(key.clone());
-                self.elements.push(((*map).to_owned(), element));
-            }
+impl<'s> Own<'s> {
+    fn new(socket: &'s Socket, half: Half, prefix: &'s str) -> Self {
+        Self {
+            socket,
+            half,
+            prefix,
+            claims: Vec::new(),
+            mapped: Vec::new(),
+        }
+    }
+
+    /// Looks for the owner's claim on a key.
+    fn add(&mut self, set: &str, key: Key) -> Result<Option<Claim>> {
+        let place = Place {
+            table: self.half.table(),
+            set,
+            key: &key,
+        };
+        let stack = place.read(self.socket)?;
+        let claim = stack
+            .claim(|comment| comment.starts_with(self.prefix))
+            .cloned();
+        if claim.is_some() {
+            self.claims.push((set.to_owned(), key, stack));
+        }
+        Ok(claim)
+    }
+
+    fn add_records(&mut self, owner: Owner<'_>) -> Result<()> {
+        self.add(ATTACHMENTS, record::key(self.prefix))?;
+        self.add(ATTACHMENTS, record::index_key(&owner.nft_instance()))?;
+        Ok(())
+    }
+
+    fn add_loopbacks(&mut self, ports: &[PortKey]) -> Result<()> {
+        for (map, key) in ports.iter().filter_map(|port| port.loopback.clone()) {
+            self.add(map, key)?;
         }
         Ok(())
     }
-}
 
-/// Looks the owner's elements up by their keys.
-fn by_keys(
-    socket: &Socket,
-    prefix: &str,
-    keys: &[PortKey],
-    masquerade: Masquerade,
-    pod: &Pod,
-    half: Half,
-) -> Result<Own> {
-    let table = half.table();
-    let mut own = Own::default();
-    let get = |set: &str, key: &Key| -> Result<Option<ElementInfo>> {
-        let found = socket.get_element(&table, set, key)?;
-        Ok(found.filter(|found| has_prefix(found.comment.as_deref(), prefix)))
-    };
-    let of_half = pod.nets().filter(|net| Half::of(net.addr()) == half);
-    let mut pods: Vec<IpNet> = of_half.collect();
-    for port in keys {
-        if let Some(element) = socket.get_element(&table, &port.map, &port.key)? {
-            if !has_prefix(element.comment.as_deref(), prefix) {
-                continue;
-            }
-            own.elements
-                .push((port.map.clone(), Element::new(port.key.clone())));
-            if let Some((pod, container_port)) = target(&element, half) {
+    fn add_ports(&mut self, keys: &[PortKey], masquerade: Masquerade, pod: &Pod) -> Result<()> {
+        let half = self.half;
+        let of_half = pod.nets().filter(|net| Half::of(net.addr()) == half);
+        let mut pods: Vec<IpNet> = of_half.collect();
+        for port in keys {
+            let claim = self.add(&port.map, port.key.clone())?;
+            if let Some((pod, container_port)) = claim.and_then(|claim| target(&claim, half)) {
                 if pods.iter().all(|net| net.addr() != pod) {
                     pods.push(pod.into());
                 }
-                own.mapped.push(Mapped {
+                self.mapped.push(Mapped {
                     protocol: port.protocol,
                     host_ip: port.host_ip,
                     host_port: port.host_port,
@@ -196,36 +247,36 @@ fn by_keys(
                 });
             }
         }
-    }
-    own.add_loopbacks(socket, prefix, keys)?;
-    for net in pods {
-        let key = Key::new().ip(net.addr());
-        if !half.v6 && get(PODS, &key)?.is_some() {
-            own.elements.push((PODS.to_owned(), Element::new(key)));
+        self.add_loopbacks(keys)?;
+        for net in pods {
+            self.add_masquerade(net, masquerade)?;
         }
-        let likely = subnet_key(net, masquerade);
+        Ok(())
+    }
+
+    fn add_masquerade(&mut self, net: IpNet, masquerade: Masquerade) -> Result<()> {
+        let (half, likely) = (self.half, subnet_key(net, masquerade));
+        if !half.v6 {
+            self.add(PODS, Key::new().ip(net.addr()))?;
+        }
         // Without prevResult, nothing tells the length of the prefix.
         let others = (0..=half.bits()).filter_map(|length| {
             let net = IpNet::new(net.addr(), length).ok()?;
             Some((length, Key::new().ip(net.trunc().addr()).ip(net.addr())))
         });
         for (length, key) in likely.into_iter().chain(others) {
-            let set = subnets(length);
-            if get(&set, &key)?.is_some() {
-                own.elements.push((set, Element::new(key)));
-                break;
-            }
-            if masquerade == Masquerade::Nobody {
+            let found = self.add(&subnets(length), key)?.is_some();
+            if found || masquerade == Masquerade::Nobody {
                 break;
             }
         }
+        Ok(())
     }
-    Ok(own)
 }
 
-/// The pod and its port that an element of a map leads to.
-fn target(found: &ElementInfo, half: Half) -> Option<(IpAddr, u16)> {
-    let value = found.value.as_deref()?;
+/// The pod and its port that an element of a map of ports leads to.
+fn target(claim: &Claim, half: Half) -> Option<(IpAddr, u16)> {
+    let value = claim.value.as_deref()?;
     let (ip, port) = value.split_at_checked(usize::from(half.bits() / 8))?;
     let port = u16::from_be_bytes(*port.first_chunk()?);
     Some((address(ip)?, port))
@@ -240,10 +291,10 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 /// A mapping, from an element of a map of ports.
-fn read_back(found: &ElementInfo, half: Half) -> Option<Mapped> {
-    let (pod, container_port) = target(found, half)?;
-    let at = found.key.len().checked_sub(8)?;
-    let (ip, rest) = found.key.split_at_checked(at)?;
+fn read_back(key: &[u8], claim: &Claim, half: Half) -> Option<Mapped> {
+    let (pod, container_port) = target(claim, half)?;
+    let at = key.len().checked_sub(8)?;
+    let (ip, rest) = key.split_at_checked(at)?;
     let protocol = Transport::of_number(*rest.first()?)?;
     Some(Mapped {
         protocol,
@@ -254,44 +305,13 @@ fn read_back(found: &ElementInfo, half: Half) -> Option<Mapped> {
     })
 }
 
-/// All elements of all sets that are wanted, each with the name of its set.
-fn sweep(
-    socket: &Socket,
-    half: Half,
-    wanted: impl Fn(&ElementInfo) -> bool,
-) -> Result<Vec<(String, ElementInfo)>> {
-    let common = Scope::common();
-    let mut sets = vec![common.ports().to_owned(), common.hostip_ports().to_owned()];
-    for scope in layout::scopes(socket, half)? {
-        sets.extend([scope.ports().to_owned(), scope.hostip_ports().to_owned()]);
-    }
-    match half.v6 {
-        true => sets.extend(LOOPBACKS.map(str::to_owned)),
-        false => sets.push(PODS.to_owned()),
-    }
-    sets.push(ATTACHMENTS.to_owned());
-    sets.extend((0..=half.bits()).map(subnets));
-    let mut all = Vec::new();
-    for set in sets {
-        let elements = socket.list_elements(&half.table(), &set)?;
-        let own = elements.into_iter().filter(|found| wanted(found));
-        all.extend(own.map(|found| (set.clone(), found)));
-    }
-    Ok(all)
-}
-
-fn delete(batch: &mut Batch<'_>, half: Half, all: Vec<(String, ElementInfo)>) {
-    let mut groups: Vec<(String, Vec<Element>)> = Vec::new();
-    for (set, found) in all {
-        let element = Element::new(Key::of_bytes(&found.key));
-        match groups.last_mut().filter(|(last, _)| *last == set) {
-            Some((_, elements)) => elements.push(element),
-            None => groups.push((set, vec![element])),
-        }
-    }
-    for (set, elements) in groups {
-        batch.delete_elements(&half.table(), &set, &elements);
-    }
+/// Every set in which attachments have something.
+fn all_sets(socket: &Socket, half: Half) -> Result<Vec<String>> {
+    let sets = socket.list_sets(half.table())?.into_iter();
+    let names = sets.map(|set| set.name);
+    Ok(names
+        .filter(|name| layout::is_of_attachments(name))
+        .collect())
 }
 
 /// GC: removes the network's elements that belong to no valid attachment, and its conditions that
@@ -300,14 +320,17 @@ pub(in super::super) fn collect(
     network: &str,
     valid: &[Attachment],
 ) -> std::result::Result<(), Fault> {
-    let is_stale = stale_element(network, valid);
+    let is_stale = staleness(network, valid);
     let collect = |socket: &Socket| {
         atomically(socket, |socket, batch| {
             for half in Half::BOTH {
-                if socket.get_table(&half.table())?.is_none() {
+                if socket.get_table(half.table())?.is_none() {
                     continue;
                 }
-                delete(batch, half, sweep(socket, half, &is_stale)?);
+                for set in all_sets(socket, half)? {
+                    let is_stale = |_: &[u8], comment: &str| is_stale(comment);
+                    withdraw(socket, batch, half.table(), &set, is_stale)?;
+                }
                 for scope in layout::scopes(socket, half)? {
                     if scope.is_of(network) && is_idle(socket, half, &scope, &is_stale)? {
                         layout::delete_scope(socket, batch, half, &scope)?;
@@ -322,28 +345,24 @@ pub(in super::super) fn collect(
         .map_err(Fault::kernel("failed to collect stale port mappings"))
 }
 
-/// Whether an element of the network belongs to no valid attachment.
-fn stale_element(network: &str, valid: &[Attachment]) -> impl Fn(&ElementInfo) -> bool {
-    let is_stale = staleness(network, valid);
-    move |found| found.comment.as_deref().is_some_and(&is_stale)
-}
-
 /// Whose elements [`collect`] would remove, by their comments.
 pub(in super::super) fn stale(
     network: &str,
     valid: &[Attachment],
 ) -> std::result::Result<Vec<String>, Fault> {
-    let is_stale = stale_element(network, valid);
+    let is_stale = staleness(network, valid);
     let find = || {
         let socket = Socket::open()?;
         let mut owners = BTreeMap::new();
         for half in Half::BOTH {
-            if socket.get_table(&half.table())?.is_some() {
-                let found = sweep(&socket, half, &is_stale)?;
-                let comments = found.into_iter().filter_map(|(_, element)| element.comment);
+            if socket.get_table(half.table())?.is_some() {
+                let mut found = Vec::new();
+                for set in all_sets(&socket, half)? {
+                    found.extend(comments(&socket, half.table(), &set)?);
+                }
                 // One for each owner, if possible without a digest in it.
-                for comment in comments {
-                    let owner = record::owner_of(&comment);
+                for comment in found.into_iter().filter(|comment| is_stale(comment)) {
+                    let owner = prefix_of(&comment).to_owned();
                     if record::is_of_another(&comment) || !owners.contains_key(&owner) {
                         owners.insert(owner, comment);
                     }
@@ -360,14 +379,11 @@ fn is_idle(
     socket: &Socket,
     half: Half,
     scope: &Scope,
-    is_stale: impl Fn(&ElementInfo) -> bool,
+    is_stale: impl Fn(&str) -> bool,
 ) -> Result<bool> {
     for map in [scope.ports(), scope.hostip_ports()] {
-        if !socket
-            .list_elements(&half.table(), map)?
-            .iter()
-            .all(&is_stale)
-        {
+        let owners = comments(socket, half.table(), map)?;
+        if !owners.iter().all(|owner| is_stale(owner)) {
             return Ok(false);
         }
     }

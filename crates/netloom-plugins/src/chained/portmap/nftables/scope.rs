@@ -8,6 +8,11 @@ use netloom_spec::Error;
 /// How the names of chains with conditions begin.
 const PREFIX: &str = "if-";
 
+/// How the names of maps of ports on any address begin.
+pub(super) const PORTS: &str = "ports";
+/// How the names of maps of ports on one address begin.
+pub(super) const HOSTIP_PORTS: &str = "hostip_ports";
+
 /// The chain that looks a packet up, and its maps. Conditions have a chain and maps of their own,
 /// named by the network and the conditions: so they touch no other network, and what was mapped
 /// under earlier conditions keeps those.
@@ -25,8 +30,8 @@ impl Scope {
     pub(super) fn common() -> Self {
         Self {
             chain: "lookup".to_owned(),
-            ports: "ports".to_owned(),
-            hostip_ports: "hostip_ports".to_owned(),
+            ports: PORTS.to_owned(),
+            hostip_ports: HOSTIP_PORTS.to_owned(),
             comment: String::new(),
             conditions: Vec::new(),
         }
@@ -47,8 +52,8 @@ impl Scope {
 
     fn named(chain: String) -> Self {
         Self {
-            ports: format!("ports-{chain}"),
-            hostip_ports: format!("hostip_ports-{chain}"),
+            ports: format!("{PORTS}-{chain}"),
+            hostip_ports: format!("{HOSTIP_PORTS}-{chain}"),
             chain,
             comment: String::new(),
             conditions: Vec::new(),
