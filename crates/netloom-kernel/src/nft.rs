@@ -40,7 +40,7 @@ mod userdata;
 mod verdict;
 
 pub use batch::Batch;
-pub use chain::{Chain, ChainInfo, ChainKind, Hook, Policy, priority};
+pub use chain::{CHAIN_NAME_MAX, Chain, ChainInfo, ChainKind, Hook, Policy, priority};
 pub use element::{Element, ElementInfo, Key, Value};
 pub use field::{Field, Protocol};
 pub use rule::{CtState, Fate, Rule, RuleInfo};

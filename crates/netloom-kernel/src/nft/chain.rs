@@ -19,6 +19,9 @@ const NFTA_HOOK_HOOKNUM: u16 = 1;
 const NFTA_HOOK_PRIORITY: u16 = 2;
 const NFTA_HOOK_DEV: u16 = 3;
 
+/// The longest name of a chain in bytes.
+pub const CHAIN_NAME_MAX: usize = 255;
+
 /// Priorities of base chains; the lowest comes first.
 pub mod priority {
     /// Before connection tracking.

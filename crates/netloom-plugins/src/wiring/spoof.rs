@@ -1,16 +1,23 @@
 //! The spoof check: frames from a pod whose source is not the pod's MAC address are dropped.
 //!
 //! Table, chains, rules and comments are those of the Go reference plugins, made over netlink.
-//! An attachment owns its two chains and the rule that jumps to them from the base chain. The
-//! chains' names do not tell the network; their comments do, so that GC knows its own.
+//! An attachment owns its two chains and the rule that jumps to them from the base chain.
+//!
+//! The reference's names join container and interface with a dash, so two attachments can have one
+//! name, and do not tell the network. The comments of the chains tell both by their hashes: no chain
+//! is emptied or deleted before that was looked at. Where the name is somebody else's, or too long,
+//! the hashes are the name.
 
 use super::Fault;
 use super::check::drift;
 use super::elements::staleness;
 use super::nftables::Nftables;
-use super::owner::Owner;
+use super::owner::{Owner, is_by_hash, prefix_of_instance};
 use super::transaction::atomically;
-use netloom_kernel::nft::{Batch, Chain, Family, Hook, Rule, Socket, Table, priority};
+use netloom_kernel::nft::{
+    Batch, CHAIN_NAME_MAX, COMMENT_MAX, Chain, ChainInfo, Family, Hook, Rule, RuleInfo, Socket,
+    Table, Verdict, priority,
+};
 use netloom_kernel::{MacAddress, Result};
 use netloom_plugin::Undo;
 use netloom_spec::{Attachment, Error};
@@ -20,22 +27,81 @@ const PREROUTING: &str = "PREROUTING";
 const CHAIN_PREFIX: &str = "cni-br-iface-";
 
 /// The names of one attachment's objects.
+#[derive(Debug)]
 struct Names {
+    /// Of the rules.
     comment: String,
     iface: String,
     mac: String,
 }
 
+/// Who has the chains of these names.
+#[derive(Debug, PartialEq, Eq)]
+enum Whose {
+    Nobodys,
+    Own,
+    Anothers,
+}
+
 impl Names {
-    fn new(reference: &str) -> Self {
-        let mut comment = format!("macspoofchk-{reference}");
-        comment.truncate(netloom_kernel::nft::COMMENT_MAX);
-        let iface = format!("{CHAIN_PREFIX}{reference}");
+    /// The reference's, if chains can be called so.
+    fn of_reference(owner: Owner<'_>) -> Option<Self> {
+        let reference = owner.spoof_reference();
+        let names = Self::new(format!("macspoofchk-{reference}"), &reference);
+        (names.mac.len() <= CHAIN_NAME_MAX).then_some(names)
+    }
+
+    fn by_hash(owner: Owner<'_>) -> Self {
+        Self::new(owner.nft_comment(), &owner.nft_prefix())
+    }
+
+    fn new(comment: String, name: &str) -> Self {
+        let iface = format!("{CHAIN_PREFIX}{name}");
         Self {
-            comment,
             mac: format!("{iface}-mac"),
             iface,
+            comment,
         }
+    }
+
+    /// All that an attachment's objects can be called.
+    fn all(owner: Owner<'_>) -> impl Iterator<Item = Self> {
+        let hash = Self::by_hash(owner);
+        Self::of_reference(owner).into_iter().chain([hash])
+    }
+
+    /// Those to make: the reference's, unless they are taken.
+    fn to_make(socket: &Socket, owner: Owner<'_>) -> Result<Self> {
+        match Self::of_reference(owner) {
+            Some(names) if names.whose(socket, owner)? != Whose::Anothers => Ok(names),
+            _ => Ok(Self::by_hash(owner)),
+        }
+    }
+
+    fn whose(&self, socket: &Socket, owner: Owner<'_>) -> Result<Whose> {
+        let mut whose = Whose::Nobodys;
+        for name in [&self.iface, &self.mac] {
+            if let Some(chain) = socket.get_chain(&TABLE, name)? {
+                if !self.owns(socket, owner, &chain)? {
+                    return Ok(Whose::Anothers);
+                }
+                whose = Whose::Own;
+            }
+        }
+        Ok(whose)
+    }
+
+    /// Whether a chain of such a name is the owner's: by the hash of its interface; of the Go
+    /// plugins', which have none, by what all rules say, if nothing of that can have been cut.
+    fn owns(&self, socket: &Socket, owner: Owner<'_>, chain: &ChainInfo) -> Result<bool> {
+        let comment = chain.comment.as_deref().unwrap_or_default();
+        if is_by_hash(comment) {
+            return Ok(prefix_of_instance(comment, &owner.nft_instance()).is_some());
+        }
+        let rules = socket.list_rules(&TABLE, &chain.name)?;
+        let comments = rules.iter().map(|rule| rule.comment.as_deref());
+        let mut others = comments.filter(|comment| *comment != Some(&self.comment));
+        Ok(self.comment.len() <= COMMENT_MAX && others.next().is_none())
     }
 }
 
@@ -46,18 +112,24 @@ pub(crate) fn create<'r>(
     mac: MacAddress,
     undo: &mut Undo<'r>,
 ) -> std::result::Result<(), Fault> {
-    let names = Names::new(&owner.spoof_reference());
     undo.push("remove the spoof check", move || {
         Ok(remove(&Nftables::open()?, owner)?)
     });
     let create = || {
         let socket = Socket::open()?;
         let mut batch = socket.batch();
+        let names = Names::of_reference(owner).unwrap_or_else(|| Names::by_hash(owner));
         fill(&mut batch, &names, owner, port, mac, false);
         match batch.commit() {
             Err(error) if error.is_exists() => atomically(&socket, |socket, batch| {
-                delete_jumps(socket, batch, &names)?;
+                let names = Names::to_make(socket, owner)?;
+                let left = own_chains(socket, owner)?;
+                delete_jumps(socket, batch, &left)?;
                 fill(batch, &names, owner, port, mac, true);
+                let left = left
+                    .iter()
+                    .filter(|name| ![&names.iface, &names.mac].contains(name));
+                delete_chains(batch, left);
                 Ok(())
             }),
             outcome => outcome,
@@ -144,61 +216,99 @@ fn fill_mac(batch: &mut Batch<'_>, names: &Names, mac: MacAddress) {
     }
 }
 
-fn delete_jumps(socket: &Socket, batch: &mut Batch<'_>, names: &Names) -> Result<()> {
+/// The chains that an attachment has.
+fn own_chains(socket: &Socket, owner: Owner<'_>) -> Result<Vec<String>> {
+    let mut own = Vec::new();
+    for names in Names::all(owner) {
+        for name in [&names.iface, &names.mac] {
+            if let Some(chain) = socket.get_chain(&TABLE, name)?
+                && names.owns(socket, owner, &chain)?
+            {
+                own.push(chain.name);
+            }
+        }
+    }
+    Ok(own)
+}
+
+fn jumps_to(rule: &RuleInfo, chain: &str) -> bool {
+    matches!(rule.verdict(), Some(Verdict::Jump(to)) if to == chain)
+}
+
+/// Deletes what leads from the base chain to these.
+fn delete_jumps(socket: &Socket, batch: &mut Batch<'_>, chains: &[String]) -> Result<()> {
+    if chains.is_empty() {
+        return Ok(());
+    }
     for rule in socket.list_rules(&TABLE, PREROUTING)? {
-        if rule.comment.as_deref() == Some(&names.comment) {
+        if chains.iter().any(|chain| jumps_to(&rule, chain)) {
             batch.delete_rule(&TABLE, PREROUTING, rule.handle);
         }
     }
     Ok(())
 }
 
+fn delete_chains<'c>(batch: &mut Batch<'_>, chains: impl Iterator<Item = &'c String>) {
+    let mut chains: Vec<&String> = chains.collect();
+    // A chain jumps to its `-mac`: the shorter name goes first.
+    chains.sort_by_key(|name| name.len());
+    for chain in chains {
+        batch.delete_chain(&TABLE, chain);
+    }
+}
+
 /// Removes what the owner has. The base chain is shared and stays.
 pub(crate) fn remove(nftables: &Nftables, owner: Owner<'_>) -> std::result::Result<(), Fault> {
-    let names = Names::new(&owner.spoof_reference());
-    let remove =
-        |socket: &Socket| atomically(socket, |socket, batch| delete(socket, batch, &names));
+    let remove = |socket: &Socket| {
+        atomically(socket, |socket, batch| {
+            let own = own_chains(socket, owner)?;
+            delete_jumps(socket, batch, &own)?;
+            delete_chains(batch, own.iter());
+            Ok(())
+        })
+    };
     nftables
         .with(remove)
         .map_err(Fault::kernel("failed to teardown spoof-check"))
 }
 
-fn delete(socket: &Socket, batch: &mut Batch<'_>, names: &Names) -> Result<()> {
-    delete_jumps(socket, batch, names)?;
-    // In this order: the first jumps to the second.
-    for chain in [&names.iface, &names.mac] {
-        if socket.get_chain(&TABLE, chain)?.is_some() {
-            batch.delete_chain(&TABLE, chain);
-        }
-    }
-    Ok(())
-}
-
 /// The chains and the jump to them are there.
 pub(crate) fn check(owner: Owner<'_>, port: &str) -> std::result::Result<(), Fault> {
-    let names = Names::new(&owner.spoof_reference());
-    let count = |chain: &str| {
-        let list = || Socket::open()?.list_rules(&TABLE, chain);
-        let rules: Vec<_> = list().map_err(Fault::kernel("failed to read the spoof check"))?;
-        let own = rules
-            .iter()
-            .filter(|rule| rule.comment.as_deref() == Some(&names.comment));
-        Ok::<_, Fault>(own.count())
-    };
-    for (chain, wanted) in [
-        (PREROUTING, 1),
-        (names.iface.as_str(), 1),
-        (names.mac.as_str(), 2),
-    ] {
-        if count(chain)? != wanted {
-            return Err(drift(format!(
-                "spoof check of {port} is incomplete: chain {chain} has not the {wanted} rules \
-                 that lead frames through {}",
-                names.iface
-            )));
+    let missing = || -> Result<Option<(String, usize, String)>> {
+        let socket = Socket::open()?;
+        let mut names = Names::by_hash(owner);
+        if let Some(of_reference) = Names::of_reference(owner)
+            && names.whose(&socket, owner)? == Whose::Nobodys
+        {
+            names = of_reference;
         }
+        if names.whose(&socket, owner)? == Whose::Anothers {
+            return Ok(Some((names.iface.clone(), 1, names.iface)));
+        }
+        let count = |chain: &str, is: &dyn Fn(&RuleInfo) -> bool| -> Result<usize> {
+            let rules = socket.list_rules(&TABLE, chain)?;
+            Ok(rules.iter().filter(|rule| is(rule)).count())
+        };
+        let leads =
+            |rule: &RuleInfo| jumps_to(rule, &names.iface) && rule.compares_iifname(true, port);
+        if count(PREROUTING, &leads)? != 1 {
+            return Ok(Some((PREROUTING.to_owned(), 1, names.iface)));
+        }
+        if count(&names.iface, &|rule| jumps_to(rule, &names.mac))? != 1 {
+            return Ok(Some((names.iface.clone(), 1, names.iface)));
+        }
+        let is_filter =
+            |rule: &RuleInfo| matches!(rule.verdict(), Some(Verdict::Return | Verdict::Drop));
+        let whole = count(&names.mac, &is_filter)? == 2;
+        Ok((!whole).then_some((names.mac, 2, names.iface)))
+    };
+    match missing().map_err(Fault::kernel("failed to read the spoof check"))? {
+        Some((chain, wanted, iface)) => Err(drift(format!(
+            "spoof check of {port} is incomplete: chain {chain} has not the {wanted} rules that \
+             lead frames through {iface}"
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Removes what belongs to attachments of the network that are not valid any more.
@@ -206,14 +316,9 @@ pub(crate) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
     let is_stale = staleness(network, valid);
     let collect = |socket: &Socket| {
         atomically(socket, |socket, batch| {
-            for name in stale_chains(socket, &is_stale)? {
-                let reference = name.strip_prefix(CHAIN_PREFIX).unwrap_or_default();
-                // A `-mac` chain is met by way of its partner; alone it is a leftover.
-                let names = Names::new(reference.strip_suffix("-mac").unwrap_or(reference));
-                if name == names.iface || socket.get_chain(&TABLE, &names.iface)?.is_none() {
-                    delete(socket, batch, &names)?;
-                }
-            }
+            let stale = stale_chains(socket, &is_stale)?;
+            delete_jumps(socket, batch, &stale)?;
+            delete_chains(batch, stale.iter());
             Ok(())
         })
     };

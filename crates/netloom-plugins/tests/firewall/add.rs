@@ -170,6 +170,48 @@ fn addresses_of_one_family_make_nothing_in_the_other() {
     }
 }
 
+/// Three with one address: each way of leaving it, the newest of the others passes by it.
+#[test]
+fn the_newest_claim_on_an_address_is_in_force_whoever_leaves_first() {
+    let names = ["one", "two", "three"];
+    for order in [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let Some(lab) = Lab::with("nftables") else {
+            return;
+        };
+        let pods = names.map(|name| lab.host.pod(name));
+        let given = result(5);
+        let conf = conf("nftables", &given, json!({}));
+        for pod in &pods {
+            lab.firewall.add(&conf, pod).succeeds();
+        }
+        let mut left = vec![0, 1, 2];
+        for gone in order {
+            for claimant in &left {
+                let newest = left[left.len() - 1];
+                let check = lab.firewall.check(&conf, &given, &pods[*claimant]);
+                if *claimant == newest {
+                    check.succeeds_silently();
+                } else {
+                    let id = format!("id-of-{}", names[newest]);
+                    check.fails().names(&["10.1.0.5", "shadowed", &id]);
+                }
+            }
+            // Under another name of the network as well.
+            let mut del = conf.clone();
+            if gone == 1 {
+                del["name"] = json!("another-name");
+            }
+            lab.firewall.del(&del, &pods[gone]).succeeds_silently();
+            left.retain(|claimant| *claimant != gone);
+            let traces = lab.traces();
+            for (at, name) in names.iter().enumerate() {
+                let has = traces.contains(&format!("id-of-{name}"));
+                assert_eq!(has, left.contains(&at), "{order:?}: {traces}");
+            }
+        }
+    }
+}
+
 #[test]
 fn without_a_backend_it_is_iptables_where_that_is_installed() {
     let Some(lab) = Lab::with("iptables") else {

@@ -62,6 +62,7 @@ fn create(host: &Socket, plan: &Plan, undo: &mut Undo<'_>) -> netloom_kernel::Re
     let vlan_filtering = plan.vlans.filtering.then_some(true);
     let options = BridgeOptions {
         vlan_filtering,
+        link_local_learning: plan.spoof_check.then_some(false),
         ..BridgeOptions::default()
     };
     let spec = LinkSpec::new(&plan.bridge, KindSpec::Bridge(options)).mac(random::mac());
@@ -92,7 +93,8 @@ fn remove_unused(bridge: u32) -> netloom_kernel::Result<()> {
 }
 
 /// What is missing on the bridge. A bridge that does not filter VLANs would join pods that
-/// are to be apart, so that is put right; its MTU belongs to whoever made it.
+/// are to be apart, and one that learns from frames which pass no packet filter gives a pod another's
+/// traffic in spite of the spoof check, so those are put right; its MTU belongs to whoever made it.
 fn change(
     bridge: &Link,
     options: &BridgeOptions,
@@ -110,12 +112,15 @@ fn change(
     if plan.promiscuous && !bridge.flags.is_promiscuous() {
         (change, needed) = (change.promiscuous(true), true);
     }
-    if plan.vlans.filtering && options.vlan_filtering == Some(false) {
-        let filtering = BridgeOptions {
-            vlan_filtering: Some(true),
+    let filters = plan.vlans.filtering && options.vlan_filtering == Some(false);
+    let learns = plan.spoof_check && options.link_local_learning == Some(true);
+    if filters || learns {
+        let options = BridgeOptions {
+            vlan_filtering: filters.then_some(true),
+            link_local_learning: learns.then_some(false),
             ..BridgeOptions::default()
         };
-        (change, needed) = (change.bridge(filtering), true);
+        (change, needed) = (change.bridge(options), true);
     }
     needed.then_some(change)
 }
