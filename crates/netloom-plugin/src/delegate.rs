@@ -205,6 +205,7 @@ impl<'a> Delegate<'a> {
         };
         let status = dispatch::run_with(
             self.context.linkage,
+            self.context.begun,
             plugin,
             self.context.registry,
             env,

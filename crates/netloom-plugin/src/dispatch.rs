@@ -11,6 +11,7 @@ use netloom_invoke::Env;
 use netloom_spec::{Error, PluginConf, Version, code};
 use std::cell::RefCell;
 use std::io::{Read, Write};
+use std::time::Instant;
 
 /// Serves one call of `plugin` and returns the exit status: 0, or 1 with an error object on stdout.
 ///
@@ -29,6 +30,7 @@ pub fn run(
 ) -> i32 {
     run_with(
         Linkage::SameFile,
+        Instant::now(),
         plugin,
         registry,
         env,
@@ -52,6 +54,7 @@ pub fn run_linked(
 ) -> i32 {
     run_with(
         Linkage::Preferred,
+        Instant::now(),
         plugin,
         registry,
         env,
@@ -70,8 +73,10 @@ pub(crate) enum Linkage {
     Preferred,
 }
 
+/// `begun` is when the outermost call did.
 pub(crate) fn run_with(
     linkage: Linkage,
+    begun: Instant,
     plugin: &dyn Plugin,
     registry: &[&'static dyn Plugin],
     env: &Env,
@@ -86,6 +91,7 @@ pub(crate) fn run_with(
     let log = |bytes: &[u8]| drop(stderr.borrow_mut().write_all(bytes));
     let call = Call {
         linkage,
+        begun,
         plugin,
         registry,
         env,
@@ -102,6 +108,7 @@ pub(crate) fn run_with(
 
 struct Call<'a> {
     linkage: Linkage,
+    begun: Instant,
     plugin: &'a dyn Plugin,
     registry: &'a [&'static dyn Plugin],
     env: &'a Env,
@@ -143,6 +150,7 @@ impl Call<'_> {
             registry: self.registry,
             linkage: self.linkage,
             log: self.log,
+            begun: self.begun,
         };
         match variables.operation {
             Operation::Add(attached) => {

@@ -9,6 +9,7 @@ use netloom_spec::{
 use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// What all requests have in common.
 pub struct Context<'a> {
@@ -25,9 +26,17 @@ pub struct Context<'a> {
     pub(crate) registry: &'a [&'static dyn Plugin],
     pub(crate) linkage: Linkage,
     pub(crate) log: &'a dyn Fn(&[u8]),
+    pub(crate) begun: Instant,
 }
 
 impl Context<'_> {
+    /// When the call must have ended that may wait for others for so long: a delegate called in
+    /// process, and what is undone, have no time of their own.
+    #[must_use]
+    pub fn deadline(&self, patience: Duration) -> Instant {
+        self.begun + patience
+    }
+
     /// The name of the network.
     #[must_use]
     pub fn network(&self) -> &NetworkName {

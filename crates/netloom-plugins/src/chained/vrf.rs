@@ -64,7 +64,7 @@ impl Plugin for Vrf {
         let result = request.prev_result()?.ok_or_else(|| {
             invalid("missing prevResult from earlier plugin: vrf must be chained")
         })?;
-        let pod = Rc::new(Alone::enter(sandbox::open(request.netns)?)?);
+        let pod = Rc::new(Alone::enter(sandbox::open(request.netns)?, request)?);
         let socket = &pod.socket;
         let link = find(socket, name)?.ok_or_else(|| {
             let what = format!("could not get link by name {name}: it is not in the container");
@@ -109,7 +109,7 @@ impl Plugin for Vrf {
             return Ok(());
         };
         let name = request.if_name.as_str();
-        let pod = Alone::enter(netns)?;
+        let pod = Alone::enter(netns, request)?;
         let socket = &pod.socket;
         let Some(vrf) = find(socket, vrf_name)?.as_ref().and_then(VrfLink::of) else {
             return Ok(());

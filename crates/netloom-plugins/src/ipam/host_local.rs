@@ -32,6 +32,7 @@ mod store_error;
 mod survey;
 mod table;
 
+use crate::wiring::state_file;
 use allocator::{Pool, take_next};
 pub use config::DATA_DIR;
 use config::{Plan, place};
@@ -49,7 +50,7 @@ use ranges::{Range, RangeSet};
 use sandbox::Sandbox;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{Access, Choice, Place, Store};
 use store_error::StoreError;
 
@@ -84,6 +85,7 @@ impl Plugin for HostLocal {
             place(request.conf, request.network()),
             request.container_id.as_str(),
             request.if_name.as_str(),
+            request.deadline(LOCK_LIMIT),
         );
         let ips = claim.create(&plan, request, Sandbox::of_add(request.netns))?;
         let names = ips.iter().map(|ip| ip.address.addr().to_string()).collect();
@@ -104,6 +106,7 @@ impl Plugin for HostLocal {
             place(request.conf, request.network()),
             request.container_id.as_str(),
             request.if_name.as_str(),
+            request.deadline(LOCK_LIMIT),
         );
         let previous = request.conf.prev_result()?.unwrap_or_default();
         let expected: Vec<IpAddr> = (previous.ips.iter())
@@ -118,7 +121,8 @@ impl Plugin for HostLocal {
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
         let place = place(request.conf, request.network());
         let (id, if_name) = (request.container_id.as_str(), request.if_name.as_str());
-        let Some(mut store) = open(&place, Access::Release)? else {
+        let deadline = request.deadline(LOCK_LIMIT);
+        let Some(mut store) = open(&place, Access::Release, deadline)? else {
             return Ok(());
         };
         let own = Owner::attachment(id, if_name);
@@ -140,7 +144,8 @@ impl Plugin for HostLocal {
             return Ok(());
         };
         let place = place(request.conf, request.network());
-        let Some(mut store) = open(&place, Access::Release)? else {
+        let deadline = request.deadline(LOCK_LIMIT);
+        let Some(mut store) = open(&place, Access::Release, deadline)? else {
             return Ok(());
         };
         let living = Living::new(valid, request.conf, request.version());
@@ -168,16 +173,19 @@ struct Claim {
     container_id: String,
     if_name: String,
     owner: Owner,
+    /// Until when to wait for the lock.
+    deadline: Instant,
 }
 
 impl Claim {
-    fn new(place: Place, container_id: &str, if_name: &str) -> Self {
+    fn new(place: Place, container_id: &str, if_name: &str, deadline: Instant) -> Self {
         let owner = Owner::attachment(container_id, if_name);
         Self {
             place,
             container_id: container_id.to_owned(),
             if_name: if_name.to_owned(),
             owner,
+            deadline,
         }
     }
 
@@ -189,7 +197,7 @@ impl Claim {
         sandbox: Option<Sandbox>,
     ) -> Result<Vec<IpConfig>, HostLocalError> {
         // There always is one to reserve in.
-        let Some(mut store) = open(&self.place, Access::Reserve)? else {
+        let Some(mut store) = open(&self.place, Access::Reserve, self.deadline)? else {
             return Ok(Vec::new());
         };
         store.sandbox = sandbox;
@@ -298,7 +306,7 @@ impl Claim {
 
     /// Releases what [`Claim::create`] reserved.
     fn remove(self, names: Vec<String>) -> Result<(), Error> {
-        let Some(mut store) = open(&self.place, Access::Release)? else {
+        let Some(mut store) = open(&self.place, Access::Release, self.deadline)? else {
             return Ok(());
         };
         let outcome = store.release_names(&self.owner, &names);
@@ -311,7 +319,7 @@ impl Claim {
     /// none is expected.
     fn check(&self, expected: &[IpAddr]) -> Result<(), HostLocalError> {
         let (container_id, if_name) = (self.container_id.clone(), self.if_name.clone());
-        let Some(mut store) = open(&self.place, Access::Read)? else {
+        let Some(mut store) = open(&self.place, Access::Read, self.deadline)? else {
             return Err(HostLocalError::NothingReserved {
                 container_id,
                 if_name,
@@ -398,7 +406,7 @@ fn find<'s>(
 
 /// Requires that every set has an address left.
 fn require_free(sets: &[RangeSet], place: &Place) -> Result<(), HostLocalError> {
-    let Some(mut store) = open(place, Access::Read)? else {
+    let Some(mut store) = open(place, Access::Read, Instant::now() + LOCK_LIMIT)? else {
         return Ok(());
     };
     for (index, set) in sets.iter().enumerate() {
@@ -426,7 +434,12 @@ fn reclaim_once(store: &mut Store, context: &Context<'_>) {
 /// # Errors
 /// When the store cannot be locked or read.
 pub fn of_earlier_boots(conf: &PluginConf, network: &NetworkName) -> Result<Vec<String>, Error> {
-    let Some(store) = open(&place(conf, network), Access::Read)? else {
+    let Some(store) = open(
+        &place(conf, network),
+        Access::Read,
+        Instant::now() + LOCK_LIMIT,
+    )?
+    else {
         return Ok(Vec::new());
     };
     let boot = this_boot()?;
@@ -494,7 +507,7 @@ pub fn reserved(
 
 /// Every reservation and whose it is.
 fn held(place: &Place) -> Result<Vec<(String, Owner)>, HostLocalError> {
-    match open(place, Access::Read)? {
+    match open(place, Access::Read, Instant::now() + LOCK_LIMIT)? {
         Some(store) => Ok(store.holders()?),
         None => Ok(Vec::new()),
     }
@@ -546,7 +559,12 @@ fn this_boot() -> Result<String, HostLocalError> {
 /// # Errors
 /// When the store cannot be locked or read, or some cannot be freed: the others are.
 pub fn reclaim(conf: &PluginConf, network: &NetworkName) -> Result<Vec<String>, Error> {
-    let Some(mut store) = open(&place(conf, network), Access::Release)? else {
+    let Some(mut store) = open(
+        &place(conf, network),
+        Access::Release,
+        Instant::now() + LOCK_LIMIT,
+    )?
+    else {
         return Ok(Vec::new());
     };
     let boot = this_boot()?;
@@ -556,8 +574,9 @@ pub fn reclaim(conf: &PluginConf, network: &NetworkName) -> Result<Vec<String>, 
     outcome.map_err(|errors| HostLocalError::Stores(errors).into())
 }
 
-fn open(place: &Place, access: Access) -> Result<Option<Store>, HostLocalError> {
-    Ok(Store::open(place, access, LOCK_LIMIT)?)
+fn open(place: &Place, access: Access, deadline: Instant) -> Result<Option<Store>, HostLocalError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    Ok(Store::open(place, access, left)?)
 }
 
 /// Trouble with the index is no error of the call, but somebody should know why it is slow.
@@ -582,10 +601,11 @@ fn ip_config(address: IpAddr, range: &Range) -> IpConfig {
 }
 
 fn read_resolv_conf(path: &Path) -> Result<Dns, HostLocalError> {
-    let bytes = std::fs::read(path).map_err(|cause| HostLocalError::ResolvConf {
-        path: path.to_owned(),
-        cause,
-    })?;
+    let bytes =
+        state_file::read_configuration(path).map_err(|cause| HostLocalError::ResolvConf {
+            path: path.to_owned(),
+            cause,
+        })?;
     Ok(resolv_conf::parse(&String::from_utf8_lossy(&bytes)))
 }
 

@@ -1,15 +1,17 @@
 //! The pod's network namespace, as `CNI_NETNS` names it.
 
-use super::{Fault, lock};
+use super::Fault;
+use super::lock::{self, LockError};
 use netloom_kernel::netns::{Netns, OpenError};
 use netloom_kernel::rtnl::Socket;
-use netloom_plugin::DelRequest;
+use netloom_plugin::{Context, DelRequest};
 use netloom_spec::{AddResult, Error, code};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-/// How long to wait for another call that works on the same pod. It takes milliseconds.
-const LOCK_LIMIT: Duration = Duration::from_secs(30);
+/// How long to wait for another call that works on the same pod. It takes milliseconds; but whoever is
+/// in the pod can take the lock too, and keep it for ever.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Opens the namespace for ADD and CHECK.
 pub(crate) fn open(path: &str) -> Result<Netns, Fault> {
@@ -71,18 +73,28 @@ pub(crate) fn enter(netns: &Netns) -> Result<Socket, Fault> {
 pub(crate) struct Alone {
     pub(crate) socket: Socket,
     netns: Netns,
-    _lock: OwnedFd,
+    /// `None` where somebody keeps it.
+    _lock: Option<OwnedFd>,
 }
 
 impl Alone {
-    /// Waits for the other calls that work on the pod.
-    pub(crate) fn enter(netns: Netns) -> Result<Self, Error> {
+    /// Waits for the other calls that work on the pod. A process in the pod that keeps the lock must
+    /// not keep the pod from being deleted: after a while it goes on without, and says so.
+    pub(crate) fn enter(netns: Netns, context: &Context<'_>) -> Result<Self, Error> {
         let file = netns.as_fd().try_clone_to_owned().map_err(|cause| {
             let what = format!("cannot lock {:?}: {cause}", netns.path());
             Error::new(code::IO, what)
         })?;
+        let lock = match lock::acquire(file, netns.path(), PATIENCE) {
+            Ok(lock) => Some(lock),
+            Err(held @ LockError::Held { .. }) => {
+                context.warn(&format!("goes on without a lock: {held}"));
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
         Ok(Self {
-            _lock: lock::acquire(file, netns.path(), LOCK_LIMIT)?,
+            _lock: lock,
             socket: enter(&netns)?,
             netns,
         })

@@ -10,6 +10,9 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+/// No file of state or configuration is as long as this.
+const LONGEST: u64 = 16 << 20;
+
 /// Makes a directory for state, root's alone, and what is above it.
 pub(crate) fn ensure_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -69,8 +72,45 @@ fn create_new(path: &Path, mode: u32) -> io::Result<File> {
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
-    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-    options.open(path)
+    // Not blocking: it may be a fifo.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.custom_flags(flags.bits().cast_signed());
+    let file = options.open(path)?;
+    require_regular(&file)?;
+    Ok(file)
+}
+
+/// The content of a file that an administrator wrote, of at most [`LONGEST`] bytes. A link is followed,
+/// but only to a regular file: a fifo has no end, and a device may be endless.
+pub(crate) fn read_configuration(path: &Path) -> io::Result<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.read(true).custom_flags(flags).open(path)?;
+    require_regular(&file)?;
+    read_bounded(file)
+}
+
+/// The same as text.
+pub(crate) fn read_configuration_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read_configuration(path)?)
+        .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+}
+
+fn require_regular(file: &File) -> io::Result<()> {
+    match file.metadata()?.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
+fn read_bounded(file: File) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > LONGEST {
+        let what = format!("it is longer than {LONGEST} bytes");
+        return Err(io::Error::new(ErrorKind::InvalidData, what));
+    }
+    Ok(content)
 }
 
 /// Gives a file another name unless there is a file of that name; says whether it has it.
@@ -84,7 +124,7 @@ pub(crate) fn rename_unless_taken(from: &Path, to: &Path) -> io::Result<bool> {
 }
 
 /// The content of a file; `None` if there is none. DEL and GC must come to an end whatever somebody
-/// put there: a link is no file, and a directory is as good as an empty one.
+/// put there: a link is no file, and what is not regular, a directory say, is as good as an empty one.
 pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     // Not blocking: it may be a fifo.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -92,13 +132,10 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     options.read(true).custom_flags(flags.bits().cast_signed());
     match options.open(path) {
         Err(error) if is_absent(&error) || is_link(&error) => Ok(None),
-        opened => {
-            let mut content = Vec::new();
-            match opened?.read_to_end(&mut content) {
-                Err(error) if error.kind() != ErrorKind::IsADirectory => Err(error),
-                _ => Ok(Some(content)),
-            }
-        }
+        opened => match opened? {
+            file if !file.metadata()?.is_file() => Ok(Some(Vec::new())),
+            file => read_bounded(file).map(Some),
+        },
     }
 }
 

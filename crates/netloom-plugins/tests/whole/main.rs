@@ -6,6 +6,7 @@
     reason = "a test panics when the machine does not do its part"
 )]
 
+mod endless;
 mod fault;
 mod identity;
 mod ipv6;

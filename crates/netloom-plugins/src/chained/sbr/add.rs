@@ -30,7 +30,7 @@ pub(super) fn add<'r>(
         return Err(invalid(what));
     }
 
-    let pod = Rc::new(Alone::enter(sandbox::open(request.netns)?)?);
+    let pod = Rc::new(Alone::enter(sandbox::open(request.netns)?, request)?);
     let present = tables::rules(&pod.socket)?;
     refuse_ruled(&sources, &present)?;
     let moves = match plan {

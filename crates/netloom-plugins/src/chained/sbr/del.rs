@@ -26,7 +26,7 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let name = request.if_name.as_str();
-    let pod = Alone::enter(netns)?;
+    let pod = Alone::enter(netns, request)?;
     let wanted = wanted_table(request.conf);
     let present = tables::rules(&pod.socket)?;
     let link = find_link(&pod.socket, name)?;

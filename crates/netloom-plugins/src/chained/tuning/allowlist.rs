@@ -5,9 +5,11 @@ pub(crate) mod fuzzing;
 
 use super::plan::Sysctl;
 use crate::wiring::fault::{invalid, one_line};
+use crate::wiring::state_file;
 use netloom_spec::{Error, code};
 use regex_lite::Regex;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::{fmt, fs};
 
 const PATH: &str = "/etc/cni/tuning/allowlist.conf";
@@ -20,7 +22,7 @@ pub(super) struct Allowlist(Option<Vec<Regex>>);
 impl Allowlist {
     /// Reads the list of this host.
     pub(super) fn read() -> Result<Self, Error> {
-        let text = match fs::read_to_string(PATH) {
+        let text = match state_file::read_configuration_text(Path::new(PATH)) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return match fs::symlink_metadata(PATH) {

@@ -6,6 +6,7 @@
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 
+use crate::wiring::state_file;
 use ipnet::IpNet;
 use netloom_spec::{Error, code, net};
 use std::io::{self, ErrorKind};
@@ -70,7 +71,7 @@ struct Lines {
 
 impl SubnetEnv {
     pub(super) fn load(path: &Path) -> Result<Self, EnvError> {
-        match std::fs::read_to_string(path) {
+        match state_file::read_configuration_text(path) {
             Ok(text) => Self::parse(&text, path),
             Err(cause) if cause.kind() == ErrorKind::NotFound => {
                 Err(EnvError::Missing(path.to_owned()))

@@ -13,6 +13,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+/// No file of the store is as long as this.
+const LONGEST: usize = 64 * 1024;
 const LISTING_BUFFER: usize = 64 * 1024;
 const CHANGE: StatxFlags = StatxFlags::CTIME.union(StatxFlags::INO);
 
@@ -231,6 +233,7 @@ pub(super) fn modified(file: &OwnedFd) -> Result<(i64, u32), Errno> {
     Ok((time.tv_sec, time.tv_nsec))
 }
 
+/// Of a file that is too long, as of a device that never ends, no more than a beginning.
 fn read_all(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
     let mut content = Vec::new();
     let mut buffer = [0; 512];
@@ -238,7 +241,7 @@ fn read_all(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
         let count = uninterrupted(|| read(file, &mut buffer))?;
         content.extend_from_slice(&buffer[..count]);
         // A short count is the end of a regular file; asking again would be a wasted call.
-        if count < buffer.len() {
+        if count < buffer.len() || content.len() >= LONGEST {
             return Ok(content);
         }
     }

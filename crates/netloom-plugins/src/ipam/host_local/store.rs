@@ -22,7 +22,9 @@ use super::store_error::{StoreError, failed};
 use super::survey::SurveyError;
 use super::table::Entry;
 use crate::wiring::lock;
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fstat, linkat, openat, renameat_with};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RenameFlags, fstat, linkat, openat, renameat_with,
+};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -557,13 +559,18 @@ fn last_reserved_name(set: usize) -> String {
 fn locked(reservations: &Directory, limit: Duration) -> Result<Option<OwnedFd>, StoreError> {
     let path = reservations.path().join("lock");
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // Not blocking: it may be a fifo.
+    let flags = flags | OFlags::NONBLOCK;
     let file = match openat(reservations.fd(), "lock", flags, Mode::from_raw_mode(0o750)) {
         Err(Errno::NOENT) => return Ok(None),
         outcome => outcome.map_err(failed("open", &path))?,
     };
     let file = lock::acquire(file, &path, limit)?;
-    let removed = fstat(&file).map_err(failed("stat", &path))?.st_nlink == 0;
-    Ok((!removed).then_some(file))
+    let stat = fstat(&file).map_err(failed("stat", &path))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(StoreError::NotAFile(path));
+    }
+    Ok((stat.st_nlink != 0).then_some(file))
 }
 
 /// Writes a reservation to a draft in `drafts` and gives it its name; false if the name is taken.

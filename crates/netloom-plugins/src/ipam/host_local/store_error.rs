@@ -15,6 +15,8 @@ pub(super) enum StoreError {
     },
     #[error(transparent)]
     Locked(LockError),
+    #[error("{} is not a regular file: remove it", .0.display())]
+    NotAFile(PathBuf),
 }
 
 impl From<LockError> for StoreError {
@@ -45,6 +47,7 @@ impl StoreError {
         match self {
             Self::Locked(_) => true,
             Self::Io { errno, .. } => is_transient(*errno),
+            Self::NotAFile(_) => false,
         }
     }
 }
