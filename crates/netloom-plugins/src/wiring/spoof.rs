@@ -160,16 +160,17 @@ pub(crate) fn follow<'r>(
 
 /// `false` where there is no check.
 fn ask_for(owner: Owner<'_>, mac: MacAddress) -> std::result::Result<bool, Fault> {
-    let names = Names::new(&owner.spoof_reference());
     let ask = |socket: &Socket| {
-        if socket.get_chain(&TABLE, &names.mac)?.is_none() {
-            return Ok(false);
+        for names in Names::all(owner) {
+            if names.whose(socket, owner)? == Whose::Own {
+                let mut batch = socket.batch();
+                batch.flush_chain(&TABLE, &names.mac);
+                fill_mac(&mut batch, &names, mac);
+                batch.commit()?;
+                return Ok(true);
+            }
         }
-        let mut batch = socket.batch();
-        batch.flush_chain(&TABLE, &names.mac);
-        fill_mac(&mut batch, &names, mac);
-        batch.commit()?;
-        Ok(true)
+        Ok(false)
     };
     Nftables::open()?
         .with(ask)
