@@ -1,9 +1,12 @@
 //! What the command line accepts: cnitool's verbs, arguments, flags and environment, and more.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+
+use crate::execution::parse_limit;
 
 const AFTER_HELP: &str = "\
 Environment (as cnitool reads it):
@@ -64,6 +67,11 @@ pub(crate) struct Options {
     )]
     pub(crate) cache_dir: PathBuf,
 
+    /// How long a plugin may run, as 90s or 2m; it is then killed with all it started. 0 is no limit
+    /// [default: 120s, and 320s for an ADD that waits for a DHCP server].
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse_limit)]
+    pub(crate) timeout: Option<Duration>,
+
     /// Print failures as the CNI error object on stdout, beside the words on stderr.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -80,8 +88,9 @@ pub(crate) enum Verb {
     /// Remove what the network holds for attachments that no longer exist.
     Gc(Gc),
     /// Find what nobody owns, what is missing, and what is in conflict, each with the command that
-    /// mends it. Says nothing when all is well.
-    Doctor,
+    /// mends it. Says nothing when all is well. The exit status is 0 for notes, 1 for warnings, and 2
+    /// where something does not work.
+    Doctor(Doctor),
     /// Ask whether the network can serve an ADD now.
     Status(Network),
     /// Show the spec versions of every plugin of a network, or netloom's own.
@@ -133,6 +142,14 @@ pub(crate) struct Network {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Do what can do no harm, GC that keeps everybody who lives and missing sysctls, and then look
+    /// again.
+    #[arg(long)]
+    pub(crate) fix: bool,
+}
+
+#[derive(Debug, Default, Args)]
 pub(crate) struct Gc {
     /// The `name` in a network's configuration, which may be gone; without it, every network that
     /// is configured or has cached attachments.

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 use clap::CommandFactory;
+use netloom_spec::terminal;
 
 use crate::cli::{Cli, Verb};
 use crate::demo;
@@ -31,7 +32,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Check(target) => network::check(options, target),
         Verb::Del(del) => network::del(options, del),
         Verb::Gc(gc) => gc::run(options, gc, caller),
-        Verb::Doctor => doctor::run(options),
+        Verb::Doctor(doctor) => doctor::run(options, doctor),
         Verb::Status(network) => network::status(options, network),
         Verb::Version(network) => version::run(options, network),
         Verb::Validate(network) => version::validate(options, network),
@@ -51,17 +52,31 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
 
 /// A failure that the verb's own document on stdout tells already, so that nothing is to follow it.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Told(String);
+#[error("{words}")]
+struct Told {
+    words: String,
+    status: u8,
+}
+
+impl Told {
+    fn with_status(words: String, status: u8) -> Self {
+        Self { words, status }
+    }
+}
+
+/// The exit status of a failure.
+pub(crate) fn status_of(error: &anyhow::Error) -> u8 {
+    error.downcast_ref::<Told>().map_or(1, |told| told.status)
+}
 
 /// Tells what failed: a line on stderr, and with `--json` the CNI error object on stdout, where one
 /// document is all that there is.
 pub(crate) fn report(error: &anyhow::Error, json: bool) {
     // Whoever closed stderr or stdout learns of the failure from the exit status.
-    let _ = writeln!(io::stderr(), "netloom: {error:#}");
+    note!("netloom: {error:#}");
     if json && !error.is::<Told>() {
         let object = netloom_spec::Error::new(code_of(error), format!("{error:#}"));
-        let _ = writeln!(io::stdout(), "{}", object.to_json());
+        let _ = writeln!(io::stdout(), "{}", terminal::json(&object.to_json()));
     }
 }
 

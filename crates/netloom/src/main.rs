@@ -2,11 +2,29 @@
 //!
 //! Called as `cnitool` it answers as cnitool; called by the name of a plugin it is that plugin.
 
-/// Says something on stderr. That nobody can hear it must not end what is being done.
+/// Says a line on stderr, whoever chose what it quotes. That nobody can hear it must not end what is
+/// being done.
 macro_rules! note {
     ($($words:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($words)*);
+        let words = format!($($words)*);
+        let _ = writeln!(std::io::stderr(), "{}", netloom_spec::terminal::lines(&words));
+    }};
+}
+
+/// The same on stdout, where it must be heard.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        let words = format!($($words)*);
+        println!("{}", netloom_spec::terminal::lines(&words));
+    }};
+}
+
+/// Prints a JSON document.
+macro_rules! print_json {
+    ($value:expr) => {{
+        let document = format!("{:#}", $value);
+        println!("{}", netloom_spec::terminal::json(&document));
     }};
 }
 
@@ -14,6 +32,7 @@ mod cli;
 mod command;
 mod demo;
 mod environment;
+mod execution;
 mod pipe;
 
 use std::ffi::OsString;
@@ -30,19 +49,22 @@ fn main() -> ExitCode {
         return netloom_plugin::main(plugins);
     }
     pipe::end_without_output();
+    netloom_kernel::signals::pass_on();
     let cli: Cli = pipe::parse();
     let caller = if called == "cnitool" {
         Caller::Cnitool
     } else {
         Caller::Netloom
     };
-    match command::run(&cli, caller) {
+    let status = match command::run(&cli, caller) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             command::report(&error, cli.options.json);
-            ExitCode::FAILURE
+            command::status_of(&error).into()
         }
-    }
+    };
+    netloom_kernel::signals::end_as_asked();
+    status
 }
 
 /// The name it was installed as, else the one it is called by.

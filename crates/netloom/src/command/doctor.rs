@@ -1,49 +1,43 @@
 //! `doctor`: what is wrong on this host, and the command that mends it.
 //!
 //! Every kind of finding has one place: what plugins leave behind is found by
-//! [`netloom_plugins::doctor`], the rest in the modules beside this one. Nothing is changed.
+//! [`netloom_plugins::doctor`], the rest in the modules beside this one. Nothing is changed, but by
+//! `--fix`.
 
 mod cache;
 mod config;
+mod finding;
+mod fix;
 mod forgotten;
 mod installed;
 mod links;
+mod missing;
 mod plugins;
 mod reservation;
 
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use netloom_plugins::doctor::{Known, delegates, examine};
+use netloom_plugins::doctor::{Known, examine};
 use netloom_plugins::ipam::host_local::{self, Usage};
-use netloom_runtime::{CacheSurvey, CachedAttachment, Cni, GcPlan, Life, Valid, load};
+use netloom_runtime::{CacheSurvey, CachedAttachment, Cni, GcPlan, Judge as _, Life, Valid, load};
 use netloom_spec::{Attachment, NetworkConfigList, NetworkName, PluginConf, Version};
 use serde_json::json;
 
 use super::life::Judge;
 use super::network::cni;
 use super::{Told, gc, list};
-use crate::cli::Options;
+use crate::cli::{Doctor, Options};
+
+use finding::{Finding, Severity, gravest};
 
 /// A pool this full, in percent, is worth a word.
 const NEARLY_FULL: u128 = 90;
 
-/// Something to mend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Finding {
-    /// What kind of object it is about.
-    kind: &'static str,
-    /// The network it belongs to; empty if it is of none, or of several.
-    network: String,
-    what: String,
-    /// The command, or in words what to do.
-    mend: String,
-}
-
 /// What is known of the host before it is examined.
 struct Host {
     cni: Cni,
+    judge: Judge,
     configured: load::Directory,
     networks: Vec<Network>,
     /// The attachments that live, of all networks.
@@ -57,16 +51,42 @@ struct Network {
     plugins: Vec<PluginConf>,
     plan: GcPlan,
     /// Why nothing of it can be collected, and hardly more be said.
-    problem: Option<String>,
+    problem: Option<netloom_spec::Error>,
 }
 
-pub(super) fn run(options: &Options) -> Result<()> {
+pub(super) fn run(options: &Options, doctor: &Doctor) -> Result<()> {
+    let (mut findings, mut pools) = examine_host(options)?;
+    let mut fixed = Vec::new();
+    if doctor.fix {
+        fixed = fix::safe(options, &findings);
+        if !fixed.is_empty() {
+            (findings, pools) = examine_host(options)?;
+        }
+    }
+    if options.json {
+        print_json(&findings, &pools, &fixed);
+    } else {
+        fixed.iter().for_each(|command| say!("done: {command}"));
+        finding::print(&findings)?;
+    }
+    let status = gravest(&findings).status();
+    let is_to_mend = |it: &&Finding| it.severity() > Severity::Note;
+    match findings.iter().filter(is_to_mend).count() {
+        0 => Ok(()),
+        count => Err(Told::with_status(format!("{count} to mend"), status).into()),
+    }
+}
+
+type Pools = Vec<(String, Usage)>;
+
+fn examine_host(options: &Options) -> Result<(Vec<Finding>, Pools)> {
     let cni = cni(options);
     let survey = cni.survey_cache()?;
     let host = Host::look(options, cni, &survey)?;
     let mut findings = config::findings(&host);
     findings.extend(installed::findings());
     findings.extend(cache::findings(&host, &survey.unreadable));
+    findings.extend(missing::findings(&host));
     let mut pools = Vec::new();
     for network in &host.networks {
         findings.extend(host.left_behind(network));
@@ -74,37 +94,22 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     findings.extend(links::findings(&host)?);
     findings.extend(forgotten::findings(options, &host, &survey));
-    if options.json {
-        print_json(&findings, &pools);
-    } else {
-        let mut stdout = std::io::stdout();
-        for it in &findings {
-            let network = match it.network.as_str() {
-                "" => String::new(),
-                name => format!("{name}: "),
-            };
-            writeln!(stdout, "{network}{}: {}\n    {}", it.kind, it.what, it.mend)?;
-        }
-    }
-    match findings.len() {
-        0 => Ok(()),
-        count => Err(Told(format!("{count} to mend")).into()),
-    }
+    Ok((findings, pools))
 }
 
 impl Host {
     fn look(options: &Options, cni: Cni, survey: &CacheSurvey) -> Result<Self> {
         let judge = Judge::new(&cni, &survey.attachments);
-        let judge = |it: &CachedAttachment| judge.life(it);
         let configured = load::directory(&options.conf_dir)?;
         let networks = gc::all(&configured, &survey.attachments)
             .into_iter()
             .map(|list| Network::look(&cni, list, &survey.attachments, Valid::Judged(&judge)))
             .collect();
         let mut living = survey.attachments.clone();
-        living.retain(|it| judge(it) == Life::Living);
+        living.retain(|it| judge.life(it) == Life::Living);
         Ok(Self {
             cni,
+            judge,
             configured,
             networks,
             living,
@@ -185,26 +190,12 @@ impl Network {
         cached: &[CachedAttachment],
         valid: Valid<'_>,
     ) -> Self {
-        let of_network = |it: &&CachedAttachment| it.network == list.name;
-        let former = cached.iter().filter(of_network);
-        let mut plugins = list.plugins.clone();
-        for conf in former
-            .filter_map(CachedAttachment::list)
-            .flat_map(|list| list.plugins)
-        {
-            if !plugins.contains(&conf) {
-                plugins.push(conf);
-            }
-        }
+        let plugins = gc::plugins(&list, cached);
         let name = NetworkName::new(&list.name);
-        if let Ok(name) = &name {
-            let of_others = plugins.iter().flat_map(|conf| delegates(conf, name));
-            plugins.extend(of_others.collect::<Vec<_>>());
-        }
         let planned = name.and_then(|_| Ok(cni.plan_gc(&list, valid)?));
         let (plan, problem) = match planned {
             Ok(plan) => (plan, None),
-            Err(error) => (left_alone(), Some(error.to_string())),
+            Err(error) => (left_alone(), Some(error)),
         };
         Self {
             list,
@@ -214,10 +205,14 @@ impl Network {
         }
     }
 
+    fn has_gc(&self) -> bool {
+        let version = self.list.cni_version.parse::<Version>();
+        version.is_ok_and(|version| version >= Version::V1_1_0)
+    }
+
     /// The command that collects what the plugins know of.
     fn collect(&self) -> String {
-        let version = self.list.cni_version.parse::<Version>();
-        if version.is_ok_and(|version| version < Version::V1_1_0) {
+        if !self.has_gc() {
             let name = quoted(&self.list.name);
             return format!(
                 "raise cniVersion to 1.1.0, which is the first with GC; then netloom gc {name} --yes"
@@ -229,14 +224,18 @@ impl Network {
     /// The command that collects what is cached. A network without configuration is known by what
     /// is cached, so with the last of it goes all else.
     fn collect_dead(&self, is_configured: bool) -> String {
-        self.command(!is_configured && self.plan.valid.is_empty())
+        self.command(!is_configured && self.has_gc() && self.plan.valid.is_empty())
     }
 
     /// As long as one is known to live, or dies only now, the plugins are asked; else only where
     /// `all` is to go.
     fn command(&self, all: bool) -> String {
-        let all = if all { " --all" } else { "" };
-        format!("netloom gc {}{all} --yes", quoted(&self.list.name))
+        let name = quoted(&self.list.name);
+        match all {
+            // Whoever has neither a reservation nor a lease is found by nothing here.
+            true => format!("when no container of others is on it: netloom gc {name} --all --yes"),
+            false => format!("netloom gc {name} --yes"),
+        }
     }
 
     /// The pools, and a finding for each that is nearly full.
@@ -278,11 +277,8 @@ impl Network {
     }
 }
 
-fn print_json(findings: &[Finding], pools: &[(String, Usage)]) {
-    let findings: Vec<_> = findings
-        .iter()
-        .map(|it| json!({"kind": it.kind, "network": it.network, "what": it.what, "mend": it.mend}))
-        .collect();
+fn print_json(findings: &[Finding], pools: &[(String, Usage)], fixed: &[String]) {
+    let findings: Vec<_> = findings.iter().map(Finding::object).collect();
     let pools: Vec<_> = pools
         .iter()
         .map(|(network, it)| {
@@ -294,7 +290,7 @@ fn print_json(findings: &[Finding], pools: &[(String, Usage)]) {
             })
         })
         .collect();
-    println!("{:#}", json!({"findings": findings, "pools": pools}));
+    print_json!(json!({"findings": findings, "pools": pools, "fixed": fixed}));
 }
 
 /// The plan for a network of which others may own what is there.

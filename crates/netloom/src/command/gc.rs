@@ -3,12 +3,15 @@
 mod boot;
 mod keep;
 mod show;
+mod went;
 
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result, bail};
 use netloom_runtime::{CachedAttachment, Cni, Error, GcPlan, Life, Valid, load};
-use netloom_spec::NetworkConfigList;
+use netloom_spec::{NetworkConfigList, PluginConf, terminal};
+
+pub(super) use went::plugins;
 
 use super::Caller;
 use super::life::Judge;
@@ -19,6 +22,10 @@ use crate::cli::{Gc, Options};
 struct Planned {
     network: NetworkConfigList,
     plan: GcPlan,
+    /// Its plugins, and those of former configurations.
+    confs: Vec<PluginConf>,
+    /// What the plugins will remove.
+    objects: Vec<went::Object>,
     /// What host-local reserved before the last reboot.
     addresses: Vec<String>,
 }
@@ -36,7 +43,6 @@ pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
     }
     let cached = cni.cached_attachments(None)?;
     let judge = Judge::new(&cni, &cached);
-    let judge = |it: &CachedAttachment| judge.life(it);
     // No namespace outlives its kernel: what is at the path now is another's.
     let by_boot = |it: &CachedAttachment| match it.is_of_earlier_boot {
         true => Life::NetnsReused,
@@ -56,7 +62,7 @@ pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
     let (mut planned, mut errors) = (Vec::new(), Vec::new());
     for network in networks {
         let name = network.name.clone();
-        match Planned::new(&cni, network, valid, gc.stale_boot.then_some(&cached)) {
+        match Planned::new(&cni, network, valid, &cached, gc.stale_boot) {
             Ok(it) => planned.push(it),
             Err(error) => errors.push(of_network(&name, error)),
         }
@@ -64,7 +70,8 @@ pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
     if gc.dry_run {
         show::dry_run(&cni, &planned, options.json)?;
         // Stdout has its document already.
-        return joined(errors).map_err(|error| super::Told(error.to_string()).into());
+        return joined(errors)
+            .map_err(|error| super::Told::with_status(error.to_string(), 1).into());
     }
     let has_work = |it: &Planned| !it.plan.is_empty() || !it.addresses.is_empty();
     if planned.iter().any(has_work) && !gc.yes {
@@ -72,30 +79,35 @@ pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
     }
     let reclaim = |network: &NetworkConfigList| match gc.stale_boot && !network.disable_gc {
         true => boot::reclaim(network, &cached),
-        false => Ok(()),
+        false => Ok(Vec::new()),
     };
     errors.extend(collect(&cni, planned, valid, gc.network.is_some(), reclaim));
     Ok(joined(errors)?)
 }
 
 impl Planned {
-    /// With the cached attachments, if what was reserved before the last reboot is to go.
+    /// With what was reserved before the last reboot, if that is to go.
     fn new(
         cni: &Cni,
         network: NetworkConfigList,
         valid: Valid<'_>,
-        stale_boot: Option<&Vec<CachedAttachment>>,
+        cached: &[CachedAttachment],
+        stale_boot: bool,
     ) -> Result<Self, netloom_spec::Error> {
         let plan = cni.plan_gc(&network, valid)?;
-        let addresses = match stale_boot {
-            Some(cached) if !plan.disabled => boot::addresses(&network, cached)?,
-            _ => Vec::new(),
+        let addresses = match stale_boot && !plan.disabled {
+            true => boot::addresses(&network, cached)?,
+            false => Vec::new(),
         };
-        Ok(Self {
+        let mut planned = Self {
+            confs: plugins(&network, cached),
+            objects: Vec::new(),
             network,
             plan,
             addresses,
-        })
+        };
+        planned.objects = planned.look_for_objects();
+        Ok(planned)
     }
 }
 
@@ -118,22 +130,28 @@ fn collect(
     planned: Vec<Planned>,
     valid: Valid<'_>,
     is_named: bool,
-    reclaim: impl Fn(&NetworkConfigList) -> Result<(), netloom_spec::Error>,
+    reclaim: impl Fn(&NetworkConfigList) -> Result<Vec<String>, netloom_spec::Error>,
 ) -> Vec<Error> {
     let mut errors = Vec::new();
-    for Planned { network, .. } in planned {
-        match cni.gc(&network, valid) {
+    for it in planned {
+        let (network, stale) = (&it.network, it.stale_in_words(cni));
+        match cni.gc(network, valid) {
             // Who asked for this network and got nothing must know why.
             Ok(plan) if plan.withheld && is_named && plan.is_empty() => {
                 errors.push(Error::NothingValid {
                     network: network.name.clone(),
                 })
             }
-            Ok(plan) => show::remark(&network.name, &plan),
+            Ok(plan) => show::remark(network, &plan),
             Err(error) => errors.push(error),
         }
-        let reclaimed = reclaim(&network).map_err(|error| of_network(&network.name, error));
-        errors.extend(reclaimed.err());
+        it.tell_what_went(cni, &stale);
+        let reclaimed = reclaim(network).map_err(|error| of_network(&network.name, error));
+        match reclaimed {
+            Ok(freed) if freed.is_empty() => {}
+            Ok(freed) => note!("netloom: {}: freed {}", network.name, freed.join(" ")),
+            Err(error) => errors.push(error),
+        }
     }
     errors
 }
@@ -147,7 +165,7 @@ fn confirm(cni: &Cni, planned: &[Planned]) -> Result<()> {
         );
     }
     let mut stderr = io::stderr();
-    stderr.write_all(show::words(cni, planned).as_bytes())?;
+    stderr.write_all(terminal::lines(&show::words(cni, planned)).as_bytes())?;
     write!(
         stderr,
         "Only what nobody adds meanwhile is safe: no runtime but netloom waits.\nRemove this? [y/N] "

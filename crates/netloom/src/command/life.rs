@@ -1,12 +1,19 @@
-//! Which cached attachments live: what their namespaces tell.
+//! Which attachments live: what their namespaces tell.
 
-use std::collections::HashMap;
+mod inhabited;
+
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 use netloom_kernel::netns::{Netns, OpenError};
 use netloom_kernel::rtnl::Socket;
+use netloom_plugins::doctor::{claims, with_delegates};
 use netloom_plugins::identity;
 use netloom_runtime::{CachedAttachment, Cni, Life, RuntimeConf};
-use netloom_spec::AddResult;
+use netloom_spec::{AddResult, Attachment, Error, NetworkName, PluginConf};
+
+use inhabited::Inhabited;
 
 /// What the path of an attachment's namespace leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +30,15 @@ enum Seen {
     Stranger,
 }
 
-/// Judges attachments by the namespaces they were added to.
+/// Judges attachments by the namespaces they were added to and, where those do not tell, by who has
+/// their addresses.
 pub(super) struct Judge {
     cni: Cni,
     /// By the path of their namespace.
     cached: HashMap<String, Vec<CachedAttachment>>,
+    /// Which addresses living namespaces have that no living cached attachment accounts for. Found
+    /// out when somebody asks for the first time: most hosts have nobody who is in doubt.
+    inhabited: OnceCell<Result<Inhabited, Error>>,
 }
 
 impl Judge {
@@ -42,17 +53,44 @@ impl Judge {
         Self {
             cni: cni.clone(),
             cached: by_path,
+            inhabited: OnceCell::new(),
         }
     }
 
-    /// An attachment is dead only if that is certain: what cannot be looked at lives.
-    pub(super) fn life(&self, it: &CachedAttachment) -> Life {
+    fn life_at_its_path(&self, it: &CachedAttachment) -> Life {
         match self.look(it) {
             Seen::NoNetns => Life::Gone,
             Seen::Host | Seen::Stranger => Life::NetnsReused,
             Seen::NoLink if self.another_is_at_home(it) => Life::NetnsReused,
             Seen::Own | Seen::NoLink => Life::Living,
         }
+    }
+
+    /// Whether somebody who lives has one of the addresses; also when that cannot be found out.
+    pub(super) fn is_inhabited(&self, addresses: &[IpAddr]) -> bool {
+        self.inhabited().map_or(true, |it| it.has_any(addresses))
+    }
+
+    fn inhabited(&self) -> Result<&Inhabited, Error> {
+        let look = || {
+            let mut inhabited = Inhabited::look()?;
+            for it in self.cached.values().flatten() {
+                if self.life_at_its_path(it) == Life::Living {
+                    inhabited.account(&it.netns, &self.addresses(it));
+                }
+            }
+            Ok(inhabited)
+        };
+        self.inhabited
+            .get_or_init(look)
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// The addresses that it was given when it was added.
+    fn addresses(&self, it: &CachedAttachment) -> Vec<IpAddr> {
+        let made = self.result(it).unwrap_or_default();
+        made.ips.iter().map(|ip| ip.address.addr()).collect()
     }
 
     /// Whether the namespace at the path has the link of another container.
@@ -87,6 +125,40 @@ impl Judge {
     fn result(&self, it: &CachedAttachment) -> Option<AddResult> {
         let runtime = RuntimeConf::new(&it.container_id, &it.netns, &it.if_name);
         self.cni.cached_result(&it.list()?, &runtime).ok()?
+    }
+}
+
+impl netloom_runtime::Judge for Judge {
+    /// An attachment is dead only if that is certain: what cannot be looked at lives, and so does who
+    /// has its address in a namespace whose path is gone.
+    fn life(&self, it: &CachedAttachment) -> Life {
+        match self.life_at_its_path(it) {
+            Life::Gone | Life::NetnsReused if self.is_inhabited(&self.addresses(it)) => {
+                Life::Living
+            }
+            life => life,
+        }
+    }
+
+    /// Whoever added them: for whom a reservation speaks, and an address in a living namespace.
+    fn beside(&self, network: &str, plugins: &[PluginConf]) -> Result<Vec<Attachment>, Error> {
+        let Ok(network) = NetworkName::new(network) else {
+            return Ok(Vec::new());
+        };
+        let mut beside: Vec<Attachment> = Vec::new();
+        let living = self.cached.values().flatten();
+        let living = living.filter(|it| it.network == network.as_str());
+        let living = living.filter(|it| self.life_at_its_path(it) == Life::Living);
+        let known: HashSet<_> = living
+            .map(|it| (it.container_id.as_str(), it.if_name.as_str()))
+            .collect();
+        for (claimant, address) in claims(&network, &with_delegates(plugins, &network))? {
+            let is_known = known.contains(&(&*claimant.container_id, &*claimant.if_name));
+            if !is_known && !beside.contains(&claimant) && self.inhabited()?.has_any(&[address]) {
+                beside.push(claimant);
+            }
+        }
+        Ok(beside)
     }
 }
 

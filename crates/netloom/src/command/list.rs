@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use netloom_runtime::{CachedAttachment, Cni, RuntimeConf};
-use netloom_spec::AddResult;
+use netloom_spec::{AddResult, terminal};
 use serde_json::json;
 
 use super::network::{cni, find};
@@ -24,7 +24,7 @@ pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
     }
     if options.json {
         let all: Vec<_> = attachments.iter().map(|it| object(&cni, it)).collect();
-        println!("{:#}", json!(all));
+        print_json!(json!(all));
         return Ok(());
     }
     let mut table = Table::new();
@@ -32,15 +32,16 @@ pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
     table.set_header(["NETWORK", "CONTAINER", "INTERFACE", "ADDRESSES", "NETNS"]);
     for it in &attachments {
         table.add_row([
-            it.network.clone(),
-            it.container_id.clone(),
-            it.if_name.clone(),
-            addresses(&cni, it).join(" "),
+            terminal::one_line(&it.network),
+            terminal::one_line(&it.container_id),
+            terminal::one_line(&it.if_name),
+            addresses(&cni, it).join(" ").into(),
             format!(
                 "{}{}",
-                it.netns,
+                terminal::one_line(&it.netns),
                 if netns_exists(it) { "" } else { " (gone)" }
-            ),
+            )
+            .into(),
         ]);
     }
     println!("{table}");

@@ -3,12 +3,14 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
+use netloom_kernel::signals;
 use netloom_runtime::{Cni, DelMode, RuntimeConf, load, undeclared_capabilities};
-use netloom_spec::{NetworkConfigList, Version};
+use netloom_spec::{NetworkConfigList, Version, terminal};
 
 use super::target::{self, Attachment};
 use crate::cli::{Del, Network, Options, Target};
 use crate::environment;
+use crate::execution::Bounded;
 
 pub(super) fn add(options: &Options, target: &Target) -> Result<()> {
     let network = find(options, &target.network)?;
@@ -37,7 +39,7 @@ pub(super) fn add(options: &Options, target: &Target) -> Result<()> {
     let text = result.to_json(version)?;
     let mut stdout = io::stdout();
     stdout
-        .write_all(text.as_bytes())
+        .write_all(terminal::json(&text).as_bytes())
         .and_then(|()| stdout.flush())
         .context("print the result")
 }
@@ -119,7 +121,14 @@ pub(super) fn status(options: &Options, network: &Network) -> Result<()> {
 
 /// The runtime library with the plugin directories of CNI_PATH and the cache of the options.
 pub(super) fn cni(options: &Options) -> Cni {
-    Cni::new(environment::plugin_dirs()).cache_dir(&options.cache_dir)
+    Cni::new(environment::plugin_dirs())
+        .cache_dir(&options.cache_dir)
+        .exec(Bounded::by(options.timeout))
+        .on_wait(|held| {
+            // Nothing but this waits.
+            signals::expect_none();
+            note!("netloom: {held}");
+        })
 }
 
 /// The network of this name in the configuration directory.

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use comfy_table::{Table, presets};
 use netloom_runtime::load;
-use netloom_spec::{NetworkConfigList, Version};
+use netloom_spec::{NetworkConfigList, NetworkName, Version, terminal};
 
 use super::network::{cni, find};
 use crate::cli::{OptionalNetwork, Options};
@@ -30,7 +30,7 @@ pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
                 error.to_string()
             }
         };
-        table.add_row([plugin, words]);
+        table.add_row([terminal::one_line(&plugin), terminal::lines(&words)]);
     }
     println!("{table}");
     match failed {
@@ -46,12 +46,12 @@ pub(super) fn validate(options: &Options, network: &OptionalNetwork) -> Result<(
     }
     let mut failed = directory.problems.len();
     for problem in &directory.problems {
-        println!("✘ {}", problem.error);
+        say!("✘ {}", problem.error);
     }
     for file in &directory.networks {
         if let Err(error) = one(options, &file.list) {
             failed += 1;
-            println!("✘ {} ({}): {error:#}", file.list.name, file.path.display());
+            say!("✘ {} ({}): {error:#}", file.list.name, file.path.display());
         }
     }
     match failed {
@@ -64,20 +64,22 @@ pub(super) fn validate(options: &Options, network: &OptionalNetwork) -> Result<(
 }
 
 fn one(options: &Options, list: &NetworkConfigList) -> Result<()> {
+    // Every plugin refuses a bad one, as the reference's do.
+    NetworkName::new(&list.name)?;
     let capabilities = cni(options).validate(list)?;
     let plugins: Vec<_> = list
         .plugins
         .iter()
         .map(|plugin| plugin.plugin_type())
         .collect();
-    println!(
+    say!(
         "✔ {} ({}): {}",
         list.name,
         list.cni_version,
         plugins.join(" → ")
     );
     if !capabilities.is_empty() {
-        println!("  capabilities: {}", capabilities.join(", "));
+        say!("  capabilities: {}", capabilities.join(", "));
     }
     Ok(())
 }

@@ -47,13 +47,21 @@ pub(crate) fn assert_silent() {
 /// Does what doctor says, as somebody who knows that its condition is met.
 pub(crate) fn run(host: &Host, mend: &str) {
     let command = mend.rsplit_once(": ").map_or(mend, |(_, command)| command);
-    let netloom = product(NETLOOM);
-    let bin = netloom.parent().unwrap().display();
-    host.sh(&format!("PATH={bin}:$PATH CNI_PATH={PLUGINS} {command}"));
+    // Alone, so that it installs these plugins, and not some of an earlier build beside it.
+    let alone = Path::new("/run/alone");
+    if !alone.exists() {
+        fs::create_dir(alone).unwrap();
+        let plugins = Path::new(PLUGINS).join("netloom-plugins");
+        fs::copy(product(NETLOOM), alone.join("netloom")).unwrap();
+        fs::copy(plugins, alone.join("netloom-plugins")).unwrap();
+    }
+    host.sh(&format!(
+        "PATH=/run/alone:$PATH CNI_PATH={PLUGINS} {command}"
+    ));
 }
 
 /// Two pods on `mynet`, of which the second is gone and forgotten by the cache.
-fn one_forgotten(conf: &Value) -> Option<(Host, Pod)> {
+pub(crate) fn one_forgotten(conf: &Value) -> Option<(Host, Pod)> {
     let host = host()?;
     configure("10-mynet.conf", conf);
     let (living, dead) = (host.pod("living"), host.pod("dead"));
@@ -64,7 +72,7 @@ fn one_forgotten(conf: &Value) -> Option<(Host, Pod)> {
     Some((host, living))
 }
 
-fn forget() {
+pub(crate) fn forget() {
     fs::remove_file("/var/lib/cni/results/mynet-id-of-dead-eth0").unwrap();
 }
 
@@ -401,9 +409,10 @@ fn what_it_finds_is_one_json_document_and_an_exit_status() {
     configure("10-mynet.conf", &mynet("1.1.0"));
     fs::remove_file(Path::new(PLUGINS).join("bridge")).unwrap();
     let outcome = netloom(&["--json", "doctor"]).run();
-    assert_eq!(outcome.code(), Some(1), "{outcome}");
+    assert_eq!(outcome.code(), Some(2), "{outcome}");
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(report["findings"].as_array().unwrap().len(), 1);
+    assert_eq!(report["findings"][0]["severity"], "error");
     assert_eq!(outcome.stderr, "netloom: 1 to mend\n");
     // A verb that fails before it has said anything says so in JSON.
     let error = netloom(&["--json", "status", "nope"]).run();

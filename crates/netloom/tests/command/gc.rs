@@ -23,6 +23,12 @@ fn add(network: &str, pod: &Pod, id: &str) -> Value {
     netloom(&add).run().succeeds()
 }
 
+/// The kernel would end the namespace in its own time.
+fn end(pod: &Pod) {
+    pod.ip("link del eth0");
+    pod.remove();
+}
+
 fn gc(arguments: &[&str]) -> Outcome {
     netloom(&[&["gc"], arguments].concat()).run()
 }
@@ -34,7 +40,7 @@ fn one_of_two_dead() -> Option<(Host, Pod)> {
     let (living, dead) = (host.pod("living"), host.pod("dead"));
     add("mynet", &living, "id-of-living");
     add("mynet", &dead, "id-of-dead");
-    dead.remove();
+    end(&dead);
     Some((host, living))
 }
 
@@ -111,7 +117,7 @@ fn a_dry_run_tells_what_would_go_and_changes_nothing() {
     assert!(!words.contains("id-of-living"), "{words}");
     let object = netloom(&["--json", "gc", "--dry-run"]).run().succeeds();
     let expected = json!([{
-        "network": "mynet", "disableGC": false, "withheld": false, "unreadable": [], "addresses": [], "drafts": [],
+        "network": "mynet", "disableGC": false, "withheld": false, "unreadable": [], "addresses": [], "drafts": [], "objects": [],
         "plugins": ["bridge"],
         "valid": [{"containerID": "id-of-living", "ifname": "eth0"}],
         "stale": [{
@@ -122,6 +128,52 @@ fn a_dry_run_tells_what_would_go_and_changes_nothing() {
     assert_eq!(object, expected);
     assert_eq!(reserved("mynet").len(), 2);
     assert_eq!(cached().len(), 2);
+}
+
+#[test]
+fn what_goes_is_told_object_by_object_before_and_after() {
+    let Some((_host, _living)) = one_of_two_dead() else {
+        return;
+    };
+    let file = "/var/lib/cni/networks/mynet/10.16.0.77";
+    fs::write(file, "stranger\r\neth0").unwrap();
+    let object = format!("reservation: {file} of container stranger, interface eth0");
+    let words = gc(&["mynet", "--dry-run"]).succeeds_with_words();
+    assert!(words.contains(&object), "{words}");
+    let objects = &netloom(&["--json", "gc", "--dry-run"]).run().succeeds()[0]["objects"];
+    assert_eq!(objects[0]["kind"], "reservation", "{objects}");
+    let outcome = gc(&["mynet", "--yes"]);
+    outcome.succeeds_silently();
+    for line in [
+        "netloom: mynet: deleted id-of-dead eth0 10.16.0.3/16".to_owned(),
+        format!("netloom: mynet: removed {object}"),
+    ] {
+        assert!(outcome.stderr.lines().any(|told| told == line), "{outcome}");
+    }
+    let again = gc(&["mynet", "--yes"]);
+    assert_eq!(again.stderr, "", "nothing went");
+    gc(&["nope", "--yes"]).fails_with_words(&["nope"]);
+}
+
+#[test]
+fn a_network_without_gc_is_not_told_of_an_option_that_would_not_help() {
+    let Some(host) = host() else { return };
+    configure("10-mynet.conf", &mynet("1.0.0"));
+    let dead = host.pod("dead");
+    add("mynet", &dead, "id-of-dead");
+    end(&dead);
+    fs::write("/var/lib/cni/networks/mynet/10.16.0.77", "stranger\r\neth0").unwrap();
+    for arguments in [&["mynet", "--dry-run"][..], &["mynet", "--yes"], &["--yes"]] {
+        let outcome = gc(arguments);
+        assert!(outcome.is_success(), "{outcome}");
+        let told = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(told.contains("cniVersion 1.0.0 has no GC"), "{outcome}");
+        assert!(!told.contains("--all"), "{outcome}");
+    }
+    assert_eq!(reserved("mynet"), ["10.16.0.77"]);
+    fs::remove_file(Path::new(CONF_DIR).join("10-mynet.conf")).unwrap();
+    let doctor = netloom(&["doctor"]).run();
+    assert!(!doctor.stdout.contains("--all"), "{doctor}");
 }
 
 #[test]
@@ -169,7 +221,7 @@ fn where_nothing_is_known_to_live_only_the_dead_go_until_told_so() {
     add("mynet", &dead, "id-of-dead");
     // Reserved by somebody whom the cache does not know.
     fs::write("/var/lib/cni/networks/mynet/10.16.0.77", "stranger\r\neth0").unwrap();
-    dead.remove();
+    end(&dead);
     let dead = gc(&["mynet", "--yes"]);
     dead.succeeds_silently();
     assert!(dead.stderr.contains("--all does that"), "{dead}");
@@ -223,7 +275,7 @@ fn a_namespace_path_that_another_pod_has_now_does_not_keep_the_dead_alive() {
     configure("10-mynet.conf", &mynet("1.1.0"));
     let old = host.pod("shared");
     add("mynet", &old, "id-of-old");
-    old.remove();
+    end(&old);
     let new = host.pod("shared");
     add("mynet", &new, "id-of-new");
     let words = gc(&["--dry-run"]).succeeds_with_words();
@@ -396,8 +448,12 @@ fn what_a_killed_runtime_wrote_half_is_named_by_doctor_and_goes_with_gc_of_its_n
     assert!(words.contains(&draft), "{words}");
     drop(gc(&["other", "--yes"]));
     assert_eq!(cached()[0], draft, "GC of another network took it");
+    // What it added lives as long as its pod does.
     gc(&["mynet", "--yes"]).succeeds_silently();
     assert_eq!(cached(), ["mynet-id-of-living-eth0"]);
+    assert_eq!(reserved("mynet").len(), 2);
+    end(&pod);
+    gc(&["mynet", "--yes"]).succeeds_silently();
     assert_eq!(reserved("mynet"), ["10.16.0.2"]);
     let doctor = netloom(&["doctor"]).run();
     assert!(!doctor.stdout.contains("cache file"), "{doctor}");

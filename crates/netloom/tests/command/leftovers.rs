@@ -160,6 +160,10 @@ fn the_hosts_end_of_a_pod_that_nobody_remembers_is_named_and_goes() {
     host.ip("link add vethmine type veth peer name other");
     assert_silent();
     forget(DEAD);
+    // The pod lives, whether anybody remembers it or not.
+    assert_silent();
+    lost.ip("addr flush dev eth0");
+    lost.ip("link set eth0 down");
     assert_mended(&host, &["reservation", "nftables masquerade", "veth"]);
     assert!(!lost.ip("-br link").contains("eth0"));
     assert_checked(&living, LIVING, 8080);

@@ -10,8 +10,12 @@ mod gc;
 mod install;
 mod leftovers;
 mod life;
+mod limit;
+mod living;
 mod missing_binary;
+mod output;
 mod pipe;
+mod severity;
 mod spelling;
 
 use std::fs;
@@ -301,6 +305,24 @@ fn validate_and_version_tell_what_would_fail() {
         all.stdout.contains("9.9.9") && all.stdout.contains("30-broken.conf"),
         "{all}"
     );
+    // What no plugin accepts, although the tutorial has it.
+    let nameless = json!({"cniVersion": "0.2.0", "type": "loopback"});
+    configure("40-loopback.conf", &nameless);
+    let all = netloom(&["validate"]).run();
+    all.fails_with_words(&["3 of the configurations"]);
+    assert!(all.stdout.contains("missing network name"), "{all}");
+    let loopback = Call::new(Path::new(PLUGINS).join("loopback")).stdin(nameless.to_string());
+    let refused = ["ADD", "pod", "eth0", "/run/netns/none", PLUGINS];
+    let names = [
+        "CNI_COMMAND",
+        "CNI_CONTAINERID",
+        "CNI_IFNAME",
+        "CNI_NETNS",
+        "CNI_PATH",
+    ];
+    let call = names.iter().zip(refused);
+    let call = call.fold(loopback, |call, (name, value)| call.env(name, value));
+    assert!(call.run().fails().msg.contains("missing network name"));
     let versions = netloom(&["version", "mynet"]).run().succeeds_with_words();
     assert!(
         versions.contains("bridge") && versions.contains("1.1.0"),
@@ -334,7 +356,16 @@ fn help_and_completions_know_every_verb() {
 
 #[test]
 fn the_demo_is_green_as_root_and_as_an_ordinary_user() {
-    let shown = netloom(&["demo"]).run().succeeds_with_words();
+    // Alone, so that the plugins are its own and not of an earlier build beside it. The test's target
+    // directory need not be readable for others either.
+    let public = tempfile::Builder::new()
+        .prefix("netloom-demo-")
+        .tempdir_in("/tmp")
+        .unwrap();
+    fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = public.path().join("netloom");
+    fs::copy(product(NETLOOM), &copy).unwrap();
+    let shown = called(&copy, &["demo"]).run().succeeds_with_words();
     for part in [
         "ADD pod a",
         "you are 203.0.113.2",
@@ -346,14 +377,6 @@ fn the_demo_is_green_as_root_and_as_an_ordinary_user() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    // The test's target directory need not be readable for others.
-    let public = tempfile::Builder::new()
-        .prefix("netloom-demo-")
-        .tempdir_in("/tmp")
-        .unwrap();
-    fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let copy = public.path().join("netloom");
-    fs::copy(product(NETLOOM), &copy).unwrap();
     let user = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
     let call = user
         .iter()

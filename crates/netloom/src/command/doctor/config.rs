@@ -6,7 +6,7 @@ use std::fs;
 use ipnet::IpNet;
 use netloom_kernel::sysctl;
 use netloom_plugins::doctor;
-use netloom_spec::PluginConf;
+use netloom_spec::{PluginConf, code};
 use serde_json::Value;
 
 use super::{Finding, Host, Network, plugins};
@@ -23,8 +23,13 @@ pub(super) fn findings(host: &Host) -> Vec<Finding> {
     }
     for network in &host.networks {
         if let Some(problem) = &network.problem {
-            let mend = "correct the configuration";
-            findings.push(of(network, "configuration", problem.clone(), mend));
+            let (kind, mend) = match problem.code {
+                code::IO | code::INTERNAL | code::TRY_AGAIN_LATER => {
+                    ("unreadable", "see what the error says")
+                }
+                _ => ("configuration", "correct the configuration"),
+            };
+            findings.push(of(network, kind, problem.to_string(), mend));
             continue;
         }
         let valid = host.cni.validate(&network.list);

@@ -35,6 +35,7 @@ pub(super) fn findings(options: &Options, host: &Host, survey: &CacheSurvey) -> 
     match host_local::forgotten(is_known, &living) {
         Ok(found) => found
             .into_iter()
+            .filter(|it| !host.judge.is_inhabited(&it.addresses))
             .map(|it| finding(it.network.clone(), what(&it), mend(&it)))
             .collect(),
         Err(error) => {

@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 
 use anyhow::Result;
-use netloom_kernel::rtnl::{Link, LinkKind, Socket};
+use netloom_kernel::rtnl::{Address, Link, LinkKind, Socket};
+use netloom_plugins::identity;
 use netloom_runtime::RuntimeConf;
 
 use super::config::{bridges, subnets};
@@ -13,13 +14,13 @@ use super::{Finding, Host, Network, quoted};
 pub(super) fn findings(host: &Host) -> Result<Vec<Finding>> {
     let socket = Socket::open()?;
     let links = socket.list_links()?;
-    let used = Used::of(host);
+    let used = Used::of(host, &socket);
     let mut findings = of_bridges(host, &links, &used);
     findings.extend(of_ptp(host, &socket, &links, &used)?);
     Ok(findings)
 }
 
-fn of_bridges(host: &Host, links: &[Link], used: &Used) -> Vec<Finding> {
+fn of_bridges(host: &Host, links: &[Link], used: &Used<'_>) -> Vec<Finding> {
     let bridges = bridges(&host.networks);
     let mut findings = Vec::new();
     let mut seen = HashSet::new();
@@ -54,7 +55,7 @@ fn of_bridges(host: &Host, links: &[Link], used: &Used) -> Vec<Finding> {
 }
 
 /// The host's ends of ptp have the gateway's address, of a subnet of their network.
-fn of_ptp(host: &Host, socket: &Socket, links: &[Link], used: &Used) -> Result<Vec<Finding>> {
+fn of_ptp(host: &Host, socket: &Socket, links: &[Link], used: &Used<'_>) -> Result<Vec<Finding>> {
     let is_ptp = |network: &&Network| network.plugins.iter().any(|it| it.plugin_type() == "ptp");
     let networks: Vec<_> = host.networks.iter().filter(is_ptp).collect();
     if networks.is_empty() {
@@ -91,7 +92,8 @@ fn veth(network: &Network, link: &Link, place: &str) -> Finding {
 
 /// The links of the host that the results of cached attachments list. Those of dead ones go with
 /// them.
-struct Used {
+struct Used<'a> {
+    socket: &'a Socket,
     names: HashSet<String>,
     /// The networks with an attachment of which nothing tells the links: results before 0.3.0 list
     /// none, and some cannot be read. Whatever is there may be its.
@@ -100,8 +102,8 @@ struct Used {
     is_any_lost: bool,
 }
 
-impl Used {
-    fn of(host: &Host) -> Self {
+impl<'a> Used<'a> {
+    fn of(host: &Host, socket: &'a Socket) -> Self {
         let stale = host
             .networks
             .iter()
@@ -120,6 +122,7 @@ impl Used {
         }
         let is_known = |name: &String| host.networks.iter().any(|it| it.list.name == *name);
         Self {
+            socket,
             is_any_lost: !untold.iter().all(is_known),
             names,
             untold,
@@ -141,5 +144,24 @@ impl Used {
             && !self.names.contains(&link.name)
             && !self.is_any_lost
             && networks.iter().all(is_told)
+            && !self.leads_to_a_pod(link)
+    }
+
+    /// Whether the other end is in use in a namespace that lives, whoever put it there.
+    fn leads_to_a_pod(&self, link: &Link) -> bool {
+        let (Some(netns), Some(peer)) = (link.lower_netns, link.lower) else {
+            return false;
+        };
+        let is_up = |links: Vec<Link>| links.iter().any(|it| it.index == peer && it.flags.is_up());
+        let has_address = |all: Vec<Address>| {
+            let mut of_peer = all.iter().filter(|it| it.link == peer);
+            of_peer.any(|it| identity::is_global(&it.address))
+        };
+        // A namespace that has ended meanwhile has none.
+        self.socket.list_links_of(netns).is_ok_and(is_up)
+            || self
+                .socket
+                .list_all_addresses_of(netns)
+                .is_ok_and(has_address)
     }
 }

@@ -19,7 +19,8 @@ pub(super) fn restored(host: &Host, network: &Network, file: &Path) -> String {
     };
     let file = file.display().to_string();
     let (file, new) = (quoted(&file), quoted(&format!("{file}.new")));
-    let mut all_known = network.plan.unreadable.is_empty();
+    let is_in_use = address.is_some_and(|it| host.judge.is_inhabited(&[it]));
+    let mut all_known = network.plan.unreadable.is_empty() && !is_in_use;
     let of_network = |it: &&CachedAttachment| it.network == network.list.name;
     for it in host.living.iter().filter(of_network) {
         let given = list::addresses(&host.cni, it);

@@ -19,16 +19,17 @@ pub(super) fn addresses(
     Ok(all)
 }
 
-/// Frees them.
+/// Frees them, and tells which.
 pub(super) fn reclaim(
     network: &NetworkConfigList,
     cached: &[CachedAttachment],
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let name = NetworkName::new(&network.name)?;
+    let mut freed = Vec::new();
     for conf in pools(network, cached) {
-        host_local::reclaim(&conf, &name)?;
+        freed.extend(host_local::reclaim(&conf, &name)?);
     }
-    Ok(())
+    Ok(freed)
 }
 
 /// The plugins that have their addresses from host-local.

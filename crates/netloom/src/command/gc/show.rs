@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use netloom_runtime::{Cni, GcPlan, Life, StaleAttachment};
+use netloom_spec::{NetworkConfigList, Version, terminal};
 use serde_json::{Value, json};
 
 use super::super::list::addresses;
@@ -14,9 +15,9 @@ const NOTHING: &str = "nothing to remove";
 pub(super) fn dry_run(cni: &Cni, planned: &[Planned], as_json: bool) -> Result<()> {
     if as_json {
         let all: Vec<_> = planned.iter().map(|it| object(cni, it)).collect();
-        println!("{:#}", json!(all));
+        print_json!(json!(all));
     } else {
-        print!("{}", words(cni, planned));
+        print!("{}", terminal::lines(&words(cni, planned)));
     }
     Ok(())
 }
@@ -51,17 +52,20 @@ pub(super) fn words(cni: &Cni, planned: &[Planned]) -> String {
         if !it.addresses.is_empty() {
             let _ = writeln!(text, "  free {}", it.addresses.join(" "));
         }
-        for line in remarks(plan) {
+        for line in remarks(network, plan) {
             if it.addresses.is_empty() || line != NOTHING {
                 let _ = writeln!(text, "  {line}");
             }
+        }
+        for (kind, what) in &it.objects {
+            let _ = writeln!(text, "    {kind}: {}", terminal::one_line(what));
         }
     }
     text
 }
 
 fn why(stale: &StaleAttachment) -> String {
-    let netns = &stale.attachment.netns;
+    let netns = terminal::one_line(&stale.attachment.netns);
     match stale.life {
         Life::Living => String::new(),
         Life::Gone => format!("({netns})"),
@@ -73,13 +77,19 @@ fn why(stale: &StaleAttachment) -> String {
 }
 
 /// What there is to say besides the attachments.
-fn remarks(plan: &GcPlan) -> Vec<String> {
+fn remarks(network: &NetworkConfigList, plan: &GcPlan) -> Vec<String> {
     if plan.disabled {
         return vec!["has disableGC: left alone".to_owned()];
     }
     let mut lines = Vec::new();
     for error in &plan.unreadable {
         lines.push(format!("counted as living: {error}"));
+    }
+    for it in &plan.beside {
+        lines.push(format!(
+            "counted as living: {} {}, which others added: a living namespace has its address",
+            it.container_id, it.if_name
+        ));
     }
     if plan.withheld {
         lines.push(
@@ -99,17 +109,28 @@ fn remarks(plan: &GcPlan) -> Vec<String> {
             plan.valid.len()
         ));
     }
+    if is_without_gc(network) {
+        lines.push(format!(
+            "cniVersion {} has no GC, so the plugins are not asked to remove the rest: 1.1.0 is the first",
+            network.cni_version
+        ));
+    }
     if lines.is_empty() && plan.is_empty() {
         lines.push(NOTHING.to_owned());
     }
     lines
 }
 
+fn is_without_gc(network: &NetworkConfigList) -> bool {
+    let version = network.cni_version.parse::<Version>();
+    version.is_ok_and(|version| version < Version::V1_1_0)
+}
+
 /// Says on stderr what was left alone, and why.
-pub(super) fn remark(network: &str, plan: &GcPlan) {
-    if plan.disabled || plan.withheld {
-        for line in remarks(plan) {
-            note!("netloom: {network}: {line}");
+pub(super) fn remark(network: &NetworkConfigList, plan: &GcPlan) {
+    if plan.disabled || plan.withheld || is_without_gc(network) {
+        for line in remarks(network, plan) {
+            note!("netloom: {}: {line}", network.name);
         }
     }
 }
@@ -131,11 +152,16 @@ fn object(cni: &Cni, planned: &Planned) -> Value {
         })
         .collect();
     let unreadable: Vec<_> = plan.unreadable.iter().map(ToString::to_string).collect();
+    let objects = planned.objects.iter();
+    let objects: Vec<_> = objects
+        .map(|(kind, what)| json!({"kind": kind, "what": what}))
+        .collect();
     json!({
         "network": planned.network.name,
         "disableGC": plan.disabled,
         "stale": stale,
         "addresses": planned.addresses,
+        "objects": objects,
         "valid": plan.valid,
         "plugins": plan.plugins,
         "withheld": plan.withheld,
