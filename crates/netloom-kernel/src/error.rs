@@ -92,6 +92,15 @@ impl Error {
         self.errno == libc::ENETUNREACH
     }
 
+    /// A route says that packets are dropped: it is unreachable, prohibited, or a black hole.
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        matches!(
+            self.errno,
+            libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL
+        )
+    }
+
     /// The object is in use.
     #[must_use]
     pub fn is_busy(&self) -> bool {

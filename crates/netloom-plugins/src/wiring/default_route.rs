@@ -56,6 +56,7 @@ fn leaves_it_open(route: &Route) -> bool {
 fn highest_metric(socket: &Socket, family: Family) -> Result<Option<u32>, Fault> {
     match socket.match_route(anywhere(family)) {
         Err(error) if error.is_unreachable() || error.is_unsupported() => Ok(None),
+        Err(error) if !error.is_dropped() => Err(Fault::kernel("look for a default route")(error)),
         _ => Ok(list(socket, family)?.last().map(|route| route.priority)),
     }
 }

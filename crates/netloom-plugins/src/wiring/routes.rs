@@ -3,6 +3,10 @@
 use netloom_kernel::Result;
 use netloom_kernel::rtnl::{Family, Route, RouteFilter, Socket};
 
+/// The first so many of a family by one link count: a pod can make any number, which must not cost
+/// the host its memory.
+const MOST: usize = 4096;
+
 /// The routes by a link in a table, or in [any](netloom_kernel::rtnl::table::ANY), in the order in
 /// which they can be made: next hops are found by routes that have none.
 ///
@@ -15,7 +19,13 @@ pub(crate) fn by_link(
     table: u32,
 ) -> Result<Vec<Route>> {
     let filter = RouteFilter::main(family).table(table).device(link);
-    let listed = match socket.list_routes(&filter) {
+    let mut left = MOST;
+    let counts = |_: &Route| {
+        let counts = left > 0;
+        left = left.saturating_sub(1);
+        counts
+    };
+    let listed = match socket.list_routes_where(&filter, counts) {
         // A kernel without IPv6 has no IPv6 routes.
         Err(error) if error.is_unsupported() => Vec::new(),
         listed => listed?,

@@ -53,6 +53,39 @@ fn tcp_is_reached_from_outside_the_host_the_pod_itself_and_another_pod() {
     }
 }
 
+/// The pod drops what it would not answer by the link that it came in by: the ports of the first
+/// network work as long as its default route counts.
+#[test]
+fn a_second_network_leaves_the_ports_of_the_first_where_reverse_paths_are_strict() {
+    for backend in BOTH {
+        let Some(lab) = Lab::new(backend) else {
+            continue;
+        };
+        let uplink = lab.uplink();
+        let one = lab.wire("one", 5);
+        lab.map(&one, tcp(8080, 80));
+        for link in ["all", "default", "eth0"] {
+            let path = format!("/proc/sys/net/ipv4/conf/{link}/rp_filter");
+            one.pod.sh(&format!("echo 1 > {path}"));
+        }
+        let second = json!({
+            "cniVersion": "1.1.0", "name": "second", "type": "bridge", "bridge": "br1",
+            "isDefaultGateway": true,
+            "ipam": {"type": "static", "addresses": [
+                {"address": "10.2.0.5/24", "gateway": "10.2.0.1"},
+                {"address": "fd00:2::5/64", "gateway": "fd00:2::1"},
+            ]},
+        });
+        let add = lab.bridge.call("ADD", &second).pod(&one.pod);
+        add.env("CNI_IFNAME", "eth1").run().succeeds();
+        let server = Server::in_pod(&one.pod, 80);
+        for at in 0..2 {
+            let from_outside = uplink.outside.run(|| server.reached(Uplink::HOST[at], 8080));
+            assert_eq!(from_outside, Some(Uplink::ROUTER[at]), "{backend}");
+        }
+    }
+}
+
 #[test]
 fn udp_is_reached_and_answers_from_where_it_was_asked() {
     for backend in BOTH {

@@ -77,6 +77,42 @@ fn memory_does_not_grow_with_the_pool() {
     }
 }
 
+#[test]
+fn memory_does_not_grow_with_the_routes_of_the_pod() {
+    let Some(host) = Host::new() else { return };
+    let plugins = PluginDir::of(PROGRAM);
+    let (bridge, most) = measured(&plugins, "bridge");
+    let mut first = conf("nftables");
+    let pod = host.pod("one");
+    first["prevResult"] = bridge.add(&first, &pod).succeeds();
+    // By a link of the pod's own, and so by none of the plugin's.
+    pod.sh(
+        "ip link add own0 type veth peer name own1; ip link set own0 up; ip link set own1 up
+         ip address add 172.16.0.1/24 dev own0
+         for a in $(seq 0 199); do for b in $(seq 0 249); do for c in 0 64 128 192; do
+            echo route add 11.$a.$b.$c/26 dev own0
+         done; done; done | ip -batch -",
+    );
+    let mut second = conf("nftables");
+    second["name"] = json!("second");
+    second["bridge"] = json!("br1");
+    second["ipam"]["ranges"] = json!([[{"subnet": "10.2.0.0/16"}], [{"subnet": "fd00:2::/64"}]]);
+    let call = |command: &str, conf: &Value| {
+        let call = bridge.call(command, conf).pod(&pod);
+        call.env("CNI_IFNAME", "eth1")
+    };
+    is_modest("ADD", &call("ADD", &second), most);
+    is_modest("CHECK", &bridge.call("CHECK", &first).pod(&pod), most);
+    is_modest("DEL", &call("DEL", &second), most);
+    let (sbr, most) = measured(&plugins, "sbr");
+    let conf = json!({
+        "cniVersion": "1.1.0", "name": "net", "type": "sbr", "prevResult": first["prevResult"],
+    });
+    for command in ["ADD", "CHECK", "DEL"] {
+        is_modest(command, &sbr.call(command, &conf).pod(&pod), most);
+    }
+}
+
 /// ADD, CHECK, DEL, GC and STATUS of a second pod, each traced.
 fn traces(backend: &str) -> Option<Vec<(&'static str, Trace)>> {
     let host = Host::new()?;
