@@ -54,6 +54,7 @@ fn exec(script: &str, stdin: &[u8]) -> (Result<Vec<u8>, Error>, Vec<u8>) {
     let exec = ProcessExec {
         time_limit: Some(SOON),
         stderr,
+        ..ProcessExec::default()
     };
     let done = exec.exec_plugin(&dir.script(script), stdin, &path_variable());
     let memory = memory.lock().unwrap().clone();
@@ -186,6 +187,7 @@ fn stderr_arrives_while_the_plugin_runs() {
     let exec = ProcessExec {
         time_limit: Some(SOON),
         stderr: Stderr::Capture(Arc::new(Mutex::new(Answer(fifo)))),
+        ..ProcessExec::default()
     };
     assert_eq!(
         exec.exec_plugin(&plugin, b"", &path_variable()).unwrap(),
@@ -286,6 +288,7 @@ fn a_plugin_is_killed_with_all_it_started_when_its_time_is_up() {
     let exec = ProcessExec {
         time_limit: Some(limit),
         stderr: Stderr::memory().0,
+        ..ProcessExec::default()
     };
     let start = Instant::now();
     let error = exec
@@ -322,6 +325,7 @@ fn a_plugin_that_never_stops_talking_on_stderr_is_stopped_by_its_time_limit() {
     let exec = ProcessExec {
         time_limit: Some(Duration::from_millis(200)),
         stderr: Stderr::memory().0,
+        ..ProcessExec::default()
     };
     let done = exec.exec_plugin(&dir.script("yes >&2"), b"", &path_variable());
     assert!(matches!(done, Err(Error::TimeLimit { .. })));
@@ -333,6 +337,7 @@ fn a_time_limit_that_is_longer_than_the_clock_is_none() {
     let exec = ProcessExec {
         time_limit: Some(Duration::MAX),
         stderr: Stderr::default(),
+        ..ProcessExec::default()
     };
     assert_eq!(
         exec.exec_plugin(&dir.script("echo hi"), b"", &[]).unwrap(),
@@ -395,6 +400,7 @@ fn waiting_for_a_busy_executable_counts_towards_the_time_limit() {
     let exec = ProcessExec {
         time_limit: Some(Duration::from_millis(50)),
         stderr: Stderr::default(),
+        ..ProcessExec::default()
     };
     assert!(is_busy(&exec.exec_plugin(&plugin, b"", &[]).unwrap_err()));
     assert!(start.elapsed() < Duration::from_secs(1));
