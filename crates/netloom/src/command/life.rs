@@ -2,9 +2,10 @@
 
 mod inhabited;
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use netloom_kernel::netns::{Netns, OpenError};
 use netloom_kernel::rtnl::Socket;
@@ -37,8 +38,8 @@ pub(super) struct Judge {
     /// By the path of their namespace.
     cached: HashMap<String, Vec<CachedAttachment>>,
     /// Which addresses living namespaces have that no living cached attachment accounts for. Found
-    /// out when somebody asks for the first time: most hosts have nobody who is in doubt.
-    inhabited: OnceCell<Result<Inhabited, Error>>,
+    /// out when somebody asks: most hosts have nobody who is in doubt.
+    inhabited: RefCell<Option<Rc<Inhabited>>>,
 }
 
 impl Judge {
@@ -53,7 +54,7 @@ impl Judge {
         Self {
             cni: cni.clone(),
             cached: by_path,
-            inhabited: OnceCell::new(),
+            inhabited: RefCell::default(),
         }
     }
 
@@ -71,20 +72,19 @@ impl Judge {
         self.inhabited().map_or(true, |it| it.has_any(addresses))
     }
 
-    fn inhabited(&self) -> Result<&Inhabited, Error> {
-        let look = || {
-            let mut inhabited = Inhabited::look()?;
-            for it in self.cached.values().flatten() {
-                if self.life_at_its_path(it) == Life::Living {
-                    inhabited.account(&it.netns, &self.addresses(it));
-                }
+    fn inhabited(&self) -> Result<Rc<Inhabited>, Error> {
+        if let Some(known) = &*self.inhabited.borrow() {
+            return Ok(known.clone());
+        }
+        let mut inhabited = Inhabited::look()?;
+        for it in self.cached.values().flatten() {
+            if self.life_at_its_path(it) == Life::Living {
+                inhabited.account(&it.netns, &self.addresses(it));
             }
-            Ok(inhabited)
-        };
-        self.inhabited
-            .get_or_init(look)
-            .as_ref()
-            .map_err(Clone::clone)
+        }
+        let inhabited = Rc::new(inhabited);
+        *self.inhabited.borrow_mut() = Some(inhabited.clone());
+        Ok(inhabited)
     }
 
     /// The addresses that it was given when it was added.
@@ -145,6 +145,8 @@ impl netloom_runtime::Judge for Judge {
         let Ok(network) = NetworkName::new(network) else {
             return Ok(Vec::new());
         };
+        // The question comes first, whenever GC is planned or done: what was seen before may have changed.
+        self.inhabited.take();
         let mut beside: Vec<Attachment> = Vec::new();
         let living = self.cached.values().flatten();
         let living = living.filter(|it| it.network == network.as_str());
