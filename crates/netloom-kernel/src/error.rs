@@ -95,10 +95,7 @@ impl Error {
     /// A route says that packets are dropped: it is unreachable, prohibited, or a black hole.
     #[must_use]
     pub fn is_dropped(&self) -> bool {
-        matches!(
-            self.errno,
-            libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL
-        )
+        matches!(self.errno, libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL)
     }
 
     /// The object is in use.

@@ -27,7 +27,7 @@ use backend::{Backend, packet_filter};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use netloom_plugin::{Cleanup, Plugin, Undo};
 use netloom_spec::{AddResult, Attachment, Error, PluginConf, Version, code};
-use plan::{Choice, Plan, Wanted, addresses};
+use plan::{Choice, Plan, Wanted, addresses, host_links};
 use std::net::IpAddr;
 
 /// What GC would remove of nftables.
@@ -96,11 +96,12 @@ impl Plugin for Firewall {
         let wanted = Wanted::new(&plan, &result)?;
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let backend = backend::choose(plan.backend)?;
-        let (ips, zone) = (wanted.ips.clone(), plan.zone.clone());
+        let (ips, links) = (wanted.ips.clone(), wanted.links.clone());
+        let zone = plan.zone.clone();
         let chosen = backend.choice();
         // Registered first: what fails half way is taken back as well.
         undo.push("remove the firewall rules", move || {
-            remove_by(chosen, owner, &ips, &zone, false)
+            remove_by(chosen, owner, (&ips, &links), &zone, false)
         });
         match backend {
             Backend::Iptables => iptables::create(owner, &wanted)?,
@@ -137,12 +138,9 @@ impl Plugin for Firewall {
         }
         let plan = Plan::lenient(request.conf);
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
-        let ips = request
-            .prev_result()
-            .as_ref()
-            .map(addresses)
-            .unwrap_or_default();
-        remove_by(plan.backend, owner, &ips, &plan.zone, true)
+        let result = request.prev_result().unwrap_or_default();
+        let (ips, links) = (addresses(&result), host_links(&result));
+        remove_by(plan.backend, owner, (&ips, &links), &plan.zone, true)
     }
 
     fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
@@ -172,14 +170,14 @@ impl Plugin for Firewall {
 fn remove_by(
     choice: Choice,
     owner: Owner<'_>,
-    ips: &[IpAddr],
+    (ips, links): (&[IpAddr], &[String]),
     zone: &str,
     foreign: bool,
 ) -> Result<(), Error> {
     let mut cleanup = Cleanup::new();
     match Nftables::open() {
         Ok(nftables) => {
-            let by_nftables = nftables::remove(&nftables, owner, ips);
+            let by_nftables = nftables::remove(&nftables, owner, ips, links);
             let found = matches!(by_nftables, Ok(true));
             cleanup.step("remove nftables' rules", by_nftables.map(drop));
             let foreign = foreign && !found && choice != Choice::Nftables;

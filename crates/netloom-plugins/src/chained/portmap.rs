@@ -11,7 +11,7 @@
 //! | `route_localnet` of the link to the pod | shared, stays |
 //!
 //! It is called behind a plugin that makes an interface, whose result tells the pod's addresses, and
-//! hands that on. Nothing reserves a port: the last ADD has it.
+//! hands that on. Nothing reserves a port: the last ADD has it, and the one before when that goes.
 
 mod conditions;
 mod config;

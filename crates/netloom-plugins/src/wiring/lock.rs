@@ -21,13 +21,21 @@ pub(crate) enum LockError {
     },
     #[error(
         "lock {} is still held by {holder} after {} s; try again when that process is done",
-        .path.display(), .waited.as_secs_f32()
+        .path.display(), rounded(*.waited)
     )]
     Held {
         path: PathBuf,
         holder: String,
         waited: Duration,
     },
+}
+
+/// Seconds, whole ones from one on.
+fn rounded(waited: Duration) -> f32 {
+    match waited.as_secs_f32() {
+        seconds if seconds < 1.0 => seconds,
+        seconds => seconds.round(),
+    }
 }
 
 impl From<LockError> for Error {

@@ -1,7 +1,7 @@
 //! What is forwarded, and what is not.
 
 use crate::support::{Lab, conf, gets_out};
-use netloom_testkit::probe;
+use netloom_testkit::{Uplink, probe};
 use serde_json::json;
 
 /// Ways in which a host drops what it is not told to forward.
@@ -58,6 +58,52 @@ fn what_begins_outside_is_not_let_in() {
         assert!(pod.pings(to), "{backend}: the answer comes back");
         assert!(!other.pings(from), "{backend}");
     }
+}
+
+/// Who is on another bridge sends from the pod's address, to where only pods may send.
+#[test]
+fn a_forged_pod_address_on_another_wire_does_not_pass() {
+    let Some(lab) = Lab::with("nftables") else {
+        return;
+    };
+    if !probe::has_iptables() {
+        return;
+    }
+    let uplink = lab.host.uplink();
+    let (pod, other) = (lab.host.pod("one"), lab.host.pod("two"));
+    let (wired, _) = (lab.wire(&pod, "br0", 1), lab.wire(&other, "br1", 2));
+    lab.host.sh(DROPS[0]);
+    let conf = conf("nftables", &wired, json!({}));
+    lab.firewall.add(&conf, &pod).succeeds();
+    lab.firewall.check(&conf, &wired, &pod).succeeds_silently();
+    assert_eq!(gets_out(&pod, &uplink), [true; 2]);
+    // As strict reverse path filters are not everywhere, and not for IPv6.
+    lab.host.sh("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter
+         echo 0 > /proc/sys/net/ipv4/conf/br1/rp_filter
+         nft 'table inet watch { counter forged {}; chain late {
+             type filter hook forward priority 100;
+             iifname br1 ip saddr 10.1.0.2 counter name forged;
+             iifname br1 ip6 saddr fd00:1::2 counter name forged; }; }'");
+    other.sh("ip addr add 10.1.0.2/32 dev eth0; ip addr add fd00:1::2/128 dev eth0 nodad");
+    let forged = || {
+        for (from, to) in ["10.1.0.2", "fd00:1::2"].iter().zip(Uplink::SERVER) {
+            other.sh(&format!(
+                "ping -q -c 1 -W 1 -I {from} {to} >/dev/null || true"
+            ));
+        }
+        let text = lab.host.sh("nft list counter inet watch forged");
+        let (_, rest) = text.split_once("packets ").unwrap();
+        rest.split(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(forged(), 0);
+    // Without the rules the attack works: it is they that stop it.
+    lab.host
+        .sh("nft flush chain inet cni_plugins_firewall forward
+         nft add rule inet cni_plugins_firewall forward jump pods");
+    assert_eq!(forged(), 2, "the attack is no attack");
+    lab.firewall.del(&conf, &pod).succeeds_silently();
+    let left = lab.host.sh("nft list table inet cni_plugins_firewall");
+    assert!(!left.contains("id-of-one"), "{left}");
 }
 
 #[test]

@@ -91,3 +91,33 @@ fn a_packet_meets_the_same_rules_however_many_ports_are_mapped() {
     assert_eq!(mapped(), usize::from(MANY) + 1);
     assert_eq!(rules(), with_one);
 }
+
+/// iptables has three rules for each mapping: CHECK must not look for each among all.
+#[test]
+fn check_by_iptables_takes_as_long_as_there_are_mappings() {
+    let Some(lab) = Lab::new("iptables") else {
+        return;
+    };
+    let one = lab.attach("one", 5);
+    let measure = |count: u16| {
+        let mappings: Vec<_> = (0..count)
+            .map(|at| json!({"hostPort": 20000 + at, "containerPort": 80, "protocol": "tcp"}))
+            .collect();
+        let conf = lab.map(&one, json!(mappings));
+        let start = Instant::now();
+        lab.portmap
+            .check(&conf, &one.result, &one.pod)
+            .succeeds_silently();
+        let took = start.elapsed();
+        lab.portmap.del(&conf, &one.pod).succeeds_silently();
+        took
+    };
+    let (few, many) = (measure(300), measure(3000));
+    println!("CHECK {few:?} -> {many:?}");
+    // Ten times as many; each among all would take a hundred times as long.
+    let slack = Duration::from_millis(500);
+    assert!(
+        many < few * 30 + slack,
+        "{few:?} with few, {many:?} with many"
+    );
+}

@@ -80,7 +80,9 @@ fn a_second_network_leaves_the_ports_of_the_first_where_reverse_paths_are_strict
         add.env("CNI_IFNAME", "eth1").run().succeeds();
         let server = Server::in_pod(&one.pod, 80);
         for at in 0..2 {
-            let from_outside = uplink.outside.run(|| server.reached(Uplink::HOST[at], 8080));
+            let from_outside = uplink
+                .outside
+                .run(|| server.reached(Uplink::HOST[at], 8080));
             assert_eq!(from_outside, Some(Uplink::ROUTER[at]), "{backend}");
         }
     }

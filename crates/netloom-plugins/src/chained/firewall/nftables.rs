@@ -13,6 +13,7 @@
 
 mod foreign;
 mod foundation;
+mod wires;
 
 use super::plan::Wanted;
 use crate::wiring::Fault;
@@ -71,8 +72,9 @@ fn element(owner: Owner<'_>, ip: IpAddr) -> Element {
 pub(super) fn create(owner: Owner<'_>, wanted: &Wanted) -> std::result::Result<(), Fault> {
     let create = || {
         let socket = Socket::open()?;
+        let wires = wires::entries(wanted)?;
         let outcome = if is_open(&socket, owner, wanted)? {
-            Some(add_elements(&socket, owner, wanted))
+            Some(add_elements(&socket, owner, wanted, &wires))
         } else {
             None
         };
@@ -80,7 +82,7 @@ pub(super) fn create(owner: Owner<'_>, wanted: &Wanted) -> std::result::Result<(
             Some(Err(error)) if !error.is_absent() && !error.is_exists() => Err(error),
             Some(Ok(())) => Ok(()),
             _ => atomically(&socket, |socket, batch| {
-                complete(socket, batch, owner, wanted)
+                complete(socket, batch, owner, wanted, &wires)
             }),
         }
     };
@@ -102,11 +104,20 @@ fn is_open(socket: &Socket, owner: Owner<'_>, wanted: &Wanted) -> Result<bool> {
     }))
 }
 
-fn add_elements(socket: &Socket, owner: Owner<'_>, wanted: &Wanted) -> Result<()> {
+fn add_elements(
+    socket: &Socket,
+    owner: Owner<'_>,
+    wanted: &Wanted,
+    wires: &[(&'static str, Key)],
+) -> Result<()> {
     let mut batch = socket.batch();
     for ip in &wanted.ips {
         let set = set_of(owner.network, ip.is_ipv6());
         batch.create_elements(&TABLE, &set, &[element(owner, *ip)]);
+    }
+    for (set, key) in wires {
+        let element = Element::new(key.clone()).comment(owner.nft_comment());
+        batch.create_elements(&TABLE, set, &[element]);
     }
     keep_apart(&mut batch, owner, wanted);
     batch.commit()
@@ -127,6 +138,7 @@ fn complete(
     batch: &mut Batch<'_>,
     owner: Owner<'_>,
     wanted: &Wanted,
+    wires: &[(&'static str, Key)],
 ) -> Result<()> {
     if foundation::missing(socket)?.is_some() {
         foundation::lay(batch);
@@ -137,6 +149,12 @@ fn complete(
     for closed in foreign::missing(socket)? {
         foreign::open(batch, closed);
     }
+    let claim = Claim {
+        value: None,
+        comment: Some(owner.nft_comment()),
+    };
+    let prefix = owner.nft_prefix();
+    let is_own = |comment: &str| comment.starts_with(&prefix);
     let rules = socket.list_rules(&TABLE, PODS)?;
     renew(batch, &rules);
     for v6 in [false, true] {
@@ -151,12 +169,12 @@ fn complete(
         }
         for ip in wanted.of_family(v6) {
             let key = Key::new().ip(ip);
-            let claim = Claim {
-                value: None,
-                comment: Some(owner.nft_comment()),
-            };
-            let is_own = |comment: &str| comment.starts_with(&owner.nft_prefix());
             place(&set, &key).take(socket, batch, shape(v6), &claim, is_own)?;
+        }
+    }
+    for (set, key) in wires {
+        if let Some(shape) = wires::shape(set) {
+            place(set, key).take(socket, batch, shape, &claim, is_own)?;
         }
     }
     keep_apart(batch, owner, wanted);
@@ -207,6 +225,7 @@ pub(super) fn remove(
     nftables: &Nftables,
     owner: Owner<'_>,
     ips: &[IpAddr],
+    links: &[String],
 ) -> std::result::Result<bool, Fault> {
     let remove = |socket: &Socket| {
         let mut any = false;
@@ -216,6 +235,13 @@ pub(super) fn remove(
                 remove_others(socket, batch, owner, ips)?;
             }
             any = !batch.is_empty();
+            let instance = owner.nft_instance();
+            let is_own = |comment: &str| prefix_of_instance(comment, &instance).is_some();
+            wires::remove(socket, batch, ips, links, is_own)?;
+            if found == 0 || found < ips.len() {
+                let prefix = owner.nft_prefix();
+                wires::sweep(socket, batch, ips, |comment| comment.starts_with(&prefix))?;
+            }
             Ok(())
         })?;
         Ok(any)
@@ -326,6 +352,9 @@ fn missing(owner: Owner<'_>, wanted: &Wanted) -> Result<Option<String>> {
             return in_table(format!("firewall: chain {PODS} lacks rules for set {set}"));
         }
     }
+    if let Some(ip) = wires::missing(&socket, owner, wanted)? {
+        return in_table(format!("firewall: the link of {ip} not found"));
+    }
     for (set, key) in wanted.bridge.iter().flat_map(foundation::apart_keys) {
         if socket.get_element(&TABLE, set, &key)?.is_none() {
             let bridge = wanted.bridge.as_ref().map_or("", |bridge| &bridge.name);
@@ -356,6 +385,7 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
                     delete_set(socket, batch, &TABLE, &set)?;
                 }
             }
+            wires::sweep(socket, batch, &[], &is_stale)?;
             for bridge in lost_bridges(socket, &host, network)? {
                 foundation::forget(socket, batch, &bridge)?;
             }
@@ -391,6 +421,7 @@ pub(super) fn stale(
         for v6 in [false, true] {
             found.extend(comments(&socket, &TABLE, &set_of(network, v6))?);
         }
+        found.extend(wires::owners(&socket)?);
         found.retain(|comment| is_stale(comment));
         let lost = lost_bridges(&socket, &host, network)?;
         found.extend(

@@ -161,6 +161,8 @@ fn zone(name: String) -> Result<String, Error> {
 pub(super) struct Wanted {
     /// The pod's addresses, each once.
     pub(super) ips: Vec<IpAddr>,
+    /// The host's links of the attachment.
+    pub(super) links: Vec<String>,
     pub(super) admin_chain: String,
     /// The bridge that is kept apart, unless the policy is open.
     pub(super) bridge: Option<Bridge>,
@@ -179,6 +181,7 @@ impl Wanted {
     pub(super) fn new(plan: &Plan, result: &AddResult) -> Result<Self, Error> {
         Ok(Self {
             ips: addresses(result),
+            links: host_links(result),
             admin_chain: plan.admin_chain.clone(),
             bridge: match plan.policy {
                 Policy::Open => None,
@@ -216,6 +219,16 @@ pub(super) fn addresses(result: &AddResult) -> Vec<IpAddr> {
         }
     }
     ips
+}
+
+/// The links of the host that a result lists.
+pub(super) fn host_links(result: &AddResult) -> Vec<String> {
+    let of_host = result.interfaces.iter().filter(|i| i.sandbox.is_empty());
+    // A name that no link can have is no link's.
+    let names = of_host
+        .map(|i| i.name.clone())
+        .filter(|name| (1..16).contains(&name.len()));
+    names.collect()
 }
 
 /// The first interface of the result, which is the bridge when the bridge plugin made it.

@@ -7,6 +7,8 @@ use crate::wiring::fault::invalid;
 use crate::wiring::masquerade::{Backend, BackendChoice};
 use ipnet::IpNet;
 use netloom_spec::{AddResult, Error, PluginConf};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Kubernetes uses the bits 14 and 15, Calico 20 to 31.
 const DEFAULT_MARK_BIT: i64 = 13;
@@ -151,10 +153,21 @@ fn set_mark_chain(name: Option<String>) -> Result<Option<String>, Error> {
 
 fn mappings(raw: &[super::config::PortMapping]) -> Result<Vec<Mapping>, Error> {
     let mut mappings: Vec<Mapping> = Vec::with_capacity(raw.len());
+    // By where they begin; none overlaps another, so only the last that begins early enough can.
+    let mut begin: BTreeMap<(bool, u8, Option<IpAddr>, u16), usize> = BTreeMap::new();
     for (index, entry) in raw.iter().enumerate() {
         let place = format!("runtimeConfig.portMappings[{index}]");
         let mapping = Mapping::new(entry).map_err(|why| refused(format!("{place}: {why}")))?;
-        if let Some(same) = mappings.iter().find(|other| other.overlaps(&mapping)) {
+        let protocol = mapping.protocol.number().0;
+        let key = |v6, port| (v6, protocol, mapping.host_ip, port);
+        let families = [false, true].into_iter().filter(|v6| mapping.is_for(*v6));
+        let last = *mapping.host_ports().end();
+        let same = families.clone().find_map(|v6| {
+            let (_, at) = begin.range(..=key(v6, last)).next_back()?;
+            let other: &Mapping = mappings.get(*at)?;
+            other.overlaps(&mapping).then_some(other)
+        });
+        if let Some(same) = same {
             if *same == mapping {
                 continue;
             }
@@ -164,6 +177,7 @@ fn mappings(raw: &[super::config::PortMapping]) -> Result<Vec<Mapping>, Error> {
                 same.describe()
             )));
         }
+        begin.extend(families.map(|v6| (key(v6, mapping.host_port), mappings.len())));
         mappings.push(mapping);
     }
     Ok(mappings)

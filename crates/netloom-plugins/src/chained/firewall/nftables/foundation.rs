@@ -2,6 +2,7 @@
 
 use super::super::plan::Bridge;
 use super::foreign::MARK;
+use super::wires;
 use crate::wiring::owner::network_hash;
 use netloom_kernel::Result;
 use netloom_kernel::nft::{
@@ -32,7 +33,8 @@ const ISOLATED: &str = "isolated";
 const PAIR: [Field; 2] = [Field::Iifname, Field::Oifname];
 
 /// The rules of the base chains, each named by its comment.
-fn rules() -> [(&'static str, &'static str, Rule); 7] {
+fn rules() -> [(&'static str, &'static str, Rule); 9] {
+    let [wires4, wires6] = wires::rules();
     let apart = Rule::new()
         .in_set(&[Field::Iifname], BRIDGES)
         .in_set(&[Field::Oifname], BRIDGES)
@@ -49,6 +51,8 @@ fn rules() -> [(&'static str, &'static str, Rule); 7] {
             "administrators come first",
             Rule::new().jump(OVERRIDES),
         ),
+        (FORWARD, wires4.0, wires4.1),
+        (FORWARD, wires6.0, wires6.1),
         (FORWARD, "traffic of pods", Rule::new().jump(PODS)),
         (
             PASS,
@@ -101,6 +105,7 @@ pub(super) fn lay(batch: &mut Batch<'_>) {
     ] {
         batch.ensure_set(&TABLE, &set);
     }
+    wires::ensure(batch);
     for chain in [FORWARD, PASS, UNMARK] {
         batch.flush_chain(&TABLE, chain);
     }
