@@ -1,7 +1,10 @@
 //! The configuration on stdin, as far as it is the same for every plugin.
 
-use netloom_spec::{Error, NetworkName, PluginConf, code};
+use netloom_spec::{Error, NetworkName, PluginConf, code, decode};
 use std::io::Read;
+
+/// How the reference begins to say that a request is not JSON.
+const UNREADABLE: &str = "error unmarshall network config";
 
 /// How large a configuration may be, in MiB. One with 65,535 port mappings and the result of ADD has
 /// some 10; what is parsed takes several times as much memory.
@@ -24,7 +27,9 @@ pub(crate) fn read(stdin: &mut dyn Read) -> Result<Vec<u8>, Error> {
 
 /// The configuration and the name of its network.
 pub(crate) fn parse(bytes: &[u8]) -> Result<(PluginConf, NetworkName), Error> {
-    let conf = PluginConf::parse(bytes)?;
+    // Runtimes know the reference's words, whose library says others of a configuration on disk.
+    let raw = decode::parse_object(bytes).map_err(|fault| fault.context(UNREADABLE))?;
+    let conf = PluginConf::from_map(raw)?;
     if conf.name().is_empty() {
         return Err(Error::new(code::INVALID_CONFIG, "missing network name"));
     }

@@ -209,6 +209,7 @@ impl PluginConf {
     /// value.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
         decode::from_object(&self.raw)
+            .map_err(|fault: Error| fault.context("failed to load netconf"))
     }
 }
 

@@ -40,6 +40,10 @@ pub(crate) fn stale_of_iptables(network: &str, valid: &[Attachment]) -> Result<V
     Ok(iptables::stale(network, valid)?)
 }
 
+fn unchained() -> Error {
+    invalid("missing prevResult from earlier plugin: firewall must be chained")
+}
+
 /// A native chain of nftables that stops all that comes in by one of the links, and the command that
 /// lets it pass there. `v6`: whether pods have addresses of IPv4, and of IPv6.
 pub(crate) fn closed_chain(
@@ -90,9 +94,7 @@ impl Plugin for Firewall {
         undo: &mut Undo<'r>,
     ) -> Result<AddResult, Error> {
         let plan = Plan::new(request.conf)?;
-        let result = request
-            .prev_result()?
-            .ok_or_else(|| invalid("missing prevResult from earlier plugin"))?;
+        let result = request.prev_result()?.ok_or_else(unchained)?;
         let wanted = Wanted::new(&plan, &result)?;
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let backend = backend::choose(plan.backend)?;
@@ -116,7 +118,7 @@ impl Plugin for Firewall {
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf)?;
-        let made = request.prev_result()?;
+        let made = request.conf.prev_result()?.ok_or_else(unchained)?;
         let wanted = Wanted::new(&plan, &made)?;
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let backend = backend::choose(plan.backend)?;

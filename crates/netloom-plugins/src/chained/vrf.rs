@@ -61,9 +61,7 @@ impl Plugin for Vrf {
     ) -> Result<AddResult, Error> {
         let name = request.if_name.as_str();
         let plan = Plan::new(request.conf, name)?;
-        let result = request.prev_result()?.ok_or_else(|| {
-            invalid("missing prevResult from earlier plugin: vrf must be chained")
-        })?;
+        let result = request.prev_result()?.ok_or_else(unchained)?;
         let pod = Rc::new(Alone::enter(sandbox::open(request.netns)?, request)?);
         let socket = &pod.socket;
         let link = find(socket, name)?.ok_or_else(|| {
@@ -132,6 +130,10 @@ impl Plugin for Vrf {
         Plan::new(request.conf, "")?;
         require_links_of("vrf")
     }
+}
+
+fn unchained() -> Error {
+    invalid("missing prevResult from earlier plugin: vrf must be chained")
 }
 
 /// A link that is a VRF.

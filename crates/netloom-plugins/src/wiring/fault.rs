@@ -18,7 +18,7 @@ pub(crate) enum Fault {
         cause: netloom_kernel::Error,
     },
     /// A link of the bridge's name exists and is something else.
-    #[error("{0:?} already exists but is not a bridge")]
+    #[error("failed to create bridge {0:?}: {0:?} already exists but is not a bridge")]
     NotABridge(String),
     /// The pod has an interface of that name already.
     #[error("container interface name ({name:?}) already exists in netns {netns:?}")]
@@ -44,7 +44,11 @@ pub(crate) enum Fault {
         found: ipnet::IpNet,
     },
     /// The link that the pod's is to stand on.
-    #[error("failed to lookup master {name:?} {}: {cause}", place.words())]
+    #[error(
+        "failed to lookup master {name:?}: {}{cause} ({})",
+        if cause.is_absent() { "Link not found: " } else { "" },
+        place.words()
+    )]
     NoMaster {
         name: String,
         place: Place,

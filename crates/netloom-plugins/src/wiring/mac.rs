@@ -36,15 +36,14 @@ pub(crate) fn first(sources: [&str; 3]) -> Result<Option<Mac>, Error> {
 
 /// Reads the address of an interface.
 fn unicast(text: &str) -> Result<Mac, Error> {
-    let mac: Mac = text.parse().map_err(|error| {
-        invalid(format!(
-            "invalid mac {text:?} for the container interface: {error}"
-        ))
-    })?;
+    let mac: Mac = text
+        .parse()
+        .map_err(|error| invalid(format!("{error} (mac {text:?} of the container interface)")))?;
     // The kernel refuses group addresses and zero for an interface.
     if mac.0[0] & 1 == 1 || mac.0 == [0; 6] {
         return Err(invalid(format!(
-            "invalid mac {text:?} for the container interface: a unicast address is needed"
+            "address {text}: invalid MAC address, a unicast address is needed (mac {text:?} of the \
+             container interface)"
         )));
     }
     Ok(mac)

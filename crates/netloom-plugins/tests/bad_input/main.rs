@@ -8,6 +8,7 @@
 
 mod bridge;
 mod case;
+mod cores;
 mod pool;
 mod protocol;
 mod situation;

@@ -532,3 +532,24 @@ fn a_native_chain_that_stops_the_pods_of_a_firewalled_network_is_named() {
         host.sh("nft delete table inet own");
     }
 }
+
+#[test]
+fn services_at_addresses_of_the_host_are_named_beside_portmap_without_conditions() {
+    let Some(host) = host() else { return };
+    let mut conf = json!({"cniVersion": "1.1.0", "name": "ports", "plugins": [
+        mynet("1.1.0"), {"type": "portmap", "capabilities": {"portMappings": true}}
+    ]});
+    configure("10-ports.conflist", &conf);
+    assert_silent();
+    // Of whatever kind: this one is kube-proxy's by its name.
+    host.sh(
+        "ip link add kube-ipvs0 type veth peer name x; ip addr add 10.96.0.10/32 dev kube-ipvs0",
+    );
+    let found = findings();
+    let mend = assert_named(&found, "conflict", "kube-ipvs0 too, as 10.96.0.10");
+    assert!(mend.contains("conditionsV4"), "{mend}");
+    assert_eq!(found.len(), 1, "no address of IPv6: {found:#?}");
+    conf["plugins"][1]["conditionsV4"] = json!(["!", "-d", "10.96.0.0/12"]);
+    configure("10-ports.conflist", &conf);
+    assert_silent();
+}

@@ -99,7 +99,7 @@ fn locate(wanted: &Sysctl) -> Result<Setting<'_>, Fault> {
     }
     // A key has at least one path.
     Err(match absent {
-        Some(error) => refused(key.spelled.as_str())(error),
+        Some(_) => key.absent(),
         None => Fault::Drift(format!("sysctl {:?} is nowhere", key.spelled)),
     })
 }

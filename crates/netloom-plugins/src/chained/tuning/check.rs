@@ -69,7 +69,7 @@ fn value(key: &Key) -> Result<Option<(&str, String)>, Fault> {
         }
     }
     match absent {
-        Some(error) => Err(Fault::kernel("failed to compare a sysctl")(error)),
+        Some(_) => Err(key.absent()),
         None => Ok(None),
     }
 }

@@ -1,5 +1,6 @@
 //! The names of sysctls, and what they stand for.
 
+use crate::wiring::Fault;
 use crate::wiring::fault::invalid;
 use netloom_spec::Error;
 
@@ -40,6 +41,15 @@ impl Key {
             spelled: spelled.to_owned(),
             paths,
         })
+    }
+
+    /// That the kernel has no such file, in the reference's words first.
+    pub(super) fn absent(&self) -> Fault {
+        let path = self.paths.first().map_or("", String::as_str);
+        Fault::Drift(format!(
+            "open /proc/sys/{path}: no such file or directory (sysctl {:?})",
+            self.spelled
+        ))
     }
 
     /// Whether both stand for one file.

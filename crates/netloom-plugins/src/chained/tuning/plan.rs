@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn bad_values_are_named() {
         for (keys, words) in [
-            (r#", "mac": "02:00""#, "invalid mac \"02:00\""),
+            (r#", "mac": "02:00""#, "address 02:00: invalid MAC address"),
             (r#", "mac": "01:00:5e:00:00:01""#, "unicast"),
             (r#", "mtu": -1"#, "invalid mtu -1"),
             (r#", "mtu": 4294967295"#, "invalid mtu 4294967295"),

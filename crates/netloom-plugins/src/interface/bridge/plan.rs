@@ -143,7 +143,7 @@ fn bridge_name(name: &str) -> Result<String, Error> {
     match IfName::new(name) {
         Ok(valid) => Ok(valid.as_str().to_owned()),
         Err(error) => Err(invalid(format!(
-            "invalid bridge name {name:?}: {}",
+            "failed to create bridge {name:?}: could not add {name:?}: {}",
             error.msg
         ))),
     }

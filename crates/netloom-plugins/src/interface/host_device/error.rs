@@ -12,8 +12,8 @@ pub(super) enum Failure {
     )]
     NoDevice,
     #[error(
-        "hwaddr: failed to parse MAC address {0:?}: expected 6, 8 or 20 bytes such as \
-         00:00:5e:00:53:01"
+        "failed to find host device: failed to parse MAC address {0:?}: address {0}: invalid MAC \
+         address, expected for hwaddr 6, 8 or 20 bytes such as 00:00:5e:00:53:01"
     )]
     BadAddress(String),
     #[error(

@@ -2,8 +2,10 @@
 //! and what the kernel must be set to.
 
 use std::fs;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
+use netloom_kernel::rtnl::{Scope, Socket};
 use netloom_kernel::sysctl;
 use netloom_plugins::doctor;
 use netloom_spec::{PluginConf, code};
@@ -49,6 +51,7 @@ pub(super) fn findings(host: &Host) -> Vec<Finding> {
     findings.extend(kernel(&host.networks));
     findings.extend(isolation(&host.networks));
     findings.extend(closed_chains(&host.networks));
+    findings.extend(service_addresses(&host.networks));
     findings
 }
 
@@ -252,6 +255,44 @@ fn closed_chains(networks: &[Network]) -> Vec<Finding> {
                 Ok(Some((what, mend))) => findings.push(of(network, "firewall", what, &mend)),
                 // What the kernel does not show is no finding; STATUS tells what is missing.
                 Ok(None) | Err(_) => {}
+            }
+        }
+    }
+    findings
+}
+
+/// kube-proxy by IPVS gives every service's address to a link of the host, so that portmap takes them
+/// for the host's own, and a service's port for a hostPort.
+fn service_addresses(networks: &[Network]) -> Vec<Finding> {
+    const LINK: &str = "kube-ipvs0";
+    let addresses = || -> netloom_kernel::Result<Vec<IpAddr>> {
+        let socket = Socket::open()?;
+        let Some(link) = socket.find_link(LINK)? else {
+            return Ok(Vec::new());
+        };
+        let listed = socket.list_addresses(link.index)?.into_iter();
+        let global = listed.filter(|it| it.scope == Scope::Universe);
+        Ok(global.map(|it| it.address.addr()).collect())
+    };
+    let addresses = addresses().unwrap_or_default();
+    let mut findings = Vec::new();
+    for network in networks {
+        for conf in &network.list.plugins {
+            if conf.plugin_type() != "portmap" {
+                continue;
+            }
+            for (v6, key) in [(false, "conditionsV4"), (true, "conditionsV6")] {
+                let service = addresses.iter().find(|ip| ip.is_ipv6() == v6);
+                let Some(service) = service.filter(|_| conf.get(key).is_none()) else {
+                    continue;
+                };
+                let what = format!(
+                    "hostPorts are led to pods at services' addresses of {LINK} too, as {service}"
+                );
+                let mend = format!(
+                    "spare the services' range by {key}, as docs/plugins/portmap.md has it"
+                );
+                findings.push(of(network, "conflict", what, &mend));
             }
         }
     }

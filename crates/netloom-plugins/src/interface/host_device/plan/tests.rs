@@ -129,7 +129,7 @@ fn bad_input_is_refused_by_name_and_value() {
         (
             json!({"hwaddr": "2:0"}),
             7,
-            r#"hwaddr: failed to parse MAC address "2:0""#,
+            r#"failed to parse MAC address "2:0""#,
         ),
         (
             json!({"kernelpath": "sys/devices/x"}),
