@@ -204,8 +204,10 @@ impl<'a> Delegate<'a> {
             Cow::Owned(conf) => Cow::Owned(conf.to_bytes()),
         };
         let status = dispatch::run_with(
-            self.context.linkage,
-            self.context.begun,
+            dispatch::Origin {
+                linkage: self.context.linkage,
+                begun: self.context.begun,
+            },
             plugin,
             self.context.registry,
             env,

@@ -29,8 +29,7 @@ pub fn run(
     stderr: &mut dyn Write,
 ) -> i32 {
     run_with(
-        Linkage::SameFile,
-        Instant::now(),
+        Origin::now(Linkage::SameFile),
         plugin,
         registry,
         env,
@@ -53,8 +52,7 @@ pub fn run_linked(
     stderr: &mut dyn Write,
 ) -> i32 {
     run_with(
-        Linkage::Preferred,
-        Instant::now(),
+        Origin::now(Linkage::Preferred),
         plugin,
         registry,
         env,
@@ -73,10 +71,23 @@ pub(crate) enum Linkage {
     Preferred,
 }
 
-/// `begun` is when the outermost call did.
+/// How a call came about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) linkage: Linkage,
+    /// When the outermost call began.
+    pub(crate) begun: Instant,
+}
+
+impl Origin {
+    fn now(linkage: Linkage) -> Self {
+        let begun = Instant::now();
+        Self { linkage, begun }
+    }
+}
+
 pub(crate) fn run_with(
-    linkage: Linkage,
-    begun: Instant,
+    origin: Origin,
     plugin: &dyn Plugin,
     registry: &[&'static dyn Plugin],
     env: &Env,
@@ -90,8 +101,7 @@ pub(crate) fn run_with(
     // A log that cannot be written must not fail the call.
     let log = |bytes: &[u8]| drop(stderr.borrow_mut().write_all(bytes));
     let call = Call {
-        linkage,
-        begun,
+        origin,
         plugin,
         registry,
         env,
@@ -107,8 +117,7 @@ pub(crate) fn run_with(
 }
 
 struct Call<'a> {
-    linkage: Linkage,
-    begun: Instant,
+    origin: Origin,
     plugin: &'a dyn Plugin,
     registry: &'a [&'static dyn Plugin],
     env: &'a Env,
@@ -148,9 +157,9 @@ impl Call<'_> {
             stdin: &stdin,
             env: self.env,
             registry: self.registry,
-            linkage: self.linkage,
+            linkage: self.origin.linkage,
             log: self.log,
-            begun: self.begun,
+            begun: self.origin.begun,
         };
         match variables.operation {
             Operation::Add(attached) => {

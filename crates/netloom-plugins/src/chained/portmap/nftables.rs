@@ -156,7 +156,7 @@ impl Request {
                 "missing hostport rules in {chain:?} chain of \"{name}\""
             )));
         }
-        if !scope.is_common() && socket.list_rules(&table, scope.chain())?.is_empty() {
+        if !scope.is_common() && socket.list_rules(table, scope.chain())?.is_empty() {
             let chain = scope.chain();
             return Ok(Some(format!(
                 "missing hostport rules in {chain:?} chain of \"{name}\""

@@ -137,20 +137,20 @@ pub(super) fn complete(
     if missing(socket, half)?.is_some() {
         rebuild(socket, batch, half)?;
     }
-    if !scope.is_common() && socket.get_chain(&table, scope.chain())?.is_none() {
+    if !scope.is_common() && socket.get_chain(table, scope.chain())?.is_none() {
         add_maps(batch, half, scope);
-        batch.create_chain(&table, &Chain::new(scope.chain()).comment(scope.comment()));
+        batch.create_chain(table, &Chain::new(scope.chain()).comment(scope.comment()));
         add_lookups(batch, half, scope);
         for rule in scope.conditions() {
             let jump = rule.clone().jump(scope.chain()).comment(scope.chain());
-            batch.add_rule(&table, LOOKUP, &jump);
+            batch.add_rule(table, LOOKUP, &jump);
         }
     }
     if let Some(length) = prefix_len {
         let name = subnets(length);
-        if socket.get_set(&table, &name)?.is_none() {
+        if socket.get_set(table, &name)?.is_none() {
             let key = shape(half, &name).key;
-            batch.create_set(&table, &Set::new(&name, key));
+            batch.create_set(table, &Set::new(&name, key));
             add_subnet_rule(batch, half, length);
         }
     }
@@ -217,33 +217,33 @@ fn chains(half: Half) -> Vec<(&'static str, usize)> {
 /// Makes the chains anew, around all elements that there are.
 fn rebuild(socket: &Socket, batch: &mut Batch<'_>, half: Half) -> Result<()> {
     let table = half.table();
-    let is_new = socket.get_table(&table)?.is_none();
-    batch.ensure_table(&table);
+    let is_new = socket.get_table(table)?.is_none();
+    batch.ensure_table(table);
     for base in [
         Chain::new(PREROUTING).nat(Hook::Prerouting, AFTER_DSTNAT),
         Chain::new(OUTPUT).nat(Hook::Output, AFTER_DSTNAT),
         Chain::new(LOOKUP),
         Chain::new(MASQUERADING).nat(Hook::Postrouting, priority::SRCNAT),
     ] {
-        batch.ensure_chain(&table, &base);
+        batch.ensure_chain(table, &base);
     }
     for name in [PREROUTING, OUTPUT, MASQUERADING] {
-        batch.flush_chain(&table, name);
+        batch.flush_chain(table, name);
     }
     // Packets that only pass through are none of ours (CVE-2025-67499).
     let to_us = Rule::new().daddr_is_local().jump(LOOKUP);
     batch
-        .add_rule(&table, PREROUTING, &to_us)
-        .add_rule(&table, OUTPUT, &to_us);
+        .add_rule(table, PREROUTING, &to_us)
+        .add_rule(table, OUTPUT, &to_us);
     let common = Scope::common();
     add_attachments(batch, half);
     add_maps(batch, half, &common);
-    if socket.list_rules(&table, LOOKUP)?.len() < 2 {
-        batch.flush_chain(&table, LOOKUP);
+    if socket.list_rules(table, LOOKUP)?.len() < 2 {
+        batch.flush_chain(table, LOOKUP);
         add_lookups(batch, half, &common);
         // Nothing leads to these now; the next ADD of their network makes them anew.
         for scope in scopes(socket, half)? {
-            batch.delete_chain(&table, scope.chain());
+            batch.delete_chain(table, scope.chain());
         }
     }
     if half.v6 {
@@ -252,7 +252,7 @@ fn rebuild(socket: &Socket, batch: &mut Batch<'_>, half: Half) -> Result<()> {
         add_localnet(batch, half);
     }
     for length in (0..=half.bits()).filter(|_| !is_new) {
-        if socket.get_set(&table, &subnets(length))?.is_some() {
+        if socket.get_set(table, &subnets(length))?.is_some() {
             add_subnet_rule(batch, half, length);
         }
     }
@@ -273,14 +273,14 @@ pub(super) fn delete_scope(
     scope: &Scope,
 ) -> Result<()> {
     let table = half.table();
-    for rule in socket.list_rules(&table, LOOKUP)? {
+    for rule in socket.list_rules(table, LOOKUP)? {
         if rule.comment.as_deref() == Some(scope.chain()) {
-            batch.delete_rule(&table, LOOKUP, rule.handle);
+            batch.delete_rule(table, LOOKUP, rule.handle);
         }
     }
-    batch.delete_chain(&table, scope.chain());
+    batch.delete_chain(table, scope.chain());
     for map in [scope.ports(), scope.hostip_ports()] {
-        delete_set(socket, batch, &table, map)?;
+        delete_set(socket, batch, table, map)?;
     }
     Ok(())
 }
@@ -306,7 +306,7 @@ fn add_lookups(batch: &mut Batch<'_>, half: Half, scope: &Scope) {
         (&exact[1..], scope.ports()),
     ] {
         let rule = Rule::new().dnat_map(fields, map, half.family());
-        batch.add_rule(&table, scope.chain(), &rule);
+        batch.add_rule(table, scope.chain(), &rule);
     }
 }
 
@@ -328,9 +328,9 @@ fn add_localnet(batch: &mut Batch<'_>, half: Half) {
     let loopback = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into();
     let foreign = || Rule::new().iifname_ne("lo");
     batch
-        .ensure_set(&table, &Set::new(PODS, shape(half, PODS).key))
+        .ensure_set(table, &Set::new(PODS, shape(half, PODS).key))
         .add_rule(
-            &table,
+            table,
             MASQUERADING,
             &Rule::new()
                 .saddr_in(loopback)
@@ -339,12 +339,12 @@ fn add_localnet(batch: &mut Batch<'_>, half: Half) {
                 .masquerade(),
         )
         .ensure_chain(
-            &table,
+            table,
             &Chain::new(LOCALNET).filter(Hook::Prerouting, priority::RAW),
         )
-        .flush_chain(&table, LOCALNET)
-        .add_rule(&table, LOCALNET, &foreign().saddr_in(loopback).drop())
-        .add_rule(&table, LOCALNET, &foreign().daddr_in(loopback).drop());
+        .flush_chain(table, LOCALNET)
+        .add_rule(table, LOCALNET, &foreign().saddr_in(loopback).drop())
+        .add_rule(table, LOCALNET, &foreign().daddr_in(loopback).drop());
 }
 
 /// IPv6 has no route_localnet: an answer to `::1` is not routed in by another link than `lo`. So
@@ -366,8 +366,8 @@ fn add_loopback(batch: &mut Batch<'_>, half: Half) {
         (LOOPBACK_UNMAPPED, Hook::Output, AFTER_OUTPUT_NAT),
     ] {
         batch
-            .ensure_chain(&table, &Chain::new(chain).filter(hook, priority))
-            .flush_chain(&table, chain);
+            .ensure_chain(table, &Chain::new(chain).filter(hook, priority))
+            .flush_chain(table, chain);
     }
     for map in LOOPBACKS {
         let mapped = Rule::new()
@@ -382,18 +382,18 @@ fn add_loopback(batch: &mut Batch<'_>, half: Half) {
             .set_ip6_saddr(Ipv6Addr::LOCALHOST);
         let shape = shape(half, map);
         batch
-            .ensure_set(&table, &Set::map(map, shape.key, shape.value))
-            .add_rule(&table, LOOPBACK_OUTPUT, &mapped)
-            .add_rule(&table, LOOPBACK_UNMAPPED, &unmapped);
+            .ensure_set(table, &Set::map(map, shape.key, shape.value))
+            .add_rule(table, LOOPBACK_OUTPUT, &mapped)
+            .add_rule(table, LOOPBACK_UNMAPPED, &unmapped);
     }
     batch
         .ensure_chain(
-            &table,
+            table,
             &Chain::new(LOOPBACK_INPUT).filter(Hook::Input, AFTER_INPUT_NAT),
         )
-        .flush_chain(&table, LOOPBACK_INPUT)
+        .flush_chain(table, LOOPBACK_INPUT)
         .add_rule(
-            &table,
+            table,
             LOOPBACK_INPUT,
             &Rule::new()
                 .iifname_ne("lo")
