@@ -115,6 +115,9 @@ const KINDS: &[(&str, Makes, Examine)] = &[
         |known| bandwidth::stale(known.network, known.valid),
     ),
     ("lent device", is_of_host_device, lent_devices),
+    ("record of an attachment", makes_links, |known| {
+        record::describe_stale(known.network.as_str(), known.valid)
+    }),
 ];
 
 /// The same for what is in files of a plugin.
@@ -129,10 +132,6 @@ const FILES: &[(&str, Makes, ExamineFiles)] = &[
         |conf| conf.plugin_type() == "flannel",
         |conf, known| flannel::stale(conf, known.network, known.valid),
     ),
-    ("record of an attachment", makes_links, |_, known| {
-        let stale = record::stale(known.network.as_str(), known.valid)?;
-        Ok((stale, Vec::new()))
-    }),
     ("reservation", is_of_host_local, |conf, known| {
         let broken = host_local::obstacles(conf, known.network, known.valid)?;
         Ok((Vec::new(), broken))

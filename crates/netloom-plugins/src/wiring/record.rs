@@ -270,6 +270,15 @@ pub(crate) fn stale(network: &str, valid: &[Attachment]) -> Result<Vec<PathBuf>,
     Ok(all)
 }
 
+/// The same for people: where each is, and whose namespace it is of.
+pub(crate) fn describe_stale(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {
+    let describe = |path: &PathBuf| {
+        let netns = read(path).map(|record| record.path).unwrap_or_default();
+        format!("{}, of netns {netns:?}", path.display())
+    };
+    Ok(stale(network, valid)?.iter().map(describe).collect())
+}
+
 /// The name on the host of the device that has this index there, if a record tells it: what came back
 /// from a pod has the alias that the pod gave it.
 pub(crate) fn lent_name(index: u32) -> Option<String> {

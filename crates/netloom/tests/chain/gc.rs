@@ -28,6 +28,7 @@ fn left_behind(backend: &str) -> [(&'static str, Kinds); 3] {
             ("nftables firewall", 2),
             ("ifb", 1),
             ("tuning backup", 1),
+            ("record of an attachment", 1),
         ],
         // What leads ::1 to the ports is in nf_tables all the same.
         _ => &[
@@ -38,12 +39,20 @@ fn left_behind(backend: &str) -> [(&'static str, Kinds); 3] {
             ("iptables firewall", 2),
             ("ifb", 1),
             ("tuning backup", 1),
+            ("record of an attachment", 1),
         ],
     };
     [
         ("chain", chain),
-        ("mac", &[("reservation", 1)]),
-        ("wire", &[("reservation", 1), ("iptables masquerade", 1)]),
+        ("mac", &[("reservation", 1), ("record of an attachment", 1)]),
+        (
+            "wire",
+            &[
+                ("reservation", 1),
+                ("iptables masquerade", 1),
+                ("record of an attachment", 1),
+            ],
+        ),
     ]
 }
 

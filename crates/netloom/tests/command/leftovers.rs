@@ -9,6 +9,8 @@ use std::path::Path;
 
 const LIVING: &str = "id-of-living";
 const DEAD: &str = "id-of-dead";
+/// What ADD leaves on the host of each attachment.
+const RECORD: &str = "record of an attachment";
 
 fn list(plugins: &Value) -> Value {
     json!({"cniVersion": "1.1.0", "name": "net", "plugins": plugins})
@@ -86,7 +88,7 @@ fn what_every_plugin_of_a_chain_left_is_named_and_goes() {
         let living = one_forgotten(&host, &chain(backend));
         let of_backend =
             ["masquerade", "port mapping", "firewall"].map(|kind| format!("{backend} {kind}"));
-        let mut kinds = vec!["reservation", "ifb", "tuning backup"];
+        let mut kinds = vec!["reservation", "ifb", "tuning backup", RECORD];
         kinds.extend(of_backend.iter().map(String::as_str));
         assert_mended(&host, &kinds);
         assert_checked(&living, LIVING, 8080);
@@ -111,6 +113,7 @@ fn what_flannel_and_its_delegate_left_is_named_and_goes() {
             "flannel configuration",
             "reservation",
             "nftables masquerade",
+            RECORD,
         ],
     );
     assert_checked(&living, LIVING, 8080);
@@ -164,7 +167,10 @@ fn the_hosts_end_of_a_pod_that_nobody_remembers_is_named_and_goes() {
     assert_silent();
     lost.ip("addr flush dev eth0");
     lost.ip("link set eth0 down");
-    assert_mended(&host, &["reservation", "nftables masquerade", "veth"]);
+    assert_mended(
+        &host,
+        &["reservation", "nftables masquerade", "veth", RECORD],
+    );
     assert!(!lost.ip("-br link").contains("eth0"));
     assert_checked(&living, LIVING, 8080);
 }
