@@ -27,6 +27,8 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("to the outside", &["out"]),
     ("after reload", &["web"]),
     ("after connect", &["eth0", "eth1"]),
+    // That of the network that was there first, which the other one's stands behind.
+    ("way out after connect", &["10.90.0.1 10.91.0.1"]),
     ("after restart", &["web"]),
 ];
 

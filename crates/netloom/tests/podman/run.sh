@@ -36,6 +36,7 @@ tried "after reload" "$(far bash -c 'get 203.0.113.2:8080')"
 pod network disconnect second peer
 pod network connect second peer
 tried "after connect" "$(pod exec peer ip -o -4 address show scope global | busybox awk '{print $2}')"
+tried "way out after connect" "$(pod exec peer ip -4 route show default | busybox awk '{print $3}')"
 pod restart --time 0 web > /dev/null
 for _ in $(seq 100); do [ "$(get 127.0.0.1:8080)" = web ] && break; sleep 0.05; done
 tried "after restart" "$(far bash -c 'get 203.0.113.2:8080')"
