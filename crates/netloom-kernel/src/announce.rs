@@ -4,16 +4,19 @@
 //! frames are made here and sent by a packet socket, because the kernel sends them by itself only
 //! in some cases (`arp_notify`, `ndisc_notify`).
 
+mod carrier;
 mod frame;
 
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use crate::MacAddress;
 use crate::error::{Error, Result};
+use crate::rtnl::{Group, Link, Socket, Subscription};
+use crate::{MacAddress, stand_in};
 
 /// Who tells: it speaks on the links of the network namespace that it was opened in, wherever the
 /// thread is by then.
@@ -46,11 +49,45 @@ impl Announcer {
     /// # Errors
     /// ENETDOWN if the link is down; `is_absent()` if there is none of that index.
     pub fn address(&self, link: u32, mac: MacAddress, ip: IpAddr) -> Result<()> {
-        let frame = match ip {
-            IpAddr::V4(ip) => frame::gratuitous_arp(mac, ip),
-            IpAddr::V6(ip) => frame::unsolicited_na(mac, ip),
+        send_to_link(&self.0, link, &frame_of(mac, ip)).map_err(|errno| failed(link, ip, errno))
+    }
+
+    /// Leaves a child behind that announces the addresses as soon as the link has a carrier, and ends
+    /// without if it has none within `patience`. `of` is a socket of the link's namespace, which
+    /// lives as long as the child. In a process that may leave none behind, nothing is done.
+    ///
+    /// # Errors
+    /// If the kernel gives no socket for its events.
+    pub fn when_carrier(
+        &self,
+        of: &Socket,
+        link: &Link,
+        ips: &[IpAddr],
+        patience: Duration,
+    ) -> Result<()> {
+        let Some(mac) = link.mac.filter(|_| stand_in::is_allowed()) else {
+            return Ok(());
         };
-        send_to_link(&self.0, link, &frame).map_err(|errno| failed(link, ip, errno))
+        let frames: Vec<_> = ips.iter().map(|ip| frame_of(mac, *ip)).collect();
+        let events = Subscription::open(of, &[Group::Links])?;
+        let name = carrier::Name::new(&link.name);
+        let kept = [self.0.as_raw_fd(), events.as_fd().as_raw_fd()];
+        // It lives on by itself; whoever waits for it is init.
+        drop(stand_in::start(&kept, || {
+            if carrier::wait(&self.0, events.as_fd(), &name, patience) {
+                for frame in &frames {
+                    let _ = send_to_link(&self.0, link.index, frame);
+                }
+            }
+        }));
+        Ok(())
+    }
+}
+
+fn frame_of(mac: MacAddress, ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => frame::gratuitous_arp(mac, ip),
+        IpAddr::V6(ip) => frame::unsolicited_na(mac, ip),
     }
 }
 

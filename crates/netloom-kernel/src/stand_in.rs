@@ -122,7 +122,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, message: &[u8]) -> Option<OwnedFd> {
 
 /// Runs `work` in a child that has these descriptors and no other. `work` makes system calls and
 /// nothing else: another thread may have held the allocator's lock, or any other, at the fork.
-fn start(kept: &[RawFd], work: impl FnOnce()) -> Option<OwnedFd> {
+pub(crate) fn start(kept: &[RawFd], work: impl FnOnce()) -> Option<OwnedFd> {
     let mut kept = kept.to_vec();
     kept.sort_unstable();
     // SAFETY: the child makes system calls only, neither allocates nor takes locks nor unwinds,

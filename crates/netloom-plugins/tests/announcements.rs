@@ -215,6 +215,35 @@ fn of_a_lent_device_the_wire_is_told() {
     lab.all_reach(&all, "host-device");
 }
 
+/// A link of the wire that keeps what it knows while the cable has no other end.
+#[test]
+fn of_a_lent_device_without_a_carrier_the_wire_is_told_when_there_is_one() {
+    if !probe::has_link_kind("macvlan") {
+        return skip("the kernel has no macvlan links");
+    }
+    let Some(lab) = Lab::new() else { return };
+    let new = lab.host.pod("new");
+    lab.wire.sh(
+        "ip addr flush dev up1; ip link add link up1 name mv0 type macvlan mode bridge
+         echo 0 > /proc/sys/net/ipv4/conf/mv0/arp_evict_nocarrier
+         echo 0 > /proc/sys/net/ipv6/conf/mv0/ndisc_evict_nocarrier
+         ip link set mv0 up",
+    );
+    on_the_subnet(&lab.wire, "mv0");
+    lab.wire.ip("link set up1 down");
+    let all = [Who::Pod(&lab.wire, "mv0")];
+    lab.mislead(&all);
+    lab.add(&conf("host-device", 2, &json!({"device": "up0"})), &new);
+    let entries = lab.wire.ip("neigh show dev mv0");
+    assert_eq!(entries.matches(GONE).count(), 2, "{entries}");
+    lab.wire.ip("link set up1 up");
+    // An IPv6 address is tested for duplicates first, which takes a second or two.
+    for ip in addresses(2) {
+        let line = format!("ping -n -q -c 1 -i 0.2 -w 4 {ip}");
+        lab.wire.sh(&line);
+    }
+}
+
 /// The links that stand on another: pods on the same, and the wire behind it.
 fn on_a_master(kind: &str, keys: &Value, link_of_wire: &'static str, prepare: impl Fn(&Lab)) {
     if !probe::has_link_kind(kind) {

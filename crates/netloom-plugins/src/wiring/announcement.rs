@@ -7,9 +7,13 @@
 
 use netloom_kernel::MacAddress;
 use netloom_kernel::announce::Announcer;
-use netloom_kernel::rtnl::Link;
+use netloom_kernel::rtnl::{Link, Socket};
 use netloom_spec::AddResult;
 use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long a child waits for a carrier: longer than links negotiate, and bridges learn.
+const CARRIER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is to be told, and by whom.
 #[derive(Debug)]
@@ -43,6 +47,25 @@ impl Announcement {
         let ips = ips_of(result, &link.name);
         let announcer = Announcer::open().ok().filter(|_| !ips.is_empty());
         Self::new(announcer, link.index, link.mac, ips)
+    }
+
+    /// Tells it as soon as the link has a carrier, which for a network card may be seconds after it
+    /// was set up: nobody waits for that but a child. `inside` is a socket of the link's namespace.
+    ///
+    /// IPv6 addresses have to be tested for duplicates then, and the kernel tells them after that
+    /// (`ndisc_notify`).
+    pub(crate) fn send_with_carrier(&self, inside: &Socket) {
+        let Some(announcer) = &self.announcer else {
+            return;
+        };
+        match inside.get_link(self.link) {
+            Ok(link) if !link.flags.has_carrier() => {
+                let mut ips = self.ips.clone();
+                ips.retain(IpAddr::is_ipv4);
+                let _ = announcer.when_carrier(inside, &link, &ips, CARRIER_PATIENCE);
+            }
+            _ => self.send(),
+        }
     }
 
     /// Tells it. Nothing depends on it: what cannot be said is found out by asking, as ever. So it

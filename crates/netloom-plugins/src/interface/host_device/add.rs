@@ -104,9 +104,9 @@ fn with_link<'r>(
         let manner = Manner {
             dad: Dad::On,
             subnet: Subnet::OnLink,
-            announce: Announce::V4,
+            announce: Announce::Both,
         };
-        pod::configure(pod, &mut result, manner)?.send();
+        pod::configure(pod, &mut result, manner)?.send_with_carrier(&inside);
     } else {
         pod::set_up(pod)?;
     }
