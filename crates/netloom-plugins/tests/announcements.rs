@@ -4,6 +4,11 @@
 //! with the MAC address of a pod that is gone, lets a plugin attach a new pod, and pings. An entry
 //! that nobody corrects is believed in for five seconds; a ping waits for two.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test panics when the machine does not do its part"
+)]
+
 use netloom_testkit::{Host, Plugin, PluginDir, Pod, probe, skip};
 use serde_json::{Value, json};
 use std::net::IpAddr;
