@@ -377,7 +377,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             fault.msg,
-            "isGateway: expected true or false, got the string \"yes\""
+            "failed to load netconf: isGateway: expected true or false, got the string \"yes\""
         );
     }
 }
