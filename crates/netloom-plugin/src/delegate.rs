@@ -148,7 +148,7 @@ impl<'a> Delegate<'a> {
 
     fn find(&self) -> Result<Found, Error> {
         let linked = find(self.context.registry, &self.kind);
-        if let (Some(plugin), Linkage::Preferred) = (linked, self.context.linkage) {
+        if let (Some(plugin), Linkage::Preferred) = (linked, self.context.origin.linkage) {
             return Ok(Found::Linked(plugin));
         }
         let path = find_in_path(&self.kind, &self.context.path)?;
@@ -204,10 +204,7 @@ impl<'a> Delegate<'a> {
             Cow::Owned(conf) => Cow::Owned(conf.to_bytes()),
         };
         let status = dispatch::run_with(
-            dispatch::Origin {
-                linkage: self.context.linkage,
-                begun: self.context.begun,
-            },
+            self.context.origin,
             plugin,
             self.context.registry,
             env,

@@ -29,7 +29,7 @@ pub fn run(
     stderr: &mut dyn Write,
 ) -> i32 {
     run_with(
-        Origin::now(Linkage::SameFile),
+        Origin::outermost(Linkage::SameFile),
         plugin,
         registry,
         env,
@@ -52,7 +52,7 @@ pub fn run_linked(
     stderr: &mut dyn Write,
 ) -> i32 {
     run_with(
-        Origin::now(Linkage::Preferred),
+        Origin::outermost(Linkage::Preferred),
         plugin,
         registry,
         env,
@@ -71,18 +71,20 @@ pub(crate) enum Linkage {
     Preferred,
 }
 
-/// How a call came about.
+/// What the outermost call hands on to those that it makes in process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub(crate) linkage: Linkage,
-    /// When the outermost call began.
+    /// When it began.
     pub(crate) begun: Instant,
 }
 
 impl Origin {
-    fn now(linkage: Linkage) -> Self {
-        let begun = Instant::now();
-        Self { linkage, begun }
+    fn outermost(linkage: Linkage) -> Self {
+        Self {
+            linkage,
+            begun: Instant::now(),
+        }
     }
 }
 
@@ -157,9 +159,8 @@ impl Call<'_> {
             stdin: &stdin,
             env: self.env,
             registry: self.registry,
-            linkage: self.origin.linkage,
+            origin: self.origin,
             log: self.log,
-            begun: self.origin.begun,
         };
         match variables.operation {
             Operation::Add(attached) => {

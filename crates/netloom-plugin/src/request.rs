@@ -1,6 +1,6 @@
 //! What a plugin is asked to do.
 
-use crate::dispatch::Linkage;
+use crate::dispatch::Origin;
 use crate::{Delegate, Plugin};
 use netloom_invoke::Env;
 use netloom_spec::{
@@ -24,9 +24,8 @@ pub struct Context<'a> {
     pub(crate) stdin: &'a [u8],
     pub(crate) env: &'a Env,
     pub(crate) registry: &'a [&'static dyn Plugin],
-    pub(crate) linkage: Linkage,
+    pub(crate) origin: Origin,
     pub(crate) log: &'a dyn Fn(&[u8]),
-    pub(crate) begun: Instant,
 }
 
 impl Context<'_> {
@@ -34,7 +33,7 @@ impl Context<'_> {
     /// process, and what is undone, have no time of their own.
     #[must_use]
     pub fn deadline(&self, patience: Duration) -> Instant {
-        self.begun + patience
+        self.origin.begun + patience
     }
 
     /// The name of the network.
