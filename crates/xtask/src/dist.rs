@@ -272,7 +272,8 @@ fn archive(out: &Path) -> Result<PathBuf> {
     Ok(out.join(name))
 }
 
-fn tell(file: &Path) -> Result<()> {
+/// One line on a file: its size, its SHA-256, where it is.
+pub(crate) fn tell(file: &Path) -> Result<()> {
     let size = fs::metadata(file)
         .with_context(|| format!("cannot see {}", file.display()))?
         .len();
@@ -280,6 +281,13 @@ fn tell(file: &Path) -> Result<()> {
         .file_name()
         .map(OsStr::to_string_lossy)
         .unwrap_or_default();
-    println!("{name}: {:.2} MB ({})", size as f64 / 1e6, file.display());
+    let sum = process::output(Command::new("sha256sum").arg(file))?;
+    let sum = String::from_utf8_lossy(&sum);
+    println!(
+        "{name}: {:.2} MB, SHA-256 {} ({})",
+        size as f64 / 1e6,
+        sum.split_whitespace().next().unwrap_or_default(),
+        file.display()
+    );
     Ok(())
 }

@@ -5,6 +5,7 @@ mod former;
 mod guest;
 mod kernel;
 mod libtest;
+mod product;
 mod program;
 mod report;
 mod side_by_side;
@@ -20,6 +21,7 @@ use crate::packages;
 use crate::process;
 use crate::workspace::Workspace;
 use kernel::Kernel;
+use product::Product;
 use report::Report;
 use tiers::{Runner, TIERS, Tier};
 use vm::Vm;
@@ -64,7 +66,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     };
     let told = sample.as_deref().unwrap_or("everything");
     println!("the points of faults: {told}");
-    let mut runner = Runner::new(workspace, args.filter.clone(), sample, vm)?;
+    let product = Product::new(args.full);
+    let mut runner = Runner::new(workspace, args.filter.clone(), sample, vm, product)?;
     let mut report = Report::default();
     for (number, tier) in (1..).zip(&chosen) {
         process::headline(&format!(

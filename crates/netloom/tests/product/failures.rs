@@ -19,7 +19,7 @@ const KINDS: [(&[&str], &str); 20] = [
     (&["check", "nope", "/no/netns"], "nope"),
     (&["check", "net", "/no/netns"], "net"),
     (&["del", "nope", "/no/netns"], "nope"),
-    (&["gc", "net"], "nothing was removed"),
+    (&["gc", "net"], "nothing was done"),
     (&["gc", "net", "--keep", "x", "--all"], "--all"),
     (&["gc", "net", "--keep", "x", "--yes"], "x"),
     (&["status", "nope"], "nope"),

@@ -101,6 +101,8 @@ impl Report {
                 outcome.time.as_secs_f64()
             );
         }
+        let all: Duration = self.tiers.iter().map(|(_, outcome)| outcome.time).sum();
+        println!("{:<53} {:>7.1} s", "all of them", all.as_secs_f64());
         for line in self.skipped().into_iter().chain(self.slowest()) {
             println!("{line}");
         }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::built::{self, Built};
 use super::former::{self, Former};
+use super::product::{self, Product};
 use super::program::Program;
 use super::report::{Outcome, Skip};
 use super::side_by_side;
@@ -46,7 +47,11 @@ const fn tier(
 /// From fast to slow.
 pub(crate) const TIERS: &[Tier] = &[
     tier("format", "cargo fmt --check", Runner::format),
-    tier("lint", "clippy, every target, no warning", Runner::lint),
+    tier(
+        "lint",
+        "clippy and documentation, every target, no warning",
+        Runner::lint,
+    ),
     tier("tidy", "the rules of cargo xtask tidy", Runner::tidy),
     tier("unit", "pure tests beside the code", Runner::unit),
     tier("doc", "the examples in the documentation", Runner::doc),
@@ -61,7 +66,7 @@ pub(crate) const TIERS: &[Tier] = &[
         "the parsers, from a kept corpus and for some seconds more",
         Runner::fuzz,
     ),
-    tier("release", "the static plugin binary", Runner::release),
+    tier("release", "the static binaries", Runner::release),
     tier(
         "network",
         "kernel and plugins, each test in its own namespaces",
@@ -98,7 +103,7 @@ const NETWORK: [&str; 3] = ["netloom-kernel", "netloom-testkit", "netloom-plugin
 
 /// Whether a test program is one of the network tier.
 pub(super) fn is_network(built: &Built) -> bool {
-    built.kind == "test" && NETWORK.contains(&built.krate.as_str())
+    built.kind == "test" && NETWORK.contains(&built.krate.as_str()) && !product::is_of(built)
 }
 
 /// Runs tiers, and keeps what later ones take from earlier ones.
@@ -108,7 +113,7 @@ pub(crate) struct Runner {
     /// Which part of the many equal trials of a test is done: `3/10`; all of them without it.
     sample: Option<String>,
     built: Option<Vec<Built>>,
-    plugins: Option<dist::Plugins>,
+    product: Product,
     former: OnceCell<Former>,
     vm: Option<Vm>,
     /// What the tiers so far could not do.
@@ -122,6 +127,7 @@ impl Runner {
         filter: Option<String>,
         sample: Option<String>,
         vm: Option<Vm>,
+        product: Product,
     ) -> Result<Self> {
         let scratch = workspace.target.join("xtask-test");
         fs::create_dir_all(&scratch)
@@ -131,7 +137,7 @@ impl Runner {
             filter,
             sample,
             built: None,
-            plugins: None,
+            product,
             former: OnceCell::new(),
             vm,
             skipped: Vec::new(),
@@ -173,6 +179,9 @@ impl Runner {
         ];
         let result = process::run(&mut self.workspace.cargo(&arguments));
         outcome.check("clippy", result.map_err(|error| error.to_string()));
+        let mut doc = self.workspace.cargo(&["doc", "--workspace", "--no-deps"]);
+        let result = process::run(doc.env("RUSTDOCFLAGS", "-D warnings"));
+        outcome.check("cargo doc", result.map_err(|error| error.to_string()));
         Ok(())
     }
 
@@ -215,16 +224,18 @@ impl Runner {
     }
 
     fn network(&mut self, outcome: &mut Outcome) -> Result<()> {
+        self.product.tell()?;
         self.run_built(outcome, is_network)
     }
 
     fn black_box(&mut self, outcome: &mut Outcome) -> Result<()> {
+        self.product.tell()?;
         self.run_built(outcome, |built| {
             let elsewhere = LIBRARY
                 .iter()
                 .chain(&NETWORK)
                 .any(|krate| *krate == built.krate);
-            built.kind == "test" && !elsewhere
+            built.kind == "test" && !elsewhere && !product::is_of(built)
         })
     }
 
@@ -284,14 +295,14 @@ impl Runner {
             println!("{name}: {}", if result.is_ok() { "ok" } else { "FAILED" });
             outcome.check(&name, result.map_err(|error| format!("{error:#}")));
         }
-        let command = dist::build_command(&self.workspace, &plugins.bin);
-        let answers = command.and_then(|it| process::run(Command::new(it).arg("--version")));
+        let command = dist::build_command(&self.workspace, &plugins.bin)?;
+        let answers = process::run(Command::new(command).arg("--version"));
         outcome.check(
             "the command is built as well",
             answers.map_err(|error| format!("{error:#}")),
         );
-        self.plugins = Some(plugins);
-        Ok(())
+        self.product.is_built(plugins.bin);
+        self.run_built(outcome, product::is_of)
     }
 
     fn vm(&mut self, outcome: &mut Outcome) -> Result<()> {
@@ -341,9 +352,7 @@ impl Runner {
     ) -> Result<Program> {
         let skips = self.skips_file(&title)?;
         command.env("NETLOOM_SKIPS", &skips);
-        if let Some(plugins) = &self.plugins {
-            command.env("NETLOOM_RELEASE_BIN", &plugins.bin);
-        }
+        self.product.give(&title, &mut command);
         if title == former::ASKS {
             let build = || Former::find_or_build(&self.workspace);
             self.former.get_or_init(build).tell(&mut command);
