@@ -28,6 +28,7 @@
 //! This is the only crate of the workspace with `unsafe` code; each block says why it is sound.
 
 pub mod announce;
+pub mod c_library;
 pub mod conntrack;
 pub mod daemon;
 mod error;

@@ -2,15 +2,27 @@
 
 use crate::Plugin;
 use netloom_spec::Version;
+use std::sync::OnceLock;
+
+/// What else the second line is to tell.
+static BUILD: OnceLock<fn() -> String> = OnceLock::new();
+
+/// Has every plugin of this program tell people how it was built, after netloom's version: which C
+/// library it has, say. Nobody is asked before a person is told. The first call counts.
+pub fn tell_build(how: fn() -> String) {
+    let _ = BUILD.set(how);
+}
 
 /// The lines for somebody who runs the plugin without `CNI_COMMAND`: the first is the reference's,
 /// the second tells what it is by.
 pub(crate) fn text(plugin: &dyn Plugin) -> String {
     let versions: Vec<String> = plugin.versions().iter().map(Version::to_string).collect();
+    let build = BUILD.get().map(|how| format!(" ({})", how()));
     format!(
-        "{}\nnetloom v{}\nCNI protocol versions supported: {}\n",
+        "{}\nnetloom v{}{}\nCNI protocol versions supported: {}\n",
         plugin.title(),
         env!("CARGO_PKG_VERSION"),
+        build.unwrap_or_default(),
         versions.join(", ")
     )
 }

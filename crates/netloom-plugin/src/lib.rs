@@ -46,6 +46,7 @@ pub mod stamp;
 mod undo;
 mod variables;
 
+pub use about::tell_build;
 pub use cleanup::Cleanup;
 pub use delegate::Delegate;
 pub use dispatch::{run, run_linked};

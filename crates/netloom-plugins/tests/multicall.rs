@@ -24,8 +24,15 @@ fn introduces(about: &Outcome, name: &str) {
         parts.len() == 3 && parts.iter().all(Result::is_ok),
         "{about}"
     );
-    let own = format!("netloom v{}", env!("CARGO_PKG_VERSION"));
-    assert_eq!(lines.next(), Some(own.as_str()), "{about}");
+    let own = format!("netloom v{} (", env!("CARGO_PKG_VERSION"));
+    let build = lines.next().and_then(|line| line.strip_prefix(&own));
+    let how = build.and_then(|build| build.split_once(", "));
+    let (library, linked) = how.unwrap_or_else(|| panic!("no C library: {about}"));
+    assert!(
+        library.starts_with("musl") || library.starts_with("glibc 2."),
+        "{about}"
+    );
+    assert!(["static)", "dynamic)"].contains(&linked), "{about}");
 }
 
 #[test]

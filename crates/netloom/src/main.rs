@@ -39,6 +39,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use netloom_kernel::c_library;
+
 use cli::Cli;
 use command::Caller;
 
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     let called = called();
     let plugins = netloom_plugins::registry::PLUGINS;
     if netloom_plugin::find(plugins, &called).is_some() {
+        netloom_plugin::tell_build(c_library::describe);
         return netloom_plugin::main(plugins);
     }
     pipe::end_without_output();

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use comfy_table::{Table, presets};
+use netloom_kernel::c_library;
 use netloom_runtime::load;
 use netloom_spec::{NetworkConfigList, NetworkName, Version, terminal};
 
@@ -15,6 +16,7 @@ pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
             .map(|version| version.as_str())
             .collect();
         println!("netloom {}", env!("CARGO_PKG_VERSION"));
+        println!("C library: {}", c_library::describe());
         println!("CNI spec versions: {}", versions.join(", "));
         return Ok(());
     };

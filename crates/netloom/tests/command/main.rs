@@ -330,6 +330,12 @@ fn validate_and_version_tell_what_would_fail() {
     );
     let own = netloom(&["version"]).run().succeeds_with_words();
     assert!(own.contains("CNI spec versions: 0.1.0, 0.2.0"), "{own}");
+    let library = own
+        .lines()
+        .find_map(|line| line.strip_prefix("C library: "));
+    let library = library.unwrap_or_default();
+    assert!(library.starts_with("musl ") || library.starts_with("glibc 2."));
+    assert!(library.ends_with("static") || library.ends_with("dynamic"));
 }
 
 #[test]
