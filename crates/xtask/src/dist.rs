@@ -21,6 +21,9 @@ const LARGEST: u64 = 3_500_000;
 /// How much larger it may be where there is no musl to link it with.
 const GLIBC: u64 = 1_000_000;
 
+/// How cargo is told to build the command.
+const COMMAND: [&str; 4] = ["--package", "netloom", "--bin", "netloom"];
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where the files go [default: dist in cargo's target directory]
@@ -46,6 +49,10 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         .out
         .clone()
         .unwrap_or_else(|| workspace.target.join("dist"));
+    if !args.plugins_only {
+        // First, so that the plugins do not keep a C library that this must give up.
+        Linking::build(workspace, &COMMAND)?;
+    }
     let plugins = build_plugins(workspace, &out.join("bin"))?;
     tell(&plugins.binary)?;
     println!("    {}", Linking::of_this_machine()?.told());
@@ -64,7 +71,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
 
 /// Builds the release plugin binary into a folder of its own, with a symbolic link for each plugin.
 pub(crate) fn build_plugins(workspace: &Workspace, bin: &Path) -> Result<Plugins> {
-    let built = build(
+    let built = Linking::build(
         workspace,
         &["--package", "netloom-plugins", "--bin", "netloom-plugins"],
     )?;
@@ -89,7 +96,7 @@ pub(crate) fn build_plugins(workspace: &Workspace, bin: &Path) -> Result<Plugins
 
 /// Builds the release of the command into the folder of the plugins.
 pub(crate) fn build_command(workspace: &Workspace, bin: &Path) -> Result<PathBuf> {
-    let built = build(workspace, &["--package", "netloom", "--bin", "netloom"])?;
+    let built = Linking::build(workspace, &COMMAND)?;
     let command = bin.join("netloom");
     place(&built, &command)?;
     Ok(command)
@@ -133,15 +140,9 @@ pub(crate) fn check(workspace: &Workspace, plugins: &Plugins) -> Vec<(String, Re
     checks
 }
 
-/// A static release build of the program that cargo's arguments choose, the last of which is its name.
-pub(crate) fn build(workspace: &Workspace, choice: &[&str]) -> Result<PathBuf> {
-    let linking = Linking::of_this_machine()?;
-    process::run(linking.cargo_build(workspace).args(choice))?;
-    let program = choice.last().copied().unwrap_or_default();
-    let target = workspace.target.join(linking.target());
-    let built = target.join("release").join(program);
-    linking.prove_whole(&built)?;
-    Ok(built)
+/// Fails if musl was to be had and its link failed, for which dist falls back to glibc.
+pub(crate) fn is_linked_as_wanted() -> Result<()> {
+    Linking::is_as_wanted()
 }
 
 /// The floor of the bench, linked as a plugin is.
@@ -153,7 +154,7 @@ pub(crate) fn build_floor(workspace: &Workspace) -> Result<PathBuf> {
         "--bin",
         "floor",
     ];
-    build(workspace, &choice)
+    Linking::build(workspace, &choice)
 }
 
 /// A panic must become a CNI error: that depends on what the program is linked with.

@@ -2,35 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::process;
 use crate::workspace::Workspace;
 
-/// What libgcc's unwinder refers to weakly. A static link takes a member of the C library's archive for a strong
-/// reference only, so without these a part of the names stays at address 0 while the unwinder finds others and takes the
-/// program for one with threads: every panic would call `pthread_once` at 0.
-const PINNED: [&str; 6] = [
-    "pthread_once",
-    "pthread_key_create",
-    "pthread_getspecific",
-    "pthread_setspecific",
-    "pthread_mutex_lock",
-    "pthread_mutex_unlock",
-];
+mod symbols;
 
-/// The weak symbols without an address, in what nm prints of a program: blanks, `w`, name.
-fn without_address(symbols: &str) -> Vec<&str> {
-    let weak = symbols
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>());
-    weak.filter_map(|words| match words.as_slice() {
-        ["w" | "v", name] => Some(*name),
-        _ => None,
-    })
-    .collect()
-}
+/// Why this run gave musl up, if it did.
+static GIVEN_UP: OnceLock<String> = OnceLock::new();
 
 /// How to link a static release on this machine, best first.
 ///
@@ -49,6 +31,9 @@ pub(crate) enum Linking {
 
 impl Linking {
     pub(crate) fn of_this_machine() -> Result<Self> {
+        if GIVEN_UP.get().is_some() {
+            return Ok(Self::Glibc);
+        }
         let output = process::output(Command::new("rustc").args(["--print", "sysroot"]))?;
         let sysroot = PathBuf::from(String::from_utf8(output)?.trim());
         let library = sysroot
@@ -82,59 +67,94 @@ impl Linking {
     }
 
     /// One line for people.
-    pub(crate) fn told(self) -> &'static str {
-        match self {
-            Self::MuslTarget => "linked with musl, as Rust's own target",
-            Self::GlibcTargetOnMusl => {
-                "linked with the machine's musl (musl-gcc): Rust's target for musl is not installed"
+    pub(crate) fn told(self) -> String {
+        let glibc = "linked with static glibc, larger and slower to start";
+        match (self, GIVEN_UP.get()) {
+            (Self::MuslTarget, _) => "linked with musl, as Rust's own target".to_owned(),
+            (Self::GlibcTargetOnMusl, _) => {
+                "linked with the machine's musl (musl-gcc), as Rust's target for musl \
+                 is not installed: rustup target add x86_64-unknown-linux-musl"
+                    .to_owned()
             }
-            Self::Glibc => {
-                "linked with static glibc, larger and slower to start: neither Rust's target for musl nor musl-gcc is installed"
+            (Self::Glibc, Some(reason)) => format!("{glibc}: {reason}"),
+            (Self::Glibc, None) => {
+                format!("{glibc}: neither Rust's target for musl nor musl-gcc is installed")
             }
         }
+    }
+
+    /// Builds a program, whose name is the last of cargo's arguments: with glibc where that with musl fails,
+    /// and so is then all that follows.
+    pub(crate) fn build(workspace: &Workspace, choice: &[&str]) -> Result<PathBuf> {
+        let linking = Self::of_this_machine()?;
+        let error = match linking.build_with(workspace, choice) {
+            Err(error) if linking.is_musl() => error,
+            built => return built,
+        };
+        let reason = format!(
+            "musl was given up, as {} failed: {error:#}",
+            linking.target()
+        );
+        println!("{reason}");
+        // Set by the first failure alone: there is no second, as glibc is what there is then.
+        let _ = GIVEN_UP.set(reason);
+        Self::Glibc.build_with(workspace, choice)
+    }
+
+    /// Why a link with musl was tried in vain, if it was.
+    pub(crate) fn is_as_wanted() -> Result<()> {
+        let given_up = GIVEN_UP.get();
+        ensure!(
+            given_up.is_none(),
+            "{}",
+            given_up.map_or("", String::as_str)
+        );
+        Ok(())
+    }
+
+    fn build_with(self, workspace: &Workspace, choice: &[&str]) -> Result<PathBuf> {
+        let program = choice.last().copied().unwrap_or_default();
+        let folder = workspace.target.join(self.target()).join("release");
+        let (built, map) = (folder.join(program), folder.join(format!("{program}.map")));
+        let mut cargo = self.cargo_build(workspace);
+        cargo.args(choice);
+        if self == Self::GlibcTargetOnMusl {
+            cargo.args(["--", "-C"]);
+            cargo.arg(format!("link-arg={}", symbols::map_argument(&map)));
+        }
+        process::run(&mut cargo)?;
+        if self == Self::GlibcTargetOnMusl {
+            Self::prove(&built, &map).with_context(|| built.display().to_string())?;
+        }
+        Ok(built)
     }
 
     fn flags(self) -> String {
         let mut flags = "-C target-feature=+crt-static -C relocation-model=static".to_owned();
         if self == Self::GlibcTargetOnMusl {
             flags.push_str(" -C linker=musl-gcc --cfg netloom_musl");
-            for name in PINNED {
-                flags.push_str(&format!(" -C link-arg=-Wl,-u,{name}"));
+            for argument in symbols::arguments() {
+                flags.push_str(&format!(" -C link-arg={argument}"));
             }
         }
         flags
     }
 
-    /// Refuses a program in which a symbol that somebody refers to weakly has no address: a call of it ends in SIGSEGV.
-    pub(crate) fn prove_whole(self, program: &Path) -> Result<()> {
-        if self != Self::GlibcTargetOnMusl {
-            return Ok(());
-        }
+    /// Refuses a program that would not be sound on musl.
+    fn prove(program: &Path, map: &Path) -> Result<()> {
         let symbols = process::output(Command::new("nm").arg(program))?;
-        let symbols = String::from_utf8_lossy(&symbols);
-        ensure!(
-            symbols.lines().count() > PINNED.len(),
-            "{} has no symbols to look at",
-            program.display()
-        );
-        let absent = without_address(&symbols);
-        ensure!(
-            absent.is_empty(),
-            "{} refers to {}, which the linker left at address 0: name it in PINNED in dist/link.rs",
-            program.display(),
-            absent.join(", ")
-        );
-        Ok(())
+        symbols::prove_whole(&String::from_utf8_lossy(&symbols))?;
+        symbols::prove_known(map)
     }
 
-    /// `cargo build --release` of this target, statically linked.
-    pub(crate) fn cargo_build(self, workspace: &Workspace) -> Command {
+    /// `cargo rustc --release` of this target, statically linked.
+    fn cargo_build(self, workspace: &Workspace) -> Command {
         let target = self.target();
         let variable = format!(
             "CARGO_TARGET_{}_RUSTFLAGS",
             target.to_uppercase().replace('-', "_")
         );
-        let mut command = workspace.cargo(&["build", "--release", "--target", &target]);
+        let mut command = workspace.cargo(&["rustc", "--release", "--target", &target]);
         // With --target the flags reach the program but no build script or macro; the other variables would win over it.
         command
             .env(variable, self.flags())
@@ -143,16 +163,5 @@ impl Linking {
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
         command
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_weak_symbol_without_an_address_is_seen() {
-        let symbols = "0000000000401460 W __stdio_exit\n                 w pthread_once\n                 U write\n0000000000401460 T main\n";
-        assert_eq!(without_address(symbols), ["pthread_once"]);
     }
 }

@@ -301,6 +301,10 @@ impl Runner {
             "the command is built as well",
             answers.map_err(|error| format!("{error:#}")),
         );
+        outcome.check(
+            "it is linked as this machine can",
+            dist::is_linked_as_wanted().map_err(|error| format!("{error:#}")),
+        );
         self.product.is_built(plugins.bin);
         self.run_built(outcome, product::is_of)
     }
