@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use netloom_testkit::probe::has_program;
-use netloom_testkit::{DEBIAN_DIR, PluginDir, product, skip};
+use netloom_testkit::{DEBIAN_DIR, PluginDir, is_release, product, skip};
 
 /// What was tried, and what must have come of it.
 const EXPECTED: &[(&str, &[&str])] = &[
@@ -52,6 +52,18 @@ const HANDED_OVER: &[(&str, &[&str])] = &[
     ("what Go's DEL left is collected", &["(ok)"]),
 ];
 
+/// The same while names among the installed plugins are written over: which changed, and who serves.
+const WRITTEN_OVER: &[(&str, &[&str])] = &[
+    ("cp -f", &["[flannel] new keeps"]),
+    ("cat", &["[dummy] new keeps"]),
+    ("download", &["[vlan] new keeps"]),
+    ("install", &["[macvlan] new keeps"]),
+    ("tar", &["[ipvlan] new keeps"]),
+    ("rename", &["[tap] new keeps"]),
+    ("with another bridge", &["keeps refused"]),
+    ("mended", &["new keeps"]),
+];
+
 #[test]
 fn podman_runs_containers_through_our_plugins_and_leaves_nothing() {
     if !can_run() {
@@ -73,6 +85,24 @@ fn podman_s_cache_goes_from_go_to_netloom_and_back() {
     let netloom = product(env!("CARGO_BIN_EXE_netloom"));
     let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom"));
     run("handover.sh", &[plugins.path(), go, &netloom], HANDED_OVER);
+}
+
+#[test]
+fn podman_goes_on_while_other_plugins_are_written_over() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut netloom = product(env!("CARGO_BIN_EXE_netloom"));
+    if !is_release() {
+        // A build for tests, twenty copies of which are to be made; alone, so that it installs itself.
+        let small = folder.path().join("netloom");
+        let mut strip = Command::new("strip");
+        strip.args(["-s", "-o"]).arg(&small).arg(&netloom);
+        assert!(strip.status().unwrap().success());
+        netloom = small;
+    }
+    run("overwrite.sh", &[&netloom], WRITTEN_OVER);
 }
 
 fn can_run() -> bool {
