@@ -1,8 +1,8 @@
 //! What a network has on this host that none of its valid attachments owns.
 //!
-//! Each kind of object has one line in [`KINDS`], and a function beside the code that makes and
+//! Each kind of object has one line in `KINDS`, and a function beside the code that makes and
 //! collects the objects: it reads, changes nothing, and what it finds is what that code would
-//! collect. Files that plugins keep are in [`FILES`], which also tell of those that are broken.
+//! collect. Files that plugins keep are in `FILES`, which also tell of those that are broken.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -8,7 +8,7 @@
 //! | the kernel's rule to the tables of VRFs | the namespace, stays |
 //!
 //! The kernel takes a link that joins or leaves a VRF down and up, and loses most of its routes and,
-//! if it is not told otherwise, its IPv6 addresses: see [`membership`]. Nothing is made on the host,
+//! if it is not told otherwise, its IPv6 addresses: see `membership`. Nothing is made on the host,
 //! so nothing outlives the pod's namespace and GC has nothing to do.
 
 mod check;

@@ -5,7 +5,7 @@
 //! may be the reference's.
 //!
 //! The plugin makes nothing itself. The daemon sets the pod's link up if it is down, and sets it
-//! down when its lease is lost. It keeps a file for each attachment, see [`store`], from which it
+//! down when its lease is lost. It keeps a file for each attachment, see `store`, from which it
 //! goes on after a restart, and from which DEL and GC can give a lease back while no daemon runs.
 
 mod attachment;

@@ -1,9 +1,9 @@
 //! host-local: addresses from ranges in the configuration, unique on this host.
 //!
-//! It makes no kernel objects. What it makes is files, see [`store`]: one for each reserved
+//! It makes no kernel objects. What it makes is files, see `store`: one for each reserved
 //! address, which belongs to the attachment whose container id and interface name it holds. They
 //! are the reference's files under the reference's lock, so both can serve the same network. The
-//! index beside them is a cache, see [`index`].
+//! index beside them is a cache, see `index`.
 //!
 //! Every operation is done under one lock, so an ADD with several range sets gets an address from
 //! each or none at all.
