@@ -12,6 +12,8 @@
 //! who want the same address one fails. Nothing is flushed to the medium: after a power loss no
 //! container is left whose address would matter, and GC frees what remains.
 
+mod round_robin;
+
 use super::boot;
 use super::directory::Directory;
 use super::index::{Index, RESERVATION_DRAFT};
@@ -504,33 +506,6 @@ impl Store {
         Ok(true)
     }
 
-    /// The address that was reserved last in a range set.
-    ///
-    /// It is a hint: what cannot be read is the same as nothing.
-    pub(super) fn last_reserved(&self, set: usize) -> Option<IpAddr> {
-        let content = self.reservations.read(&last_reserved_name(set)).ok()?;
-        let address: IpAddr = std::str::from_utf8(&content).ok()?.trim().parse().ok()?;
-        Some(address.to_canonical())
-    }
-
-    /// Notes the address that was reserved last in a range set.
-    ///
-    /// Written in place: if this is interrupted the file is empty or has digits too many, and the
-    /// next search begins elsewhere, which does no harm. A rename would be one more change of the
-    /// directory for nothing.
-    pub(super) fn set_last_reserved(
-        &mut self,
-        set: usize,
-        address: IpAddr,
-    ) -> Result<(), StoreError> {
-        self.touched = true;
-        let name = last_reserved_name(set);
-        self.reservations
-            .overwrite(&name, address.to_string().as_bytes())
-            .map(drop)
-            .map_err(failed("write", &self.reservations.path().join(&name)))
-    }
-
     /// Brings the index up to date and gives back the lock.
     ///
     /// What was asked for is done before, and is not undone by trouble with the index, which makes
@@ -549,10 +524,6 @@ impl Store {
 fn is_earlier(reservations: &Directory, name: &str, boot: &str) -> bool {
     let file = reservations.open_for_reading(name);
     file.is_ok_and(|file| boot::is_earlier(file, boot))
-}
-
-fn last_reserved_name(set: usize) -> String {
-    format!("last_reserved_ip.{set}")
 }
 
 /// Takes the lock; `None` if it was removed, maybe with the whole directory, before it was taken.

@@ -13,7 +13,6 @@ const OTHER: Owner<'_> = Owner {
 
 fn wanted(isolated: Option<bool>) -> Wanted {
     Wanted {
-        links: Vec::new(),
         ips: vec![[10, 1, 0, 5].into(), "fd00::5".parse().unwrap()],
         links: Vec::new(),
         admin_chain: "CNI-ADMIN".into(),
