@@ -57,10 +57,11 @@ pages! {
 }
 
 /// What every page tells, in this order.
-const SECTIONS: [&str; 4] = [
+const SECTIONS: [&str; 5] = [
     "## What it makes",
     "## Configuration",
     "## Examples",
+    "## On the wire",
     "## CHECK, DEL, GC, STATUS",
 ];
 
