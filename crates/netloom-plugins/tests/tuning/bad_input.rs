@@ -10,7 +10,7 @@ fn bad_requests_are_refused_by_key_and_value_and_change_nothing() {
     let sysctl = |key: &str| json!({"mtu": 1400, "sysctl": {key: "1"}});
     let net = "invalid net sysctl key";
     for (keys, code, words) in [
-        (json!({"mac": "02:00"}), 7, ["invalid mac", "02:00"]),
+        (json!({"mac": "02:00"}), 7, ["invalid MAC address", "02:00"]),
         (
             json!({"mac": "01:00:5e:00:00:01"}),
             7,
@@ -39,18 +39,18 @@ fn bad_requests_are_refused_by_key_and_value_and_change_nothing() {
         (
             sysctl("net/../kernel/hostname"),
             999,
-            ["net/../kernel/hostname", "No such file"],
+            ["net/../kernel/hostname", "no such file"],
         ),
         (sysctl("../../etc/passwd"), 7, [net, "../../etc/passwd"]),
         (
             sysctl("net.//.kernel.hostname"),
             999,
-            ["net.//.kernel.hostname", "No such file"],
+            ["net.//.kernel.hostname", "no such file"],
         ),
         (
             sysctl("net.ipv4.nosuch"),
             999,
-            ["net.ipv4.nosuch", "No such file"],
+            ["net.ipv4.nosuch", "no such file"],
         ),
         (sysctl("net.ipv4"), 999, ["net.ipv4", "directory"]),
         (
@@ -66,12 +66,12 @@ fn bad_requests_are_refused_by_key_and_value_and_change_nothing() {
         (
             json!({"args": {"cni": {"mac": "zz"}}}),
             7,
-            ["invalid mac", "zz"],
+            ["invalid MAC address", "zz"],
         ),
         (
             json!({"runtimeConfig": {"mac": "zz"}}),
             7,
-            ["invalid mac", "zz"],
+            ["invalid MAC address", "zz"],
         ),
         (
             json!({"prevResult": null}),
