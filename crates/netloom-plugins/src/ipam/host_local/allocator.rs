@@ -218,10 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn the_very_last_ipv6_address_ends_the_search() {
-        let set = set("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffc/126");
+    fn the_last_ipv6_address_of_all_pools_ends_the_search() {
+        let set = set("feff:ffff:ffff:ffff:ffff:ffff:ffff:fffc/126");
+        // The next one is the first of multicast.
+        let end = 0xff << 120;
         let all: BTreeSet<IpAddr> = (1..4)
-            .map(|host| IpAddr::from((u128::MAX - 3 + host).to_be_bytes()))
+            .map(|before: u128| IpAddr::from((end - before).to_be_bytes()))
             .collect();
         let mut pool = Memory {
             taken: all,

@@ -88,6 +88,9 @@ fn without_address(symbols: &str) -> Vec<&str> {
     .collect()
 }
 
+/// The linker makes it itself, and says that the first file to want it defines it.
+const OF_THE_LINKER: &str = "_GLOBAL_OFFSET_TABLE_";
+
 /// Whether a file of a map is musl's own.
 fn of_musl(file: &str) -> bool {
     let starts = ["crt1.o", "Scrt1.o", "rcrt1.o", "crti.o", "crtn.o"];
@@ -106,7 +109,7 @@ fn taken(map: &str) -> Vec<&str> {
         if !line.starts_with(' ') {
             defined = line
                 .split_once(' ')
-                .filter(|(_, file)| of_musl(file))
+                .filter(|(name, file)| *name != OF_THE_LINKER && of_musl(file))
                 .map(|(name, _)| name);
         } else if !of_musl(line) {
             taken.extend(defined.take());
