@@ -189,5 +189,6 @@ fn go_and_ours_share_a_bridge_and_a_pool_at_the_same_time() {
     all_different(&results);
     // Each deletes what the other added; what failed is deleted, too.
     all_succeed(&parallel(pods.len(), 8, |i| of(i + 1).del(&conf, &pods[i])));
-    look(&host, &pods).assert_same_as(&before);
+    // Go's DEL knows nothing of what the host remembers of an attachment.
+    look(&host, &pods).without_records().assert_same_as(&before);
 }

@@ -1,7 +1,7 @@
 //! Whether a link in a pod is that of an attachment, or of another pod that has the path of the
 //! namespace now.
 //!
-//! What the host remembers ([`record`](super::record)) counts most. Without it, links of netloom's that
+//! What the host remembers (`record`) counts most. Without it, links of netloom's that
 //! are alone in the pod bear a mark with their container in the alias. A link without one is compared with the result of ADD: by its MAC address where the link has one
 //! of its own, else by its addresses.
 

@@ -224,7 +224,7 @@ fn is_marked_as_own(link: &Link, owner: Owner<'_>) -> netloom_kernel::Result<Opt
     let found = Socket::open()?.find_link(peer)?;
     // Any namespace may have a link of that index.
     let end = found.filter(|end| end.is_veth() && end.lower == Some(link.index));
-    Ok(end.and_then(|end| owner.owns_wire(end.alias.as_deref())))
+    Ok(end.and_then(|end| owner.may_own_wire(end.alias.as_deref())))
 }
 
 /// Removes the host's end that a result lists, unless its mark is another attachment's.

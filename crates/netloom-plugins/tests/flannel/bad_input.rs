@@ -54,7 +54,7 @@ fn bad_requests_are_refused_and_change_nothing() {
             json!({"subnetFile": "/run"}),
             DUAL,
             5,
-            &["/run", "directory"],
+            &["/run", "not a regular file"],
         ),
         (
             json!({}),

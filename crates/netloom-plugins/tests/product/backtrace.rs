@@ -15,7 +15,7 @@ type Wrong = (
 const KINDS: &[Wrong] = &[
     ("bridge", &[], "", "JSON"),
     ("bridge", &[], "{", "JSON"),
-    ("bridge", &[], "[1]", "configuration"),
+    ("bridge", &[], "[1]", "an array"),
     ("bridge", &[], "{}", "network name"),
     ("bridge", &[], r#"{"name": "../n"}"#, "../n"),
     (

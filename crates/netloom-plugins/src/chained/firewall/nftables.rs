@@ -140,7 +140,7 @@ fn complete(
     wanted: &Wanted,
     wires: &[(&'static str, Key)],
 ) -> Result<()> {
-    if foundation::missing(socket)?.is_some() {
+    if foundation::missing(socket, false)?.is_some() {
         foundation::lay(batch);
     }
     if !foundation::has_override(socket, &wanted.admin_chain)? {
@@ -322,15 +322,15 @@ pub(super) fn check(owner: Owner<'_>, wanted: &Wanted) -> std::result::Result<()
 fn missing(owner: Owner<'_>, wanted: &Wanted) -> Result<Option<String>> {
     let socket = Socket::open()?;
     let in_table = |text: String| Ok(Some(format!("{text} in nftables' table {}", TABLE.name())));
-    if let Some((chain, rule)) = foundation::missing(&socket)? {
+    let rules = socket.list_rules(&TABLE, PODS)?;
+    let counted = counted(&rules);
+    let is_former = counted.values().all(|count| *count == FORMER_RULES_OF_SET);
+    if let Some((chain, rule)) = foundation::missing(&socket, is_former)? {
         return in_table(format!("firewall: chain {chain} lacks its rule {rule:?}"));
     }
     if !foundation::has_override(&socket, &wanted.admin_chain)? {
         return in_table(format!("firewall: no jump to chain {}", wanted.admin_chain));
     }
-    let rules = socket.list_rules(&TABLE, PODS)?;
-    let counted = counted(&rules);
-    let is_former = counted.values().all(|count| *count == FORMER_RULES_OF_SET);
     let whole = if is_former {
         FORMER_RULES_OF_SET
     } else {

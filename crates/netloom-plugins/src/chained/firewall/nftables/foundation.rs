@@ -68,10 +68,18 @@ fn rules() -> [(&'static str, &'static str, Rule); 9] {
     ]
 }
 
-/// The first rule of the base chains that is not there, by chain and comment.
-pub(super) fn missing(socket: &Socket) -> Result<Option<(&'static str, &'static str)>> {
+/// The first rule of the base chains that is not there, by chain and comment; of those that commit
+/// 17b6fbc made already, if `former`.
+pub(super) fn missing(
+    socket: &Socket,
+    former: bool,
+) -> Result<Option<(&'static str, &'static str)>> {
+    let newer = wires::rules().map(|(comment, _)| comment);
     let mut read: Vec<(&str, Vec<RuleInfo>)> = Vec::with_capacity(3);
     for (chain, comment, _) in rules() {
+        if former && newer.contains(&comment) {
+            continue;
+        }
         if read.last().is_none_or(|(of, _)| *of != chain) {
             read.push((chain, socket.list_rules(&TABLE, chain)?));
         }

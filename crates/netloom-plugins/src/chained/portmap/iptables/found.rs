@@ -4,7 +4,7 @@
 use super::script::{DNAT, GUARD, Script, guard};
 use crate::wiring::iptables::{Saved, value_of};
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// How many words an entry has without conditions.
 const WORDS_OF_ENTRY: usize = 14;
@@ -57,6 +57,10 @@ fn protocol_and_ports(rule: &[String]) -> (Option<&str>, Option<&str>) {
 fn shadow(saved: &Saved, script: &Script) -> Option<String> {
     let mut own: HashMap<(&str, u16), Vec<Option<IpAddr>>> = HashMap::new();
     for mapping in script.mappings() {
+        // Elements of nf_tables lead from there.
+        if mapping.host_ip == Some(Ipv6Addr::LOCALHOST.into()) {
+            continue;
+        }
         for port in mapping.host_ports() {
             let at = (mapping.protocol.name(), port);
             own.entry(at).or_default().push(mapping.host_ip);
