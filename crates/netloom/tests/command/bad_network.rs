@@ -26,6 +26,8 @@ fn scene() -> Option<(Host, Pod)> {
         netloom(&add).run().succeeds();
     }
     dead.remove();
+    // The kernel ends a namespace when it has time; till then the address is there.
+    host.sh("while [ $(ip -br link show type veth | wc -l) -gt 1 ]; do sleep 0.01; done");
     fs::create_dir("/run/elsewhere").unwrap();
     symlink("/run/elsewhere", "/var/lib/cni/networks/planted").unwrap();
     Some((host, living))

@@ -421,7 +421,10 @@ pub(super) fn stale(
         for v6 in [false, true] {
             found.extend(comments(&socket, &TABLE, &set_of(network, v6))?);
         }
-        found.extend(wires::owners(&socket)?);
+        // Whose addresses are there is named by them.
+        let wired = wires::owners(&socket)?;
+        let alone = wired.into_iter().filter(|owner| !found.contains(owner));
+        found.extend(alone.collect::<Vec<_>>());
         found.retain(|comment| is_stale(comment));
         let lost = lost_bridges(&socket, &host, network)?;
         found.extend(
