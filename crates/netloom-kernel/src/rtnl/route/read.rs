@@ -190,7 +190,7 @@ impl RouteFilter {
         self
     }
 
-    /// Only routes made by this (`RTPROT_*`), such as [`protocol::ROUTERS`].
+    /// Only routes made by this (`RTPROT_*`), such as that of routers.
     #[must_use]
     pub fn protocol(mut self, protocol: u8) -> Self {
         self.protocol = Some(protocol);
