@@ -479,7 +479,9 @@ fn the_plugin_before_may_be_gos_and_this_one_too() {
         let mut result = adds.add(&request, &pod).succeeds();
         other.check(&conf, &result, &pod).succeeds_silently();
         other.del_with(&conf, &result, &pod).succeeds_silently();
-        lab.assert_as_before(&before, &pod);
+        // Go's DEL knows nothing of what the host remembers of an attachment.
+        let after = lab.before(&pod).without_records();
+        after.assert_same_as(&before.without_records());
         // The reference drops it.
         result["dns"] = Value::Null;
         results.push(result);
