@@ -47,7 +47,7 @@ pub use host::Host;
 pub use parallel::parallel;
 pub use plugin::{DEBIAN_DIR, PLUGIN_NAMES, Plugin, PluginDir, link_plugins};
 pub use pod::Pod;
-pub use product::{is_release, product};
+pub use product::{CLOSED, is_release, product};
 pub use sample::Sample;
 pub use skip::skip;
 pub use snapshot::{Difference, Snapshot};

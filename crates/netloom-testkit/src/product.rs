@@ -9,6 +9,18 @@ const VARIABLE: &str = "NETLOOM_PRODUCT";
 /// The program with all plugins, of a release.
 const PLUGINS: &str = "netloom-plugins";
 
+/// What a shell does to the descriptors of a program: each of stdin, stdout and stderr closed or not.
+pub const CLOSED: [&str; 8] = [
+    "",
+    "<&-",
+    ">&-",
+    "2>&-",
+    "<&- >&-",
+    "<&- 2>&-",
+    ">&- 2>&-",
+    "<&- >&- 2>&-",
+];
+
 /// The program to test where cargo built `program` for tests (`env!("CARGO_BIN_EXE_netloom")`): the
 /// release's of the same name, if the run of all tests built a release, and otherwise itself. Any other
 /// program is itself.

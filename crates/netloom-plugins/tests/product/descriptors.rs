@@ -4,21 +4,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
-use netloom_testkit::product;
+use netloom_testkit::{CLOSED, product};
 
 use crate::PROGRAM;
-
-/// What the shell does to the descriptors: each of the three closed or not.
-const CLOSED: [&str; 8] = [
-    "",
-    "<&-",
-    ">&-",
-    "2>&-",
-    "<&- >&-",
-    "<&- 2>&-",
-    ">&- 2>&-",
-    "<&- >&- 2>&-",
-];
 
 /// How a command of `host-local` ends, its stdout and stderr.
 fn call(command: &str, redirection: &str, data: &Path) -> (ExitStatus, String, String) {

@@ -3,22 +3,10 @@
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use netloom_testkit::product;
+use netloom_testkit::{CLOSED, product};
 use tempfile::TempDir;
 
 use crate::NETLOOM;
-
-/// What the shell does to the descriptors: each of the three closed or not.
-const CLOSED: [&str; 8] = [
-    "",
-    "<&-",
-    ">&-",
-    "2>&-",
-    "<&- >&-",
-    "<&- 2>&-",
-    ">&- 2>&-",
-    "<&- >&- 2>&-",
-];
 
 /// Verbs that have something to print, and how each ends when it can.
 const PRINTING: [(&[&str], i32); 7] = [
