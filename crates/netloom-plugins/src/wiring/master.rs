@@ -74,21 +74,27 @@ impl Master {
 
     /// CHECK: the pod's link stands on this one.
     pub(crate) fn check(&self, inside: &Socket, link: &Link) -> Result<(), Fault> {
-        let namespace = match self.place {
-            Place::Pod => None,
-            Place::Host => {
-                let failed = Fault::kernel("identify the host's network namespace");
-                let host = || inside.namespace_id(&Netns::current()?);
-                host().map_err(failed)?
-            }
-        };
-        if link.lower == Some(self.link.index) && link.lower_netns == namespace {
+        if link.lower == Some(self.link.index) && self.is_where_it_stands(inside, link)? {
             return Ok(());
         }
         Err(check::drift(format!(
             "Interface {} does not stand on master {self}",
             link.name
         )))
+    }
+
+    /// Whether the namespace of what the link stands on is this one's. An index alone proves
+    /// nothing: the pod and the host each count from 1.
+    fn is_where_it_stands(&self, inside: &Socket, link: &Link) -> Result<bool, Fault> {
+        match (self.place, link.lower_netns) {
+            (Place::Pod, elsewhere) => Ok(elsewhere.is_none()),
+            (Place::Host, None) => Ok(false),
+            (Place::Host, Some(namespace)) => {
+                let failed = Fault::kernel("identify the host's network namespace");
+                let host = || inside.namespace_id(&Netns::current()?);
+                Ok(host().map_err(failed)? == Some(namespace))
+            }
+        }
     }
 }
 

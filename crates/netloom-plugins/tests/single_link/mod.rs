@@ -92,11 +92,14 @@ impl Lab {
         merged(self.layer2(json!({"ipam": ipam})), keys)
     }
 
-    /// Gives the pod a link `up0` of its own to the outside world, which is 10.20.0.1 there.
+    /// Gives the pod a link `up0` of its own to the outside world, which is 10.20.0.1 there. It has
+    /// the index that the master on the host has there: an index says nothing by itself.
     pub(crate) fn master_in(&self, pod: &Pod) {
         let (inside, outside) = (pod.name(), self.uplink.outside.name());
+        let index = self.host.sh("ip -o link show uplink0 | cut -d: -f1");
+        let index = index.trim();
         self.host.ip(&format!(
-            "link add up0 netns {inside} type veth peer name up1 netns {outside}"
+            "link add up0 index {index} netns {inside} type veth peer name up1 netns {outside}"
         ));
         pod.ip("link set up0 up");
         let outside = &self.uplink.outside;
