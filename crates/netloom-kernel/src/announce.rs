@@ -1,18 +1,25 @@
 //! Telling the neighbours of a link where an address lives now.
 //!
-//! Switches and neighbours' caches learn it at once instead of when their entries expire. The
-//! frames are made here and sent by a packet socket, because the kernel sends them by itself only
-//! in some cases (`arp_notify`, `ndisc_notify`).
+//! Switches and neighbours' caches learn it at once instead of when their entries expire. The kernel
+//! does it by itself only in some cases (`arp_notify`, `ndisc_notify`), and too early for a bridge
+//! whose port does not forward yet. Here it is told to:
+//!
+//! * IPv4: a neighbour entry for the own address is used and forgotten in one batch. To use it, the
+//!   kernel asks for it, and a request for one's own address is a gratuitous ARP (RFC 5227, section
+//!   3: an ARP announcement).
+//! * IPv6: a raw socket sends an unsolicited neighbour advertisement (RFC 4861, section 7.2.6).
+//! * What is left is sent as a frame: see `packet`.
 
+mod advertisement;
 mod carrier;
 mod frame;
+mod packet;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use ipnet::IpNet;
 
 use crate::error::{Error, Result};
 use crate::rtnl::{Group, Link, Socket, Subscription};
@@ -21,45 +28,67 @@ use crate::{MacAddress, stand_in};
 /// Who tells: it speaks on the links of the network namespace that it was opened in, wherever the
 /// thread is by then.
 #[derive(Debug)]
-pub struct Announcer(OwnedFd);
+pub struct Announcer {
+    ips: Vec<IpNet>,
+    /// For IPv6 addresses.
+    icmp: Option<OwnedFd>,
+    /// For IPv4 addresses that the kernel would not ask from.
+    packets: Option<OwnedFd>,
+}
 
 impl Announcer {
-    /// Opens it in the network namespace of the calling thread.
+    /// Prepares to announce these addresses, each with the prefix it has on the link, in the network
+    /// namespace of the calling thread.
     ///
     /// # Errors
     /// `is_denied()` without CAP_NET_RAW.
-    pub fn open() -> Result<Self> {
-        // Protocol 0: this socket receives nothing.
-        rustix::net::socket_with(
-            AddressFamily::PACKET,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .map(Self)
-        .map_err(|errno| Error::of("open packet socket", "for announcements", errno))
+    pub fn open(ips: Vec<IpNet>) -> Result<Self> {
+        let v6 = ips.iter().any(|ip| ip.addr().is_ipv6());
+        let icmp = v6.then(advertisement::open).transpose()?;
+        let beside = ips.iter().any(|ip| is_beside_another(*ip, &ips));
+        let packets = beside.then(packet::open).transpose()?;
+        Ok(Self { ips, icmp, packets })
     }
 
-    /// Announces an address on a link, which has this MAC address: an IPv4 one by a gratuitous ARP
-    /// (RFC 5227, section 3: an ARP announcement), an IPv6 one by an unsolicited neighbour
-    /// advertisement to all nodes (RFC 4861, section 7.2.6).
+    /// Announces the addresses on a link, which has this MAC address. `of` is a socket of the link's
+    /// namespace. The IPv6 addresses must have been tested for duplicates.
     ///
     /// A link that is up and has no carrier drops what it is to send, and says nothing of it.
     ///
     /// # Errors
-    /// ENETDOWN if the link is down; `is_absent()` if there is none of that index.
-    pub fn address(&self, link: u32, mac: MacAddress, ip: IpAddr) -> Result<()> {
-        send_to_link(&self.0, link, &frame_of(mac, ip)).map_err(|errno| failed(link, ip, errno))
+    /// The first that could not be announced; the others were tried. ENETDOWN or EADDRNOTAVAIL if
+    /// the link is down; `is_absent()` if there is none of that index.
+    pub fn announce(&self, of: &Socket, link: u32, mac: MacAddress) -> Result<()> {
+        let mut asked = Vec::new();
+        let mut told = Ok(());
+        for ip in &self.ips {
+            let one = match (ip.addr(), &self.icmp, &self.packets) {
+                (IpAddr::V6(ip), Some(icmp), _) => advertisement::send(icmp, link, mac, ip),
+                (address, _, Some(packets)) if is_beside_another(*ip, &self.ips) => {
+                    packet::send(packets, link, &packet::frame_of(mac, address))
+                }
+                (IpAddr::V4(ip), ..) => {
+                    asked.push(ip);
+                    Ok(())
+                }
+                (IpAddr::V6(_), None, _) => Ok(()),
+            };
+            told = told.and(one.map_err(|errno| {
+                let on = format_args!("{} on the link with index {link}", ip.addr());
+                Error::of("announce address", on, errno)
+            }));
+        }
+        told.and(ask_for_own(of, link, &asked))
     }
 
     /// Leaves a child behind that announces the addresses as soon as the link has a carrier, and ends
-    /// without if it has none within `patience`. `of` is a socket of the link's namespace, which
-    /// lives as long as the child. In a process that may leave none behind, nothing is done.
+    /// without if it has none within `patience`. The calling thread is in the network namespace of
+    /// the link; `of` is a socket of it, which lives as long as the child. In a process that may leave
+    /// none behind, nothing is done.
     ///
     /// # Errors
-    /// If the kernel gives no socket for its events.
+    /// If the kernel gives no packet socket, or none for its events.
     pub fn when_carrier(
-        &self,
         of: &Socket,
         link: &Link,
         ips: &[IpAddr],
@@ -68,15 +97,16 @@ impl Announcer {
         let Some(mac) = link.mac.filter(|_| stand_in::is_allowed()) else {
             return Ok(());
         };
-        let frames: Vec<_> = ips.iter().map(|ip| frame_of(mac, *ip)).collect();
+        let frames: Vec<_> = ips.iter().map(|ip| packet::frame_of(mac, *ip)).collect();
+        let packets = packet::open()?;
         let events = Subscription::open(of, &[Group::Links])?;
         let name = carrier::Name::new(&link.name);
-        let kept = [self.0.as_raw_fd(), events.as_fd().as_raw_fd()];
+        let kept = [packets.as_raw_fd(), events.as_fd().as_raw_fd()];
         // It lives on by itself; whoever waits for it is init.
         drop(stand_in::start(&kept, || {
-            if carrier::wait(&self.0, events.as_fd(), &name, patience) {
+            if carrier::wait(&packets, events.as_fd(), &name, patience) {
                 for frame in &frames {
-                    let _ = send_to_link(&self.0, link.index, frame);
+                    let _ = packet::send(&packets, link.index, frame);
                 }
             }
         }));
@@ -84,49 +114,19 @@ impl Announcer {
     }
 }
 
-fn frame_of(mac: MacAddress, ip: IpAddr) -> Vec<u8> {
-    match ip {
-        IpAddr::V4(ip) => frame::gratuitous_arp(mac, ip),
-        IpAddr::V6(ip) => frame::unsolicited_na(mac, ip),
-    }
+/// Whether an IPv4 address is in the subnet of another one of them. The kernel asks from the first
+/// address of the link whose subnet the wanted one is in, which may be the other.
+fn is_beside_another(ip: IpNet, all: &[IpNet]) -> bool {
+    let addr = ip.addr();
+    let other = |it: &&IpNet| it.addr() != addr && it.contains(&addr);
+    addr.is_ipv4() && all.iter().any(|it| other(&it))
 }
 
-fn failed(link: u32, ip: IpAddr, errno: Errno) -> Error {
-    Error::of(
-        "announce address",
-        format_args!("{ip} on the link with index {link}"),
-        errno,
-    )
-}
-
-fn send_to_link(socket: &OwnedFd, link: u32, frame: &[u8]) -> Result<(), Errno> {
-    let to = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
-        sll_protocol: 0,
-        sll_ifindex: link.cast_signed(),
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    };
-    // SAFETY: both pointers come with the lengths of the live objects they point to, which the
-    // kernel only reads.
-    #[expect(unsafe_code, reason = "rustix has no address type for packet sockets")]
-    let sent = unsafe {
-        libc::sendto(
-            socket.as_raw_fd(),
-            frame.as_ptr().cast(),
-            frame.len(),
-            0,
-            std::ptr::from_ref(&to).cast(),
-            size_of_val(&to) as libc::socklen_t,
-        )
-    };
-    if sent >= 0 {
-        return Ok(());
+/// The kernel has the link ask who has these addresses, which are its own.
+fn ask_for_own(of: &Socket, link: u32, ips: &[Ipv4Addr]) -> Result<()> {
+    let mut batch = of.batch();
+    for ip in ips {
+        batch.ask_for_neighbour(link, (*ip).into());
     }
-    let errno = std::io::Error::last_os_error()
-        .raw_os_error()
-        .unwrap_or(libc::EIO);
-    Err(Errno::from_raw_os_error(errno))
+    batch.commit().map(drop)
 }

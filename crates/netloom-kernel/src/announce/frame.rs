@@ -10,7 +10,7 @@ const ICMPV6: u8 = 58;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const OVERRIDE: u8 = 0x20;
 const TARGET_LINK_LAYER_ADDRESS: u8 = 2;
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_NODES_MAC: MacAddress = [0x33, 0x33, 0, 0, 0, 1];
 
 fn ethernet(to: MacAddress, from: MacAddress, ethertype: u16, capacity: usize) -> Vec<u8> {
@@ -33,12 +33,19 @@ pub(super) fn gratuitous_arp(mac: MacAddress, ip: Ipv4Addr) -> Vec<u8> {
     frame
 }
 
-/// A neighbour advertisement that overrides what neighbours know.
-pub(super) fn unsolicited_na(mac: MacAddress, ip: Ipv6Addr) -> Vec<u8> {
+/// A neighbour advertisement that overrides what neighbours know, as an ICMPv6 message without its
+/// checksum.
+pub(super) fn advertisement(mac: MacAddress, ip: Ipv6Addr) -> Vec<u8> {
     let mut message = vec![NEIGHBOUR_ADVERTISEMENT, 0, 0, 0, OVERRIDE, 0, 0, 0];
     message.extend_from_slice(&ip.octets());
     message.extend_from_slice(&[TARGET_LINK_LAYER_ADDRESS, 1]);
     message.extend_from_slice(&mac);
+    message
+}
+
+/// A whole frame with that advertisement, to all nodes of a link.
+pub(super) fn unsolicited_na(mac: MacAddress, ip: Ipv6Addr) -> Vec<u8> {
+    let mut message = advertisement(mac, ip);
     let sum = checksum(ip, ALL_NODES, &message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
 

@@ -14,6 +14,7 @@ const RTM_GETNEIGH: u16 = 30;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const NDA_IFINDEX: u16 = 8;
+const NTF_USE: u8 = 1;
 const NTF_PROXY: u8 = 8;
 
 /// What the kernel knows of a neighbour (`NUD_*`).
@@ -43,7 +44,7 @@ pub struct NeighbourSpec {
     ip: IpAddr,
     mac: Option<MacAddress>,
     state: NeighbourState,
-    proxy: bool,
+    flags: u8,
 }
 
 impl NeighbourSpec {
@@ -54,7 +55,7 @@ impl NeighbourSpec {
             ip,
             mac: Some(mac),
             state: NeighbourState::PERMANENT,
-            proxy: false,
+            flags: 0,
         }
     }
 
@@ -65,7 +66,18 @@ impl NeighbourSpec {
             ip,
             mac: None,
             state: NeighbourState::PERMANENT,
-            proxy: true,
+            flags: NTF_PROXY,
+        }
+    }
+
+    /// One that a packet is to be sent to, as it were: the kernel asks for it at once if it is not
+    /// known.
+    fn used(ip: IpAddr) -> Self {
+        Self {
+            ip,
+            mac: None,
+            state: NeighbourState(libc::NUD_NONE),
+            flags: NTF_USE,
         }
     }
 
@@ -82,7 +94,7 @@ impl NeighbourSpec {
         header[0] = family_of(self.ip);
         header[4..8].copy_from_slice(&link.to_ne_bytes());
         header[8..10].copy_from_slice(&self.state.0.to_ne_bytes());
-        header[10] = if self.proxy { NTF_PROXY } else { 0 };
+        header[10] = self.flags;
         let mut r = Request::new(operation, object, kind, flags, &header);
         r.buffer.put(NDA_DST, &octets(self.ip));
         if let Some(mac) = &self.mac {
@@ -181,5 +193,12 @@ impl Batch<'_> {
     /// See [`Socket::remove_neighbour`].
     pub fn remove_neighbour(&mut self, link: u32, spec: &NeighbourSpec) -> &mut Self {
         self.push(remove(link, spec))
+    }
+
+    /// Has the kernel ask on the link who has an address, once, and forget that it asked. An answer
+    /// is not waited for. Of several addresses, the asking one is that whose subnet this is in.
+    pub fn ask_for_neighbour(&mut self, link: u32, ip: IpAddr) -> &mut Self {
+        let spec = NeighbourSpec::used(ip);
+        self.push(set(link, &spec)).push(remove(link, &spec))
     }
 }

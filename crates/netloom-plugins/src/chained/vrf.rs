@@ -86,8 +86,8 @@ impl Plugin for Vrf {
         belongings.change_master(socket, &join, vrf.table, Restore::Strictly)?;
         settle(socket, link.index, name)?;
         // The link forgot its neighbours, and they may have lost what they knew.
-        let tell = || Announcement::of_result(&result, &link).send();
-        pod.within(tell)?;
+        let announcement = pod.within(|| Announcement::of_result(&result, &link))?;
+        announcement.send(socket);
         Ok(result)
     }
 

@@ -1,12 +1,14 @@
 //! Telling the wire where the pod's addresses are now: neighbours and switches that knew them at
 //! another place believe in that for minutes otherwise.
 //!
-//! Own frames, and the last thing that ADD does to a link: the kernel's (`arp_notify`) come while a
+//! The last thing that ADD does to a link: what the kernel says by itself (`arp_notify`) comes while a
 //! bridge's port does not forward yet, or before an address has been tested, and never of a change
 //! by the next plugin of the chain.
 
+use ipnet::IpNet;
 use netloom_kernel::MacAddress;
 use netloom_kernel::announce::Announcer;
+use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, Socket};
 use netloom_spec::AddResult;
 use std::net::IpAddr;
@@ -23,17 +25,14 @@ pub(crate) struct Announcement {
     announcer: Option<Announcer>,
     link: u32,
     mac: Option<MacAddress>,
-    ips: Vec<IpAddr>,
+    ips: Vec<IpNet>,
 }
 
 impl Announcement {
-    /// Of these addresses on a link. `announcer` is of the link's namespace.
-    pub(crate) fn new(
-        announcer: Option<Announcer>,
-        link: u32,
-        mac: Option<MacAddress>,
-        ips: Vec<IpAddr>,
-    ) -> Self {
+    /// Of these addresses on a link, with the prefixes that they have there. Runs in the link's
+    /// namespace.
+    pub(crate) fn new(link: u32, mac: Option<MacAddress>, ips: Vec<IpNet>) -> Self {
+        let announcer = Announcer::open(ips.clone()).ok();
         Self {
             announcer,
             link,
@@ -42,11 +41,19 @@ impl Announcement {
         }
     }
 
+    /// Of nothing, where nobody is there to be told.
+    pub(crate) fn to_nobody(link: u32) -> Self {
+        Self {
+            announcer: None,
+            link,
+            mac: None,
+            ips: Vec::new(),
+        }
+    }
+
     /// Of what a result of ADD says of a link that is there already. Runs in the link's namespace.
     pub(crate) fn of_result(result: &AddResult, link: &Link) -> Self {
-        let ips = ips_of(result, &link.name);
-        let announcer = Announcer::open().ok().filter(|_| !ips.is_empty());
-        Self::new(announcer, link.index, link.mac, ips)
+        Self::new(link.index, link.mac, ips_of(result, &link.name))
     }
 
     /// Tells it as soon as the link has a carrier, which for a network card may be seconds after it
@@ -54,39 +61,35 @@ impl Announcement {
     ///
     /// IPv6 addresses have to be tested for duplicates then, and the kernel tells them after that
     /// (`ndisc_notify`).
-    pub(crate) fn send_with_carrier(&self, inside: &Socket) {
-        let Some(announcer) = &self.announcer else {
-            return;
-        };
+    pub(crate) fn send_with_carrier(&self, netns: &Netns, inside: &Socket) {
         match inside.get_link(self.link) {
             Ok(link) if !link.flags.has_carrier() => {
-                let mut ips = self.ips.clone();
-                ips.retain(IpAddr::is_ipv4);
-                let _ = announcer.when_carrier(inside, &link, &ips, CARRIER_PATIENCE);
+                let ips: Vec<IpAddr> = self.ips.iter().map(IpNet::addr).collect();
+                let ips: Vec<_> = ips.into_iter().filter(IpAddr::is_ipv4).collect();
+                let wait = || Announcer::when_carrier(inside, &link, &ips, CARRIER_PATIENCE);
+                let _ = netns.run(wait);
             }
-            _ => self.send(),
+            _ => self.send(inside),
         }
     }
 
     /// Tells it. Nothing depends on it: what cannot be said is found out by asking, as ever. So it
     /// is no failure of ADD, on a link that knows no neighbours as on one that lost its carrier.
-    pub(crate) fn send(&self) {
-        let (Some(announcer), Some(mac)) = (&self.announcer, self.mac) else {
-            return;
-        };
-        for ip in &self.ips {
-            let _ = announcer.address(self.link, mac, *ip);
+    /// `inside` is a socket of the link's namespace.
+    pub(crate) fn send(&self, inside: &Socket) {
+        if let (Some(announcer), Some(mac)) = (&self.announcer, self.mac) {
+            let _ = announcer.announce(inside, self.link, mac);
         }
     }
 }
 
 /// The addresses of the container's interface of that name. Old results do not say whose an address
 /// is; then it counts as that interface's.
-fn ips_of(result: &AddResult, name: &str) -> Vec<IpAddr> {
+fn ips_of(result: &AddResult, name: &str) -> Vec<IpNet> {
     let is_own = |position: Option<usize>| match position.map(|at| result.interfaces.get(at)) {
         None => true,
         Some(listed) => listed.is_some_and(|it| it.name == name),
     };
     let own = result.ips.iter().filter(|ip| is_own(ip.interface));
-    own.map(|ip| ip.address.addr()).collect()
+    own.map(|ip| ip.address).collect()
 }

@@ -4,7 +4,6 @@ use super::announcement::Announcement;
 use super::router_advertisements::{self, RouterAdvertisements};
 use super::{Fault, default_route, gateway, mtu, sysctls};
 use netloom_kernel::MacAddress;
-use netloom_kernel::announce::Announcer;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{AddressSpec, Batch, LinkChange, RouteSpec, Scope, Socket};
 use netloom_kernel::sysctl;
@@ -135,17 +134,15 @@ pub(crate) fn configure(
         mtu::refuse_without_ipv6(pod.name, pod.mtu, ip.address)?;
     }
     let v6 = v6.is_some();
-    let announcer = pod
-        .netns
-        .run(|| {
-            set_sysctls(&pod, v6, manner)?;
-            let is_heard = manner.announce != Announce::Nobody;
-            let announcer = is_heard.then(Announcer::open).and_then(Result::ok);
-            Ok::<_, Fault>(announcer)
+    let told = ips.iter().map(|ip| ip.address).collect();
+    let prepare = || {
+        set_sysctls(&pod, v6, manner)?;
+        Ok::<_, Fault>(match manner.announce {
+            Announce::Nobody => Announcement::to_nobody(pod.index),
+            _ => Announcement::new(pod.index, pod.mac, told),
         })
-        .map_err(Fault::kernel(NOT_ENTERED))??;
-    let told = ips.iter().map(|ip| ip.address.addr()).collect();
-    let announcement = Announcement::new(announcer, pod.index, pod.mac, told);
+    };
+    let announcement = (pod.netns.run(prepare)).map_err(Fault::kernel(NOT_ENTERED))??;
 
     let mut batch = pod.socket.batch();
     if matches!(manner.announce, Announce::V4 | Announce::Both) {

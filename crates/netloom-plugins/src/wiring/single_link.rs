@@ -234,7 +234,7 @@ impl<'a> Site<'a> {
             subnet: Subnet::OnLink,
             announce,
         };
-        pod::configure(pod, result, manner)?.send();
+        pod::configure(pod, result, manner)?.send(&self.inside);
         Ok(())
     }
 }

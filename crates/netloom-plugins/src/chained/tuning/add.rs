@@ -51,10 +51,11 @@ pub(super) fn add<'r>(
         spoof::follow(owner, mac.0, link.mac, undo)?;
         // The neighbours know the address before.
         let (now, result) = (Some(mac.0), &result);
-        let tell = || Announcement::of_result(result, &Link { mac: now, ..link }).send();
+        let tell = || Announcement::of_result(result, &Link { mac: now, ..link });
         netns
             .run(tell)
-            .map_err(Fault::kernel("failed to enter the netns"))?;
+            .map_err(Fault::kernel("failed to enter the netns"))?
+            .send(&inside);
     }
     Ok(result)
 }

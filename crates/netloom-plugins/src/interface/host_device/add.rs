@@ -106,7 +106,7 @@ fn with_link<'r>(
             subnet: Subnet::OnLink,
             announce: Announce::Both,
         };
-        pod::configure(pod, &mut result, manner)?.send_with_carrier(&inside);
+        pod::configure(pod, &mut result, manner)?.send_with_carrier(netns, &inside);
     } else {
         pod::set_up(pod)?;
     }

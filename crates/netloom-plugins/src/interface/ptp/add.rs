@@ -72,7 +72,7 @@ pub(super) fn add<'r>(
     };
     let announcement = pod::configure(pod, &mut result, manner)?;
     route_to_pod(&host, &wire.host, &result)?;
-    announcement.send();
+    announcement.send(&inside);
     if let Some(choice) = plan.masquerade {
         masquerade::create(owner, choice, &result, undo)?;
     }
