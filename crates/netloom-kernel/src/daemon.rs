@@ -2,8 +2,6 @@
 
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use rustix::io::Errno;
-
 use crate::error::{Error, Result};
 
 /// SIGTERM and SIGINT as something to wait for beside other descriptors: readable once one came.
@@ -23,54 +21,30 @@ impl Termination {
     /// # Errors
     /// If descriptors have run out.
     pub fn listen() -> Result<Self> {
-        let failed = || {
-            let error = std::io::Error::last_os_error();
-            Error::of_io("listen for", "SIGTERM and SIGINT", &error)
-        };
+        let failed = |errno| Error::new("listen for", "SIGTERM and SIGINT", errno);
         // SAFETY: all zeros is a valid sigset_t; the calls get pointers to it, live and initialised
         // by sigemptyset, and a null for the old mask that nobody wants.
         #[expect(unsafe_code, reason = "rustix has no signal masks and no signalfd")]
-        let fd = unsafe {
+        let (refused, fd) = unsafe {
             let mut signals: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&mut signals);
             libc::sigaddset(&mut signals, libc::SIGTERM);
             libc::sigaddset(&mut signals, libc::SIGINT);
-            if libc::pthread_sigmask(libc::SIG_BLOCK, &signals, std::ptr::null_mut()) != 0 {
-                return Err(failed());
-            }
-            libc::signalfd(-1, &signals, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+            let refused = libc::pthread_sigmask(libc::SIG_BLOCK, &signals, std::ptr::null_mut());
+            let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+            (refused, libc::signalfd(-1, &signals, flags))
         };
         if fd < 0 {
-            return Err(failed());
+            let error = std::io::Error::last_os_error();
+            return Err(failed(error.raw_os_error().unwrap_or(libc::EIO)));
         }
         // SAFETY: the kernel has just made this descriptor for us; nothing else owns it.
         #[expect(unsafe_code, reason = "signalfd returns a bare descriptor")]
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        // Its error is its return value, not errno.
+        if refused != 0 {
+            return Err(failed(refused));
+        }
         Ok(Self(fd))
     }
-}
-
-/// The first descriptor that a service manager passes (sd_listen_fds(3)).
-const FIRST_PASSED: i32 = 3;
-
-/// Takes the one descriptor that a service manager passed to this process, and keeps it from
-/// programs that this one executes.
-///
-/// Must be called at most once, and before anything else can have opened descriptor 3: a second
-/// owner would close it under the first.
-///
-/// # Errors
-/// EBADF if no descriptor was passed.
-pub fn passed_descriptor() -> Result<OwnedFd> {
-    let failed = |errno| Error::of("take", "the passed descriptor 3", errno);
-    // SAFETY: borrowed only to ask the kernel whether the descriptor is open at all.
-    #[expect(unsafe_code, reason = "the service manager passes a number")]
-    let borrowed = unsafe { BorrowedFd::borrow_raw(FIRST_PASSED) };
-    rustix::io::fcntl_setfd(borrowed, rustix::io::FdFlags::CLOEXEC)
-        .map_err(|errno: Errno| failed(errno))?;
-    // SAFETY: it is open, as fcntl has just said, and by the contract of this function it was
-    // passed by the service manager and has no other owner.
-    #[expect(unsafe_code, reason = "the service manager passes a number")]
-    let fd = unsafe { OwnedFd::from_raw_fd(FIRST_PASSED) };
-    Ok(fd)
 }

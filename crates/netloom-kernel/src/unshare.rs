@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::thread::UnshareFlags;
 
@@ -85,15 +86,18 @@ pub fn mount_sysfs() -> Result<()> {
 }
 
 pub(crate) fn unshare(flags: UnshareFlags) -> Result<()> {
-    debug_assert!(!flags.contains(UnshareFlags::FILES));
+    let refused = |e| Error::of("unshare namespaces", names(flags), e);
+    if flags.contains(UnshareFlags::FILES) {
+        return Err(refused(Errno::INVAL));
+    }
     #[expect(
         unsafe_code,
         reason = "unshare(2) is unsafe for the sake of CLONE_FILES alone"
     )]
     // SAFETY: unsafe only because of CLONE_FILES, which would give this thread a descriptor table
-    // of its own; no caller passes it.
+    // of its own; it has just been refused.
     let result = unsafe { rustix::thread::unshare_unsafe(flags) };
-    result.map_err(|e| Error::of("unshare namespaces", names(flags), e))
+    result.map_err(refused)
 }
 
 /// The kinds of namespaces, in words: `user, net, mount`.

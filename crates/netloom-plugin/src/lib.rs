@@ -30,6 +30,8 @@
 //! }
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod about;
 mod answer;
 mod cleanup;

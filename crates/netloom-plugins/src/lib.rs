@@ -3,6 +3,8 @@
 //! A plugin is a file or a folder in [`interface`], [`ipam`] or [`chained`] and an entry in
 //! [`registry::PLUGINS`]. Plugins never import each other.
 
+#![forbid(unsafe_code)]
+
 /// Defines a plugin's door for the fuzz target `plans`: from a configuration and `CNI_ARGS` to what
 /// is going to be done. It is in no other build.
 macro_rules! plan_door {

@@ -1,5 +1,7 @@
 //! The program `netloom-plugins`: each plugin under the name it is linked as.
 
+#![forbid(unsafe_code)]
+
 use netloom_kernel::{c_library, stand_in, stdio};
 use std::io::Write;
 use std::process::ExitCode;

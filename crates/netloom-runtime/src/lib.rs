@@ -71,6 +71,8 @@
 //!
 //! [libcni]: https://github.com/containernetworking/cni/tree/main/libcni
 
+#![forbid(unsafe_code)]
+
 mod attachment;
 mod cache;
 mod cached;

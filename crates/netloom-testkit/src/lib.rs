@@ -21,6 +21,8 @@
 //! Every function here panics with a readable message when the machine does not do what it
 //! should: that is what a test wants. What the machine *cannot* do is reported with [`skip`].
 
+#![forbid(unsafe_code)]
+
 pub mod probe;
 
 mod call;

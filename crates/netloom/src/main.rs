@@ -2,6 +2,8 @@
 //!
 //! Called as `cnitool` it answers as cnitool; called by the name of a plugin it is that plugin.
 
+#![forbid(unsafe_code)]
+
 /// Says a line on stderr, whoever chose what it quotes. That nobody can hear it must not end what is
 /// being done.
 macro_rules! note {

@@ -2,6 +2,8 @@
 //!
 //! Depends on no other crate of the workspace, so that it builds, and can say what is wrong, when they do not.
 
+#![forbid(unsafe_code)]
+
 mod bench;
 mod dist;
 mod fuzz;

@@ -1,6 +1,6 @@
 //! Where the daemon listens: a socket of its own, or one passed by systemd.
 
-use netloom_kernel::daemon::passed_descriptor;
+use listenfd::ListenFd;
 use rustix::fs::Mode;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
@@ -14,11 +14,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ListenError {
     #[error("Too many ({0}) FDs passed through socket activation, it must be 1")]
-    TooMany(u32),
-    #[error("LISTEN_FDS is {0:?}, it must be a number")]
-    Count(String),
-    #[error(transparent)]
-    Passed(#[from] netloom_kernel::Error),
+    TooMany(usize),
+    #[error("the passed descriptor is not a listening unix socket: {0}")]
+    Passed(io::Error),
     #[error("the passed socket is not one with a path: {0}")]
     PassedAddress(io::Error),
     #[error("another daemon listens at {}", .0.display())]
@@ -117,19 +115,16 @@ impl Listening {
 
 /// The socket passed by systemd (sd_listen_fds(3)): its variables are for the process they name.
 fn passed() -> Result<Option<Listening>, ListenError> {
-    let variable = |name| std::env::var(name).unwrap_or_default();
-    if variable("LISTEN_PID") != std::process::id().to_string() {
+    let mut passed = ListenFd::from_env();
+    match passed.len() {
+        0 => return Ok(None),
+        1 => {}
+        count => return Err(ListenError::TooMany(count)),
+    }
+    let socket = passed.take_unix_listener(0).map_err(ListenError::Passed)?;
+    let Some(socket) = socket else {
         return Ok(None);
-    }
-    let count = variable("LISTEN_FDS");
-    match count.parse() {
-        Ok(0) => return Ok(None),
-        Ok(1) => {}
-        Ok(count) => return Err(ListenError::TooMany(count)),
-        Err(_) if count.is_empty() => return Ok(None),
-        Err(_) => return Err(ListenError::Count(count)),
-    }
-    let socket = UnixListener::from(passed_descriptor()?);
+    };
     let address = socket.local_addr().map_err(ListenError::PassedAddress)?;
     let path = address.as_pathname().map(Path::to_owned);
     let path =
