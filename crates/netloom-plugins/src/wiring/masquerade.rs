@@ -18,6 +18,7 @@ use netloom_spec::{AddResult, Attachment};
 
 /// Masquerades the addresses of a result of ADD. Doing it again changes nothing.
 pub(crate) fn create<'r>(
+    nftables: &Nftables,
     owner: Owner<'r>,
     choice: BackendChoice,
     result: &AddResult,
@@ -38,8 +39,8 @@ pub(crate) fn create<'r>(
         )?)
     });
     match backend {
-        Backend::Iptables => iptables::create(owner, &nets),
-        Backend::Nftables => nftables::create(owner, &nets),
+        Backend::Iptables => iptables::create(nftables, owner, &nets),
+        Backend::Nftables => nftables::create(nftables, owner, &nets),
     }
 }
 

@@ -10,23 +10,29 @@ use netloom_kernel::nft::Socket;
 /// nf_tables socket closes, the kernel waits for the readers of everything that was deleted
 /// shortly before, 10 ms or more, and holds a lock that the removal of any link wants too.
 #[derive(Debug)]
-pub(crate) struct Nftables(Option<Socket>);
+pub(crate) struct Nftables(Result<Socket>);
 
 impl Nftables {
     pub(crate) fn open() -> std::result::Result<Self, Fault> {
         match Socket::open() {
-            Ok(socket) => Ok(Self(Some(socket))),
-            Err(error) if error.is_unsupported() => Ok(Self(None)),
-            Err(error) => Err(Fault::kernel("failed to reach nf_tables")(error)),
+            Err(error) if !error.is_unsupported() => {
+                Err(Fault::kernel("failed to reach nf_tables")(error))
+            }
+            opened => Ok(Self(opened)),
         }
+    }
+
+    /// To make something, which a kernel without nf_tables cannot.
+    pub(crate) fn socket(&self) -> Result<&Socket> {
+        self.0.as_ref().map_err(Clone::clone)
     }
 
     /// Reads or removes. What the kernel lacks support for is not there.
     pub(crate) fn with<T: Default>(&self, work: impl FnOnce(&Socket) -> Result<T>) -> Result<T> {
         match self.0.as_ref().map(work) {
-            None => Ok(T::default()),
-            Some(Err(error)) if error.is_unsupported() => Ok(T::default()),
-            Some(outcome) => outcome,
+            Err(_) => Ok(T::default()),
+            Ok(Err(error)) if error.is_unsupported() => Ok(T::default()),
+            Ok(outcome) => outcome,
         }
     }
 }

@@ -107,6 +107,7 @@ impl Names {
 
 /// Makes the chains and rules for the pod behind `port`. Doing it again replaces them.
 pub(crate) fn create<'r>(
+    nftables: &Nftables,
     owner: Owner<'r>,
     port: &str,
     mac: MacAddress,
@@ -116,12 +117,12 @@ pub(crate) fn create<'r>(
         Ok(remove(&Nftables::open()?, owner)?)
     });
     let create = || {
-        let socket = Socket::open()?;
+        let socket = nftables.socket()?;
         let mut batch = socket.batch();
         let names = Names::of_reference(owner).unwrap_or_else(|| Names::by_hash(owner));
         fill(&mut batch, &names, owner, port, mac, false);
         match batch.commit() {
-            Err(error) if error.is_exists() => atomically(&socket, |socket, batch| {
+            Err(error) if error.is_exists() => atomically(socket, |socket, batch| {
                 let names = Names::to_make(socket, owner)?;
                 let left = own_chains(socket, owner)?;
                 delete_jumps(socket, batch, &left)?;

@@ -3,6 +3,7 @@
 use super::device::{ensure_bridge, ensure_vlan_interface, keep_mac};
 use super::plan::{Gateway, Layer, Plan};
 use super::port;
+use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
 use crate::wiring::router_advertisements::RouterAdvertisements;
@@ -46,8 +47,9 @@ pub(super) fn add<'r>(
     record::create(request, &netns, &inside, wire.links(), undo);
     keep_mac(&host, &bridge)?;
     port::configure(&host, &bridge, &wire.host, &plan)?;
-    if plan.spoof_check {
-        spoof::create(owner, &wire.host.name, wire.pod_mac, undo)?;
+    let nftables = plan.needs_nftables().then(Nftables::open).transpose()?;
+    if let (true, Some(nftables)) = (plan.spoof_check, &nftables) {
+        spoof::create(nftables, owner, &wire.host.name, wire.pod_mac, undo)?;
     }
 
     let mut result = interfaces(&bridge, &wire, request);
@@ -86,8 +88,8 @@ pub(super) fn add<'r>(
                     &mut result,
                 )?;
             }
-            if let Some(choice) = layer.masquerade {
-                masquerade::create(owner, choice, &result, undo)?;
+            if let (Some(choice), Some(nftables)) = (layer.masquerade, &nftables) {
+                masquerade::create(nftables, owner, choice, &result, undo)?;
             }
         }
     }

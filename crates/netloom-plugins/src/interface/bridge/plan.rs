@@ -67,6 +67,12 @@ impl Plan {
         Ok((plan, config.dns.replacement()))
     }
 
+    /// Whether ADD makes something by nf_tables, or asks it what iptables has.
+    pub(super) fn needs_nftables(&self) -> bool {
+        let masquerades = |layer: &LayerThree| layer.masquerade.is_some();
+        self.spoof_check || matches!(&self.layer, Layer::Three(layer) if masquerades(layer))
+    }
+
     fn from_config(config: &Config, has_ipam: bool, cni_args: &str) -> Result<Self, Error> {
         let vlans = Vlans::new(config)?;
         let mac = config.mac(cni_args)?;

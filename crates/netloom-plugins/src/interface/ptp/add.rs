@@ -2,6 +2,7 @@
 
 use super::CONTAINER;
 use super::plan::Plan;
+use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
 use crate::wiring::router_advertisements::RouterAdvertisements;
@@ -74,7 +75,7 @@ pub(super) fn add<'r>(
     route_to_pod(&host, &wire.host, &result)?;
     announcement.send(&inside);
     if let Some(choice) = plan.masquerade {
-        masquerade::create(owner, choice, &result, undo)?;
+        masquerade::create(&Nftables::open()?, owner, choice, &result, undo)?;
     }
     if let Some(dns) = plan.dns {
         result.dns = dns;

@@ -22,13 +22,12 @@ fn scripts(owner: Owner<'_>, nets: &[IpNet]) -> [(Family, Script); 2] {
 }
 
 /// Makes the chain, its rules and the jumps to it.
-pub(super) fn create(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
-    let nftables = Nftables::open()?;
+pub(super) fn create(nftables: &Nftables, owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
     for (family, script) in scripts(owner, nets) {
         if script.is_empty() {
             continue;
         }
-        let text = if presence::may_have_chain(&nftables, family, script.chain())? {
+        let text = if presence::may_have_chain(nftables, family, script.chain())? {
             script.complete(&save(family)?)
         } else {
             Some(script.create())

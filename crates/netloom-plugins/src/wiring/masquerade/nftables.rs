@@ -42,13 +42,17 @@ const MULTICAST6: IpNet = IpNet::V6(Ipv6Net::new_assert(
 ));
 
 /// Adds the addresses. Usually all else is there, and that is one small transaction.
-pub(super) fn create(owner: Owner<'_>, nets: &[IpNet]) -> std::result::Result<(), Fault> {
+pub(super) fn create(
+    nftables: &Nftables,
+    owner: Owner<'_>,
+    nets: &[IpNet],
+) -> std::result::Result<(), Fault> {
     let entries = Entry::all(owner, nets);
     let create = || {
-        let socket = Socket::open()?;
-        match add_elements(&socket, &entries) {
+        let socket = nftables.socket()?;
+        match add_elements(socket, &entries) {
             Err(error) if error.is_absent() || error.is_exists() => {
-                atomically(&socket, |socket, batch| complete(socket, batch, &entries))
+                atomically(socket, |socket, batch| complete(socket, batch, &entries))
             }
             outcome => outcome,
         }
