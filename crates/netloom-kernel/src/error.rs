@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use rustix::io::Errno;
 
@@ -159,6 +160,11 @@ fn errno_name(errno: i32) -> String {
         text.truncate(end);
     }
     text
+}
+
+/// A path as messages show it.
+pub(crate) fn quoted(path: impl AsRef<Path>) -> String {
+    format!("\"{}\"", path.as_ref().display())
 }
 
 #[cfg(test)]

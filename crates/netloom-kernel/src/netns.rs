@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::LinkNameSpaceType;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 
 pub use bound::{create_at, remove_at};
 
@@ -213,8 +213,4 @@ impl Drop for Home {
             std::process::abort();
         }
     }
-}
-
-pub(crate) fn quoted(path: impl AsRef<Path>) -> String {
-    format!("\"{}\"", path.as_ref().display())
 }

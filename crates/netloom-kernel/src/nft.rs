@@ -31,6 +31,7 @@ mod chain;
 mod element;
 mod expression;
 mod field;
+mod message;
 mod read;
 mod rule;
 mod set;
@@ -50,8 +51,7 @@ pub use table::{Family, Table, TableInfo};
 pub use userdata::COMMENT_MAX;
 pub use verdict::Verdict;
 
-/// `NFNL_SUBSYS_NFTABLES`, in the upper half of a message's type.
-const SUBSYSTEM: u16 = 10 << 8;
+use message::SUBSYSTEM;
 
 /// The kernel's `struct nfgenmsg`.
 fn header(family: Family) -> [u8; 4] {

@@ -10,8 +10,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::thread::UnshareFlags;
 
-use crate::error::{Error, Result};
-use crate::netns::quoted;
+use crate::error::{Error, Result, quoted};
 
 /// Which namespaces to leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Version, decode, terminal};
+use crate::{Version, terminal};
 
 /// The codes of the error object. 0 to 99 belong to the specification, 100 and
 /// up to the plugins.
@@ -87,20 +87,6 @@ impl Error {
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.msg = format!("{}: {}", terminal::one_line(&context.to_string()), self.msg);
         self
-    }
-
-    /// Reads the error object a plugin printed.
-    ///
-    /// # Errors
-    /// [`code::DECODING`] if `bytes` are not one JSON object of this shape.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Self> {
-        decode::from_slice(bytes).map_err(|fault| fault.context("invalid error object"))
-    }
-
-    /// The object as a plugin prints it: four-space indent, no newline at the
-    /// end, `cniVersion` first when known.
-    pub fn to_json(&self) -> String {
-        decode::pretty(self)
     }
 }
 

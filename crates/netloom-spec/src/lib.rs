@@ -53,6 +53,7 @@ mod args;
 mod conf;
 pub mod decode;
 mod error;
+mod error_object;
 mod list;
 mod mac;
 mod names;

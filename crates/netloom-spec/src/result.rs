@@ -6,9 +6,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::error::Error;
+use crate::net;
 use crate::version::Version;
-use crate::{decode, net, shape};
 
 /// What ADD answers, and what later calls get as `prevResult`.
 ///
@@ -135,49 +134,6 @@ impl AddResult {
             dns: Dns::default(),
             extra: Map::new(),
         }
-    }
-
-    /// Reads a result that should be in the shape of `expected`.
-    ///
-    /// The result's own `cniVersion` must be of the same family: 0.1.0 and
-    /// 0.2.0 (where it may be missing), 0.3.0 to 0.4.0, or 1.0.0 and later.
-    ///
-    /// # Errors
-    /// [`DECODING`](crate::code::DECODING) for broken JSON, another family, or
-    /// a value of the wrong JSON type,
-    /// [`INVALID_CONFIG`](crate::code::INVALID_CONFIG) for one that is not valid.
-    pub fn parse(bytes: &[u8], expected: Version) -> Result<Self, Error> {
-        Self::from_value(&decode::parse(bytes)?, expected)
-    }
-
-    /// As [`AddResult::parse`], of JSON already read.
-    ///
-    /// # Errors
-    /// As [`AddResult::parse`].
-    pub fn from_value(value: &Value, expected: Version) -> Result<Self, Error> {
-        shape::read(value, expected)
-    }
-
-    /// The result in the shape of `version`, as JSON to put somewhere.
-    ///
-    /// # Errors
-    /// [`INVALID_CONFIG`](crate::code::INVALID_CONFIG) if the shape cannot hold
-    /// it: 0.1.0 and 0.2.0 need an address.
-    pub fn to_value(&self, version: Version) -> Result<Value, Error> {
-        shape::to_value(self, version)
-    }
-
-    /// The result in the shape of `version`, as a plugin prints it: four-space
-    /// indent, no newline at the end.
-    ///
-    /// What the shape does not have is left out: `interfaces` and all but the
-    /// first address of each family in 0.1.0 and 0.2.0, an interface's `mtu`,
-    /// `socketPath` and `pciID` before 1.0.0.
-    ///
-    /// # Errors
-    /// As [`AddResult::to_value`].
-    pub fn to_json(&self, version: Version) -> Result<String, Error> {
-        shape::to_json(self, version)
     }
 }
 

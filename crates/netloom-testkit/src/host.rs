@@ -4,16 +4,13 @@ use std::fs::File;
 use std::marker::PhantomData;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::Command;
 
-use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
-};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
+use crate::namespace::{self, shell};
 use crate::pod::{self, Pod};
-use crate::uplink::Uplink;
-use crate::{namespace, skip};
+use crate::skip;
 
 /// Directories that hold state of plugins and tools; each host gets them empty.
 const PRIVATE_DIRECTORIES: [&str; 4] = ["/run", "/var/run", "/var/lib/cni", "/etc/cni"];
@@ -82,12 +79,6 @@ impl Host {
         Pod::create(name)
     }
 
-    /// Gives the host a way to a fake outside world. See [`Uplink`].
-    #[must_use]
-    pub fn uplink(&self) -> Uplink {
-        Uplink::create(self)
-    }
-
     /// Runs `ip` with these blank-separated arguments in the host; panics if it fails.
     pub fn ip(&self, arguments: &str) -> String {
         self.sh(&format!("ip {arguments}"))
@@ -150,25 +141,4 @@ fn make_private(directory: &Path) {
         Some(options),
     )
     .unwrap_or_else(|error| panic!("cannot mount a tmpfs on {directory:?}: {error}"));
-}
-
-/// Unmounts without waiting for users; what is not mounted is left alone.
-pub(crate) fn detach(path: &Path) {
-    let _ = unmount(path, UnmountFlags::DETACH);
-}
-
-/// Runs a shell line in the namespaces of the calling thread; panics if it fails.
-pub(crate) fn shell(line: &str) -> String {
-    let output = Command::new("/bin/sh")
-        .args(["-c", line])
-        .output()
-        .unwrap_or_else(|error| panic!("cannot run a shell: {error}"));
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "`{line}` failed: {}\n{stdout}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    stdout
 }

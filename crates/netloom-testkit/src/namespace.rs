@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::process::Command;
 
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 /// Opens a namespace file.
@@ -42,4 +44,25 @@ pub(crate) fn run_in<T: Send>(netns: &File, work: impl FnOnce() -> T + Send) -> 
         thread.join()
     });
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Unmounts without waiting for users; what is not mounted is left alone.
+pub(crate) fn detach(path: &Path) {
+    let _ = unmount(path, UnmountFlags::DETACH);
+}
+
+/// Runs a shell line in the namespaces of the calling thread; panics if it fails.
+pub(crate) fn shell(line: &str) -> String {
+    let output = Command::new("/bin/sh")
+        .args(["-c", line])
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run a shell: {error}"));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "`{line}` failed: {}\n{stdout}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    stdout
 }

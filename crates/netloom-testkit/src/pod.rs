@@ -8,7 +8,7 @@ use std::sync::{Mutex, mpsc};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::thread::UnshareFlags;
 
-use crate::host::{detach, shell};
+use crate::namespace::{detach, shell};
 use crate::{namespace, traffic};
 
 const DIRECTORY: &str = "/run/netns";

@@ -12,6 +12,14 @@ pub struct Uplink {
     pub outside: Pod,
 }
 
+impl Host {
+    /// Gives the host a way to a fake outside world. See [`Uplink`].
+    #[must_use]
+    pub fn uplink(&self) -> Uplink {
+        Uplink::create(self)
+    }
+}
+
 impl Uplink {
     /// The host's own addresses on its uplink.
     pub const HOST: [IpAddr; 2] = [

@@ -11,6 +11,7 @@ mod inside;
 mod pool;
 mod report;
 mod scenario;
+mod side;
 mod statistics;
 
 use std::path::{Path, PathBuf};

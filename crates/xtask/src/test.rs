@@ -23,8 +23,7 @@ use crate::workspace::Workspace;
 use kernel::Kernel;
 use product::Product;
 use report::Report;
-use tiers::{Runner, TIERS, Tier};
-use vm::Vm;
+use tiers::{Runner, TIERS, Tier, Vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

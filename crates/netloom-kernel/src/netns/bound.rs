@@ -7,8 +7,8 @@ use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 use rustix::thread::UnshareFlags;
 
-use super::{Home, Netns, OF_THIS_THREAD, quoted};
-use crate::error::{Error, Result};
+use super::{Home, Netns, OF_THIS_THREAD};
+use crate::error::{Error, Result, quoted};
 use crate::unshare::unshare;
 
 /// Makes a new network namespace and binds it to a path, as `ip netns add` does; missing parent

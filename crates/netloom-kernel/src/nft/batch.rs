@@ -1,11 +1,9 @@
 //! Transactions.
 
 use super::Socket;
-use super::chain::NFT_MSG_DELCHAIN;
-use super::element::NFT_MSG_DELSETELEM;
-use super::rule::NFT_MSG_DELRULE;
-use super::set::NFT_MSG_DELSET;
-use super::table::NFT_MSG_DELTABLE;
+use super::message::{
+    NFT_MSG_DELCHAIN, NFT_MSG_DELRULE, NFT_MSG_DELSET, NFT_MSG_DELSETELEM, NFT_MSG_DELTABLE,
+};
 use crate::error::{Error, Result};
 use crate::netlink::{Buffer, Framing, NLM_F_REQUEST};
 

@@ -1,12 +1,12 @@
 //! Chains.
 
 use super::batch::Batch;
-use super::rule::{NFT_MSG_DELRULE, NFTA_RULE_CHAIN, NFTA_RULE_TABLE};
+use super::message::{NFT_MSG_DELCHAIN, NFT_MSG_DELRULE};
+use super::rule::{NFTA_RULE_CHAIN, NFTA_RULE_TABLE};
 use super::{SUBSYSTEM, Table, header, userdata};
 use crate::netlink::{Attributes, Buffer, NLM_F_CREATE, NLM_F_EXCL};
 
 const NFT_MSG_NEWCHAIN: u16 = SUBSYSTEM | 3;
-pub(super) const NFT_MSG_DELCHAIN: u16 = SUBSYSTEM | 5;
 pub(super) const NFTA_CHAIN_TABLE: u16 = 1;
 const NFTA_CHAIN_HANDLE: u16 = 2;
 pub(super) const NFTA_CHAIN_NAME: u16 = 3;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::batch::Batch;
+use super::message::NFT_MSG_DELSETELEM;
 use super::rule::link_name;
 use super::verdict::{NFTA_DATA_VALUE, NFTA_DATA_VERDICT};
 use super::{SUBSYSTEM, Table, Verdict, header, userdata};
@@ -12,7 +13,6 @@ use crate::MacAddress;
 use crate::netlink::{Attributes, Buffer, NLM_F_CREATE, NLM_F_EXCL};
 
 const NFT_MSG_NEWSETELEM: u16 = SUBSYSTEM | 12;
-pub(super) const NFT_MSG_DELSETELEM: u16 = SUBSYSTEM | 14;
 pub(super) const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 pub(super) const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 pub(super) const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;

@@ -8,13 +8,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::expression::{Base, Compare, Data, Expression, MetaKey, REG_1, REG_2, register_at};
-use super::{Family, Field, Protocol, SUBSYSTEM, Verdict, userdata};
+use super::{Family, Field, Protocol, Verdict, userdata};
 use crate::MacAddress;
 use crate::netlink::Buffer;
 
 pub use stored::{Fate, RuleInfo};
 
-pub(super) const NFT_MSG_DELRULE: u16 = SUBSYSTEM | 8;
 pub(super) const NFTA_RULE_TABLE: u16 = 1;
 pub(super) const NFTA_RULE_CHAIN: u16 = 2;
 const NFTA_RULE_EXPRESSIONS: u16 = 4;

@@ -1,11 +1,11 @@
 //! Sets and maps.
 
 use super::batch::Batch;
+use super::message::NFT_MSG_DELSET;
 use super::{SUBSYSTEM, Table, header, userdata};
 use crate::netlink::{Attributes, Buffer, NLM_F_CREATE, NLM_F_EXCL};
 
 const NFT_MSG_NEWSET: u16 = SUBSYSTEM | 9;
-pub(super) const NFT_MSG_DELSET: u16 = SUBSYSTEM | 11;
 pub(super) const NFTA_SET_TABLE: u16 = 1;
 pub(super) const NFTA_SET_NAME: u16 = 2;
 const NFTA_SET_FLAGS: u16 = 3;

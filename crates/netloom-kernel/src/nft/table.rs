@@ -1,11 +1,11 @@
 //! Tables.
 
 use super::batch::Batch;
+use super::message::NFT_MSG_DELTABLE;
 use super::{SUBSYSTEM, header, userdata};
 use crate::netlink::{Attributes, NLM_F_CREATE, NLM_F_EXCL};
 
 const NFT_MSG_NEWTABLE: u16 = SUBSYSTEM;
-pub(super) const NFT_MSG_DELTABLE: u16 = SUBSYSTEM | 2;
 pub(super) const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_TABLE_HANDLE: u16 = 4;
 const NFTA_TABLE_USERDATA: u16 = 6;

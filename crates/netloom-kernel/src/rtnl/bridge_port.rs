@@ -1,8 +1,9 @@
 //! What a bridge keeps for each of its ports.
 
-use super::link::{IFLA_INFO_SLAVE_DATA, IFLA_INFO_SLAVE_KIND};
 use crate::netlink::{Attributes, Buffer};
 
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const IFLA_BRPORT_STATE: u16 = 1;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_LEARNING: u16 = 8;

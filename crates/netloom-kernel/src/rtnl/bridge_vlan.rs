@@ -1,6 +1,6 @@
 //! The VLANs of a bridge's port.
 
-use super::link::{RTM_DELLINK, RTM_NEWLINK, header};
+use super::link::{IFLA_AF_SPEC, RTM_DELLINK, RTM_NEWLINK, header};
 use super::{Batch, Socket};
 use crate::error::Result;
 use crate::netlink::{Attributes, NLM_F_DUMP, Request};
@@ -8,7 +8,6 @@ use crate::netlink::{Attributes, NLM_F_DUMP, Request};
 const RTM_GETLINK: u16 = 18;
 const RTM_SETLINK: u16 = 19;
 const RTM_GETVLAN: u16 = 114;
-pub(super) const IFLA_AF_SPEC: u16 = 26;
 const IFLA_EXT_MASK: u16 = 29;
 const IFLA_BRIDGE_FLAGS: u16 = 0;
 const IFLA_BRIDGE_VLAN_INFO: u16 = 2;

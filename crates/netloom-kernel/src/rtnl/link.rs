@@ -48,8 +48,7 @@ const IFLA_PARENT_DEV_NAME: u16 = 56;
 const IFLA_PARENT_DEV_BUS_NAME: u16 = 57;
 pub(super) const IFLA_INFO_KIND: u16 = 1;
 pub(super) const IFLA_INFO_DATA: u16 = 2;
-pub(super) const IFLA_INFO_SLAVE_KIND: u16 = 4;
-pub(super) const IFLA_INFO_SLAVE_DATA: u16 = 5;
+pub(super) const IFLA_AF_SPEC: u16 = 26;
 
 /// The longest name of a link; longer ones are alternative names.
 const IFNAME_MAX: usize = 15;

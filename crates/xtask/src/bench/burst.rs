@@ -9,9 +9,10 @@ use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
 use super::Order;
-use super::contender::{Contender, Pod, Side};
+use super::contender::Contender;
 use super::host;
 use super::scenario::Scenario;
+use super::side::{Pod, Side};
 use super::statistics::{Samples, milliseconds, rounded};
 
 /// What a burst came to: the time of each call, and of all of them together.

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::Order;
-use super::contender::{Contender, Pod, STAYS, Side};
+use super::contender::{Contender, STAYS};
 use super::host;
 use super::report::Row;
 use super::scenario::Scenario;
+use super::side::{Pod, Side};
 use super::statistics::Samples;
 use crate::process;
 

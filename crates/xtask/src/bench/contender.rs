@@ -7,53 +7,10 @@ use serde_json::{Value, json};
 
 use super::call::{Call, Job, with_prev_result};
 use super::host;
-
-/// The columns of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Side {
-    Ours,
-    Peer,
-    Floor,
-}
-
-impl Side {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Side::Ours => "ours",
-            Side::Peer => "peer",
-            Side::Floor => "floor",
-        }
-    }
-
-    /// The first two octets of the side's own addresses.
-    pub(crate) fn network(self) -> String {
-        match self {
-            Side::Ours => "10.100".into(),
-            Side::Peer => "10.102".into(),
-            Side::Floor => "10.104".into(),
-        }
-    }
-
-    /// The same of the other family, whole.
-    pub(crate) fn network6(self) -> &'static str {
-        match self {
-            Side::Ours => "fd00:100::/64",
-            Side::Peer => "fd00:102::/64",
-            Side::Floor => "fd00:104::/64",
-        }
-    }
-}
+use super::side::{Pod, Side};
 
 /// The number of the pod that has many ports published.
 pub(crate) const STAYS: u16 = 30_000;
-
-/// A container to be.
-pub(crate) struct Pod {
-    pub(crate) id: String,
-    pub(crate) netns: PathBuf,
-    /// From 0, different for each pod of a scenario.
-    pub(crate) number: u16,
-}
 
 /// Who gives a pod its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

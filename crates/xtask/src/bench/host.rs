@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use rustix::mount::{MountFlags, mount};
 
-use super::contender::{Pod, Side};
+use super::side::{Pod, Side};
 use crate::process;
 
 /// A namespace for all pods of which only addresses are asked: plugins refuse to work on the host's own.

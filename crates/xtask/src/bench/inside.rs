@@ -9,10 +9,11 @@ use anyhow::{Context, Result, ensure};
 use super::Order;
 use super::burst;
 use super::connect;
-use super::contender::{Contender, Pod};
+use super::contender::Contender;
 use super::host;
 use super::report::{Report, Row};
 use super::scenario::{self, Scenario};
+use super::side::Pod;
 use super::statistics::{Samples, milliseconds};
 
 /// Before each call: what the kernel put off from the call before is mostly done by then.

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::Order;
 use super::burst::Burst;
-use super::contender::Side;
 use super::scenario::Scenario;
+use super::side::Side;
 use super::statistics::{Samples, rounded};
 
 /// One operation of one scenario, by side.

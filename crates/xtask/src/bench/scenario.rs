@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Order;
-use super::contender::{Addressing, Contender, Kind, Pod, Side};
+use super::contender::{Addressing, Contender, Kind};
+use super::side::{Pod, Side};
 use super::{host, pool};
 
 /// Contenders that do the same in turn.

@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Result;
 
 use super::libtest::Tally;
 use super::report::{Outcome, Skip};
-use super::tiers::LIMIT;
 use super::times::Times;
 use crate::process::{self, Ending};
+
+/// One test program may take this long; one that hangs is killed and counted as failed.
+pub(super) const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// A program that speaks as libtest does, about to run.
 pub(super) struct Program {

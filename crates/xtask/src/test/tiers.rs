@@ -4,23 +4,20 @@ use std::cell::OnceCell;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
 use super::built::{self, Built};
 use super::former::{self, Former};
+use super::kernel::Kernel;
 use super::product::{self, Product};
 use super::program::Program;
 use super::report::{Outcome, Skip};
 use super::side_by_side;
-use super::vm::Vm;
 use crate::process;
 use crate::workspace::Workspace;
 use crate::{dist, fuzz, packages, tidy};
-
-/// One test program may take this long; one that hangs is killed and counted as failed.
-pub(super) const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// How long each fuzz target looks for something new, in seconds, and in a run that samples.
 const FUZZING: u64 = 4;
@@ -104,6 +101,17 @@ const NETWORK: [&str; 3] = ["netloom-kernel", "netloom-testkit", "netloom-plugin
 /// Whether a test program is one of the network tier.
 pub(super) fn is_network(built: &Built) -> bool {
     built.kind == "test" && NETWORK.contains(&built.krate.as_str()) && !product::is_of(built)
+}
+
+/// How the tier `vm` is to be done.
+pub(crate) struct Vm {
+    pub(crate) kernel: Kernel,
+    /// A test that runs nowhere is a failure even where there can be no guest, and so is that.
+    pub(crate) strict: bool,
+    /// All packages that tests use are there, so nothing but the kernel is a reason to skip.
+    pub(crate) complete: bool,
+    /// No other tier runs: do all network tests in guests.
+    pub(crate) alone: bool,
 }
 
 /// Runs tiers, and keeps what later ones take from earlier ones.

@@ -6,28 +6,16 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::guest::Guest;
-use super::kernel::Kernel;
-use super::program::Program;
+use super::program::{LIMIT, Program};
 use super::report::{Outcome, Skip};
 use super::side_by_side;
-use super::tiers::{LIMIT, Runner, is_network};
+use super::tiers::{Runner, Vm, is_network};
 
 /// The guest's own limit comes first, as it tells more.
 const GUEST_LIMIT: Duration = LIMIT.saturating_sub(Duration::from_secs(60));
 
 /// How many tests a guest runs at the same time.
 const GUEST_THREADS: usize = 2;
-
-/// How the tier is to be done.
-pub(crate) struct Vm {
-    pub(crate) kernel: Kernel,
-    /// A test that runs nowhere is a failure even where there can be no guest, and so is that.
-    pub(crate) strict: bool,
-    /// All packages that tests use are there, so nothing but the kernel is a reason to skip.
-    pub(crate) complete: bool,
-    /// No other tier runs: do all network tests in guests.
-    pub(crate) alone: bool,
-}
 
 /// What earlier tiers skipped in one test program.
 struct Again {

@@ -1,9 +1,9 @@
 //! Rules in the kernel: add, insert, delete, read back.
 
+use super::super::message::NFT_MSG_DELRULE;
 use super::translate::IPS_DST_NAT;
 use super::{
-    CtState, NFT_MSG_DELRULE, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE,
-    NFTA_RULE_USERDATA, Rule,
+    CtState, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE, NFTA_RULE_USERDATA, Rule,
 };
 use crate::netlink::{Attributes, NLM_F_APPEND, NLM_F_CREATE};
 use std::net::IpAddr;

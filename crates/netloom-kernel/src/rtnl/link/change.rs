@@ -1,11 +1,10 @@
 //! What is to change on an existing link.
 
 use super::super::bridge_port::{BridgePortChange, put_port};
-use super::super::bridge_vlan::IFLA_AF_SPEC;
 use super::bridge::{BridgeOptions, put_bridge};
 use super::{
-    IFLA_ADDRESS, IFLA_IFALIAS, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER,
-    IFLA_MTU, IFLA_TXQLEN,
+    IFLA_ADDRESS, IFLA_AF_SPEC, IFLA_IFALIAS, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINKINFO,
+    IFLA_MASTER, IFLA_MTU, IFLA_TXQLEN,
 };
 use crate::MacAddress;
 use crate::netlink::Buffer;
