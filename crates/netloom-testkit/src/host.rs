@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::process::{chroot, fchdir};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use crate::namespace::{self, shell};
@@ -32,6 +33,9 @@ struct Outer {
     net: File,
     mnt: File,
     uts: File,
+    /// Its root directory: whoever enters a mount namespace is at the root of that, outside of what it
+    /// was confined to.
+    root: File,
 }
 
 impl Host {
@@ -46,6 +50,7 @@ impl Host {
             net: namespace::open("/proc/thread-self/ns/net"),
             mnt: namespace::open("/proc/thread-self/ns/mnt"),
             uts: namespace::open("/proc/thread-self/ns/uts"),
+            root: namespace::open("/"),
         };
         let flags = UnshareFlags::NEWNET | UnshareFlags::NEWNS | UnshareFlags::NEWUTS;
         if let Err(error) = namespace::unshare(flags) {
@@ -120,6 +125,9 @@ impl Drop for Host {
             if let Err(error) = move_into_link_name_space(namespace.as_fd(), Some(kind)) {
                 eprintln!("cannot go back to the outer {kind:?} namespace: {error}");
             }
+        }
+        if let Err(error) = fchdir(&self.outer.root).and_then(|()| chroot(".")) {
+            eprintln!("cannot go back to the outer root directory: {error}");
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::running::{LEASES, Running, SOCKET};
 use netloom_plugins::doctor::{Known, examine};
 use netloom_spec::{Attachment, NetworkName, PluginConf};
 use netloom_testkit::{Call, Host, Plugin, PluginDir};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
@@ -36,7 +37,7 @@ fn socket_and_pidfile_come_and_go_with_the_daemon() {
             .contains("another daemon listens at /run/cni/dhcp.sock"),
         "{second}"
     );
-    daemon.signal("-INT");
+    daemon.signal(Signal::INT);
     assert!(
         {
             let mut daemon = daemon;
@@ -272,7 +273,7 @@ fn a_lease_that_a_stuck_daemon_has_is_not_told_to_be_given_back() {
         }
         assert_eq!(std::fs::read_dir(LEASES).unwrap().count(), 2);
     };
-    daemon.signal("-STOP");
+    daemon.signal(Signal::STOP);
     // The socket itself would let each call wait for its time limit.
     let elsewhere = format!("{SOCKET}.away");
     std::fs::rename(SOCKET, &elsewhere).unwrap();
@@ -286,7 +287,7 @@ fn a_lease_that_a_stuck_daemon_has_is_not_told_to_be_given_back() {
     });
     refused("error calling DHCP.");
     std::fs::rename(elsewhere, SOCKET).unwrap();
-    daemon.signal("-CONT");
+    daemon.signal(Signal::CONT);
     dhcp.del(&conf, &pod).succeeds_silently();
     wait_until("the lease to go", || lan.leases().is_empty());
 }

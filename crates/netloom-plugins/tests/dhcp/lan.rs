@@ -1,6 +1,7 @@
 //! A network with a DHCP server: a bridge on the host, pods on it, dnsmasq behind it.
 
 use netloom_testkit::{Host, Pod, skip};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -62,7 +63,8 @@ impl<'h> Lan<'h> {
     /// Ends dnsmasq at once. Its lease file stays.
     pub(crate) fn stop_serving(&self) {
         if let Ok(pid) = std::fs::read_to_string(PID) {
-            drop(Command::new("kill").args(["-9", pid.trim()]).output());
+            let pid = pid.trim().parse().ok().and_then(Pid::from_raw);
+            let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
             drop(std::fs::remove_file(PID));
         }
     }

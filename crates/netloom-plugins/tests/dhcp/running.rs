@@ -1,6 +1,7 @@
 //! A daemon that runs, and what it writes.
 
 use netloom_testkit::PluginDir;
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -92,10 +93,9 @@ impl Running {
         self.child.id()
     }
 
-    pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.pid().to_string();
-        let killed = Command::new("kill").args([signal, &pid]).status().unwrap();
-        assert!(killed.success());
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
     }
 
     /// Ends it as nothing can prevent.
@@ -106,7 +106,7 @@ impl Running {
 
     /// Ends it as a service manager does.
     pub(crate) fn terminate(mut self) -> ExitStatus {
-        self.signal("-TERM");
+        self.signal(Signal::TERM);
         self.child.wait().unwrap()
     }
 
