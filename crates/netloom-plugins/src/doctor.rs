@@ -4,12 +4,13 @@
 //! collects the objects: it reads, changes nothing, and what it finds is what that code would
 //! collect. Files that plugins keep are in `FILES`, which also tell of those that are broken.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::chained::{bandwidth, firewall, portmap, tuning};
 use crate::interface::{flannel, host_device};
 use crate::ipam::{dhcp, host_local};
+pub use crate::wiring::claimant::{Claimant, ClaimedAddress};
+pub use crate::wiring::record::{Elsewhere, lives, living};
 use crate::wiring::{link_kind, masquerade, record, spoof};
 use netloom_spec::{Attachment, Error, NetworkName, PluginConf};
 
@@ -143,6 +144,14 @@ const FILES: &[(&str, Makes, ExamineFiles)] = &[
     ),
 ];
 
+type FindClaims = fn(&str) -> Result<Vec<ClaimedAddress>, Error>;
+
+/// Objects that tell both owner and address.
+const CLAIMANTS: &[(Makes, FindClaims)] = &[
+    (has_masquerade, masquerade::claims),
+    (|conf| conf.plugin_type() == "portmap", portmap::claims),
+];
+
 /// Looks for everything of the network that nobody owns. What cannot be read is told in the second
 /// list; it does not keep the rest from being looked at.
 #[must_use]
@@ -191,22 +200,31 @@ fn add_files(
     }
 }
 
-/// The attachments that something on this host names as its owner, whoever added them, each with the
-/// address that it was given. Whether they live, the addresses show.
+/// The addresses that something on this host was made for, whoever did it, each with its owner. Whether
+/// that lives, the addresses show.
 ///
 /// # Errors
-/// When a plugin's files cannot be locked or read.
-pub fn claims(
-    network: &NetworkName,
-    plugins: &[PluginConf],
-) -> Result<Vec<(Attachment, IpAddr)>, Error> {
+/// When a plugin's files cannot be locked or read, or the kernel does not tell what the network's plugins
+/// made.
+pub fn claims(network: &NetworkName, plugins: &[PluginConf]) -> Result<Vec<ClaimedAddress>, Error> {
     let mut claims = Vec::new();
     for conf in plugins {
-        claims.extend(match conf.ipam_type() {
+        let reserved = match conf.ipam_type() {
             Some("host-local") => host_local::reserved(conf, network)?,
             Some("dhcp") => dhcp::leased(conf, network)?,
             _ => Vec::new(),
-        });
+        };
+        claims.extend(reserved.into_iter().map(|(owner, address)| ClaimedAddress {
+            claimant: Claimant::Attachment(owner),
+            address,
+        }));
+    }
+    for (makes, find) in CLAIMANTS {
+        match find(network.as_str()) {
+            Ok(found) => claims.extend(found),
+            Err(_) if !plugins.iter().any(makes) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(claims)
 }

@@ -7,6 +7,7 @@
 pub(crate) mod announcement;
 pub(crate) mod check;
 pub(crate) mod choice;
+pub(crate) mod claimant;
 pub(crate) mod claims;
 pub(crate) mod default_route;
 pub(crate) mod detach;

@@ -24,6 +24,7 @@ mod plan;
 
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
+use crate::wiring::claimant::ClaimedAddress;
 use crate::wiring::fault::invalid;
 use crate::wiring::masquerade::{Backend, BackendChoice};
 use crate::wiring::nftables::Nftables;
@@ -35,6 +36,13 @@ use netloom_plugin::{Cleanup, Plugin, Undo, code};
 use netloom_spec::{AddResult, Attachment, Error};
 use nftables::Known;
 use plan::{Masquerade, Plan, Pod};
+
+/// To whose addresses ports lead in a network, by either packet filter.
+pub(crate) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Error> {
+    let mut claims = nftables::claims(network)?;
+    claims.extend(iptables::claims(network)?);
+    Ok(claims)
+}
 
 /// What GC would remove of nftables.
 pub(crate) fn stale_of_nftables(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {

@@ -11,7 +11,8 @@
 //! meets no other never looks there, and whoever does looks at this one key, so that the cost is that
 //! of the rivals alone. Whatever changes is one transaction, so nothing is between two states.
 
-use super::owner::with_note;
+use super::claimant::{ClaimedAddress, address};
+use super::owner::{network_hash, with_note};
 use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, Element, ElementInfo, Key, KeyType, Set, Socket, Table};
 use std::collections::BTreeMap;
@@ -295,6 +296,30 @@ pub(crate) fn comments(socket: &Socket, table: &Table<'_>, set: &str) -> Result<
     let mut found = socket.list_elements(table, set)?;
     found.extend(socket.list_elements(table, &waiting(set))?);
     Ok(found.into_iter().filter_map(|it| it.comment).collect())
+}
+
+/// Everyone who claims an address in a set of a network, which is the key or begins the value.
+pub(crate) fn claimed_addresses(
+    socket: &Socket,
+    table: &Table<'_>,
+    set: &str,
+    network: &str,
+) -> Result<Vec<ClaimedAddress>> {
+    let own = format!("{}-", network_hash(network));
+    let claimed = |key: &[u8], claim: &Claim| {
+        let comment = claim.comment.as_deref().filter(|it| it.starts_with(&own))?;
+        let address = match &claim.value {
+            // Its port is behind it.
+            Some(value) => address(value.split_last_chunk::<4>()?.0)?,
+            None => address(key)?,
+        };
+        Some(ClaimedAddress::of_comment(network, comment, address))
+    };
+    let mut found = Vec::new();
+    for (key, stack) in list(socket, table, set)? {
+        found.extend(stack.all().filter_map(|claim| claimed(&key, claim)));
+    }
+    Ok(found)
 }
 
 /// Deletes a set that nobody claims anything in.

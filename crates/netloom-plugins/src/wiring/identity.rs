@@ -10,7 +10,7 @@ use super::record::Record;
 use super::veth::Ends;
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Link, LinkKind, Socket};
-use netloom_spec::{AddResult, Mac};
+use netloom_spec::{AddResult, Attachment, Mac};
 
 /// What the alias of a marked link begins with. No name of a link contains the colon, so it is no
 /// device that host-device has lent.
@@ -47,6 +47,13 @@ pub fn is_where_it_was(network: &str, container_id: &str, if_name: &str) -> bool
         if_name,
     };
     Record::of(owner).is_some_and(|record| record.has_its_link())
+}
+
+/// Whether a link of the host is marked as the host's end of the attachment's veth.
+#[must_use]
+pub fn is_wire_of(network: &str, attachment: &Attachment, link: &Link) -> bool {
+    let owner = Owner::of(network, attachment);
+    link.is_veth() && owner.owns_wire(link.alias.as_deref()) == Some(true)
 }
 
 /// Whether the link by the name of an attachment's interface is the attachment's. Without a mark

@@ -10,6 +10,7 @@ pub(crate) use backend::{Backend, BackendChoice};
 
 use super::Fault;
 use super::check::drift;
+use super::claimant::ClaimedAddress;
 use super::nftables::Nftables;
 use super::owner::Owner;
 use ipnet::IpNet;
@@ -96,6 +97,13 @@ pub(crate) fn check(owner: Owner<'_>, choice: BackendChoice, nets: &[IpNet]) -> 
             Err(drift(format!("{first}, and {second}")))
         }
     }
+}
+
+/// For whom there is masquerade in a network, by either packet filter, with the addresses.
+pub(crate) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, netloom_spec::Error> {
+    let mut claims = nftables::claims(network)?;
+    claims.extend(iptables::claims(network)?);
+    Ok(claims)
 }
 
 /// What [`collect`] would remove of nftables.

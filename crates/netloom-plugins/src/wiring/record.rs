@@ -22,7 +22,9 @@ use std::path::{Path, PathBuf};
 /// Gone after a reboot, as the namespaces are.
 const DIRECTORY: &str = "/run/cni/attachments";
 /// The form of a record.
-const FORM: &str = "1";
+const FORM: &str = "2";
+/// That of records which tell neither interface nor container.
+const NAMELESS_FORM: &str = "1";
 /// The index of a link that is not known yet.
 pub(crate) const UNKNOWN: u32 = 0;
 /// In the place of a name.
@@ -41,9 +43,14 @@ pub(crate) struct Record {
     host_index: u32,
     /// The name on the host of a device that is lent.
     lent: Option<String>,
+    /// Whose it is: the name of the record tells hashes of it.
+    attachment: Option<Attachment>,
     /// `CNI_NETNS` of ADD.
     path: String,
 }
+
+/// Finds another path to a namespace, whose path at ADD is gone.
+pub type Elsewhere<'f> = dyn Fn(NetnsId) -> Result<Option<PathBuf>, Error> + 'f;
 
 /// The links of an attachment.
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,21 +70,37 @@ impl Record {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut words = text.splitn(8, ' ');
-        if words.next()? != FORM {
-            return None;
-        }
+        let (form, rest) = text.split_once(' ')?;
+        let names = match form {
+            FORM => 2,
+            NAMELESS_FORM => 0,
+            _ => return None,
+        };
+        let mut words = rest.splitn(7 + names, ' ');
         let mut number = || words.next()?.parse::<u64>().ok();
         let (device, inode, cookie) = (number()?, number()?, number()?);
         let mut index = || u32::try_from(number()?).ok();
         let (index, host_index) = (index()?, index()?);
-        let lent = words.next().filter(|name| *name != NONE);
+        let lent = words.next()?;
+        let mut attachment = || {
+            let if_name = words.next()?.to_owned();
+            let container_id = words.next()?.to_owned();
+            Some(Attachment {
+                container_id,
+                if_name,
+            })
+        };
+        let attachment = match names {
+            0 => None,
+            _ => Some(attachment()?),
+        };
         Some(Self {
             netns: NetnsId { device, inode },
             cookie,
             index,
             host_index,
-            lent: lent.map(str::to_owned),
+            lent: (lent != NONE).then(|| lent.to_owned()),
+            attachment,
             path: words.next()?.to_owned(),
         })
     }
@@ -87,7 +110,11 @@ impl Record {
         let (cookie, index, host_index) = (self.cookie, self.index, self.host_index);
         let lent = self.lent.as_deref().unwrap_or(NONE);
         let path = &self.path;
-        format!("{FORM} {device} {inode} {cookie} {index} {host_index} {lent} {path}")
+        let (form, names) = match &self.attachment {
+            Some(it) => (FORM, format!(" {} {}", it.if_name, it.container_id)),
+            None => (NAMELESS_FORM, String::new()),
+        };
+        format!("{form} {device} {inode} {cookie} {index} {host_index} {lent}{names} {path}")
     }
 
     /// The name on the host of the device that is lent.
@@ -121,15 +148,53 @@ impl Record {
 
     /// The attachment's namespace, if it is still where it was at ADD.
     pub(crate) fn open(&self) -> Option<(Netns, Socket)> {
-        let netns = Netns::open(&self.path).ok()?;
+        self.open_at(Path::new(&self.path))
+    }
+
+    /// The attachment's namespace, if it is at this path.
+    fn open_at(&self, path: &Path) -> Option<(Netns, Socket)> {
+        let netns = Netns::open(path).ok()?;
         let inside = self.is_at(&netns).then(|| Socket::open_in(&netns))?.ok()?;
         self.is_in(&netns, &inside).then_some((netns, inside))
     }
 
     /// Whether the link that ADD made is in the namespace that it was made in.
     pub(crate) fn has_its_link(&self) -> bool {
-        let is_there = |inside: &Socket| inside.find_link(self.index).is_ok_and(|it| it.is_some());
-        self.open().is_some_and(|(_, inside)| is_there(&inside))
+        self.open()
+            .is_some_and(|(_, inside)| self.is_linked(&inside))
+    }
+
+    fn is_linked(&self, inside: &Socket) -> bool {
+        inside.find_link(self.index).is_ok_and(|it| it.is_some())
+    }
+
+    /// Whether the attachment still is in use, wherever its namespace is now: its link is there, or
+    /// its wire leads into a namespace that lives. Until ADD has noted the link, the namespace is
+    /// enough.
+    fn is_in_use(&self, owner: Owner<'_>, elsewhere: &Elsewhere<'_>) -> Result<bool, Error> {
+        let has_link = |inside: &Socket| self.index == UNKNOWN || self.is_linked(inside);
+        if let Some((_, inside)) = self.open() {
+            return Ok(has_link(&inside));
+        }
+        if self
+            .is_wired(owner)
+            .map_err(Fault::kernel("failed to follow a wire"))?
+        {
+            return Ok(true);
+        }
+        let found = elsewhere(self.netns)?.and_then(|path| self.open_at(&path));
+        Ok(found.is_some_and(|(_, inside)| has_link(&inside)))
+    }
+
+    /// Whether the attachment's wire leads into a namespace that lives.
+    fn is_wired(&self, owner: Owner<'_>) -> netloom_kernel::Result<bool> {
+        if self.host_index == 0 {
+            return Ok(false);
+        }
+        let host = Socket::open()?;
+        let other = self.host_end(&host, owner)?.and_then(|end| end.lower_netns);
+        // The kernel tells nothing of one that ends.
+        Ok(other.is_some_and(|number| host.list_all_addresses_of(number).is_ok()))
     }
 
     /// The host's end of the attachment's veth, by what the host gave it.
@@ -204,6 +269,10 @@ pub(crate) fn note(request: &AddRequest<'_>, netns: &Netns, inside: &Socket, lin
             index: links.pod,
             host_index: links.host.unwrap_or_default(),
             lent: links.lent.map(str::to_owned),
+            attachment: Some(Attachment {
+                container_id: owner.container_id.to_owned(),
+                if_name: owner.if_name.to_owned(),
+            }),
             path: request.netns.to_owned(),
         };
         write(&place, &record.text())
@@ -268,6 +337,41 @@ pub(crate) fn stale(network: &str, valid: &[Attachment]) -> Result<Vec<PathBuf>,
     };
     all.retain(|path| is_of_network(path) && !valid.contains(path) && !is_lent(path));
     Ok(all)
+}
+
+/// The attachments of the network that a record tells of and that are in use, whoever added them.
+///
+/// # Errors
+/// If the records cannot be listed, the kernel does not tell, or `elsewhere` fails.
+pub fn living(network: &str, elsewhere: &Elsewhere<'_>) -> Result<Vec<Attachment>, Error> {
+    let mut living = Vec::new();
+    for path in all()? {
+        let Some(attachment) = read(&path).and_then(|record| record.attachment) else {
+            continue;
+        };
+        // One of another name is another network's.
+        let is_of_network = place(Owner::of(network, &attachment)) == path;
+        if is_of_network && lives(network, &attachment, elsewhere)? {
+            living.push(attachment);
+        }
+    }
+    Ok(living)
+}
+
+/// Whether a record tells of an attachment, and it is in use.
+///
+/// # Errors
+/// If the kernel does not tell, or `elsewhere` fails.
+pub fn lives(
+    network: &str,
+    attachment: &Attachment,
+    elsewhere: &Elsewhere<'_>,
+) -> Result<bool, Error> {
+    let owner = Owner::of(network, attachment);
+    match Record::of(owner) {
+        Some(record) => record.is_in_use(owner, elsewhere),
+        None => Ok(false),
+    }
 }
 
 /// The same for people: where each is, and whose namespace it is of.
@@ -353,16 +457,27 @@ mod tests {
             index: 2,
             host_index: 9,
             lent: Some("nic0".to_owned()),
+            attachment: Some(Attachment {
+                container_id: "c1".to_owned(),
+                if_name: "eth0".to_owned(),
+            }),
             path: "/run/netns/a pod".to_owned(),
         };
         assert_eq!(Record::parse(&record.text()), Some(record.clone()));
         let wire = Record {
             lent: None,
-            ..record
+            ..record.clone()
         };
         assert_eq!(Record::parse(&wire.text()), Some(wire));
+        let former = Record {
+            attachment: None,
+            ..record
+        };
+        let text = "1 4 4026532345 77 2 9 nic0 /run/netns/a pod";
+        assert_eq!(Record::parse(text), Some(former));
         for other in [
             "",
+            "3 4 5 6 7 8 - eth0 c1 /p",
             "2 4 5 6 7 8 - /p",
             "1 4 5 6 7 - /p",
             "1 4 5 6 x 8 - /p",

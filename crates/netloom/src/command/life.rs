@@ -3,18 +3,23 @@
 mod inhabited;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use netloom_kernel::netns::{Netns, OpenError};
+use netloom_kernel::netns::{Netns, NetnsId, OpenError};
 use netloom_kernel::rtnl::Socket;
-use netloom_plugins::doctor::{claims, with_delegates};
+use netloom_plugins::doctor::{Claimant, ClaimedAddress, claims, with_delegates};
+use netloom_plugins::doctor::{lives as lives_by_record, living as living_by_records};
 use netloom_plugins::identity;
 use netloom_runtime::{CachedAttachment, Cni, Life, RuntimeConf};
-use netloom_spec::{AddResult, Attachment, Error, NetworkName, PluginConf};
+use netloom_spec::{AddResult, Attachment, Error, NetworkName, PluginConf, code};
 
 use inhabited::Inhabited;
+
+/// Where only the container is known, and its interface cannot be found: GC tells containers apart then.
+const USUAL_INTERFACE: &str = "eth0";
 
 /// What the path of an attachment's namespace leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +92,36 @@ impl Judge {
         Ok(inhabited)
     }
 
+    /// Whether a record says that it lives; also when that cannot be found out.
+    fn is_remembered(&self, it: &CachedAttachment) -> bool {
+        lives_by_record(&it.network, &attachment(it), &|id| self.path_of(id)).unwrap_or(true)
+    }
+
+    fn path_of(&self, namespace: NetnsId) -> Result<Option<PathBuf>, Error> {
+        Ok(self.inhabited()?.path_of(namespace))
+    }
+
+    /// The whole name of one who lives.
+    fn named(&self, claimed: ClaimedAddress) -> Result<Attachment, Error> {
+        let address = claimed.address;
+        match claimed.claimant {
+            Claimant::Attachment(attachment) => Ok(attachment),
+            Claimant::Container(container_id) => Ok(Attachment {
+                container_id,
+                if_name: (self.inhabited()?.link_with(address))
+                    .unwrap_or_else(|| USUAL_INTERFACE.to_owned()),
+            }),
+            Claimant::Cut(comment) => Err(Error::new(
+                code::TRY_AGAIN_LATER,
+                format!(
+                    "{address} is of a pod that lives, but nf_tables tells only the beginning of its name, \
+                     so the plugins cannot be told to keep what it has: {comment:?}; GC with `--keep \
+                     CONTAINER/INTERFACE`, or once it is deleted"
+                ),
+            )),
+        }
+    }
+
     /// The addresses that it was given when it was added.
     fn addresses(&self, it: &CachedAttachment) -> Vec<IpAddr> {
         let made = self.result(it).unwrap_or_default();
@@ -133,34 +168,46 @@ impl netloom_runtime::Judge for Judge {
     /// has its address in a namespace whose path is gone.
     fn life(&self, it: &CachedAttachment) -> Life {
         match self.life_at_its_path(it) {
-            Life::Gone | Life::NetnsReused if self.is_inhabited(&self.addresses(it)) => {
+            Life::Gone | Life::NetnsReused
+                if self.is_inhabited(&self.addresses(it)) || self.is_remembered(it) =>
+            {
                 Life::Living
             }
             life => life,
         }
     }
 
-    /// Whoever added them: for whom a reservation speaks, and an address in a living namespace.
+    /// Whoever added them: of whom a record tells, and for whom a reservation, a port or a rule speaks and
+    /// an address in a living namespace.
     fn beside(&self, network: &str, plugins: &[PluginConf]) -> Result<Vec<Attachment>, Error> {
         let Ok(network) = NetworkName::new(network) else {
             return Ok(Vec::new());
         };
         // The question comes first, whenever GC is planned or done: what was seen before may have changed.
         self.inhabited.take();
-        let mut beside: Vec<Attachment> = Vec::new();
         let living = self.cached.values().flatten();
         let living = living.filter(|it| it.network == network.as_str());
-        let living = living.filter(|it| self.life_at_its_path(it) == Life::Living);
-        let known: HashSet<_> = living
-            .map(|it| (it.container_id.as_str(), it.if_name.as_str()))
+        let known: Vec<_> = living
+            .filter(|it| self.life_at_its_path(it) == Life::Living)
+            .map(attachment)
             .collect();
-        for (claimant, address) in claims(&network, &with_delegates(plugins, &network))? {
-            let is_known = known.contains(&(&*claimant.container_id, &*claimant.if_name));
-            if !is_known && !beside.contains(&claimant) && self.inhabited()?.has_any(&[address]) {
-                beside.push(claimant);
+        let mut beside = living_by_records(network.as_str(), &|id| self.path_of(id))?;
+        beside.retain(|it| !known.contains(it));
+        for claimed in claims(&network, &with_delegates(plugins, &network))? {
+            let is_named = |it: &Attachment| claimed.claimant.is(network.as_str(), it);
+            let is_known = known.iter().chain(&beside).any(is_named);
+            if !is_known && self.inhabited()?.has_any(&[claimed.address]) {
+                beside.push(self.named(claimed)?);
             }
         }
         Ok(beside)
+    }
+}
+
+fn attachment(cached: &CachedAttachment) -> Attachment {
+    Attachment {
+        container_id: cached.container_id.clone(),
+        if_name: cached.if_name.clone(),
     }
 }
 

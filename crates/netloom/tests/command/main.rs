@@ -15,6 +15,7 @@ mod living;
 mod missing_binary;
 mod output;
 mod pipe;
+mod remembered;
 mod severity;
 mod spelling;
 

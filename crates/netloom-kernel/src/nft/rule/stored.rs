@@ -151,6 +151,20 @@ impl RuleInfo {
         }
     }
 
+    /// The one source address that it matches, if it does.
+    #[must_use]
+    pub fn saddr(&self) -> Option<IpAddr> {
+        self.found.iter().find_map(|found| match found {
+            Found::Compared(Loaded::Network(12), true, with) => {
+                Some(<[u8; 4]>::try_from(with.as_slice()).ok()?.into())
+            }
+            Found::Compared(Loaded::Network(8), true, with) => {
+                Some(<[u8; 16]>::try_from(with.as_slice()).ok()?.into())
+            }
+            _ => None,
+        })
+    }
+
     /// The same for the destination.
     #[must_use]
     pub fn compares_daddr(&self, ip: IpAddr) -> bool {

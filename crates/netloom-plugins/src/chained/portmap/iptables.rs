@@ -9,6 +9,7 @@ use super::nftables::Known;
 use super::plan::{Plan, Pod};
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
+use crate::wiring::claimant::ClaimedAddress;
 use crate::wiring::iptables::direct::{Chains, led_to};
 use crate::wiring::iptables::{Saved, presence};
 use crate::wiring::masquerade::BackendChoice;
@@ -193,6 +194,26 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> 
     Ok(())
 }
 
+/// To whose addresses the network's chains lead.
+pub(super) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Fault> {
+    let nftables = Nftables::open()?;
+    let mut found = Vec::new();
+    for family in FAMILIES {
+        let saved = read(&nftables, family)?;
+        found.extend(script::claims(&saved, network));
+    }
+    Ok(found)
+}
+
+/// Table `nat`, empty where there is none.
+fn read(nftables: &Nftables, family: Family) -> Result<Saved, Fault> {
+    let text = match iptables::is_available(family) {
+        true if presence::may_have_nat_table(nftables, family)? => save(family, Some("nat"))?,
+        _ => String::new(),
+    };
+    Ok(Saved::parse(&text, "nat"))
+}
+
 /// The chains, and the table that they are in.
 fn find_stale(
     nftables: &Nftables,
@@ -200,11 +221,7 @@ fn find_stale(
     network: &str,
     valid: &[Attachment],
 ) -> Result<(Saved, Vec<String>), Fault> {
-    let text = match iptables::is_available(family) {
-        true if presence::may_have_nat_table(nftables, family)? => save(family, Some("nat"))?,
-        _ => String::new(),
-    };
-    let saved = Saved::parse(&text, "nat");
+    let saved = read(nftables, family)?;
     let mut chains = script::stale(&saved, network, valid);
     chains.retain(|chain| saved.declares(chain));
     Ok((saved, chains))

@@ -3,11 +3,12 @@
 
 use super::super::Fault;
 use super::super::check::drift;
+use super::super::claimant::ClaimedAddress;
 use super::super::iptables::direct::{Chains, led_to};
 use super::super::iptables::presence;
 use super::super::nftables::Nftables;
 use super::super::owner::Owner;
-use super::iptables_script::{HOOK, Script, stale};
+use super::iptables_script::{HOOK, Script, claims_in, stale};
 use super::{Addresses, BackendChoice};
 use ipnet::IpNet;
 use netloom_kernel::iptables::{self, Family};
@@ -165,6 +166,18 @@ pub(super) fn stale_chains(network: &str, valid: &[Attachment]) -> Result<Vec<St
         chains.extend(removed.map(|chain| format!("chain {chain} ({family})")));
     }
     Ok(chains)
+}
+
+/// For whom there are jumps to chains of the network.
+pub(super) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Fault> {
+    let nftables = Nftables::open()?;
+    let mut found = Vec::new();
+    for family in FAMILIES {
+        if iptables::is_available(family) && presence::may_have_nat_table(&nftables, family)? {
+            found.extend(claims_in(&save(family)?, network));
+        }
+    }
+    Ok(found)
 }
 
 fn save(family: Family) -> Result<String, Fault> {

@@ -2,6 +2,7 @@
 //! what is read from `iptables-save`. Chain, comments and rules are those of the Go
 //! reference plugins.
 
+use super::super::claimant::{Claimant, ClaimedAddress};
 use super::super::iptables::{Saved, append, delete, value_of};
 use super::super::owner::Owner;
 use ipnet::IpNet;
@@ -231,6 +232,20 @@ pub(super) fn stale(text: &str, network: &str, valid: &[Attachment]) -> Option<S
     }
     script.push_str("COMMIT\n");
     (script.contains("-D")).then_some(script)
+}
+
+/// The network's containers that jumps lead to the chains of, each with its address.
+pub(super) fn claims_in(text: &str, network: &str) -> Vec<ClaimedAddress> {
+    let saved = Saved::parse(text, "nat");
+    let claim = |jump: &[String]| {
+        let container = container_of(jump, network)?.to_owned();
+        let source: IpNet = value_of(jump, "-s")?.parse().ok()?;
+        Some(ClaimedAddress {
+            claimant: Claimant::Container(container),
+            address: source.addr(),
+        })
+    };
+    saved.of_chain(HOOK).filter_map(claim).collect()
 }
 
 /// The container id in the comment of a rule of this network's masquerade.

@@ -17,10 +17,11 @@
 
 use super::super::Fault;
 use super::super::check::drift;
-use super::super::claims::{Place, comments, delete_set, withdraw};
+use super::super::claimant::ClaimedAddress;
+use super::super::claims::{Place, claimed_addresses, comments, delete_set, withdraw};
 use super::super::elements::{delete_rules, has_prefix, rules_of, staleness};
 use super::super::nftables::Nftables;
-use super::super::owner::{Owner, named_by, prefix_of_instance};
+use super::super::owner::{Owner, named_by, network_hash, prefix_of_instance};
 use super::super::transaction::atomically;
 use super::entry::{Entry, SET_PREFIX, set_comment_prefix, subnet_of};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -286,6 +287,27 @@ pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Resul
     nftables
         .with(collect)
         .map_err(Fault::kernel("failed to collect stale masquerade"))
+}
+
+/// For whom the network's elements and rules are. Those of a rule of Go's are for one address.
+pub(super) fn claims(network: &str) -> std::result::Result<Vec<ClaimedAddress>, Fault> {
+    let find = || {
+        let socket = Socket::open()?;
+        let mut found = Vec::new();
+        for set in sets_of(&socket, network)? {
+            found.extend(claimed_addresses(&socket, &TABLE, &set, network)?);
+        }
+        let own = format!("{}-", network_hash(network));
+        for rule in socket.list_rules(&TABLE, MASQ_CHECKS)? {
+            if let (Some(comment), Some(address)) = (&rule.comment, rule.saddr())
+                && comment.starts_with(&own)
+            {
+                found.push(ClaimedAddress::of_comment(network, comment, address));
+            }
+        }
+        Ok(found)
+    };
+    find().map_err(Fault::kernel("failed to read nftables' masquerade"))
 }
 
 /// The network's elements and rules that belong to no valid attachment, by their comments.

@@ -90,6 +90,12 @@ fn veth(network: &Network, link: &Link, place: &str) -> Finding {
     }
 }
 
+/// Whether the host's own mark on a wire names an attachment of the network that lives, cached or not.
+fn is_of_living(network: &Network, link: &Link) -> bool {
+    let mut valid = network.plan.valid.iter();
+    valid.any(|it| identity::is_wire_of(&network.list.name, it, link))
+}
+
 /// The links of the host that the results of cached attachments list. Those of dead ones go with
 /// them.
 struct Used<'a> {
@@ -144,6 +150,7 @@ impl<'a> Used<'a> {
             && !self.names.contains(&link.name)
             && !self.is_any_lost
             && networks.iter().all(is_told)
+            && !networks.iter().any(|network| is_of_living(network, link))
             && !self.leads_to_a_pod(link)
     }
 

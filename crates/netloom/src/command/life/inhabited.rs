@@ -31,6 +31,8 @@ enum Home {
 pub(super) struct Inhabited {
     host: Socket,
     homes: HashMap<IpAddr, HashSet<Home>>,
+    /// A path to each namespace that has one, but for this one.
+    paths: HashMap<NetnsId, PathBuf>,
 }
 
 impl Inhabited {
@@ -40,6 +42,7 @@ impl Inhabited {
             let mut found = Self {
                 host,
                 homes: HashMap::new(),
+                paths: HashMap::new(),
             };
             // The kernel numbers the namespaces that veths lead to when it lists the veths.
             found.host.list_links()?;
@@ -48,12 +51,18 @@ impl Inhabited {
                 let addresses = found.host.list_all_addresses_of(number).unwrap_or_default();
                 found.settle(Home::Connected(number), &addresses);
             }
-            let mut seen = HashSet::from([own.id()?]);
+            let own_id = own.id()?;
             for path in paths() {
-                let fresh = id_of(&path).is_some_and(|id| seen.insert(id));
-                if fresh && let Ok(netns) = Netns::open(&path) {
+                let Some(id) = id_of(&path).filter(|id| *id != own_id) else {
+                    continue;
+                };
+                if found.paths.contains_key(&id) {
+                    continue;
+                }
+                if let Ok(netns) = Netns::open(&path) {
                     found.look_into(&own, &netns);
                 }
+                found.paths.insert(id, path);
             }
             Ok(found)
         };
@@ -109,11 +118,36 @@ impl Inhabited {
         }
     }
 
+    /// A path that leads to this namespace.
+    pub(super) fn path_of(&self, id: NetnsId) -> Option<PathBuf> {
+        self.paths.get(&id).cloned()
+    }
+
+    /// The name of the link that has the address in a living namespace, if that has a path.
+    pub(super) fn link_with(&self, address: IpAddr) -> Option<String> {
+        let homes = self.homes.get(&address)?;
+        self.paths.values().find_map(|path| {
+            let netns = Netns::open(path).ok()?;
+            let is_home = self.home(&netns).is_some_and(|home| homes.contains(&home));
+            is_home.then(|| link_with(&netns, address).ok()?).flatten()
+        })
+    }
+
     /// Whether a living namespace has one of the addresses.
     pub(super) fn has_any(&self, addresses: &[IpAddr]) -> bool {
         let mut homes = addresses.iter().filter_map(|it| self.homes.get(it));
         homes.any(|homes| !homes.is_empty())
     }
+}
+
+/// The name of the link that has the address.
+fn link_with(netns: &Netns, address: IpAddr) -> netloom_kernel::Result<Option<String>> {
+    let inside = Socket::open_in(netns)?;
+    let addresses = inside.list_all_addresses()?;
+    let Some(found) = addresses.iter().find(|it| it.address.addr() == address) else {
+        return Ok(None);
+    };
+    Ok(inside.find_link(found.link)?.map(|link| link.name))
 }
 
 /// Where there may be a namespace: names, and processes.

@@ -3,10 +3,12 @@
 use super::super::mapping::{Mapping, Transport};
 use super::super::plan::{Masquerade, Plan};
 use super::seen::Seen;
+use crate::wiring::claimant::{Claimant, ClaimedAddress};
 use crate::wiring::iptables::{Saved, append, delete, insert, value_of};
 use crate::wiring::owner::Owner;
 use ipnet::IpNet;
 use netloom_spec::Attachment;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -517,6 +519,26 @@ pub(super) fn stale(saved: &Saved, network: &str, valid: &[Attachment]) -> Vec<S
         }
     }
     chains
+}
+
+/// The network's containers, each with the addresses that its chains translate to.
+pub(super) fn claims(saved: &Saved, network: &str) -> Vec<ClaimedAddress> {
+    let mut found = Vec::new();
+    for entry in saved.rules.iter().filter(|rule| rule[1] == DNAT) {
+        let (container, chain) = (container_of(entry, network), value_of(entry, "-j"));
+        let (Some(container), Some(chain)) = (container, chain) else {
+            continue;
+        };
+        let targets = saved.of_chain(chain);
+        let targets = targets.filter_map(|rule| value_of(rule, "--to-destination"));
+        let addresses = targets.filter_map(|to| Some(to.parse::<SocketAddr>().ok()?.ip()));
+        let addresses: BTreeSet<IpAddr> = addresses.collect();
+        found.extend(addresses.into_iter().map(|address| ClaimedAddress {
+            claimant: Claimant::Container(container.to_owned()),
+            address,
+        }));
+    }
+    found
 }
 
 /// The container id in the comment of an entry of this network.

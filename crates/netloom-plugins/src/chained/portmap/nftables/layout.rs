@@ -124,6 +124,12 @@ pub(super) fn is_of_attachments(set: &str) -> bool {
     fixed.contains(&set) || kinds.iter().any(|kind| set.starts_with(kind))
 }
 
+/// Whether the values of the map of this name are pods and ports of theirs.
+pub(super) fn is_map_of_ports(set: &str) -> bool {
+    let kinds = [scope::PORTS, scope::HOSTIP_PORTS];
+    kinds.iter().any(|kind| set.starts_with(kind))
+}
+
 /// Adds what is missing of everything shared, the maps of a scope and the set of a length of
 /// prefixes. What is there stays, and so do all elements.
 pub(super) fn complete(

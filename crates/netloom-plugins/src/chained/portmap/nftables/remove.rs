@@ -9,7 +9,8 @@ use super::{Known, Mapped, loopback, upstream_rules};
 use crate::chained::portmap::mapping::Transport;
 use crate::chained::portmap::plan::{Masquerade, Plan, Pod};
 use crate::wiring::Fault;
-use crate::wiring::claims::{Claim, Place, Stack, comments, withdraw};
+use crate::wiring::claimant::{ClaimedAddress, address};
+use crate::wiring::claims::{Claim, Place, Stack, claimed_addresses, comments, withdraw};
 use crate::wiring::elements::staleness;
 use crate::wiring::masquerade::Backend;
 use crate::wiring::nftables::Nftables;
@@ -282,14 +283,6 @@ fn target(claim: &Claim, half: Half) -> Option<(IpAddr, u16)> {
     Some((address(ip)?, port))
 }
 
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => Some(<[u8; 4]>::try_from(bytes).ok()?.into()),
-        16 => Some(<[u8; 16]>::try_from(bytes).ok()?.into()),
-        _ => None,
-    }
-}
-
 /// A mapping, from an element of a map of ports.
 fn read_back(key: &[u8], claim: &Claim, half: Half) -> Option<Mapped> {
     let (pod, container_port) = target(claim, half)?;
@@ -370,6 +363,24 @@ pub(in super::super) fn stale(
             }
         }
         Ok(owners.into_values().collect())
+    };
+    find().map_err(Fault::kernel("failed to read nftables' port mappings"))
+}
+
+/// To whose addresses the network's ports lead.
+pub(in super::super) fn claims(network: &str) -> std::result::Result<Vec<ClaimedAddress>, Fault> {
+    let find = || {
+        let (socket, mut found) = (Socket::open()?, Vec::new());
+        for half in Half::BOTH {
+            if socket.get_table(half.table())?.is_none() {
+                continue;
+            }
+            let sets = all_sets(&socket, half)?;
+            for map in sets.iter().filter(|set| layout::is_map_of_ports(set)) {
+                found.extend(claimed_addresses(&socket, half.table(), map, network)?);
+            }
+        }
+        Ok(found)
     };
     find().map_err(Fault::kernel("failed to read nftables' port mappings"))
 }
