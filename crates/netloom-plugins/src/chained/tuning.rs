@@ -7,6 +7,9 @@
 //! | the interface's attributes | the attachment; DEL gives back what they were |
 //! | `<dataDir>/<containerID>_<ifname>.json`: what they were | the attachment, gone after DEL |
 //!
+//! Of two attachments to which upstream gives one name, `a_b` with `c` and `a` with `b_c`, the second
+//! gets a name of its own, `_<hash>.json`.
+//!
 //! The file is upstream's, so that the DEL of either implementation restores what the other
 //! changed. An additional key, which upstream ignores, says which link of which network it is of.
 

@@ -68,10 +68,11 @@ fn what_is_no_file_is_named_and_keeps_no_other_from_being_collected() {
 fn of_250_whose_namespaces_are_gone_the_ten_valid_ones_stay() {
     let Some(lab) = Lab::new() else { return };
     let pod = attach(&lab, "net", "one");
-    let text = fs::read(file(&pod)).unwrap();
+    let text = fs::read_to_string(file(&pod)).unwrap();
     fs::remove_file(file(&pod)).unwrap();
     for number in 0..250 {
-        fs::write(format!("/run/cni/tuning/c{number}_eth0.json"), &text).unwrap();
+        let text = text.replace(&pod.container_id(), &format!("c{number}"));
+        fs::write(format!("/run/cni/tuning/c{number}_eth0.json"), text).unwrap();
     }
     pod.remove();
     let ids: Vec<String> = (120..130).map(|number| format!("c{number}")).collect();

@@ -14,5 +14,6 @@ mod faults;
 mod gc;
 mod host_end;
 mod mixed;
+mod names;
 mod status;
 mod support;

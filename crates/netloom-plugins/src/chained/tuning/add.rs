@@ -152,7 +152,7 @@ fn keep_backup<'r>(
     undo: &mut Undo<'r>,
 ) -> Result<(), Error> {
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
-    let mark = Mark::new(owner.network, netns, link);
+    let mark = Mark::new(owner, netns, link);
     let mark = mark.map_err(Fault::kernel("failed to identify the netns"))?;
     let before = plan.store.content(owner)?;
     let earlier = before.as_deref().and_then(Backup::parse);

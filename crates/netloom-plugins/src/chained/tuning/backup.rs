@@ -4,7 +4,7 @@
 pub(crate) mod fuzzing;
 
 use super::attributes::Attributes;
-use crate::wiring::owner::Owner;
+use crate::wiring::owner::{Owner, hash16};
 use crate::wiring::state_file;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Link;
@@ -38,12 +38,18 @@ pub(super) struct Backup {
     pub(super) netloom: Option<Mark>,
 }
 
-/// Which link of which network it is of.
+/// Which link of which attachment it is of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Mark {
     /// The network's name: GC of another one lets it be.
     network: String,
+    /// `CNI_CONTAINERID`; empty as netloom wrote it before, which told only the file's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    container: String,
+    /// `CNI_IFNAME`; empty likewise.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    interface: String,
     /// Device and inode of the namespace.
     netns: String,
     /// The interface's index there.
@@ -56,12 +62,23 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Mark {
-    pub(super) fn new(network: &str, netns: &Netns, link: &Link) -> netloom_kernel::Result<Self> {
+    pub(super) fn new(
+        owner: Owner<'_>,
+        netns: &Netns,
+        link: &Link,
+    ) -> netloom_kernel::Result<Self> {
         Ok(Self {
-            network: network.to_owned(),
+            network: owner.network.to_owned(),
+            container: owner.container_id.to_owned(),
+            interface: owner.if_name.to_owned(),
             netns: identity(netns)?,
             index: link.index,
         })
+    }
+
+    /// The container and the interface, if it tells them.
+    fn names(&self) -> Option<(&str, &str)> {
+        (!self.container.is_empty()).then_some((&self.container, &self.interface))
     }
 
     /// Whether it speaks of a link in this namespace.
@@ -170,7 +187,11 @@ impl Store {
 
     /// The file of an attachment as it is; `None` if there is none.
     pub(super) fn content(&self, owner: Owner<'_>) -> Result<Option<Vec<u8>>, Error> {
-        state_file::read(&self.path(owner)).map_err(|error| self.failure("read", &error))
+        self.read(&self.path(owner)?)
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        state_file::read(path).map_err(|error| self.failure("read", &error))
     }
 
     pub(super) fn write(&self, owner: Owner<'_>, backup: &Backup) -> Result<(), Error> {
@@ -186,7 +207,7 @@ impl Store {
     }
 
     pub(super) fn remove(&self, owner: Owner<'_>) -> Result<(), Error> {
-        state_file::remove(&self.path(owner)).map_err(|error| self.failure("remove", &error))
+        state_file::remove(&self.path(owner)?).map_err(|error| self.failure("remove", &error))
     }
 
     /// What is of this network and of no valid attachment. What upstream wrote does not say whose it
@@ -196,10 +217,16 @@ impl Store {
         network: &NetworkName,
         valid: &[Attachment],
     ) -> Result<Stale, Error> {
-        let valid: HashSet<PathBuf> = valid
+        let named = |it: &Attachment| (it.container_id.clone(), it.if_name.clone());
+        let names: HashSet<(String, String)> = valid.iter().map(named).collect();
+        let paths: HashSet<PathBuf> = valid
             .iter()
-            .map(|attachment| self.path(Owner::of(network.as_str(), attachment)))
+            .map(|attachment| self.usual(Owner::of(network.as_str(), attachment)))
             .collect();
+        let is_valid = |mark: &Mark, path: &PathBuf| match mark.names() {
+            Some((id, name)) => names.contains(&(id.to_owned(), name.to_owned())),
+            None => paths.contains(path),
+        };
         let mut stale = Stale::default();
         for path in self.list()? {
             let content = match state_file::read(&path) {
@@ -216,7 +243,8 @@ impl Store {
                     continue;
                 }
             };
-            if !valid.contains(&path) && mark.is_some_and(|mark| mark.network == network.as_str()) {
+            let is_stale = |mark: Mark| mark.network == network.as_str() && !is_valid(&mark, &path);
+            if mark.is_some_and(is_stale) {
                 stale.backups.push(path);
             }
         }
@@ -258,21 +286,61 @@ impl Store {
     }
 
     fn write_content(&self, owner: Owner<'_>, content: &[u8]) -> Result<(), Error> {
-        state_file::ensure_directory(&self.0)
-            .and_then(|()| state_file::replace(&self.path(owner), content))
-            .map_err(|error| self.failure("write", &error))
+        let failed = |error| self.failure("write", &error);
+        let path = self.path(owner)?;
+        state_file::ensure_directory(&self.0).map_err(failed)?;
+        if !is_ambiguous(owner) || self.read(&path)?.is_some() {
+            return state_file::replace(&path, content).map_err(failed);
+        }
+        // Another may take upstream's name at this moment: then this one is where it is written first.
+        let apart = self.apart(owner);
+        state_file::replace(&apart, content)
+            .and_then(|()| state_file::rename_unless_taken(&apart, &path))
+            .map(drop)
+            .map_err(failed)
     }
 
-    /// The file of an attachment.
-    pub(super) fn path(&self, owner: Owner<'_>) -> PathBuf {
+    /// The file of an attachment: that of upstream's name, unless another's is there.
+    pub(super) fn path(&self, owner: Owner<'_>) -> Result<PathBuf, Error> {
+        let usual = self.usual(owner);
+        if !is_ambiguous(owner) {
+            return Ok(usual);
+        }
+        let found = self.read(&usual)?;
+        let is_anothers = found.as_deref().is_some_and(|content| {
+            let mark = Backup::parse(content).and_then(|backup| backup.netloom);
+            let names = mark.as_ref().and_then(Mark::names);
+            names.is_some_and(|names| names != (owner.container_id, owner.if_name))
+        });
+        if found.is_some() && !is_anothers {
+            return Ok(usual);
+        }
+        let apart = self.apart(owner);
+        let is_apart = is_anothers || self.read(&apart)?.is_some();
+        Ok(if is_apart { apart } else { usual })
+    }
+
+    /// Upstream's name, which `a_b` and `c` share with `a` and `b_c`.
+    fn usual(&self, owner: Owner<'_>) -> PathBuf {
         let name = format!("{}_{}.json", owner.container_id, owner.if_name);
         self.0.join(name)
+    }
+
+    /// A name that no other attachment has. No container's id begins so.
+    fn apart(&self, owner: Owner<'_>) -> PathBuf {
+        let hash = hash16(&[owner.container_id, " ", owner.if_name]);
+        self.0.join(format!("_{hash}.json"))
     }
 
     fn failure(&self, verb: &str, cause: &io::Error) -> Error {
         let text = format!("failed to {verb} backups in dataDir {:?}: {cause}", self.0);
         Error::new(code::IO, text)
     }
+}
+
+/// Whether another attachment may have upstream's name for this one.
+fn is_ambiguous(owner: Owner<'_>) -> bool {
+    owner.container_id.contains('_') || owner.if_name.contains('_')
 }
 
 #[cfg(test)]
@@ -282,6 +350,8 @@ mod tests {
     fn mark(index: u32) -> Mark {
         Mark {
             network: "net".into(),
+            container: "c1".into(),
+            interface: "eth0".into(),
             netns: "4:1".into(),
             index,
         }

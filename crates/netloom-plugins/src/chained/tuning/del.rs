@@ -9,6 +9,7 @@ use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Socket;
 use netloom_plugin::{Cleanup, DelRequest};
 use netloom_spec::Error;
+use std::path::PathBuf;
 
 /// Gives the interface back what it had, and removes the backup, which goes by itself if there is
 /// no interface any more. What the kernel will not set is told on stderr: the interface is about
@@ -25,10 +26,11 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
         (Ok(Some(netns)), Ok(Some(content))) => match Backup::parse(&content) {
             Some(backup) => restore(request, &netns, &backup),
             None => {
-                let path = store.path(owner);
-                let path = path.display();
-                request.warn(&format!("{path} is no backup: nothing is restored from it"));
-                Ok(())
+                let tell = |path: PathBuf| {
+                    let path = path.display();
+                    request.warn(&format!("{path} is no backup: nothing is restored from it"));
+                };
+                store.path(owner).map(tell)
             }
         },
         (Err(fault), _) => Err(fault.into()),
