@@ -1,7 +1,7 @@
 //! What is forwarded, and what is not.
 
 use crate::support::{Lab, conf, gets_out};
-use netloom_testkit::{Uplink, probe};
+use netloom_testkit::{Pod, Uplink, probe};
 use serde_json::json;
 
 /// Ways in which a host drops what it is not told to forward.
@@ -60,6 +60,55 @@ fn what_begins_outside_is_not_let_in() {
     }
 }
 
+/// Gives a pod on `br1` the addresses of one on `br0`, and counts what it sends from them and the host
+/// forwards.
+fn prepare_to_forge(lab: &Lab, other: &Pod) {
+    // As strict reverse path filters are not everywhere, and not for IPv6.
+    lab.host.sh("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter
+         echo 0 > /proc/sys/net/ipv4/conf/br1/rp_filter
+         nft 'table inet watch { counter forged {}; chain late {
+             type filter hook forward priority 100;
+             iifname br1 ip saddr 10.1.0.2 counter name forged;
+             iifname br1 ip6 saddr fd00:1::2 counter name forged; }; }'");
+    other.sh("ip addr add 10.1.0.2/32 dev eth0; ip addr add fd00:1::2/128 dev eth0 nodad");
+}
+
+/// Sends one packet of each family; how many have passed since the beginning.
+fn forge(lab: &Lab, other: &Pod) -> u32 {
+    for (from, to) in ["10.1.0.2", "fd00:1::2"].iter().zip(Uplink::SERVER) {
+        other.sh(&format!(
+            "ping -q -c 1 -W 1 -I {from} {to} >/dev/null || true"
+        ));
+    }
+    let text = lab.host.sh("nft list counter inet watch forged");
+    let (_, rest) = text.split_once("packets ").unwrap();
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// The rules of iptables are Go's, which accept an address by whatever link: docs/security.md says what
+/// an administrator adds.
+#[test]
+fn with_iptables_the_administrators_chain_stops_a_forged_pod_address() {
+    let Some(lab) = Lab::with("iptables") else {
+        return;
+    };
+    let uplink = lab.host.uplink();
+    let (pod, other) = (lab.host.pod("one"), lab.host.pod("two"));
+    let (wired, _) = (lab.wire(&pod, "br0", 1), lab.wire(&other, "br1", 2));
+    lab.host.sh(DROPS[0]);
+    let conf = conf("iptables", &wired, json!({}));
+    lab.firewall.add(&conf, &pod).succeeds();
+    prepare_to_forge(&lab, &other);
+    assert_eq!(forge(&lab, &other), 2, "it is time to change the documents");
+    lab.host
+        .sh("iptables -A CNI-ADMIN -s 10.1.0.0/24 ! -i br0 -j DROP
+         ip6tables -A CNI-ADMIN -s fd00:1::/64 ! -i br0 -j DROP");
+    assert_eq!(forge(&lab, &other), 2, "none has come since");
+    assert_eq!(gets_out(&pod, &uplink), [true; 2]);
+    lab.firewall.check(&conf, &wired, &pod).succeeds_silently();
+    lab.firewall.del(&conf, &pod).succeeds_silently();
+}
+
 /// Who is on another bridge sends from the pod's address, to where only pods may send.
 #[test]
 fn a_forged_pod_address_on_another_wire_does_not_pass() {
@@ -77,24 +126,8 @@ fn a_forged_pod_address_on_another_wire_does_not_pass() {
     lab.firewall.add(&conf, &pod).succeeds();
     lab.firewall.check(&conf, &wired, &pod).succeeds_silently();
     assert_eq!(gets_out(&pod, &uplink), [true; 2]);
-    // As strict reverse path filters are not everywhere, and not for IPv6.
-    lab.host.sh("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter
-         echo 0 > /proc/sys/net/ipv4/conf/br1/rp_filter
-         nft 'table inet watch { counter forged {}; chain late {
-             type filter hook forward priority 100;
-             iifname br1 ip saddr 10.1.0.2 counter name forged;
-             iifname br1 ip6 saddr fd00:1::2 counter name forged; }; }'");
-    other.sh("ip addr add 10.1.0.2/32 dev eth0; ip addr add fd00:1::2/128 dev eth0 nodad");
-    let forged = || {
-        for (from, to) in ["10.1.0.2", "fd00:1::2"].iter().zip(Uplink::SERVER) {
-            other.sh(&format!(
-                "ping -q -c 1 -W 1 -I {from} {to} >/dev/null || true"
-            ));
-        }
-        let text = lab.host.sh("nft list counter inet watch forged");
-        let (_, rest) = text.split_once("packets ").unwrap();
-        rest.split(' ').next().unwrap().parse::<u32>().unwrap()
-    };
+    prepare_to_forge(&lab, &other);
+    let forged = || forge(&lab, &other);
     assert_eq!(forged(), 0);
     // Without the rules the attack works: it is they that stop it.
     lab.host
