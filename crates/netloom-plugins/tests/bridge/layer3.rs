@@ -54,6 +54,32 @@ fn a_gateway_gives_the_bridge_an_address_of_each_family_and_forwards() {
     lab.bridge.check(&conf, &result, &pod).succeeds_silently();
 }
 
+/// Of which host-local refuses the broadcast address alone.
+#[test]
+fn a_gateway_at_either_end_of_its_subnet_serves() {
+    let Some(lab) = Lab::new() else { return };
+    for (number, addresses, gateways) in [
+        (1, ["10.1.0.5/24", "fd00:1::5/64"], ["10.1.0.0", "fd00:1::"]),
+        (
+            2,
+            ["10.2.0.5/24", "fd00:2::5/64"],
+            ["10.2.0.254", "fd00:2::ffff:ffff:ffff:ffff"],
+        ),
+    ] {
+        let ip = |it: usize| json!({"address": addresses[it], "gateway": gateways[it]});
+        lab.ipam.answers(json!({"ips": [ip(0), ip(1)]}));
+        let pod = lab.host.pod(&format!("pod{number}"));
+        let conf = lab.routed(json!({"bridge": format!("br{number}"), "isDefaultGateway": true}));
+        let result = lab.bridge.add(&conf, &pod).succeeds();
+        for gateway in gateways {
+            assert!(pod.pings(gateway.parse::<IpAddr>().unwrap()), "{gateway}");
+        }
+        lab.bridge
+            .del_with(&conf, &result, &pod)
+            .succeeds_silently();
+    }
+}
+
 #[test]
 fn without_a_gateway_neither_bridge_nor_forwarding_is_touched() {
     let Some(lab) = Lab::new() else { return };

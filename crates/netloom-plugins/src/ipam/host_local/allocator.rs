@@ -159,7 +159,7 @@ mod tests {
                     subnet: Some("10.0.0.0/27".parse().unwrap()),
                     start: Some(ip(ends[0])),
                     end: Some(ip(ends[1])),
-                    gateway: (gateway < 32).then(|| ip(gateway)),
+                    gateway: (gateway < 31).then(|| ip(gateway)),
                 })
                 .collect();
             RangeSet::new(&texts).unwrap()

@@ -76,6 +76,14 @@ pub(super) enum RangeError {
         "gateway {gateway} not in network {subnet}; pods can reach one of their own subnet only"
     )]
     GatewayOutside { gateway: IpAddr, subnet: IpNet },
+    #[error(
+        "gateway {gateway} is the broadcast address of {subnet}, which no host can have; the last is {last}"
+    )]
+    GatewayBroadcast {
+        gateway: IpAddr,
+        subnet: IpNet,
+        last: IpAddr,
+    },
     #[error("nothing to give out of {0}: its one address is the gateway {1}")]
     OnlyGateway(String, IpAddr),
     #[error("empty range set; it needs at least one range")]
@@ -282,6 +290,15 @@ fn gateway_of(text: &RangeText, subnet: IpNet) -> Result<Option<IpAddr>, RangeEr
     if !subnet.contains(&gateway) {
         return Err(RangeError::GatewayOutside { gateway, subnet });
     }
+    // The network address serves as one since Linux 5.14, and that of IPv6 is the routers' (RFC 4291).
+    let (_, last) = usable(subnet);
+    if gateway > last {
+        return Err(RangeError::GatewayBroadcast {
+            gateway,
+            subnet,
+            last,
+        });
+    }
     Ok(Some(gateway))
 }
 
@@ -389,6 +406,11 @@ mod tests {
                 "gateway 10.1.1.1 not in network 10.1.0.0/24",
             ),
             (
+                text("10.1.0.0/30", "", "", "10.1.0.3"),
+                "gateway 10.1.0.3 is the broadcast address of 10.1.0.0/30, which no host can have; \
+                 the last is 10.1.0.2",
+            ),
+            (
                 text("10.1.0.0/32", "", "", "10.1.0.0"),
                 "its one address is the gateway 10.1.0.0",
             ),
@@ -418,6 +440,20 @@ mod tests {
             let error = Range::new(&range).unwrap_err().to_string();
             assert!(error.contains(words), "{error:?} lacks {words:?}");
         }
+        // The kernel has routes by all of these.
+        for gateway in [
+            "10.1.0.0",
+            "10.1.0.254",
+            "fd00::",
+            "fd00::ffff:ffff:ffff:ffff",
+        ] {
+            let subnet = ["10.1.0.0/24", "fd00::/64"][usize::from(gateway.contains(':'))];
+            assert!(
+                Range::new(&text(subnet, "", "", gateway)).is_ok(),
+                "{gateway}"
+            );
+        }
+        assert!(Range::new(&text("10.1.0.0/31", "", "", "10.1.0.1")).is_ok());
         let last_of_ipv6 = text("fd00::/126", "", "fd00::3", "");
         assert_eq!(
             summary(&last_of_ipv6).unwrap(),
