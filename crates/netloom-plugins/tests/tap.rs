@@ -147,6 +147,33 @@ fn frames_pass_between_the_pod_and_the_program_at_the_other_end() {
     assert!(one.pings(second));
 }
 
+/// ADD has nobody to tell, as the program at the other end comes later. From then on the kernel does it
+/// whenever the link comes up.
+#[test]
+fn who_knew_an_address_at_another_place_is_told_when_the_link_comes_up() {
+    const GONE: &str = "02:00:00:00:00:99";
+    let Some(lab) = Lab::new(TAP) else { return };
+    if !has_python() {
+        return;
+    }
+    let (other, new) = (lab.host.pod("other"), lab.host.pod("new"));
+    lab.plugin.add(&lab.quick(json!({})), &other).succeeds();
+    let result = lab.plugin.add(&lab.quick(json!({})), &new).succeeds();
+    let _cable = Cable::between(&[&other, &new]);
+    let ip = "198.51.100.51";
+    assert!(other.pings(ip.parse::<IpAddr>().unwrap()));
+    other.ip(&format!(
+        "neigh replace {ip} dev eth0 lladdr {GONE} nud stale"
+    ));
+    new.sh("ip link set eth0 down; ip link set eth0 up");
+    let mac = result["interfaces"][0]["mac"].as_str().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // Nobody sends anything to the pod: only what is told changes the entry.
+    while !other.ip(&format!("neigh show {ip} dev eth0")).contains(mac) {
+        assert!(Instant::now() < deadline, "{}", other.ip("neigh show"));
+    }
+}
+
 #[test]
 fn the_device_is_what_the_configuration_says() {
     let Some(lab) = Lab::new(TAP) else { return };

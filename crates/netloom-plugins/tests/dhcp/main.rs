@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod acquire;
+mod announced;
 mod daemon;
 mod faults;
 mod grants;
