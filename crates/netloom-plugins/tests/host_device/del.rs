@@ -1,6 +1,8 @@
 use crate::support::{Lab, MAC, NIC, bare, conf, eth0, is_up, reserved};
 use netloom_testkit::{Faults, Pod};
 use serde_json::{Value, json};
+use std::fs;
+use std::time::{Duration, Instant};
 
 type Ruin = fn(&Lab, &Pod);
 
@@ -112,6 +114,11 @@ fn a_taken_name_on_the_host_leaves_the_device_in_the_pod_until_it_is_free() {
     lab.assert_returned("after the conflict");
 }
 
+fn count_of(text: &str, file: &str) -> usize {
+    let content = fs::read_to_string(file).unwrap_or_default();
+    content.matches(text).count()
+}
+
 #[test]
 fn a_name_that_is_taken_at_the_last_moment_sends_the_device_back_to_the_pod() {
     let Some(lab) = Lab::new() else { return };
@@ -124,15 +131,20 @@ fn a_name_that_is_taken_at_the_last_moment_sends_the_device_back_to_the_pod() {
     };
     // The last request is the one that moves the device.
     let requests = points.list().iter().filter(|point| point.name == "sendto");
-    let inject = format!(
-        "inject=sendto:delay_enter=3000000:when={}",
-        requests.count()
-    );
+    let last = requests.count();
+    let inject = format!("inject=sendto:delay_enter=3000000:when={last}");
     lab.plugin.add(&conf, &pod).succeeds();
     let slow = del.under("strace", &["-o", "/run/trace", "-e", &inject]);
     let outcome = std::thread::scope(|scope| {
         let del = scope.spawn(|| slow.run());
-        std::thread::sleep(std::time::Duration::from_secs(1));
+        // strace writes a call down before it delays it.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while count_of("sendto(", "/run/trace") < last {
+            assert!(
+                Instant::now() < deadline,
+                "it never comes to the last request"
+            );
+        }
         lab.host.ip("link add nic0 type veth peer name peer");
         del.join().unwrap()
     });
