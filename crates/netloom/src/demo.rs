@@ -7,16 +7,19 @@ mod stage;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use ipnet::IpNet;
 use netloom_kernel::netns::{self, Netns};
+use netloom_kernel::signals;
 use netloom_runtime::{Cni, RuntimeConf};
 use netloom_spec::{AddResult, NetworkConfigList};
 use serde_json::json;
 
 use crate::cli::Demo;
 use crate::command::install;
+use crate::execution::Bounded;
 use screen::{PodLine, Screen};
 
 const BRIDGE: &str = "demo0";
@@ -32,7 +35,8 @@ struct Pod {
     result: AddResult,
 }
 
-pub(crate) fn run(options: &Demo) -> Result<()> {
+/// `limit`: how long a plugin may run, if the user says.
+pub(crate) fn run(options: &Demo, limit: Option<Duration>) -> Result<()> {
     let mut screen = Screen::new(options.plain);
     screen.step("a throw-away host", || {
         let kind = stage::enter()?;
@@ -55,10 +59,14 @@ pub(crate) fn run(options: &Demo) -> Result<()> {
     let before = stage::inventory(BRIDGE, Path::new(STATE))?;
 
     let network = network()?;
-    let cni = Cni::new([plugins]).cache_dir(STATE);
+    let cni = Cni::new([plugins])
+        .cache_dir(STATE)
+        .exec(Bounded::by(limit));
     let pods = attach(&mut screen, &cni, &network)?;
     screen.show(&drawing(&pods));
     println!();
+    // No plugin runs that would end by what ends the command.
+    signals::expect_none();
     traffic(&mut screen, &pods, &world, [host.addr(), outside.addr()])?;
     detach(&mut screen, &cni, &network, &pods)?;
     screen.step("nothing is left", || {

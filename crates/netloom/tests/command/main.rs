@@ -397,6 +397,15 @@ fn the_demo_is_green_as_root_and_as_an_ordinary_user() {
 }
 
 #[test]
+fn the_demo_waits_for_no_plugin_longer_than_it_is_told() {
+    let public = tempfile::tempdir_in("/tmp").unwrap();
+    let copy = public.path().join("netloom");
+    fs::copy(product(NETLOOM), &copy).unwrap();
+    let outcome = called(&copy, &["demo", "--timeout", "1ms"]).run();
+    outcome.fails_with_words(&["did not finish within its time limit", "1ms"]);
+}
+
+#[test]
 fn the_demo_says_once_and_in_words_which_namespaces_it_was_refused() {
     let none = "echo 0 >/proc/sys/user/max_net_namespaces && exec \"$0\" demo";
     let words = ["--user", "--map-root-user", "--net", "sh", "-c", none];
