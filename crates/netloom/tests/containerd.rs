@@ -1,43 +1,49 @@
 //! Debian's containerd runs a container on a network that netloom's plugins made.
 
+use std::path::Path;
 use std::process::Command;
 
 use netloom_testkit::probe::has_program;
-use netloom_testkit::{PluginDir, skip};
+use netloom_testkit::{PluginDir, is_release, product, skip};
+
+#[test]
+fn containerd_goes_on_while_other_plugins_are_written_over() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut netloom = product(env!("CARGO_BIN_EXE_netloom"));
+    if !is_release() {
+        // A build for tests, twenty copies of which are to be made; alone, so that it installs itself.
+        let small = folder.path().join("netloom");
+        let mut strip = Command::new("strip");
+        strip.args(["-s", "-o"]).arg(&small).arg(&netloom);
+        assert!(strip.status().unwrap().success());
+        netloom = small;
+    }
+    let seen = run("overwrite.sh", &netloom);
+    let (tried, left) = seen.split_once("--- left behind\n").expect(&seen);
+    let expected = [
+        "cp -f: [flannel] new keeps",
+        "cat: [dummy] new keeps",
+        "download: [vlan] new keeps",
+        "install: [macvlan] new keeps",
+        "tar: [ipvlan] new keeps",
+        "rename: [tap] new keeps",
+        "with another bridge: new is cut off keeps",
+        "mended: new keeps",
+    ];
+    assert_eq!(tried.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(left.trim(), "0", "files, veths or rules were left:\n{left}");
+}
 
 #[test]
 fn containerd_runs_a_container_through_our_plugins_and_leaves_nothing() {
-    if !rustix::process::geteuid().is_root() {
-        return skip("containerd needs root");
-    }
-    for program in ["containerd", "ctr", "runc", "busybox", "nft"] {
-        if !has_program(program) {
-            return skip(&format!("{program} is not installed"));
-        }
+    if !can_run() {
+        return;
     }
     let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom"));
-    let work = tempfile::tempdir().unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/containerd/run.sh");
-    let output = Command::new("unshare")
-        .args([
-            "-m",
-            "-n",
-            "-i",
-            "-u",
-            "-p",
-            "-f",
-            "--kill-child",
-            "--mount-proc",
-        ])
-        .args(["timeout", "100", "bash", script])
-        .arg(plugins.path())
-        .arg(work.path())
-        .output()
-        .unwrap();
-    let seen = String::from_utf8_lossy(&output.stdout);
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{seen}\n{words}");
-
+    let seen = run("run.sh", plugins.path());
     let (inside, left) = seen.split_once("--- left behind\n").expect(&seen);
     for expected in [
         "inet 10.88.0.2/16",
@@ -53,4 +59,41 @@ fn containerd_runs_a_container_through_our_plugins_and_leaves_nothing() {
         "IPv4 and IPv6:\n{inside}"
     );
     assert_eq!(left.trim(), "0", "files, veths or rules were left:\n{left}");
+}
+
+fn can_run() -> bool {
+    if !rustix::process::geteuid().is_root() {
+        skip("containerd needs root");
+        return false;
+    }
+    for program in ["containerd", "ctr", "runc", "busybox", "nft"] {
+        if !has_program(program) {
+            skip(&format!("{program} is not installed"));
+            return false;
+        }
+    }
+    true
+}
+
+/// Runs a script in a throw-away host; what it printed.
+fn run(script: &str, argument: &Path) -> String {
+    let work = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/containerd")
+        .join(script);
+    let output = Command::new("unshare")
+        .args(["-m", "-n", "-i", "-u", "-p", "-f"])
+        .args(["--kill-child", "--mount-proc"])
+        .args(["timeout", "300", "bash"])
+        .arg(script)
+        .arg(argument)
+        .arg(work.path())
+        .output()
+        .unwrap();
+    let seen = String::from_utf8_lossy(&output.stdout);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{seen}\n{words}");
+    // For whoever sees the test fail.
+    eprintln!("{words}");
+    seen.into_owned()
 }
