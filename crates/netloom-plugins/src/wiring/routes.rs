@@ -1,13 +1,16 @@
 //! The routes by one link, taken from one table to be put into another.
 
 use netloom_kernel::Result;
-use netloom_kernel::rtnl::{Family, Route, RouteFilter, Socket};
+use netloom_kernel::rtnl::{Family, Route, RouteFilter, Socket, table};
 
 /// The first so many of a family by one link count: a pod can make any number, which must not cost
 /// the host its memory.
 const MOST: usize = 4096;
+/// How many more count in another table than the main one: what a plugin puts beside those that it moved
+/// there, so that it finds them all again.
+const BESIDE: usize = 64;
 
-/// The routes by a link in a table, or in [any](netloom_kernel::rtnl::table::ANY), in the order in
+/// The routes by a link in a table, or in [any](table::ANY), in the order in
 /// which they can be made: next hops are found by routes that have none.
 ///
 /// A next hop that shares its route with others (IPv6) counts as a route of its own, which is how
@@ -16,10 +19,13 @@ pub(crate) fn by_link(
     socket: &Socket,
     family: Family,
     link: u32,
-    table: u32,
+    number: u32,
 ) -> Result<Vec<Route>> {
-    let filter = RouteFilter::main(family).table(table).device(link);
-    let mut left = MOST;
+    let filter = RouteFilter::main(family).table(number).device(link);
+    let mut left = match number {
+        table::MAIN => MOST,
+        _ => MOST + BESIDE,
+    };
     let counts = |_: &Route| {
         let counts = left > 0;
         left = left.saturating_sub(1);

@@ -242,3 +242,35 @@ fn nothing_is_executed_and_nobody_sleeps_and_the_namespace_is_locked() {
     }
     assert_eq!(lab.rules(), KERNEL_RULES);
 }
+
+/// A pod can have any number of routes by the interface, which must not cost the host its memory.
+#[test]
+fn of_more_routes_than_are_moved_none_is_lost() {
+    const ALL: usize = 5_000;
+    let Some(lab) = lab() else { return };
+    lab.pod
+        .sh("for a in $(seq 0 19); do for b in $(seq 0 249); do
+            echo route add 11.$a.$b.0/24 dev net1
+         done; done | ip -batch -");
+    let before = lab.routes("main");
+    lab.add("net1", json!({}));
+    let count = |table: &str| {
+        let [v4, _] = lab.routes(table);
+        v4.lines().filter(|line| line.starts_with("11.")).count()
+    };
+    let (moved, stayed) = (count("100"), count("main"));
+    assert_eq!(moved + stayed, ALL);
+    assert!((4_000..=4_096).contains(&moved), "{moved}");
+    let [v4, _] = lab.routes("100");
+    assert!(v4.contains("10.2.0.0/24 dev net1"), "its own is among them");
+    lab.run("CHECK", "net1", &chained("net1", json!({})))
+        .succeeds_silently();
+    lab.del("net1", json!({}));
+    let [after, _] = lab.routes("main");
+    let lost: Vec<&str> = before[0]
+        .lines()
+        .filter(|line| !after.contains(line))
+        .collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    assert_eq!(count("100"), 0);
+}
