@@ -13,6 +13,7 @@ use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
     StatusRequest, Undo, code,
 };
+use rustix::fs::OFlags;
 use serde::Deserialize;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -194,12 +195,14 @@ impl Record<'_> {
     }
 }
 
-/// Appends with one write, so that the records of parallel calls do not mix.
+/// Appends with one write, so that the records of parallel calls do not mix. Not blocking: of a fifo
+/// nobody may ever read.
 fn append(path: &str, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new()
         .create(true)
         .append(true)
         .mode(0o644)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
         .open(path)?;
     file.write_all(text.as_bytes())
 }

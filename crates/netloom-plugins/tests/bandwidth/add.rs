@@ -208,6 +208,26 @@ fn a_burst_that_no_packet_fits_in_is_told() {
     assert_eq!(add.stderr, "", "{add}");
 }
 
+/// The reference's rounding makes no time of it, which the kernel refuses.
+#[test]
+fn a_burst_of_less_than_a_microsecond_is_one_that_the_kernel_takes() {
+    let Some(lab) = Lab::new() else { return };
+    let pod = lab.pod();
+    for (rate, burst) in [
+        (10_000_000_000_u64, 8000),
+        (1_000_000_000_000, 12_112),
+        (u64::MAX, 8),
+    ] {
+        let keys = json!({
+            "ingressRate": rate, "ingressBurst": burst, "egressRate": rate, "egressBurst": burst,
+        });
+        let conf = conf(keys);
+        let result = lab.plugin.add(&conf, &pod).succeeds();
+        lab.plugin.check(&conf, &result, &pod).succeeds_silently();
+        lab.plugin.del(&conf, &pod).succeeds_silently();
+    }
+}
+
 #[test]
 fn nothing_is_executed_and_nothing_sleeps() {
     let Some(lab) = Lab::new() else { return };

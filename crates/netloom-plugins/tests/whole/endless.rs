@@ -75,6 +75,21 @@ fn what_is_no_regular_file_is_refused_wherever_one_is_read() {
     }
 }
 
+/// Debug tells stderr what it cannot write to its file, and the call goes on.
+#[test]
+fn a_record_that_nobody_reads_keeps_no_call() {
+    let Some(host) = Host::new() else { return };
+    let (plugins, pod) = (PluginDir::of(PROGRAM), host.pod("one"));
+    put(&host, 0, "/run/record");
+    let conf = json!({"cniVersion": "1.0.0", "name": "blue", "type": "debug",
+                      "cniOutput": "/run/record", "prevResult": {}});
+    for command in ["ADD", "CHECK", "DEL"] {
+        let outcome = call(&Plugin::ours(&plugins, "debug"), command, &conf, &pod);
+        assert!(outcome.is_success(), "{outcome}");
+        assert!(outcome.stderr.contains("/run/record"), "{outcome}");
+    }
+}
+
 /// The clean-up of an ADD that could not have the lock does not wait for the same lock again.
 #[test]
 fn a_lock_that_is_held_costs_a_call_its_time_once() {

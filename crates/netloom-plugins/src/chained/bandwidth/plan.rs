@@ -134,11 +134,12 @@ impl Limit {
     }
 
     /// As a token bucket, for packets of at most so many bytes. The numbers are upstream's, unless its
-    /// rounding would make the bucket too small for a packet that the burst has room for.
+    /// rounding would make the bucket too small for a packet that the burst has room for, or nothing of
+    /// it: the kernel refuses a bucket of less than a tick.
     pub(super) fn bucket(&self, packet: u32) -> Tbf {
         let rounded = self.rounded_down();
         let fits = |bucket: Tbf| longest_packet(bucket.buffer, self.rate) >= u64::from(packet);
-        if self.burst < packet || fits(rounded) {
+        if rounded.buffer > 0 && (self.burst < packet || fits(rounded)) {
             rounded
         } else {
             self.rounded_up()
