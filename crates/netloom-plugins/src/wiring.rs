@@ -28,6 +28,7 @@ pub(crate) mod masquerade;
 pub(crate) mod master;
 pub(crate) mod mtu;
 pub(crate) mod nftables;
+pub(crate) mod nobody;
 pub(crate) mod owner;
 pub(crate) mod pod;
 pub(crate) mod random;

@@ -302,6 +302,35 @@ fn what_is_wrong_is_named_with_its_field_its_value_and_what_would_be_right() {
 }
 
 #[test]
+fn an_address_that_no_pod_can_have_is_refused() {
+    let bin = bin();
+    let plugin = Plugin::ours(&bin, "static");
+    for (addresses, words) in [
+        (&["0.0.0.0/0"][..], "0.0.0.0/8"),
+        (&["127.0.0.5/8"], "127.0.0.0/8"),
+        (&["10.1.0.5/24", "224.0.0.1/24"], "224.0.0.0/4"),
+        (&["255.255.255.255/32"], "no host can have"),
+        (&["::/64"], "::/127"),
+        (&["::1/128"], "::/127"),
+        (&["ff02::1/64"], "ff00::/8"),
+        (
+            &["10.1.0.5/24", "10.1.0.5/16"],
+            "address 10.1.0.5 is given twice",
+        ),
+    ] {
+        let list: Vec<Value> = (addresses.iter().map(|it| json!({"address": it}))).collect();
+        let conf = conf("1.1.0", json!({"addresses": list}));
+        add(&plugin, &conf, "").fails_with(7).names(&[words]);
+    }
+    // IPv4's networks and broadcast addresses are what the administrator says.
+    let conf = conf(
+        "1.1.0",
+        json!({"addresses": [{"address": "10.1.0.0/24"}, {"address": "240.0.0.1/4"}]}),
+    );
+    add(&plugin, &conf, "").succeeds();
+}
+
+#[test]
 fn a_gateway_that_no_address_can_use_is_told_and_no_error() {
     let bin = bin();
     let conf = conf("1.1.0", json!({"addresses": [{"address": "10.1.0.5/24"}]}));

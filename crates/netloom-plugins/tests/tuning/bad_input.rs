@@ -91,6 +91,28 @@ fn bad_requests_are_refused_by_key_and_value_and_change_nothing() {
     }
 }
 
+/// The kernel would take IPv6 from the link without a word.
+#[test]
+fn an_mtu_that_is_too_small_for_the_ipv6_address_of_the_pod_is_refused() {
+    let Some(lab) = Lab::new() else { return };
+    let pod = lab.pod("one");
+    let mut small = conf(json!({"mtu": 1279}));
+    lab.plugin.add(&small, &pod).succeeds();
+    lab.plugin.del(&small, &pod).succeeds_silently();
+    let before = lab.snapshot(&[&pod]);
+    small["prevResult"]["ips"] = json!([{"address": "fd00:1::5/64", "interface": 1}]);
+    let error = lab.plugin.add(&small, &pod).fails();
+    error.names(&["1279", "fd00:1::5/64", "eth0"]);
+    lab.snapshot(&[&pod]).assert_same_as(&before);
+    small["mtu"] = json!(1280);
+    lab.plugin.add(&small, &pod).succeeds();
+    // Another interface's address does not matter.
+    small["mtu"] = json!(1000);
+    small["prevResult"]["interfaces"][0]["name"] = json!("net1");
+    small["prevResult"]["ips"][0]["interface"] = json!(0);
+    lab.plugin.add(&small, &pod).succeeds();
+}
+
 #[test]
 fn a_duplicate_key_is_refused_in_whatever_place_and_spelling() {
     let Some(lab) = Lab::new() else { return };

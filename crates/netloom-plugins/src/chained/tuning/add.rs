@@ -8,7 +8,7 @@ use super::plan::{Plan, Sysctl};
 use crate::wiring::announcement::Announcement;
 use crate::wiring::fault::invalid;
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, listed, sandbox, spoof};
+use crate::wiring::{Fault, listed, mtu, sandbox, spoof};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, Socket};
 use netloom_kernel::sysctl;
@@ -28,6 +28,9 @@ pub(super) fn add<'r>(
     }
     let made = request.prev_result()?;
     let mut result = made.ok_or_else(|| invalid("Required prevResult missing"))?;
+    if let Some(mtu) = plan.link.mtu {
+        require_room_for_ipv6(&result, name, mtu)?;
+    }
     let netns = sandbox::open(request.netns)?;
     let settings = locate_all(&netns, &plan.sysctls)?;
 
@@ -58,6 +61,19 @@ pub(super) fn add<'r>(
             .send(&inside);
     }
     Ok(result)
+}
+
+/// The kernel takes all of IPv6 from a link whose MTU becomes too small for it.
+fn require_room_for_ipv6(result: &AddResult, name: &str, mtu: u32) -> Result<(), Fault> {
+    let is_of_link = |position: Option<usize>| {
+        let listed = position.and_then(|at| result.interfaces.get(at));
+        listed.is_none_or(|interface| interface.name == name)
+    };
+    let mut own = result.ips.iter().filter(|ip| is_of_link(ip.interface));
+    match own.find(|ip| ip.address.addr().is_ipv6()) {
+        Some(ip) => mtu::refuse_without_ipv6(name, mtu, ip.address),
+        None => Ok(()),
+    }
 }
 
 /// A sysctl that exists, and what it is.

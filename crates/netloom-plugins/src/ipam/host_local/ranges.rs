@@ -1,11 +1,12 @@
 //! Ranges of addresses and sets of them.
 
 use super::address::{from_number, number, same_family};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use crate::wiring::nobody;
+use ipnet::IpNet;
 use netloom_spec::net;
 use serde::Deserialize;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// One range as it is written in a configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -128,7 +129,7 @@ impl Range {
         if end < start {
             return Err(RangeError::Reversed { start, end, subnet });
         }
-        if let Some(block) = block_of_nobody(start, end) {
+        if let Some(block) = nobody::block(start, end) {
             return Err(RangeError::OfNobody { start, end, block });
         }
         let range = Self {
@@ -261,17 +262,6 @@ fn usable(subnet: IpNet) -> (IpAddr, IpAddr) {
         from_number(number(network) + 1, network),
         from_number(number(all_ones) - broadcast, all_ones),
     )
-}
-
-/// The first block of addresses that no host can have which is touched by a range: "this network",
-/// loopback, multicast and limited broadcast (RFC 6890), and multicast of IPv6.
-fn block_of_nobody(start: IpAddr, end: IpAddr) -> Option<IpNet> {
-    let v4 = |first, length| Ipv4Net::new(Ipv4Addr::new(first, 0, 0, 0), length).map(IpNet::V4);
-    let v6 = Ipv6Net::new(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8).map(IpNet::V6);
-    let blocks = [v4(0, 8), v4(127, 8), v4(224, 4), v4(255, 8), v6];
-    (blocks.into_iter().flatten())
-        .filter(|block| same_family(block.addr(), start))
-        .find(|block| start <= block.broadcast() && block.network() <= end)
 }
 
 /// Whether a subnet has one or two addresses.

@@ -38,6 +38,10 @@ pub(super) enum StaticError {
         version: Version,
         addresses: Vec<IpNet>,
     },
+    #[error("address {address} is of {block}, which no host can have")]
+    OfNobody { address: IpNet, block: IpNet },
+    #[error("address {0} is given twice")]
+    Twice(IpAddr),
     #[error("static: Failed to match addr {address} on interface {if_name}: prevResult lacks it")]
     Missing { address: IpNet, if_name: String },
     #[error(
@@ -71,6 +75,8 @@ impl From<StaticError> for Error {
             StaticError::NoIpam
             | StaticError::Address { .. }
             | StaticError::Ips { .. }
+            | StaticError::OfNobody { .. }
+            | StaticError::Twice(_)
             | StaticError::TooMany { .. } => code::INVALID_CONFIG,
             StaticError::ArgsIp(_) | StaticError::ArgsGateway(_) => code::INVALID_ENVIRONMENT,
             StaticError::Missing { .. }

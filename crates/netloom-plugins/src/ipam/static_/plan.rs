@@ -8,6 +8,7 @@ use netloom_spec::{CniArgs, Dns, IpConfig, Route, net};
 use serde::Deserialize;
 
 use super::error::StaticError;
+use crate::wiring::nobody;
 
 /// The wire form.
 #[derive(Default, Deserialize)]
@@ -78,6 +79,7 @@ impl Plan {
             ips
         };
         require_room(&ips, version)?;
+        require_usable(&ips)?;
         Ok(Self {
             ips,
             routes: ipam.routes,
@@ -147,6 +149,21 @@ fn items(list: Option<&str>) -> impl Iterator<Item = &str> {
 
 fn cidr(text: &str) -> Option<IpNet> {
     net::parse_cidr(text).ok()
+}
+
+/// Refuses addresses that a pod cannot have, and one that comes twice.
+fn require_usable(ips: &[IpConfig]) -> Result<(), StaticError> {
+    for (number, ip) in ips.iter().enumerate() {
+        let address = ip.address.addr();
+        if let Some(block) = nobody::block(address, address) {
+            let address = ip.address;
+            return Err(StaticError::OfNobody { address, block });
+        }
+        if ips[..number].iter().any(|it| it.address.addr() == address) {
+            return Err(StaticError::Twice(address));
+        }
+    }
+    Ok(())
 }
 
 /// The results of the first versions hold one address of each family.
