@@ -1,5 +1,7 @@
 //! Debian's containerd runs a container on a network that netloom's plugins made.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 use std::path::Path;
 use std::process::Command;
 
