@@ -12,9 +12,16 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
     ("netloom-runtime", Some(&["netloom-invoke", "netloom-spec"])),
     ("netloom-plugin", Some(&["netloom-invoke", "netloom-spec"])),
     ("netloom-kernel", Some(&[])),
+    // Of the spec, only how names and hardware addresses are written.
+    ("netloom-links", Some(&["netloom-kernel", "netloom-spec"])),
     (
         "netloom-plugins",
-        Some(&["netloom-plugin", "netloom-kernel", "netloom-spec"]),
+        Some(&[
+            "netloom-plugin",
+            "netloom-kernel",
+            "netloom-links",
+            "netloom-spec",
+        ]),
     ),
     (
         "netloom",
@@ -25,6 +32,7 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
             "netloom-invoke",
             "netloom-plugin",
             "netloom-kernel",
+            "netloom-links",
         ]),
     ),
     ("netloom-testkit", None),
