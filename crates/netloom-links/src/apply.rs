@@ -349,7 +349,13 @@ fn redirect(link: &Wanted<'_, '_>, found: &Found) -> Result<()> {
         Some(near),
     ) = (&link.link.far, &found.seen, &found.near)
     {
-        let options = LinkChange::new().vxlan(tunnel(vxlan, link.parent));
+        // The kernel refuses to be told again what cannot change.
+        let options = VxlanOptions {
+            vni: vxlan.vni,
+            remote: Some(vxlan.remote),
+            ..VxlanOptions::default()
+        };
+        let options = LinkChange::new().vxlan(options);
         link.near
             .place
             .socket()

@@ -109,7 +109,8 @@ impl LinkId {
 pub fn group_of(topology: &str) -> u32 {
     let digest = Sha256::digest(topology.as_bytes());
     let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-    number.max(1)
+    // `ip` reads groups as signed numbers.
+    (number & 0x7fff_ffff).max(1)
 }
 
 /// What the marks of a topology's ends begin with.
