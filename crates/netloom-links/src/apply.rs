@@ -272,6 +272,7 @@ fn create_outside(link: &Wanted<'_, '_>, base: &Place, by: &Outside) -> Result<(
         Outside::Vxlan(vxlan) => KindSpec::Vxlan(tunnel(vxlan, link.parent)),
         Outside::Macvlan { mode, .. } => KindSpec::Macvlan(MacvlanOptions::from(*mode)),
         Outside::Ipvlan { options, .. } => KindSpec::Ipvlan(*options),
+        Outside::Dummy => KindSpec::Dummy,
         Outside::Vlan { id, .. } => KindSpec::Vlan {
             id: *id,
             protocol: VlanProtocol::Dot1q,

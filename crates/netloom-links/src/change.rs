@@ -1,13 +1,15 @@
 //! What can be changed of an end that is there: how it differs, and the requests that mend it.
 
+use std::time::Duration;
+
 use ipnet::IpNet;
 use netloom_kernel::rtnl::tc::{Discipline, Handle, Netem, QdiscSpec, Tbf, ticks};
-use netloom_kernel::rtnl::{AddressSpec, Batch, LinkChange, LinkFlags, RouteSpec};
+use netloom_kernel::rtnl::{AddressSpec, Batch, LinkChange, RouteSpec};
 use netloom_spec::Mac;
 
 use crate::seen::Present;
 use crate::validate::WantedEnd;
-use crate::{Error, Impairment, Result, Route};
+use crate::{Error, Impairment, Place, Probability, Result, Route};
 
 /// Who gave an address, or made a route: us. The kernel keeps the number with each of them.
 pub(crate) const PROTOCOL: u8 = 0x6e;
@@ -53,7 +55,7 @@ pub(crate) fn differences(end: &WantedEnd<'_, '_>, present: &Present) -> Result<
         let bridge = end.interface.bridge.as_deref().unwrap_or("none");
         differ(format!("it is not a port of the bridge wanted, {bridge}"));
     }
-    if !is_up(link.flags) {
+    if !link.flags.is_up() {
         differ("it is not up".into());
     }
     for address in missing_addresses(end, present) {
@@ -72,10 +74,6 @@ pub(crate) fn differences(end: &WantedEnd<'_, '_>, present: &Present) -> Result<
         differ(other);
     }
     Ok(words)
-}
-
-fn is_up(flags: LinkFlags) -> bool {
-    flags.is_up()
 }
 
 fn missing_addresses<'e>(end: &'e WantedEnd<'_, '_>, present: &Present) -> Vec<&'e IpNet> {
@@ -150,7 +148,7 @@ fn other_discipline(end: &WantedEnd<'_, '_>, present: &Present) -> Result<Option
 /// The queueing discipline for an impairment.
 fn qdisc(impairment: &Impairment, link: u32, mtu: u32) -> Option<QdiscSpec> {
     let nanoseconds =
-        |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let rate = impairment.rate / 8;
     let discipline = match discipline_of(impairment)? {
         "tbf" => Discipline::Tbf(bucket(rate, mtu)),
@@ -170,6 +168,59 @@ fn qdisc(impairment: &Impairment, link: u32, mtu: u32) -> Option<QdiscSpec> {
         handle: OURS,
         discipline,
     })
+}
+
+/// What an interface of a place does to what it sends, by a queueing discipline of ours.
+///
+/// # Errors
+/// [`Error::Invalid`] if it has a queueing discipline that somebody else put there.
+pub fn impairment_of(place: &Place, link: u32) -> Result<Impairment> {
+    let found = place.socket().find_qdisc(link, Handle::ROOT)?;
+    let nothing = Impairment::default();
+    let Some(found) = found else {
+        return Ok(nothing);
+    };
+    match found.discipline {
+        Discipline::Tbf(tbf) if found.handle == OURS => Ok(Impairment {
+            rate: tbf.rate * 8,
+            ..nothing
+        }),
+        Discipline::Netem(netem) if found.handle == OURS => Ok(Impairment {
+            delay: Duration::from_nanos(netem.delay),
+            jitter: Duration::from_nanos(netem.jitter),
+            loss: Probability(netem.loss),
+            duplicate: Probability(netem.duplicate),
+            corrupt: Probability(netem.corrupt),
+            rate: netem.rate * 8,
+        }),
+        other => Err(Error::invalid(format!(
+            "the interface has a queueing discipline ({}) that is not ours; remove it (tc qdisc del)",
+            other.name()
+        ))),
+    }
+}
+
+/// Impairs what an interface of a place sends, and nothing else than this.
+///
+/// # Errors
+/// As [`impairment_of`]; [`Error::Unsupported`] if the kernel lacks what it takes.
+pub fn set_impairment(place: &Place, link: u32, impairment: &Impairment) -> Result<()> {
+    if *impairment == impairment_of(place, link)? {
+        return Ok(());
+    }
+    crate::validate::impairment(impairment).map_err(Error::Invalid)?;
+    let socket = place.socket();
+    if let Some(name) = discipline_of(impairment)
+        && !socket.has_discipline(name)?
+    {
+        return Err(crate::validate::no_discipline(name, impairment));
+    }
+    let mtu = socket.get_link(link)?.mtu;
+    match qdisc(impairment, link, mtu) {
+        Some(spec) => socket.replace_qdisc(&spec)?,
+        None => drop(socket.remove_qdisc(link, Handle::ROOT)?),
+    }
+    Ok(())
 }
 
 /// A bucket for 5 ms, and for three packets at least.

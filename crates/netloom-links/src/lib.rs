@@ -29,6 +29,7 @@ mod seen;
 mod validate;
 
 pub use apply::{Survey, apply, apply_topology, look, plan_topology};
+pub use change::{impairment_of, set_impairment};
 pub use end::{End, Interface, Route, kernel_name};
 pub use error::{Error, Result};
 pub use identity::{LinkId, Side, group_of, is_mark, mark_prefix};

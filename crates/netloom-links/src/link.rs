@@ -50,6 +50,8 @@ pub enum Outside {
         /// At which layer, and how it reaches its siblings.
         options: IpvlanOptions,
     },
+    /// Nothing: what is sent is dropped.
+    Dummy,
     /// A VLAN of another link.
     Vlan {
         /// The name of that link.
@@ -68,6 +70,7 @@ impl Outside {
             Self::Macvlan { .. } => "macvlan",
             Self::Ipvlan { .. } => "ipvlan",
             Self::Vlan { .. } => "vlan",
+            Self::Dummy => "dummy",
         }
     }
 
@@ -76,6 +79,7 @@ impl Outside {
     pub fn parent(&self) -> Option<&str> {
         match self {
             Self::Vxlan(vxlan) => vxlan.device.as_deref(),
+            Self::Dummy => None,
             Self::Macvlan { parent, .. }
             | Self::Ipvlan { parent, .. }
             | Self::Vlan { parent, .. } => Some(parent),

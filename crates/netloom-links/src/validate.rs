@@ -8,7 +8,7 @@ use netloom_kernel::netns::NetnsId;
 use netloom_kernel::rtnl::MacvlanMode;
 use netloom_spec::Mac;
 
-use crate::{End, Error, Far, Interface, Link, LinkId, Outside, Place, Result, Side, Vxlan};
+use crate::{End, Error, Far, Impairment, Interface, Link, LinkId, Outside, Place, Result, Side, Vxlan};
 
 /// The MTU of a veth that was told none.
 const VETH_MTU: u32 = 1500;
@@ -53,6 +53,16 @@ pub(crate) fn wanted<'l, 'p>(links: &'l [Link<'p>]) -> Result<Vec<Wanted<'l, 'p>
     together(links)?;
     supported(links)?;
     links.iter().map(resolve).collect()
+}
+
+impl Link<'_> {
+    /// Whether the link is possible, as far as that can be told without asking the kernel.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn validate(&self) -> Result<()> {
+        by_itself(self)
+    }
 }
 
 fn by_itself(link: &Link<'_>) -> Result<()> {
@@ -138,18 +148,26 @@ fn interface(wanted: &Interface) -> Result<(), String> {
             ));
         }
     }
-    impairment(wanted)
+    impairment(&wanted.impairment)
 }
 
-fn impairment(wanted: &Interface) -> Result<(), String> {
-    let impairment = &wanted.impairment;
-    if impairment.jitter > impairment.delay {
+/// Whether an impairment can be.
+pub(crate) fn impairment(wanted: &Impairment) -> Result<(), String> {
+    if wanted.jitter > wanted.delay {
         return Err(format!(
             "jitter {:?} is more than the delay, {:?}, that it varies",
-            impairment.jitter, impairment.delay
+            wanted.jitter, wanted.delay
         ));
     }
     Ok(())
+}
+
+/// That the kernel lacks the queueing discipline of an impairment.
+pub(crate) fn no_discipline(name: &str, impairment: &Impairment) -> Error {
+    Error::Unsupported {
+        what: format!("impair a link by {impairment}"),
+        option: option_of(name),
+    }
 }
 
 fn outside(by: &Outside) -> Result<(), String> {
@@ -238,10 +256,7 @@ fn supported(links: &[Link<'_>]) -> Result<()> {
                 continue;
             };
             if disciplines.insert(name) && !end.place.socket().has_discipline(name)? {
-                return Err(Error::Unsupported {
-                    what: format!("impair a link by {}", end.interface.impairment),
-                    option: option_of(name),
-                });
+                return Err(no_discipline(name, &end.interface.impairment));
             }
         }
     }
@@ -254,6 +269,7 @@ fn option_of(kind: &str) -> &'static str {
         "macvlan" => "CONFIG_MACVLAN",
         "ipvlan" => "CONFIG_IPVLAN",
         "vlan" => "CONFIG_VLAN_8021Q",
+        "dummy" => "CONFIG_DUMMY",
         "netem" => "CONFIG_NET_SCH_NETEM",
         "tbf" => "CONFIG_NET_SCH_TBF",
         _ => "CONFIG_VETH",
@@ -278,7 +294,7 @@ fn resolve<'l, 'p>(link: &'l Link<'p>) -> Result<Wanted<'l, 'p>> {
                 } => {
                     near.mac = link.near.interface.mac;
                 }
-                Outside::Macvlan { .. } => {}
+                Outside::Macvlan { .. } | Outside::Dummy => {}
             }
             (None, parent)
         }
