@@ -147,8 +147,7 @@ fn other_discipline(end: &WantedEnd<'_, '_>, present: &Present) -> Result<Option
 
 /// The queueing discipline for an impairment.
 fn qdisc(impairment: &Impairment, link: u32, mtu: u32) -> Option<QdiscSpec> {
-    let nanoseconds =
-        |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let rate = impairment.rate / 8;
     let discipline = match discipline_of(impairment)? {
         "tbf" => Discipline::Tbf(bucket(rate, mtu)),

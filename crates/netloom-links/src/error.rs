@@ -14,7 +14,7 @@ pub enum Error {
     Invalid(String),
     /// Something else bears a wanted name; nothing was changed.
     #[error(
-        "{place} has an interface \"{name}\" that is not of this link ({found}); remove it, or choose another name"
+        "{place} has an interface \"{name}\" that is not of this link ({found}); netloom leaves it as it is"
     )]
     Foreign {
         /// The namespace, in its user's words.

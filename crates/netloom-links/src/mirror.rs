@@ -4,7 +4,8 @@ use netloom_kernel::rtnl::tc::{Action, Classifier, Discipline, FilterSpec, Handl
 
 use crate::{Error, Place, Result};
 
-/// The preference of our filters: `nl`.
+/// The preference of our filters for what comes in. Those for what leaves have the next one: of equal
+/// ones the kernel lists both as either.
 const PRIORITY: u16 = 0x6e6c;
 
 /// Which packets are copied.
@@ -132,12 +133,16 @@ impl Mirror<'_> {
     }
 }
 
+fn priority(parent: Handle) -> u16 {
+    PRIORITY + u16::from(parent == Handle::LEAVING)
+}
+
 /// A filter of ours for every packet.
 fn ours(link: u32, parent: Handle) -> FilterSpec {
     FilterSpec {
         link,
         parent,
-        priority: PRIORITY,
+        priority: priority(parent),
         protocol: FilterSpec::ALL,
         classifier: Classifier::U32(Vec::new()),
         class: None,
@@ -165,10 +170,11 @@ fn remove_from(place: &Place, link: u32, and_clsact: bool) -> Result<bool> {
         return Ok(false);
     }
     let (mut removed, mut others) = (false, false);
+    let is_ours = |filter: &FilterSpec| (PRIORITY..=PRIORITY + 1).contains(&filter.priority);
     for parent in Direction::Both.parents() {
         let filters = socket.list_filters(link, *parent)?;
-        others |= filters.iter().any(|filter| filter.priority != PRIORITY);
-        if filters.iter().any(|filter| filter.priority == PRIORITY) {
+        others |= filters.iter().any(|filter| !is_ours(filter));
+        if filters.iter().any(is_ours) {
             removed |= socket.remove_filter(&ours(link, *parent))?;
         }
     }

@@ -283,7 +283,10 @@ fn outside(wanted: &Wanted<'_, '_>, link: &Interface, differs: &mut Vec<String>)
         }
     };
     let is_elsewhere = base.id() != wanted.near.place.id();
-    if by.parent().is_some() && !matches!(by, Outside::Vxlan(_)) && link.lower_netns.is_some() != is_elsewhere {
+    if by.parent().is_some()
+        && !matches!(by, Outside::Vxlan(_))
+        && link.lower_netns.is_some() != is_elsewhere
+    {
         differ(
             "the namespace of its parent",
             "another".into(),

@@ -8,7 +8,9 @@ use netloom_kernel::netns::NetnsId;
 use netloom_kernel::rtnl::MacvlanMode;
 use netloom_spec::Mac;
 
-use crate::{End, Error, Far, Impairment, Interface, Link, LinkId, Outside, Place, Result, Side, Vxlan};
+use crate::{
+    End, Error, Far, Impairment, Interface, Link, LinkId, Outside, Place, Result, Side, Vxlan,
+};
 
 /// The MTU of a veth that was told none.
 const VETH_MTU: u32 = 1500;

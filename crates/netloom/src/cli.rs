@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::execution::parse_limit;
+use crate::links::cli::Link;
 
 const AFTER_HELP: &str = "\
 Environment (as cnitool reads it):
@@ -103,6 +104,8 @@ pub(crate) enum Verb {
     Install(Install),
     /// Take netloom's plugins out of a directory, and bring back what was there before.
     Uninstall(Uninstall),
+    /// Links between chosen containers and namespaces: veth, vxlan, macvlan, ipvlan, vlan.
+    Link(Link),
     /// Build a network in a throw-away host, use it, remove it, and prove that nothing is left.
     Demo(Demo),
     /// Print the completions for a shell.
@@ -184,7 +187,8 @@ pub(crate) struct OptionalNetwork {
 
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// Only these plugins; `cnitool`, the reference's command, comes only when it is named
+    /// Only these plugins; `cnitool` and `koko`, names of other programs that the command answers
+    /// to, come only when they are named
     /// [default: every plugin].
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,

@@ -9,6 +9,8 @@ mod network;
 mod target;
 mod version;
 
+pub(crate) use network::cni;
+
 use std::io::{self, Write};
 
 use anyhow::Result;
@@ -17,6 +19,7 @@ use netloom_spec::terminal;
 
 use crate::cli::{Cli, Verb};
 use crate::demo;
+use crate::links;
 
 /// By which name this program was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::List(network) => list::run(options, network),
         Verb::Install(install) => install::run(install),
         Verb::Uninstall(uninstall) => install::uninstall(uninstall),
+        Verb::Link(link) => links::run(options, link),
         Verb::Demo(demo) => demo::run(demo, options.timeout),
         Verb::Completion { shell } => {
             // Not to stdout at once: a disk that is full would be a panic.

@@ -1,6 +1,6 @@
 //! `netloom`, the command: cnitool's verbs, and everything beyond them.
 //!
-//! Called as `cnitool` it answers as cnitool; called by the name of a plugin it is that plugin.
+//! Called as `cnitool` it answers as cnitool, as `koko` it answers as koko; called by the name of a plugin it is that plugin.
 
 #![forbid(unsafe_code)]
 
@@ -35,6 +35,7 @@ mod command;
 mod demo;
 mod environment;
 mod execution;
+mod links;
 mod pipe;
 
 use std::ffi::OsString;
@@ -55,6 +56,12 @@ fn main() -> ExitCode {
     }
     pipe::end_without_output();
     netloom_kernel::signals::pass_on();
+    if called == "koko" {
+        // What is no text is no name of anything either.
+        let words = std::env::args_os().skip(1);
+        let words: Vec<_> = words.map(|it| it.to_string_lossy().into_owned()).collect();
+        return links::koko::main(&words);
+    }
     let cli: Cli = pipe::parse();
     let caller = if called == "cnitool" {
         Caller::Cnitool
