@@ -15,7 +15,7 @@ use rustix::thread::LinkNameSpaceType;
 
 use crate::error::{Error, Result, quoted};
 
-pub use bound::{create_at, remove_at};
+pub use bound::{create_at, create_at_with, remove_at};
 
 /// Where a thread finds its own network namespace; `/proc/self` would be the main thread's.
 pub(crate) const OF_THIS_THREAD: &str = "/proc/thread-self/ns/net";

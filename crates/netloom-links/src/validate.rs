@@ -67,6 +67,26 @@ impl Link<'_> {
     }
 }
 
+impl Interface {
+    /// Whether the interface is possible, as far as that can be told without asking the kernel.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn validate(&self) -> Result<()> {
+        interface(self).map_err(Error::Invalid)
+    }
+}
+
+impl Outside {
+    /// Whether the way is possible, as far as that can be told without asking the kernel.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn validate(&self) -> Result<()> {
+        outside(self).map_err(Error::Invalid)
+    }
+}
+
 fn by_itself(link: &Link<'_>) -> Result<()> {
     for (_, end) in link.ends() {
         interface(&end.interface).map_err(|words| {

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::execution::parse_limit;
 use crate::links::cli::Link;
+use crate::topology::cli::Topo;
 
 const AFTER_HELP: &str = "\
 Environment (as cnitool reads it):
@@ -106,6 +107,8 @@ pub(crate) enum Verb {
     Uninstall(Uninstall),
     /// Links between chosen containers and namespaces: veth, vxlan, macvlan, ipvlan, vlan.
     Link(Link),
+    /// Many links at once, as a file says: make, change and remove what differs from it.
+    Topo(Topo),
     /// Build a network in a throw-away host, use it, remove it, and prove that nothing is left.
     Demo(Demo),
     /// Print the completions for a shell.

@@ -20,6 +20,7 @@ use netloom_spec::terminal;
 use crate::cli::{Cli, Verb};
 use crate::demo;
 use crate::links;
+use crate::topology;
 
 /// By which name this program was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Install(install) => install::run(install),
         Verb::Uninstall(uninstall) => install::uninstall(uninstall),
         Verb::Link(link) => links::run(options, link),
+        Verb::Topo(topo) => topology::run(options, topo),
         Verb::Demo(demo) => demo::run(demo, options.timeout),
         Verb::Completion { shell } => {
             // Not to stdout at once: a disk that is full would be a panic.

@@ -7,7 +7,7 @@ pub(crate) mod endpoint;
 mod engine;
 pub(crate) mod koko;
 pub(crate) mod lock;
-mod ls;
+pub(crate) mod ls;
 pub(crate) mod places;
 mod verbs;
 

@@ -37,6 +37,7 @@ mod environment;
 mod execution;
 mod links;
 mod pipe;
+mod topology;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -26,7 +26,7 @@ const KINDS: &str = "ns:NAME, path:FILE, pid:NUMBER, docker:CONTAINER, podman:CO
                      containerd:NAMESPACE/ID, cri:NAMESPACE/POD, crio:ID, cni:CONTAINERID or host";
 
 /// Where an end is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum At {
     /// Where the command runs.
     Host,

@@ -30,12 +30,17 @@ pub(super) fn run(options: &Options, topology: Option<&str>) -> Result<()> {
             found.push(describe(&place, link)?);
         }
     }
+    print(options, &found);
+    Ok(())
+}
+
+/// Prints ends, as a table or as JSON.
+pub(crate) fn print(options: &Options, found: &[Value]) {
     if options.json {
         print_json!(Value::from(found));
-        return Ok(());
+    } else {
+        print_table(found);
     }
-    print_table(&found);
-    Ok(())
 }
 
 pub(super) fn show(options: &Options, end: &str) -> Result<()> {
