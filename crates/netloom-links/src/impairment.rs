@@ -87,10 +87,18 @@ impl fmt::Display for Impairment {
             }
         }
         if self.rate != 0 {
-            words.push(format!("rate {}bit", self.rate));
+            words.push(format!("rate {}", rate(self.rate)));
         }
         f.write_str(&words.join(" "))
     }
+}
+
+/// A rate in the largest unit that it is a whole number of.
+fn rate(bits: u64) -> String {
+    let units = [(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1000, "kbit")];
+    let fitting = units.into_iter().find(|(unit, _)| bits % unit == 0);
+    let (unit, name) = fitting.unwrap_or((1, "bit"));
+    format!("{}{name}", bits / unit)
 }
 
 impl Probability {
@@ -194,10 +202,7 @@ mod tests {
         }
         assert_eq!(impairment.delay, Duration::from_millis(20));
         assert_eq!(impairment.rate, 100_000_000);
-        assert_eq!(
-            impairment.to_string(),
-            "delay 20ms loss 1% rate 100000000bit"
-        );
+        assert_eq!(impairment.to_string(), "delay 20ms loss 1% rate 100mbit");
         assert!(!impairment.is_rate_only() && !impairment.is_none());
         impairment.set("loss", "0").unwrap();
         impairment.set("delay", "0").unwrap();

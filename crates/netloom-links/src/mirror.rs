@@ -103,19 +103,17 @@ impl Mirror<'_> {
         if !has_clsact(place, from)? {
             return Ok(found);
         }
-        for direction in [Direction::Ingress, Direction::Egress] {
-            for parent in direction.parents() {
-                for filter in place.socket().list_filters(from, *parent)? {
-                    for action in filter
-                        .actions
-                        .iter()
-                        .filter(|_| filter.priority == PRIORITY)
-                    {
-                        if let Action::Mirror(to) = action {
-                            let to = place.socket().find_link(*to)?;
-                            found.push((direction, to.map(|link| link.name)));
-                        }
-                    }
+        let ends = [
+            (Direction::Ingress, Handle::COMING_IN),
+            (Direction::Egress, Handle::LEAVING),
+        ];
+        for (direction, parent) in ends {
+            let mut filters = place.socket().list_filters(from, parent)?;
+            filters.retain(|filter| filter.priority == priority(parent));
+            for action in filters.iter().flat_map(|filter| &filter.actions) {
+                if let Action::Mirror(to) = action {
+                    let to = place.socket().find_link(*to)?;
+                    found.push((direction, to.map(|link| link.name)));
                 }
             }
         }

@@ -46,7 +46,7 @@ pub(crate) enum TopoVerb {
         #[arg(long, default_value = "mermaid")]
         format: Format,
     },
-    /// Print the topology as one JSON document, every link in full.
+    /// Print the links between pods as the JSON that the plugin ratchet reads.
     Export {
         /// The file.
         file: PathBuf,

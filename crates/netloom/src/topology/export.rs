@@ -1,77 +1,107 @@
-//! A topology as one JSON document, with every link in full, for programs that read no YAML.
+//! A topology of pods as the JSON that the plugin `ratchet` reads.
 
 use std::path::Path;
 
-use anyhow::Result;
-use netloom_links::Outside;
+use anyhow::{Result, bail};
+use netloom_links::Interface;
 use netloom_spec::Mac;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::file;
-use super::model::{TopoEnd, TopoLink, TopoOther};
+use super::model::{NodeKind, TopoEnd, TopoLink, TopoOther, Topology};
+use crate::links::at::At;
 
 pub(super) fn run(path: &Path) -> Result<()> {
     let topology = file::read(path)?;
-    let nodes: serde_json::Map<String, Value> = topology
-        .nodes
-        .iter()
-        .map(|(name, node)| {
-            let value = json!({ "place": node.kind.at().to_string(), "host": node.host });
-            (name.clone(), value)
-        })
-        .collect();
-    let hosts: serde_json::Map<String, Value> = topology
+    let links = topology.links.iter().map(|link| export(&topology, link));
+    let links = links.collect::<Result<Vec<_>>>()?;
+    let hosts: Map<String, Value> = topology
         .hosts
         .iter()
         .map(|(name, host)| {
-            let value = json!({ "underlay": host.underlay.to_string(), "mtu": host.mtu });
-            (name.clone(), value)
+            (
+                name.clone(),
+                json!({ "underlay": host.underlay.to_string() }),
+            )
         })
         .collect();
-    print_json!(json!({
-        "name": topology.name,
-        "nodes": nodes,
-        "hosts": hosts,
-        "links": topology.links.iter().map(link).collect::<Vec<_>>(),
-    }));
+    print_json!(json!({ "links": links, "hosts": hosts }));
     Ok(())
 }
 
-fn link(link: &TopoLink) -> Value {
-    let mut value =
-        json!({ "name": link.name, "a": end(&link.near), "vni": link.vni, "port": link.port });
-    match &link.other {
-        TopoOther::End(other) => value["b"] = end(other),
-        TopoOther::Outside(by) => value["outside"] = outside(by),
-    }
-    value
+fn export(topology: &Topology, link: &TopoLink) -> Result<Value> {
+    let TopoOther::End(far) = &link.other else {
+        bail!(
+            "{}:{}",
+            topology.path.display(),
+            link.node
+                .fault("the link leads outside; ratchet links pods to each other")
+        );
+    };
+    let near = &link.near;
+    let mut value = Map::new();
+    let mut set = |key: &str, it: Value| {
+        let is_empty = it.is_null() || it == "" || it == json!([]);
+        if !is_empty {
+            value.insert(key.to_owned(), it);
+        }
+    };
+    set("pod", pod(topology, link, near)?.into());
+    set("if", near.interface.name.clone().into());
+    set("peer", pod(topology, link, far)?.into());
+    set("peerIf", far.interface.name.clone().into());
+    set("addresses", addresses(&near.interface));
+    set("peerAddresses", addresses(&far.interface));
+    set("mac", mac(&near.interface));
+    set("peerMac", mac(&far.interface));
+    set("mtu", json!(near.interface.mtu));
+    set("routes", routes(&near.interface));
+    set("peerRoutes", routes(&far.interface));
+    set("host", json!(host(topology, near)));
+    set("peerHost", json!(host(topology, far)));
+    set("vni", json!(link.vni));
+    Ok(Value::Object(value))
 }
 
-fn end(end: &TopoEnd) -> Value {
-    let interface = &end.interface;
-    let routes = interface.routes.iter().map(|route| match route.gateway {
-        Some(gateway) => format!("{}@{gateway}", route.destination),
-        None => route.destination.to_string(),
-    });
-    json!({
-        "node": end.node,
-        "interface": interface.name,
-        "host": end.host,
-        "mac": interface.mac.map(|mac| Mac(mac).to_string()),
-        "mtu": interface.mtu,
-        "addresses": interface.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "routes": routes.collect::<Vec<_>>(),
-        "bridge": interface.bridge,
-        "impairment": interface.impairment.to_string(),
-    })
+/// The pod of an end, as `namespace/name`.
+fn pod(topology: &Topology, link: &TopoLink, end: &TopoEnd) -> Result<String> {
+    match topology.nodes.get(&end.node).map(|node| &node.kind) {
+        Some(NodeKind::There(At::Cri(namespace, pod))) => Ok(format!("{namespace}/{pod}")),
+        _ => bail!(
+            "{}:{}",
+            topology.path.display(),
+            link.node.fault(format!(
+                "{} is no pod, and ratchet links only pods; say `attach: cri:NAMESPACE/POD`",
+                end.node
+            ))
+        ),
+    }
 }
 
-fn outside(by: &Outside) -> Value {
-    let mut value = json!({ "kind": by.kind(), "parent": by.parent() });
-    if let Outside::Vxlan(vxlan) = by {
-        value["vni"] = json!(vxlan.vni);
-        value["remote"] = json!(vxlan.remote.to_string());
-        value["port"] = json!(vxlan.port);
-    }
-    value
+fn host<'t>(topology: &'t Topology, end: &'t TopoEnd) -> Option<&'t str> {
+    let node = topology
+        .nodes
+        .get(&end.node)
+        .and_then(|node| node.host.as_deref());
+    end.host.as_deref().or(node)
+}
+
+fn addresses(interface: &Interface) -> Value {
+    interface
+        .addresses
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+fn mac(interface: &Interface) -> Value {
+    interface.mac.map(|mac| Mac(mac).to_string()).into()
+}
+
+fn routes(interface: &Interface) -> Value {
+    let route = |route: &netloom_links::Route| match route.gateway {
+        Some(gateway) => json!({ "dst": route.destination.to_string(), "gw": gateway.to_string() }),
+        None => json!({ "dst": route.destination.to_string() }),
+    };
+    interface.routes.iter().map(route).collect()
 }
