@@ -96,7 +96,9 @@ impl fmt::Display for Impairment {
 /// A rate in the largest unit that it is a whole number of.
 fn rate(bits: u64) -> String {
     let units = [(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1000, "kbit")];
-    let fitting = units.into_iter().find(|(unit, _)| bits % unit == 0);
+    let fitting = units
+        .into_iter()
+        .find(|(unit, _)| bits.is_multiple_of(*unit));
     let (unit, name) = fitting.unwrap_or((1, "bit"));
     format!("{}{name}", bits / unit)
 }

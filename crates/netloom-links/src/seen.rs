@@ -150,11 +150,7 @@ impl Views {
             return Ok(Some(view.present(link)));
         }
         let named = |link: &&Interface| {
-            link.name == *end.name
-                || link
-                    .alternative_names
-                    .iter()
-                    .any(|name| *name == end.interface.name)
+            link.name == *end.name || link.alternative_names.contains(&end.interface.name)
         };
         let Some(link) = view.links.iter().find(named) else {
             return Ok(None);
