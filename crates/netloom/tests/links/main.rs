@@ -8,6 +8,7 @@ mod faults;
 mod hosts;
 mod koko;
 mod mirror;
+mod page;
 mod parallel;
 mod single;
 mod topo;
