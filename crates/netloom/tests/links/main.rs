@@ -10,6 +10,7 @@ mod koko;
 mod mirror;
 mod page;
 mod parallel;
+mod quality;
 mod single;
 mod topo;
 mod wrong;
