@@ -469,3 +469,29 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
     }
     Snapshot::take(&host, &[&a, &b]).assert_same_as(&before);
 }
+
+#[test]
+fn a_pod_that_forges_marks_can_lose_its_own_interfaces_only() {
+    let Some(host) = Host::new() else { return };
+    let (a, b, other) = (host.pod("a"), host.pod("b"), host.pod("other"));
+    let (pa, pb) = (place(&a), place(&b));
+    let link = cable(&pa, &pb);
+    let theirs = Snapshot::take(&host, &[&other]);
+    // A cable between the pods `other` and `b`, whose end in `b` is made to look like the link's.
+    other.ip("link add x type veth peer name y netns b");
+    let (group, mark) = (link.id.group(), link.id.mark(Side::B));
+    b.ip(&format!("link set y group {group}"));
+    b.ip(&format!("link property add dev y altname {mark}"));
+    assert!(matches!(link.look().unwrap(), Seen::Broken(_)));
+    link.apply().unwrap();
+    assert!(a.pings([10, 0, 0, 1]));
+    assert_eq!(link.look().unwrap(), Seen::AsWanted);
+    // Renamed, without its mark, and with another's: the link goes by what the kernel says of its cable.
+    b.ip(&format!("link property del dev eth1 altname {mark}"));
+    assert!(matches!(link.look().unwrap(), Seen::Differs(_)));
+    b.ip("link set eth1 group 0");
+    assert!(matches!(link.look(), Err(Error::Foreign { .. })));
+    assert!(link.remove().unwrap(), "by the other end");
+    assert!(a.ip("-o link").lines().count() == 1 && b.ip("-o link").lines().count() == 1);
+    Snapshot::take(&host, &[&other]).assert_same_as(&theirs);
+}
