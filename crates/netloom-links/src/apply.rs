@@ -9,10 +9,12 @@ use netloom_kernel::rtnl::{
 use netloom_kernel::sysctl;
 
 use crate::change::{configure, finish};
-use crate::identity::{group_of, mark_prefix};
+use crate::identity::{group_of, is_of_topology, mark_prefix};
+use crate::present::Present;
 use crate::remove::Removed;
-use crate::seen::{Found, Present, Views, is_of_topology};
-use crate::validate::{Wanted, WantedEnd, wanted};
+use crate::seen::{Found, Views};
+use crate::validate::wanted;
+use crate::wanted::{Wanted, WantedEnd};
 use crate::{Error, Far, Link, Outside, Place, Result, Seen, Vxlan};
 
 /// How many links are asked for at once: the kernel's answers must fit in the socket's buffer.
@@ -442,16 +444,5 @@ fn undo(links: &[Wanted<'_, '_>], found: &[Found], cause: Error) -> Error {
             cause: Box::new(cause),
             residue: Box::new(error.into()),
         },
-    }
-}
-
-impl Present {
-    /// One that was made just now.
-    fn fresh(interface: netloom_kernel::rtnl::Link) -> Self {
-        Self {
-            interface,
-            addresses: Vec::new(),
-            routes: Vec::new(),
-        }
     }
 }

@@ -1,35 +1,17 @@
 //! What can be changed of an end that is there: how it differs, and the requests that mend it.
 
-use std::time::Duration;
-
 use ipnet::IpNet;
-use netloom_kernel::rtnl::tc::{Discipline, Handle, Netem, QdiscSpec, Tbf, ticks};
+use netloom_kernel::rtnl::tc::{Handle, QdiscSpec};
 use netloom_kernel::rtnl::{AddressSpec, Batch, LinkChange, RouteSpec};
 use netloom_spec::Mac;
 
-use crate::seen::Present;
-use crate::validate::WantedEnd;
-use crate::{Error, Impairment, Place, Probability, Result, Route};
+use crate::present::Present;
+use crate::queue;
+use crate::wanted::WantedEnd;
+use crate::{Error, Result, Route};
 
 /// Who gave an address, or made a route: us. The kernel keeps the number with each of them.
 pub(crate) const PROTOCOL: u8 = 0x6e;
-/// The handle of a queueing discipline of ours.
-const OURS: Handle = Handle::new(0x6e6c, 0);
-/// How many packets wait in netem at most; the kernel's default of 1000 is 12 ms of a gigabit.
-const NETEM_LIMIT: u32 = 100_000;
-/// How long a packet waits at most where only the rate is limited.
-const TBF_LATENCY_MS: u64 = 50;
-
-/// The queueing discipline that an impairment needs.
-pub(crate) fn discipline_of(impairment: &Impairment) -> Option<&'static str> {
-    if impairment.is_none() {
-        None
-    } else if impairment.is_rate_only() {
-        Some("tbf")
-    } else {
-        Some("netem")
-    }
-}
 
 /// What of an end is not as wanted, in words.
 pub(crate) fn differences(end: &WantedEnd<'_, '_>, present: &Present) -> Result<Vec<String>> {
@@ -117,7 +99,7 @@ fn extra_routes(end: &WantedEnd<'_, '_>, present: &Present) -> Vec<netloom_kerne
 /// How the queueing discipline differs.
 fn other_discipline(end: &WantedEnd<'_, '_>, present: &Present) -> Result<Option<String>> {
     let link = &present.interface;
-    let wanted = qdisc(&end.interface.impairment, link.index, link.mtu);
+    let wanted = queue::discipline(&end.interface.impairment, link.index, link.mtu);
     let is_plain =
         ["", "noqueue", "noop", "pfifo_fast", "mq", "fq_codel"].contains(&link.qdisc.as_str());
     let found = if is_plain && wanted.is_none() {
@@ -125,7 +107,7 @@ fn other_discipline(end: &WantedEnd<'_, '_>, present: &Present) -> Result<Option
     } else {
         end.place.socket().find_qdisc(link.index, Handle::ROOT)?
     };
-    let is_ours = |found: &QdiscSpec| found.handle == OURS;
+    let is_ours = |found: &QdiscSpec| found.handle == queue::OURS;
     match (found, wanted) {
         (None, None) => Ok(None),
         (Some(found), Some(_)) if !is_ours(&found) => Err(Error::invalid(format!(
@@ -142,95 +124,6 @@ fn other_discipline(end: &WantedEnd<'_, '_>, present: &Present) -> Result<Option
             "impairment is not {}",
             end.interface.impairment
         ))),
-    }
-}
-
-/// The queueing discipline for an impairment.
-fn qdisc(impairment: &Impairment, link: u32, mtu: u32) -> Option<QdiscSpec> {
-    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let rate = impairment.rate / 8;
-    let discipline = match discipline_of(impairment)? {
-        "tbf" => Discipline::Tbf(bucket(rate, mtu)),
-        _ => Discipline::Netem(Netem {
-            delay: nanoseconds(impairment.delay),
-            jitter: nanoseconds(impairment.jitter),
-            loss: impairment.loss.0,
-            duplicate: impairment.duplicate.0,
-            corrupt: impairment.corrupt.0,
-            rate,
-            limit: NETEM_LIMIT,
-        }),
-    };
-    Some(QdiscSpec {
-        link,
-        parent: Handle::ROOT,
-        handle: OURS,
-        discipline,
-    })
-}
-
-/// What an interface of a place does to what it sends, by a queueing discipline of ours.
-///
-/// # Errors
-/// [`Error::Invalid`] if it has a queueing discipline that somebody else put there.
-pub fn impairment_of(place: &Place, link: u32) -> Result<Impairment> {
-    let found = place.socket().find_qdisc(link, Handle::ROOT)?;
-    let nothing = Impairment::default();
-    let Some(found) = found else {
-        return Ok(nothing);
-    };
-    match found.discipline {
-        Discipline::Tbf(tbf) if found.handle == OURS => Ok(Impairment {
-            rate: tbf.rate * 8,
-            ..nothing
-        }),
-        Discipline::Netem(netem) if found.handle == OURS => Ok(Impairment {
-            delay: Duration::from_nanos(netem.delay),
-            jitter: Duration::from_nanos(netem.jitter),
-            loss: Probability(netem.loss),
-            duplicate: Probability(netem.duplicate),
-            corrupt: Probability(netem.corrupt),
-            rate: netem.rate * 8,
-        }),
-        other => Err(Error::invalid(format!(
-            "the interface has a queueing discipline ({}) that is not ours; remove it (tc qdisc del)",
-            other.name()
-        ))),
-    }
-}
-
-/// Impairs what an interface of a place sends, and nothing else than this.
-///
-/// # Errors
-/// As [`impairment_of`]; [`Error::Unsupported`] if the kernel lacks what it takes.
-pub fn set_impairment(place: &Place, link: u32, impairment: &Impairment) -> Result<()> {
-    if *impairment == impairment_of(place, link)? {
-        return Ok(());
-    }
-    crate::validate::impairment(impairment).map_err(Error::Invalid)?;
-    let socket = place.socket();
-    if let Some(name) = discipline_of(impairment)
-        && !socket.has_discipline(name)?
-    {
-        return Err(crate::validate::no_discipline(name, impairment));
-    }
-    let mtu = socket.get_link(link)?.mtu;
-    match qdisc(impairment, link, mtu) {
-        Some(spec) => socket.replace_qdisc(&spec)?,
-        None => drop(socket.remove_qdisc(link, Handle::ROOT)?),
-    }
-    Ok(())
-}
-
-/// A bucket for 5 ms, and for three packets at least.
-fn bucket(rate: u64, mtu: u32) -> Tbf {
-    let packets = u64::from(mtu + 14) * 3;
-    let burst = (rate / 200).max(packets);
-    let limit = burst + rate * TBF_LATENCY_MS / 1000;
-    Tbf {
-        rate,
-        limit: u32::try_from(limit).unwrap_or(u32::MAX),
-        buffer: ticks(burst.saturating_mul(1_000_000).div_ceil(rate.max(1))),
     }
 }
 
@@ -288,7 +181,7 @@ pub(crate) fn finish(
     }
     let mtu = end.mtu.unwrap_or(link.mtu);
     if other_discipline(end, present)?.is_some() {
-        match qdisc(&end.interface.impairment, link.index, mtu) {
+        match queue::discipline(&end.interface.impairment, link.index, mtu) {
             Some(spec) => batch.replace_qdisc(&spec),
             None => batch.remove_qdisc(link.index, Handle::ROOT),
         };

@@ -52,4 +52,18 @@ impl Error {
     pub(crate) fn invalid(words: impl Into<String>) -> Self {
         Self::Invalid(words.into())
     }
+
+    /// The option of the kernel that a kind of link, or of queueing discipline, comes with.
+    pub(crate) fn option_of(kind: &str) -> &'static str {
+        match kind {
+            "vxlan" => "CONFIG_VXLAN",
+            "macvlan" => "CONFIG_MACVLAN",
+            "ipvlan" => "CONFIG_IPVLAN",
+            "vlan" => "CONFIG_VLAN_8021Q",
+            "dummy" => "CONFIG_DUMMY",
+            "netem" => "CONFIG_NET_SCH_NETEM",
+            "tbf" => "CONFIG_NET_SCH_TBF",
+            _ => "CONFIG_VETH",
+        }
+    }
 }

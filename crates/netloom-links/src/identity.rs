@@ -1,6 +1,7 @@
 //! How a link is known again: its group, the marks of its ends, and what follows from its names.
 
 use netloom_kernel::MacAddress;
+use netloom_kernel::rtnl::Link as Interface;
 use sha2::{Digest, Sha256};
 
 /// What every mark begins with.
@@ -128,6 +129,15 @@ pub fn is_mark(name: &str) -> bool {
     name.strip_prefix(MARK)
         .and_then(|rest| rest.split_once('-'))
         .is_some_and(|(topology, end)| hexadecimal(topology, 8) && hexadecimal(end, 16))
+}
+
+/// Whether an interface is of a topology: marked so, or made so a moment ago and neither marked nor
+/// set up.
+pub(crate) fn is_of_topology(link: &Interface, group: u32, prefix: &str) -> bool {
+    let marks = || link.alternative_names.iter().filter(|name| is_mark(name));
+    link.group == group
+        && (marks().any(|mark| mark.starts_with(prefix))
+            || marks().next().is_none() && !link.flags.is_up() && link.kind.is_some())
 }
 
 fn hex(bytes: &[u8]) -> String {

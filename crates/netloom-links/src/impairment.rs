@@ -45,6 +45,20 @@ impl Impairment {
                 }
     }
 
+    /// Whether it can be.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the delay varies by more than it is.
+    pub fn validate(&self) -> Result<()> {
+        if self.jitter > self.delay {
+            return Err(Error::invalid(format!(
+                "jitter {:?} is more than the delay, {:?}, that it varies",
+                self.jitter, self.delay
+            )));
+        }
+        Ok(())
+    }
+
     /// Sets one by its name: `delay`, `jitter`, `loss`, `duplicate`, `corrupt` or `rate`.
     ///
     /// # Errors

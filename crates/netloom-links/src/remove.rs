@@ -2,8 +2,7 @@
 
 use netloom_kernel::rtnl::Link as Interface;
 
-use crate::identity::{group_of, is_mark, mark_prefix};
-use crate::seen::is_of_topology;
+use crate::identity::{group_of, is_mark, is_of_topology, mark_prefix};
 use crate::{Error, Far, Link, Place, Result, Side};
 
 /// An interface that was removed, or is to be.

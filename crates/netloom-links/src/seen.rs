@@ -6,8 +6,9 @@ use netloom_kernel::netns::NetnsId;
 use netloom_kernel::rtnl::{Address, Family, Link as Interface, LinkKind, Route, RouteFilter};
 
 use crate::change::{self, PROTOCOL};
-use crate::identity::{group_of, is_mark, mark_prefix};
-use crate::validate::{Wanted, WantedEnd, places};
+use crate::identity::{group_of, is_mark, is_of_topology, mark_prefix};
+use crate::present::Present;
+use crate::wanted::{Wanted, WantedEnd, places};
 use crate::{Error, Far, Outside, Place, Result};
 
 /// How many interfaces of a namespace are asked for one by one; of more, all that it has are listed.
@@ -24,14 +25,6 @@ pub enum Seen {
     Differs(Vec<String>),
     /// There, and so different that `apply` makes it anew.
     Broken(Vec<String>),
-}
-
-/// An end of ours that is there.
-#[derive(Debug, Clone)]
-pub(crate) struct Present {
-    pub(crate) interface: Interface,
-    pub(crate) addresses: Vec<Address>,
-    pub(crate) routes: Vec<Route>,
 }
 
 /// What is known of one link.
@@ -341,15 +334,6 @@ fn option<T: ToString>(value: Option<T>) -> String {
 /// The kernel's name of the kind of a link.
 fn kind_of(link: &Interface) -> &str {
     link.kind.as_ref().map_or("device", LinkKind::name)
-}
-
-/// Whether an interface is of a topology: marked so, or made so a moment ago and neither marked nor
-/// set up.
-pub(crate) fn is_of_topology(link: &Interface, group: u32, prefix: &str) -> bool {
-    let marks = || link.alternative_names.iter().filter(|name| is_mark(name));
-    link.group == group
-        && (marks().any(|mark| mark.starts_with(prefix))
-            || marks().next().is_none() && !link.flags.is_up() && link.kind.is_some())
 }
 
 /// What an interface is, for who did not expect it.

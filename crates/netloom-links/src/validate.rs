@@ -1,53 +1,18 @@
 //! What is wanted, checked against itself and against what is there, before anything is changed.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use netloom_kernel::MacAddress;
-use netloom_kernel::netns::NetnsId;
 use netloom_kernel::rtnl::MacvlanMode;
 use netloom_spec::Mac;
 
-use crate::{
-    End, Error, Far, Impairment, Interface, Link, LinkId, Outside, Place, Result, Side, Vxlan,
-};
+use crate::queue;
+use crate::wanted::{Wanted, WantedEnd};
+use crate::{End, Error, Far, Interface, Link, Outside, Place, Result, Side, Vxlan};
 
 /// The MTU of a veth that was told none.
 const VETH_MTU: u32 = 1500;
 /// The smallest MTU that IPv6 works with.
 const IPV6_MTU: u32 = 1280;
-
-/// One end, with all that follows from elsewhere.
-#[derive(Debug)]
-pub(crate) struct WantedEnd<'l, 'p> {
-    pub(crate) id: &'l LinkId,
-    pub(crate) place: &'p Place,
-    pub(crate) interface: &'l Interface,
-    /// As the kernel has it.
-    pub(crate) name: Cow<'l, str>,
-    pub(crate) mark: String,
-    pub(crate) alias: String,
-    pub(crate) kind: &'static str,
-    pub(crate) mac: Option<MacAddress>,
-    pub(crate) mtu: Option<u32>,
-    pub(crate) master: Option<u32>,
-}
-
-/// A link, with all that follows from elsewhere.
-#[derive(Debug)]
-pub(crate) struct Wanted<'l, 'p> {
-    pub(crate) link: &'l Link<'p>,
-    pub(crate) near: WantedEnd<'l, 'p>,
-    pub(crate) far: Option<WantedEnd<'l, 'p>>,
-    /// The index, in the base, of the link that the near end stands on.
-    pub(crate) parent: Option<u32>,
-}
-
-impl<'l, 'p> Wanted<'l, 'p> {
-    pub(crate) fn ends(&self) -> impl Iterator<Item = &WantedEnd<'l, 'p>> {
-        std::iter::once(&self.near).chain(&self.far)
-    }
-}
 
 /// All links, or the first thing that is wrong. Changes nothing.
 pub(crate) fn wanted<'l, 'p>(links: &'l [Link<'p>]) -> Result<Vec<Wanted<'l, 'p>>> {
@@ -170,26 +135,10 @@ fn interface(wanted: &Interface) -> Result<(), String> {
             ));
         }
     }
-    impairment(&wanted.impairment)
-}
-
-/// Whether an impairment can be.
-pub(crate) fn impairment(wanted: &Impairment) -> Result<(), String> {
-    if wanted.jitter > wanted.delay {
-        return Err(format!(
-            "jitter {:?} is more than the delay, {:?}, that it varies",
-            wanted.jitter, wanted.delay
-        ));
-    }
-    Ok(())
-}
-
-/// That the kernel lacks the queueing discipline of an impairment.
-pub(crate) fn no_discipline(name: &str, impairment: &Impairment) -> Error {
-    Error::Unsupported {
-        what: format!("impair a link by {impairment}"),
-        option: option_of(name),
-    }
+    wanted
+        .impairment
+        .validate()
+        .map_err(|error| error.to_string())
 }
 
 fn outside(by: &Outside) -> Result<(), String> {
@@ -270,32 +219,19 @@ fn supported(links: &[Link<'_>]) -> Result<()> {
         if kinds.insert(link.kind()) && !socket.has_link_kind(link.kind())? {
             return Err(Error::Unsupported {
                 what: format!("make a {}", link.kind()),
-                option: option_of(link.kind()),
+                option: Error::option_of(link.kind()),
             });
         }
         for (_, end) in link.ends() {
-            let Some(name) = crate::change::discipline_of(&end.interface.impairment) else {
+            let Some(name) = queue::kind_for(&end.interface.impairment) else {
                 continue;
             };
             if disciplines.insert(name) && !end.place.socket().has_discipline(name)? {
-                return Err(no_discipline(name, &end.interface.impairment));
+                return Err(queue::lacking(name, &end.interface.impairment));
             }
         }
     }
     Ok(())
-}
-
-fn option_of(kind: &str) -> &'static str {
-    match kind {
-        "vxlan" => "CONFIG_VXLAN",
-        "macvlan" => "CONFIG_MACVLAN",
-        "ipvlan" => "CONFIG_IPVLAN",
-        "vlan" => "CONFIG_VLAN_8021Q",
-        "dummy" => "CONFIG_DUMMY",
-        "netem" => "CONFIG_NET_SCH_NETEM",
-        "tbf" => "CONFIG_NET_SCH_TBF",
-        _ => "CONFIG_VETH",
-    }
 }
 
 /// Asks for what a link stands on and joins.
@@ -400,10 +336,4 @@ fn tunnel_mtu(near: &WantedEnd<'_, '_>, base: &Place, vxlan: &Vxlan) -> Result<u
         ))),
         mtu => Ok(mtu.unwrap_or(largest)),
     }
-}
-
-/// The namespaces of all ends, each once.
-pub(crate) fn places<'p>(links: &[Wanted<'_, 'p>]) -> HashMap<NetnsId, &'p Place> {
-    let ends = links.iter().flat_map(Wanted::ends);
-    ends.map(|end| (end.place.id(), end.place)).collect()
 }

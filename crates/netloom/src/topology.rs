@@ -8,6 +8,7 @@ mod graph;
 mod here;
 mod link;
 mod model;
+mod names;
 mod record;
 mod verbs;
 mod yaml;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use netloom_kernel::rtnl::MacvlanMode;
-use netloom_links::{Direction, Interface, Mirror, Outside, Place, Vxlan};
+use netloom_links::{Direction, Interface, Mirror, Outside, Vxlan};
 use netloom_runtime::Cni;
 
 use super::at::At;
@@ -125,18 +125,6 @@ fn mirror(places: &Places, end: &Endpoint, copies: &Copies) -> Result<()> {
         direction: copies.direction,
     };
     Ok(mirror.add()?)
-}
-
-/// Ends the mirrors of a place whose copies leave by an interface, which is to go.
-pub(super) fn stop_mirrors_to(place: &Place, name: &str) -> Result<()> {
-    for link in place.socket().list_links()? {
-        // Whoever has another discipline there has no mirror of ours.
-        let mirrors = Mirror::list(place, link.index).unwrap_or_default();
-        if mirrors.iter().any(|(_, to)| to.as_deref() == Some(name)) {
-            Mirror::remove(place, &link.name)?;
-        }
-    }
-    Ok(())
 }
 
 /// Options in the manner of getopt: `-n VALUE`, `-nVALUE`.

@@ -8,12 +8,12 @@ use netloom_links::{
 };
 use netloom_runtime::Cni;
 
+use super::SINGLE;
 use super::at::At;
 use super::cli::{self, Wanted};
 use super::endpoint::{Endpoint, Other, mac, number};
 use super::lock::Lock;
 use super::places::Places;
-use super::{SINGLE, koko};
 use crate::cli::Options;
 use crate::command::cni;
 
@@ -138,8 +138,20 @@ pub(super) fn remove(cni: &Cni, end: &Endpoint) -> Result<bool> {
         Err(error) if is_gone(&error) => return Ok(false),
         Err(error) => return Err(error),
     };
-    koko::stop_mirrors_to(&place, &kernel_name(&end.interface.name))?;
+    stop_mirrors_to(&place, &kernel_name(&end.interface.name))?;
     Ok(remove_interface(&place, &end.interface.name)?)
+}
+
+/// Ends the mirrors of a place whose copies leave by an interface, which is to go.
+fn stop_mirrors_to(place: &Place, name: &str) -> Result<()> {
+    for link in place.socket().list_links()? {
+        // Whoever has another discipline there has no mirror of ours.
+        let mirrors = Mirror::list(place, link.index).unwrap_or_default();
+        if mirrors.iter().any(|(_, to)| to.as_deref() == Some(name)) {
+            Mirror::remove(place, &link.name)?;
+        }
+    }
+    Ok(())
 }
 
 fn is_gone(error: &anyhow::Error) -> bool {

@@ -1,8 +1,8 @@
 //! Reads what containerlab calls a topology: nodes with kinds, and links.
 
-use super::file::node_name;
 use super::link::{self, Defaults};
 use super::model::{NodeKind, TopoNode, Topology};
+use super::names;
 use super::yaml::{Fields, Node, Result};
 use crate::links::at::At;
 
@@ -19,7 +19,7 @@ pub(super) fn read(topology: &mut Topology, node: &Node) -> Result<()> {
     };
     let nodes = fields.need("nodes")?;
     for (name, key, value) in nodes.map("nodes")?.rest() {
-        node_name(name, key)?;
+        names::node(name, key)?;
         let node = one(topology, &defaults, name, key, value)?;
         topology.nodes.insert(name.to_owned(), node);
     }

@@ -10,13 +10,12 @@ use anyhow::{Context, ensure};
 use super::containerlab;
 use super::link;
 use super::model::{NodeKind, TopoHost, TopoLink, TopoNode, Topology};
+use super::names;
 use super::yaml::{Fields, Node, Result, parse};
 use crate::links::at::At;
 
 /// The longest file that is read.
 const LONGEST: u64 = 16 << 20;
-/// The longest name of a topology: it is part of names of files.
-const LONGEST_NAME: usize = 63;
 
 const KEYS: &str =
     "name, nodes, links and hosts, or containerlab's name, prefix, mgmt and topology";
@@ -39,7 +38,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Topology> {
 pub(super) fn topology(text: &str, path: &Path) -> Result<Topology> {
     let root = parse(text)?;
     let mut fields = root.map("a topology file")?;
-    let name = name(fields.need("name")?)?;
+    let name = names::topology(fields.need("name")?)?;
     let mut topology = Topology {
         name,
         nodes: BTreeMap::new(),
@@ -63,23 +62,6 @@ pub(super) fn topology(text: &str, path: &Path) -> Result<Topology> {
     }
     unique(&topology)?;
     Ok(topology)
-}
-
-fn name(node: &Node) -> Result<String> {
-    let name = node.text("name")?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if name.is_empty()
-        || name.starts_with('.')
-        || name.len() > LONGEST_NAME
-        || !name.bytes().all(plain)
-    {
-        return Err(node.fault(format!(
-            "name \"{}\" is none of a topology; it has up to {LONGEST_NAME} letters, digits, \"-\", \
-             \"_\" and \".\"",
-            name.escape_debug()
-        )));
-    }
-    Ok(name.to_owned())
 }
 
 /// Our own form.
@@ -132,29 +114,8 @@ fn host(name: &str, value: &Node) -> Result<TopoHost> {
     })
 }
 
-/// Whether nodes and what is made for them can bear a name.
-pub(super) fn node_name(name: &str, key: &Node) -> Result<()> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if name.is_empty()
-        || name.starts_with('.')
-        || !name.bytes().all(plain)
-        || name.len() > LONGEST_NAME
-    {
-        return Err(key.fault(format!(
-            "\"{}\" is no name of a node; it has letters, digits, \"-\", \"_\" and \".\"",
-            name.escape_debug()
-        )));
-    }
-    if name == "host" {
-        return Err(key.fault(
-            "\"host\" is where the command runs, in every topology; call the node otherwise",
-        ));
-    }
-    Ok(())
-}
-
 fn node(topology: &Topology, name: &str, key: &Node, value: &Node) -> Result<TopoNode> {
-    node_name(name, key)?;
+    names::node(name, key)?;
     let what = format!("node \"{name}\"");
     let mut fields = value.map(&what)?;
     let attach = fields.take("attach");
@@ -172,28 +133,10 @@ fn node(topology: &Topology, name: &str, key: &Node, value: &Node) -> Result<Top
     };
     let host = fields
         .take("host")
-        .map(|node| known_host(topology, node))
+        .map(|node| names::host(topology, node))
         .transpose()?;
     fields.finish("attach, bridge and host")?;
     Ok(TopoNode { kind, host })
-}
-
-/// The name of one of the hosts.
-pub(super) fn known_host(topology: &Topology, node: &Node) -> Result<String> {
-    let name = node.text("host")?;
-    if !topology.hosts.contains_key(name) {
-        let known: Vec<&str> = topology.hosts.keys().map(String::as_str).collect();
-        return Err(node.fault(format!(
-            "there is no host \"{}\" in hosts{}",
-            name.escape_debug(),
-            if known.is_empty() {
-                ", which is empty".into()
-            } else {
-                format!(": {}", known.join(", "))
-            }
-        )));
-    }
-    Ok(name.to_owned())
 }
 
 /// That no two links have the same name, or want the same interface.

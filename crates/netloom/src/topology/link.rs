@@ -2,8 +2,8 @@
 
 use netloom_links::{Impairment, Interface, Outside, Vxlan};
 
-use super::file::known_host;
 use super::model::{NodeKind, TopoEnd, TopoLink, TopoOther, Topology};
+use super::names;
 use super::yaml::{Fields, Node, Result, Value};
 use crate::links::endpoint::{mac, macvlan_mode, net, route};
 
@@ -395,7 +395,7 @@ fn place(
     let mut fields = node.map("host")?;
     let mut set = |end: &mut TopoEnd| -> Result<()> {
         if let Some(node) = fields.take(&end.node) {
-            end.host = Some(known_host(topology, node)?);
+            end.host = Some(names::host(topology, node)?);
         }
         Ok(())
     };

@@ -36,7 +36,9 @@ pub(super) enum Value {
 
 /// Reads a document.
 pub(super) fn parse(text: &str) -> Result<Node> {
-    serde_saphyr::from_str::<Node>(text).map_err(|error| {
+    // `on` and `no` are names as good as others.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
         let at = error.location();
         let words = error.without_snippet().to_string();
         let words = words.lines().next().unwrap_or_default();
@@ -116,8 +118,20 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut it: A) -> std::result::Result<Value, A::Error> {
         let mut map = Vec::new();
-        while let Some(entry) = it.next_entry()? {
-            map.push(entry);
+        // As it is written: a key is a name, even if it looks like a number.
+        while let Some((
+            Spanned {
+                value, referenced, ..
+            },
+            node,
+        )) = it.next_entry()?
+        {
+            let key = Node {
+                value: Value::Text(value),
+                line: referenced.line(),
+                column: referenced.column(),
+            };
+            map.push((key, node));
         }
         Ok(Value::Map(map))
     }
@@ -225,6 +239,14 @@ impl<'n> Fields<'n> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_names_whatever_they_look_like() {
+        let root = parse("on: 1\n001: 2\nno: 3\n1e3: 4\n").unwrap();
+        let fields = root.map("the file").unwrap();
+        let keys: Vec<&str> = fields.rest().map(|(name, _, _)| name).collect();
+        assert_eq!(keys, ["on", "001", "no", "1e3"]);
+    }
 
     #[test]
     fn every_node_knows_its_place() {

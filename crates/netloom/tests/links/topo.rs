@@ -17,6 +17,20 @@ links:
       - "host:lab0:192.0.2.1/24"
 "#;
 
+/// All that a topology has made, with the indices that tell what was made anew; and the files.
+fn objects(host: &Host, pods: &[netloom_testkit::Pod]) -> String {
+    let mut said = host.sh("find /run/netloom -ls");
+    for namespace in ["-n lab-r1", "-n lab-r2", "-n blue", ""] {
+        // Whether a link has a carrier is told a moment later, and so is its link-local address.
+        said += &host.sh(&format!(
+            "ip {namespace} -o link | sed 's/ state [A-Z]*//'; ip {namespace} -o addr show scope global; \
+             ip {namespace} route show proto 110; tc {namespace} qdisc"
+        ));
+    }
+    assert_eq!(pods.len(), 1);
+    said
+}
+
 #[test]
 fn a_topology_is_applied_once_and_then_nothing_changes() {
     let Some((host, pods)) = host(["blue"]) else {
@@ -43,12 +57,9 @@ fn a_topology_is_applied_once_and_then_nothing_changes() {
         host.sh("ip netns exec lab-r1 tc qdisc show dev eth1")
             .contains("rate 100Mbit")
     );
-    let made = host.sh("ip -n lab-r1 -d a; ip -n lab-r2 -d a; ip -d a; find /run/netloom -ls");
+    let made = objects(&host, &pods);
     assert!(file.topo("apply").contains("3 of 3 links as wanted"));
-    assert_eq!(
-        host.sh("ip -n lab-r1 -d a; ip -n lab-r2 -d a; ip -d a; find /run/netloom -ls"),
-        made
-    );
+    assert_eq!(objects(&host, &pods), made);
     file.topo("check");
     assert!(file.topo("show").contains("ns:blue/eth1"));
     file.topo("destroy");
