@@ -64,6 +64,32 @@ const WRITTEN_OVER: &[(&str, &[&str])] = &[
     ("mended", &["new keeps"]),
 ];
 
+/// Links of chosen containers.
+const LINKED: &[(&str, &[&str])] = &[
+    ("from one to two", &["two"]),
+    ("from the host", &["one"]),
+    ("listed", &["4"]),
+    (
+        "a container that is none",
+        &["podman has no container three"],
+    ),
+    ("a node of a topology", &["one"]),
+    ("after its restart", &["one"]),
+    (
+        "one that does not run",
+        &["container two of podman does not run"],
+    ),
+];
+
+#[test]
+fn containers_of_podman_are_linked_by_name() {
+    if !can_run() {
+        return;
+    }
+    let netloom = product(env!("CARGO_BIN_EXE_netloom"));
+    run("links.sh", &[&netloom], LINKED);
+}
+
 #[test]
 fn podman_runs_containers_through_our_plugins_and_leaves_nothing() {
     if !can_run() {
