@@ -106,3 +106,28 @@ fn what_is_not_ours_is_neither_changed_nor_removed() {
     fails("link del ns:blue/lo", "that is not of");
     snapshot(&host, &pods).assert_same_as(&before);
 }
+
+#[test]
+fn a_container_of_an_attachment_is_found_by_its_id() {
+    let Some((_host, pods)) = host(["blue", "red"]) else {
+        return;
+    };
+    std::fs::create_dir_all("/etc/cni/net.d").unwrap();
+    std::fs::write(
+        "/etc/cni/net.d/net.conf",
+        r#"{ "cniVersion": "1.0.0", "name": "net", "type": "bridge", "bridge": "br0",
+             "ipam": { "type": "host-local", "subnet": "10.88.0.0/24" } }"#,
+    )
+    .unwrap();
+    netloom_testkit::link_plugins(crate::NETLOOM, "/run/plugins");
+    let path = pods[0].path().display();
+    let add =
+        netloom(&format!("add net {path} --container-id abc123")).env("CNI_PATH", "/run/plugins");
+    assert!(add.run().is_success());
+    succeeds("link add cni:abc123/in1,10.0.0.1/24 ns:red/in2,10.0.0.2/24");
+    assert!(pods[0].pings([10, 0, 0, 2]));
+    fails(
+        "link add cni:abc124/in3 ns:red/in3",
+        "no attachment has this container id",
+    );
+}
