@@ -2,6 +2,7 @@
 
 pub(crate) mod cli;
 mod containerlab;
+mod destroy;
 mod export;
 mod file;
 mod graph;
@@ -23,7 +24,7 @@ pub(crate) fn run(options: &Options, topo: &Topo) -> Result<()> {
         TopoVerb::Plan(file) => verbs::plan(options, file),
         TopoVerb::Apply(file) => verbs::apply(options, file),
         TopoVerb::Check(file) => verbs::check(options, file),
-        TopoVerb::Destroy(destroy) => verbs::destroy(options, destroy),
+        TopoVerb::Destroy(destroy) => destroy::run(options, destroy),
         TopoVerb::Show(file) => verbs::show(options, file),
         TopoVerb::Graph { file, format } => graph::run(file, *format),
         TopoVerb::Export { file } => export::run(file),

@@ -1,19 +1,18 @@
-//! Plan, apply, check, show, destroy.
+//! Plan, apply, check, show.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use netloom_kernel::netns::{self, OpenError};
 use netloom_links::{
     Link, Place, Seen, Survey, apply_topology, create_namespace, is_mark, is_namespace_of,
-    mark_prefix, plan_topology, remove_topology,
+    mark_prefix, plan_topology,
 };
 use netloom_runtime::Cni;
 use serde_json::{Value, json};
 
-use super::cli::{Destroy, File};
+use super::cli::File;
 use super::file;
 use super::here::Here;
 use super::model::Topology;
@@ -23,7 +22,6 @@ use crate::command::cni;
 use crate::links::at::{At, NAMED};
 use crate::links::lock::Lock;
 use crate::links::ls;
-use crate::links::places::everywhere;
 
 /// A topology, and what of it is here.
 struct Read {
@@ -85,7 +83,7 @@ impl Read {
 }
 
 /// Whether nothing is there, or the rest of what was killed half-way.
-fn is_missing(error: &anyhow::Error) -> bool {
+pub(super) fn is_missing(error: &anyhow::Error) -> bool {
     let cause = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<OpenError>());
@@ -281,137 +279,4 @@ pub(super) fn show(options: &Options, file: &File) -> Result<()> {
     }
     ls::print(options, &found);
     Ok(())
-}
-
-pub(super) fn destroy(options: &Options, destroy: &Destroy) -> Result<()> {
-    let cni = cni(options);
-    let (name, mut ats) = match (&destroy.file, &destroy.name) {
-        (Some(file), _) => {
-            let topology = file::read(file)?;
-            let ats = topology.nodes.values().map(|node| node.kind.at()).collect();
-            (topology.name, ats)
-        }
-        (None, name) => (name.clone().unwrap_or_default(), BTreeSet::new()),
-    };
-    ensure!(
-        !name.is_empty() && !name.contains('/') && !name.starts_with('.'),
-        "--name \"{}\" is no name of a topology",
-        name.escape_debug()
-    );
-    let _lock = Lock::of(&name)?;
-    ats.extend(record::read(&name));
-    ats.insert(At::Host);
-    let (places, mut failed) = open_all(&cni, ats, destroy.file.is_none())?;
-    let own = own_namespaces(&name);
-    let used = used_namespaces();
-    let mut ends = 0;
-    for place in &places {
-        let path = own.iter().find(|(other, _)| other.id() == place.id());
-        if path.is_none() || needs_removal(place, &name, &used)? {
-            match remove_topology(place, &name) {
-                Ok(removed) => ends += removed.len(),
-                Err(error) => failed.push(format!("{place}: {error}")),
-            }
-        }
-    }
-    let namespaces = own.len();
-    for (place, path) in own {
-        // A namespace that was in no record.
-        if !places.iter().any(|other| other.id() == place.id())
-            && needs_removal(&place, &name, &used)?
-        {
-            remove_topology(&place, &name)?;
-        }
-        netns::remove_at(&path)?;
-    }
-    ensure!(failed.is_empty(), "{}", failed.join("; "));
-    record::remove(&name);
-    say!("destroyed {name}: {namespaces} namespaces, {ends} ends elsewhere");
-    Ok(())
-}
-
-/// Opens what is there; in all of `everywhere` if asked so.
-fn open_all(cni: &Cni, ats: BTreeSet<At>, search: bool) -> Result<(Vec<Place>, Vec<String>)> {
-    let (mut places, mut failed) = (Vec::new(), Vec::new());
-    let mut seen = HashSet::new();
-    for at in ats {
-        match at.open(cni) {
-            Ok(place) if seen.insert(place.id()) => places.push(place),
-            Ok(_) => {}
-            Err(error) if is_missing(&error) => {}
-            // A container that does not run has no links.
-            Err(_) if matches!(at, At::Docker(_) | At::Podman(_) | At::Cri(..) | At::Cni(_)) => {}
-            Err(error) => failed.push(format!("{error:#}")),
-        }
-    }
-    if search {
-        places.extend(
-            everywhere(cni)?
-                .into_iter()
-                .filter(|place| seen.insert(place.id())),
-        );
-    }
-    Ok((places, failed))
-}
-
-/// The namespaces that a topology has made, and what is left of those that it began to make.
-fn own_namespaces(topology: &str) -> Vec<(Place, PathBuf)> {
-    let mut found = Vec::new();
-    let prefix = format!("{topology}-");
-    for entry in fs::read_dir(NAMED).into_iter().flatten().flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(&prefix) {
-            continue;
-        }
-        let path = entry.path();
-        let shown = format!("ns:{}", entry.file_name().to_string_lossy());
-        match Place::open(&path, shown) {
-            Ok(place) if is_namespace_of(&place, topology).unwrap_or(false) => {
-                found.push((place, path));
-            }
-            Err(netloom_links::Error::Open(OpenError::NotANetns { .. })) => {
-                // An empty file, on which nothing was bound any more.
-                let is_empty = entry
-                    .metadata()
-                    .is_ok_and(|it| it.is_file() && it.len() == 0);
-                if is_empty {
-                    let _ = netns::remove_at(&path);
-                }
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-/// The inodes of all namespaces that processes are in.
-fn used_namespaces() -> HashSet<u64> {
-    let mut used = HashSet::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        if let Ok(target) = fs::read_link(entry.path().join("ns/net")) {
-            let text = target.to_string_lossy();
-            let number = text
-                .strip_prefix("net:[")
-                .and_then(|it| it.strip_suffix(']'));
-            used.extend(number.and_then(|it| it.parse::<u64>().ok()));
-        }
-    }
-    used
-}
-
-/// Whether the links of a namespace of ours must go by themselves: because somebody else keeps the
-/// namespace, or because the kernel frees at leisure what others want at once, such as a VNI.
-fn needs_removal(place: &Place, topology: &str, used: &HashSet<u64>) -> Result<bool> {
-    if used.contains(&place.id().inode) {
-        return Ok(true);
-    }
-    let prefix = mark_prefix(topology);
-    let links = place.socket().list_links()?;
-    let is_ours = |link: &netloom_kernel::rtnl::Link| {
-        link.alternative_names
-            .iter()
-            .any(|name| name.starts_with(&prefix))
-    };
-    Ok(links
-        .iter()
-        .any(|link| link.kind.is_some() && !link.is_veth() && is_ours(link)))
 }
