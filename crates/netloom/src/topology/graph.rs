@@ -106,6 +106,23 @@ fn xml(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
+/// A point of the unit circle, after a part of a turn; by fractions, so that no library of mathematics
+/// is linked for a picture.
+fn on_circle(part: f64) -> (f64, f64) {
+    let quarters = part * 4.0;
+    let quarter = quarters as u8;
+    let rest = quarters - f64::from(quarter);
+    // Near the tangent of half the angle.
+    let t = rest * (0.7854 + 0.2146 * rest * rest);
+    let (x, y) = ((1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t));
+    match quarter {
+        0 => (x, y),
+        1 => (-y, x),
+        2 => (-x, -y),
+        _ => (y, -x),
+    }
+}
+
 /// The nodes on a circle.
 fn svg(edges: &[Edge]) -> String {
     let numbers = numbers(edges);
@@ -113,9 +130,8 @@ fn svg(edges: &[Edge]) -> String {
     let radius = 60.0 + count * 18.0;
     let side = radius * 2.0 + 160.0;
     let place = |number: usize| {
-        let angle = number as f64 / count * std::f64::consts::TAU - std::f64::consts::FRAC_PI_2;
-        let middle = side / 2.0;
-        (middle + radius * angle.cos(), middle + radius * angle.sin())
+        let (x, y) = on_circle(number as f64 / count);
+        (side / 2.0 + radius * x, side / 2.0 + radius * y)
     };
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{side:.0}\" height=\"{side:.0}\" \
@@ -165,4 +181,21 @@ fn svg(edges: &[Edge]) -> String {
     }
     text.push_str("</svg>\n");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::on_circle;
+
+    #[test]
+    fn points_are_on_the_circle_and_about_evenly_far_apart() {
+        let points: Vec<_> = (0..36).map(|n| on_circle(f64::from(n) / 36.0)).collect();
+        let expected = 2.0 * (std::f64::consts::PI / 36.0).sin();
+        for (at, (x, y)) in points.iter().enumerate() {
+            assert!((x.hypot(*y) - 1.0).abs() < 1e-9);
+            let (a, b) = points[(at + 1) % 36];
+            let apart = (a - x).hypot(b - y);
+            assert!((apart / expected - 1.0).abs() < 0.1, "{at}: {apart}");
+        }
+    }
 }
