@@ -427,22 +427,18 @@ fn allow_ipv6(end: &WantedEnd<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-/// Removes what was made, and tells why.
+/// Removes what was made, and tells why. The kernel is asked what that is: its answer may be what failed.
 fn undo(links: &[Wanted<'_, '_>], found: &[Found], cause: Error) -> Error {
+    let is_new = |found: &Found| matches!(found.seen, Seen::Absent | Seen::Broken(_));
     let mut residue = None;
-    for (link, found) in links.iter().zip(found) {
-        let is_new = matches!(found.seen, Seen::Absent | Seen::Broken(_));
-        let (Some(near), true) = (&found.near, is_new) else {
-            continue;
-        };
-        let removed = link.near.place.socket().remove_link(near.interface.index);
-        residue = residue.or(removed.err());
+    for (link, _) in links.iter().zip(found).filter(|(_, found)| is_new(found)) {
+        residue = residue.or(link.link.remove().err());
     }
     match residue {
         None => cause,
-        Some(error) => Error::NotUndone {
+        Some(residue) => Error::NotUndone {
             cause: Box::new(cause),
-            residue: Box::new(error.into()),
+            residue: Box::new(residue),
         },
     }
 }

@@ -37,8 +37,12 @@ pub(super) fn write(topology: &str, places: &BTreeSet<At>) -> Result<()> {
     let places: Vec<String> = places.iter().map(At::to_string).collect();
     let draft = path.with_extension("json.new");
     let text = json!({ "topology": topology, "places": places }).to_string();
-    fs::write(&draft, text).with_context(failed)?;
-    fs::rename(&draft, &path).with_context(failed)
+    let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, &path));
+    if written.is_err() {
+        let _ = fs::remove_file(&draft);
+        let _ = fs::remove_dir(DIRECTORY);
+    }
+    written.with_context(failed)
 }
 
 /// Forgets a topology that has nothing any more.

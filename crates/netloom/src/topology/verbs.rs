@@ -208,11 +208,16 @@ pub(super) fn apply(options: &Options, file: &File) -> Result<()> {
         plan.print(options);
         return Ok(());
     }
+    let former = record::read(read.name());
     record::write(read.name(), &wanted)?;
     let made = plan.namespaces.clone();
     let outcome = make(&read, &cni, &mut places, &made);
     if let Err(error) = outcome {
         drop(places);
+        match former.is_empty() {
+            true => record::remove(read.name()),
+            false => record::write(read.name(), &former)?,
+        }
         for (_, namespace) in made {
             let path = Path::new(NAMED).join(namespace);
             netns::remove_at(&path).with_context(|| format!("and {} stays", path.display()))?;

@@ -105,3 +105,58 @@ fn after_a_destroy_that_was_killed_anywhere_apply_makes_all_as_the_file_says() {
         scene.run("check", when);
     });
 }
+
+/// Where a system call fails once: whatever `verb` then says of itself is so.
+fn fail_everywhere(call: impl Fn(&Scene) -> Call, undo: impl Fn(&Scene, &str)) {
+    let Some(scene) = Scene::new() else { return };
+    let Some(faults) = Faults::points(&call(&scene)) else {
+        return;
+    };
+    undo(&scene, "first");
+    let sample = Sample::of_this_run();
+    let mut failed = 0;
+    for k in faults.fallible().filter(|k| sample.has(*k)) {
+        let struck = faults.fail_at(k, "EIO");
+        let when = format!("{:?} failed", faults.list()[k]);
+        // What is done stays done if only saying so fails. A thread that cannot leave a namespace again ends
+        // the program, as if it was killed.
+        let is_unsaid = struck.outcome.stderr.contains("cannot write to stdout");
+        if struck.outcome.is_success() || is_unsaid || struck.outcome.code().is_none() {
+            undo(&scene, &when);
+        } else {
+            failed += 1;
+            let words = &struck.outcome.stderr;
+            assert!(!words.is_empty(), "{when} without a word");
+        }
+        // The file of a lock that nobody holds, and empty folders, go with the next command.
+        scene.host.sh("rm -f /run/netloom/links/*.lock; \
+             rmdir /run/netloom/links /run/netloom/topologies /run/netloom 2>/dev/null; true");
+        let difference = scene.snapshot().difference_from(&scene.before);
+        assert!(
+            difference.is_empty(),
+            "{when}: {difference}\n{}",
+            struck.outcome
+        );
+    }
+    assert!(failed > 0 || !sample.is_whole());
+}
+
+#[test]
+fn an_apply_that_fails_anywhere_leaves_nothing() {
+    fail_everywhere(
+        |scene| scene.call("apply"),
+        |scene, when| scene.run("destroy", when),
+    );
+}
+
+#[test]
+fn a_link_whose_making_fails_anywhere_leaves_nothing() {
+    let add = "link add ns:blue/in1,10.0.0.1/24,fd00::1/64 host/in2,10.0.0.2/24 --rate 10mbit";
+    fail_everywhere(
+        |_| netloom(add),
+        |_, when| {
+            let outcome = netloom("link del ns:blue/in1").run();
+            assert!(outcome.is_success(), "{when}: {outcome}");
+        },
+    );
+}
