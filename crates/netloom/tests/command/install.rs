@@ -385,17 +385,20 @@ fn dry_run_tells_and_changes_nothing() {
 }
 
 #[test]
-fn names_are_chosen_and_cnitool_comes_only_by_its_name() {
+fn names_are_chosen_and_cnitool_and_koko_come_only_by_their_names() {
     let Some(_host) = bare() else { return };
-    install(&["cnitool", "loopback"]);
+    install(&["cnitool", "koko", "loopback"]);
     let names: Vec<_> = listing(Path::new(PLUGINS)).into_keys().collect();
-    assert_eq!(names, [".netloom", "cnitool", "loopback"]);
+    assert_eq!(names, [".netloom", "cnitool", "koko", "loopback"]);
     // It answers as cnitool under another name too.
     fs::rename(in_plugins("cnitool"), "/run/tool").unwrap();
     let help = called(Path::new("/run/tool"), &["--help"]).run();
     assert!(help.is_success(), "{help}");
+    fs::rename(in_plugins("koko"), "/run/links").unwrap();
+    let version = called(Path::new("/run/links"), &["-v"]).run();
+    assert!(version.stdout.starts_with("koko of netloom"), "{version}");
     let unknown = run(&["install", "frobnicate"]);
-    unknown.fails_with_words(&["frobnicate", "loopback", "cnitool"]);
+    unknown.fails_with_words(&["frobnicate", "loopback", "cnitool and koko"]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn mesh(name: &str, nodes: usize) -> File {
 fn a_full_mesh_is_applied_by_eight_commands_at_once_beside_another_topology() {
     let Some(host) = Host::new() else { return };
     let before = Snapshot::take(&host, &[]);
-    let (mesh, other) = (mesh("mesh", 15), mesh("other", 6));
+    let (mesh, other) = (mesh("mesh", 30), mesh("other", 6));
     let calls: Vec<_> = (0..12)
         .map(|n| {
             let file = if n < 8 { &mesh } else { &other };
