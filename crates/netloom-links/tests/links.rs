@@ -495,3 +495,25 @@ fn a_pod_that_forges_marks_can_lose_its_own_interfaces_only() {
     assert!(a.ip("-o link").lines().count() == 1 && b.ip("-o link").lines().count() == 1);
     Snapshot::take(&host, &[&other]).assert_same_as(&theirs);
 }
+
+#[test]
+fn a_dummy_drops_what_is_sent_and_is_compared_as_the_others() {
+    let Some(host) = Host::new() else { return };
+    let a = host.pod("a");
+    let (here, pa) = (Place::current().unwrap(), place(&a));
+    if !here.socket().has_link_kind("dummy").unwrap() {
+        skip("the kernel has no dummy");
+        return;
+    }
+    let before = Snapshot::take(&host, &[&a]);
+    let link = Link::outside(
+        id("d"),
+        end(&pa, "d0", "10.0.0.1/32"),
+        &here,
+        Outside::Dummy,
+    );
+    assert_eq!(link.apply().unwrap(), Seen::Absent);
+    assert_eq!(link.apply().unwrap(), Seen::AsWanted);
+    assert!(link.remove().unwrap());
+    Snapshot::take(&host, &[&a]).assert_same_as(&before);
+}
