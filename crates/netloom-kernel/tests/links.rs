@@ -543,7 +543,7 @@ fn the_links_of_a_group_go_together_and_bear_more_names_than_one() {
     host.add_alternative_name(made.index, &long).unwrap();
     assert_eq!(
         host.get_link(&long).unwrap().alternative_names,
-        [long.clone()]
+        std::slice::from_ref(&long)
     );
     assert!(
         host.add_alternative_name(made.index, &long)
