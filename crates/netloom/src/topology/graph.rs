@@ -113,7 +113,8 @@ fn on_circle(part: f64) -> (f64, f64) {
     let quarter = quarters as u8;
     let rest = quarters - f64::from(quarter);
     // Near the tangent of half the angle.
-    let t = rest * (0.7854 + 0.2146 * rest * rest);
+    let first = std::f64::consts::FRAC_PI_4;
+    let t = rest * (first + (1.0 - first) * rest * rest);
     let (x, y) = ((1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t));
     match quarter {
         0 => (x, y),
