@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 
 use super::Order;
 use super::call::Call;
-use super::contender::Side;
 use super::report::Row;
 use super::scenario::Scenario;
+use super::side::Side;
 use crate::process;
 
 /// How many namespaces there are, and how many links begin in each.
