@@ -3,12 +3,12 @@
 //! A plugin is a file or a folder in [`interface`], [`ipam`] or [`chained`] and an entry in
 //! [`registry::PLUGINS`]. Plugins never import each other.
 
-/// Defines a plugin's door for the fuzz target `plans`: from a configuration and `CNI_ARGS` to what
-/// is going to be done. It is in no other build.
+/// Defines `Plugin::plan`, the door for the fuzz target `plans`. It is in no other build.
 macro_rules! plan_door {
     ($plan:expr) => {
         #[cfg(fuzzing)]
-        pub(crate) fn plan(
+        fn plan(
+            &self,
             conf: &netloom_spec::PluginConf,
             args: &str,
         ) -> Result<(), netloom_spec::Error> {
@@ -21,7 +21,6 @@ macro_rules! plan_door {
 const REFERENCE: &str = "v1.9.1";
 
 pub mod chained;
-pub mod doctor;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod interface;
@@ -30,3 +29,13 @@ pub mod registry;
 mod wiring;
 
 pub use wiring::identity;
+pub use wiring::link_kind::{command_for, lack_of};
+
+/// What the plugins say of themselves beside their names.
+pub const MAKER: netloom_plugin::Maker = netloom_plugin::Maker {
+    release: REFERENCE,
+    line: || {
+        let built = netloom_kernel::c_library::describe();
+        format!("netloom v{} ({built})", env!("CARGO_PKG_VERSION"))
+    },
+};

@@ -34,22 +34,21 @@ mod table;
 
 use crate::wiring::state_file;
 use allocator::{Pool, take_next};
-pub use config::DATA_DIR;
 use config::{Plan, place};
 use damage::Living;
 use error::HostLocalError;
-pub use forgotten::{Forgotten, forgotten};
 use ipnet::IpNet;
+use netloom_plugin::host::{self, Forgotten};
 use netloom_plugin::{
-    AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
-    StatusRequest, Undo, Version,
+    AddRequest, AddResult, Attachment, CheckRequest, Cleanup, Context, DelRequest, Error, Found,
+    GcRequest, Owned, Plugin, Removal, Scope, StatusRequest, Sweep, Undo, Version,
 };
 use netloom_spec::{Dns, IpConfig, NetworkName, PluginConf};
 use owner::Owner;
 use ranges::{Range, RangeSet};
 use sandbox::Sandbox;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use store::{Access, Choice, Place, Store};
 use store_error::StoreError;
@@ -65,10 +64,6 @@ pub struct HostLocal;
 impl Plugin for HostLocal {
     fn name(&self) -> &'static str {
         "host-local"
-    }
-
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
     }
 
     fn add<'r>(
@@ -132,29 +127,66 @@ impl Plugin for HostLocal {
             outcome => outcome,
         };
         let damaged = damage::release(&mut store, &place, request);
-        finish(store, request);
+        finish(store, |trouble| request.warn(trouble));
         released
             .and(damaged)
             .map_err(|errors| HostLocalError::Stores(errors).into())
     }
 
     fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        let Some(valid) = &request.valid else {
+        if request.valid.is_none() {
             request.warn("GC without cni.dev/valid-attachments, nothing is removed");
-            return Ok(());
-        };
-        let place = place(request.conf, request.network());
-        let deadline = request.deadline(LOCK_LIMIT);
-        let Some(mut store) = open(&place, Access::Release, deadline)? else {
-            return Ok(());
-        };
-        let living = Living::new(valid, request.conf, request.version());
-        let outcome = damage::collect(&mut store, &place, &living, request);
-        for path in damage::no_files(&place).unwrap_or_default() {
-            request.warn(&format!("{} is no file, and stays", path.display()));
         }
-        finish(store, request);
-        outcome.map_err(|errors| HostLocalError::Stores(errors).into())
+        let mut cleanup = Cleanup::new();
+        request.collect(self.owned(), &mut cleanup);
+        cleanup.finish()
+    }
+
+    fn owned(&self) -> &'static [Owned] {
+        const OWNED: Owned =
+            Owned::of_conf("reservation", sweep).with_earlier_boots(sweep_earlier_boots);
+        &[OWNED]
+    }
+
+    /// As far as the reservations tell. One of a version of the reference that wrote no interface down
+    /// counts as the container's `eth0`.
+    fn claims(
+        &self,
+        conf: &PluginConf,
+        network: &NetworkName,
+    ) -> Result<Vec<(Attachment, IpAddr)>, Error> {
+        let told = |(name, owner): (String, Owner)| Some((owner.of_whom()?, name.parse().ok()?));
+        let held = held(&place(conf, network))?;
+        Ok(held.into_iter().filter_map(told).collect())
+    }
+
+    fn pools(
+        &self,
+        conf: &PluginConf,
+        network: &NetworkName,
+        version: Version,
+    ) -> Result<Vec<host::Pool>, Error> {
+        let Some(plan) = Plan::without_attachment(conf, version)? else {
+            return Ok(Vec::new());
+        };
+        let taken = held(&place(conf, network))?;
+        let taken: Vec<IpAddr> = (taken.iter())
+            .filter_map(|(name, _)| name.parse().ok())
+            .collect();
+        let pool = |set: &RangeSet| host::Pool {
+            pool: set.to_string(),
+            taken: taken.iter().filter(|it| set.contains(**it)).count() as u128,
+            size: set.ranges().iter().map(Range::size).sum(),
+        };
+        Ok(plan.sets.iter().map(pool).collect())
+    }
+
+    fn forgotten(
+        &self,
+        is_known: &dyn Fn(&str) -> bool,
+        living: &[&str],
+    ) -> Result<Vec<Forgotten>, Error> {
+        forgotten::forgotten(is_known, living)
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -165,6 +197,8 @@ impl Plugin for HostLocal {
         let place = place(request.conf, request.network());
         Ok(require_free(&plan.sets, &place)?)
     }
+
+    plan_door!(|conf, args| Plan::new(conf, conf.version()?, args));
 }
 
 /// The addresses of one attachment.
@@ -221,7 +255,7 @@ impl Claim {
                 context.warn(&error.to_string());
             }
         }
-        finish(store, context);
+        finish(store, |trouble| context.warn(trouble));
         outcome.map(|()| reserved)
     }
 
@@ -406,7 +440,7 @@ fn find<'s>(
 
 /// Requires that every set has an address left.
 fn require_free(sets: &[RangeSet], place: &Place) -> Result<(), HostLocalError> {
-    let Some(mut store) = open(place, Access::Read, Instant::now() + LOCK_LIMIT)? else {
+    let Some(mut store) = open(place, Access::Read, lock_deadline())? else {
         return Ok(());
     };
     for (index, set) in sets.iter().enumerate() {
@@ -429,149 +463,73 @@ fn reclaim_once(store: &mut Store, context: &Context<'_>) {
     }
 }
 
-/// The addresses of a network that are known to have been reserved in an earlier run of the kernel.
-///
-/// # Errors
-/// When the store cannot be locked or read.
-pub fn of_earlier_boots(conf: &PluginConf, network: &NetworkName) -> Result<Vec<String>, Error> {
-    let Some(store) = open(
-        &place(conf, network),
-        Access::Read,
-        Instant::now() + LOCK_LIMIT,
-    )?
-    else {
-        return Ok(Vec::new());
+/// GC: what is of none of the valid attachments, with its owner, and what keeps addresses from being
+/// given and does not say for whom: what is no file, and what is damaged and may be of one of them.
+fn sweep(scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Error> {
+    let place = place(scope.conf, scope.network);
+    let no_files = || -> Result<Vec<Found>, HostLocalError> {
+        Ok(damage::no_files(&place)?
+            .into_iter()
+            .map(Found::broken)
+            .collect())
     };
-    let boot = this_boot()?;
-    Ok(store
-        .of_earlier_boots(&boot)
-        .map_err(HostLocalError::from)?)
-}
-
-/// What keeps addresses of a network from being given, and does not say for whom: what is no file,
-/// and what is damaged and may be of one of these attachments.
-///
-/// # Errors
-/// When the directory cannot be read, or the store cannot be locked.
-pub fn obstacles(
-    conf: &PluginConf,
-    network: &NetworkName,
-    valid: &[Attachment],
-) -> Result<Vec<PathBuf>, Error> {
-    let place = place(conf, network);
-    let mut found = damage::no_files(&place).map_err(HostLocalError::from)?;
-    let doubtful = Living::new(valid, conf, Version::LATEST)
-        .others(&held(&place)?)
-        .0;
-    let files = doubtful
-        .iter()
-        .map(|(name, _)| place.reservations().join(name));
-    found.extend(files);
+    let living = Living::new(scope.valid, scope.conf, scope.version);
+    if how.removes() {
+        let Some(mut store) = open(&place, Access::Release, lock_deadline())? else {
+            return Ok(Vec::new());
+        };
+        let outcome = damage::collect(&mut store, &place, &living, how);
+        finish(store, |trouble| how.warn(trouble));
+        outcome.map_err(HostLocalError::Stores)?;
+        return Ok(no_files().unwrap_or_default());
+    }
+    let (doubtful, stale) = living.others(&held(&place)?);
+    let file = |name: &str| place.reservations().join(name);
+    let mut found = no_files()?;
+    found.extend(doubtful.iter().map(|(name, _)| Found {
+        removal: Removal::Restore(file(name)),
+        ..Found::broken(file(name))
+    }));
+    let mut stale: Vec<_> = (stale.iter())
+        .map(|(name, owner)| format!("{} of {owner}", file(name).display()))
+        .collect();
+    stale.sort();
+    found.extend(stale.into_iter().map(Found::collectable));
     Ok(found)
 }
 
-/// The reservations that are of none of these attachments, with their owners.
-///
-/// # Errors
-/// When the store cannot be locked or read.
-pub fn stale(
-    conf: &PluginConf,
-    network: &NetworkName,
-    valid: &[Attachment],
-) -> Result<Vec<String>, Error> {
-    let place = place(conf, network);
-    let all = Living::new(valid, conf, Version::LATEST)
-        .others(&held(&place)?)
-        .1;
-    let told = |(name, owner): (String, Owner)| {
-        let file = place.reservations().join(name);
-        format!("{} of {owner}", file.display())
+/// The addresses that are known to have been reserved in an earlier run of the kernel.
+fn sweep_earlier_boots(scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Error> {
+    let access = match how.removes() {
+        true => Access::Release,
+        false => Access::Read,
     };
-    Ok(all.into_iter().map(told).collect())
+    let place = place(scope.conf, scope.network);
+    let Some(mut store) = open(&place, access, lock_deadline())? else {
+        return Ok(Vec::new());
+    };
+    let boot = index::boot_id().map_err(store_error::failed("read", Path::new(index::BOOT_ID)));
+    let boot = boot.map_err(HostLocalError::from)?;
+    let outcome = match how.removes() {
+        true => store.reclaim(&boot),
+        false => store.of_earlier_boots(&boot).map_err(|error| vec![error]),
+    };
+    // Trouble with the index makes later calls slow, and they tell it.
+    drop(store.finish());
+    let names = outcome.map_err(HostLocalError::Stores)?;
+    Ok(names.into_iter().map(Found::collectable).collect())
 }
 
-/// The attachments that addresses of a network are reserved for, as far as the reservations tell, with
-/// the address of each. One of a version of the reference that wrote no interface down counts as the
-/// container's `eth0`.
-///
-/// # Errors
-/// When the store cannot be locked or read.
-pub fn reserved(
-    conf: &PluginConf,
-    network: &NetworkName,
-) -> Result<Vec<(Attachment, IpAddr)>, Error> {
-    let held = held(&place(conf, network))?;
-    let told = |(name, owner): (String, Owner)| Some((owner.of_whom()?, name.parse().ok()?));
-    Ok(held.into_iter().filter_map(told).collect())
+fn lock_deadline() -> Instant {
+    Instant::now() + LOCK_LIMIT
 }
 
 /// Every reservation and whose it is.
 fn held(place: &Place) -> Result<Vec<(String, Owner)>, HostLocalError> {
-    match open(place, Access::Read, Instant::now() + LOCK_LIMIT)? {
+    match open(place, Access::Read, lock_deadline())? {
         Some(store) => Ok(store.holders()?),
         None => Ok(Vec::new()),
     }
-}
-
-/// How many addresses each pool of a configuration has, and how many of them are taken.
-///
-/// # Errors
-/// When the configuration is bad, or the store cannot be locked or read.
-pub fn usage(
-    conf: &PluginConf,
-    network: &NetworkName,
-    version: Version,
-) -> Result<Vec<Usage>, Error> {
-    let Some(plan) = Plan::without_attachment(conf, version)? else {
-        return Ok(Vec::new());
-    };
-    let taken = held(&place(conf, network))?;
-    let taken: Vec<IpAddr> = taken
-        .iter()
-        .filter_map(|(name, _)| name.parse().ok())
-        .collect();
-    let usage = |set: &RangeSet| Usage {
-        pool: set.to_string(),
-        taken: taken.iter().filter(|it| set.contains(**it)).count() as u128,
-        size: set.ranges().iter().map(Range::size).sum(),
-    };
-    Ok(plan.sets.iter().map(usage).collect())
-}
-
-/// How full a pool is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Its ranges.
-    pub pool: String,
-    /// The addresses that are reserved.
-    pub taken: u128,
-    /// All that can be given, the gateways' not counted.
-    pub size: u128,
-}
-
-fn this_boot() -> Result<String, HostLocalError> {
-    let read = index::boot_id().map_err(store_error::failed("read", Path::new(index::BOOT_ID)));
-    Ok(read?)
-}
-
-/// Frees these addresses, and tells which.
-///
-/// # Errors
-/// When the store cannot be locked or read, or some cannot be freed: the others are.
-pub fn reclaim(conf: &PluginConf, network: &NetworkName) -> Result<Vec<String>, Error> {
-    let Some(mut store) = open(
-        &place(conf, network),
-        Access::Release,
-        Instant::now() + LOCK_LIMIT,
-    )?
-    else {
-        return Ok(Vec::new());
-    };
-    let boot = this_boot()?;
-    let outcome = store.reclaim(&boot);
-    // Trouble with the index makes later calls slow, and they tell it.
-    drop(store.finish());
-    outcome.map_err(|errors| HostLocalError::Stores(errors).into())
 }
 
 fn open(place: &Place, access: Access, deadline: Instant) -> Result<Option<Store>, HostLocalError> {
@@ -580,9 +538,9 @@ fn open(place: &Place, access: Access, deadline: Instant) -> Result<Option<Store
 }
 
 /// Trouble with the index is no error of the call, but somebody should know why it is slow.
-fn finish(store: Store, context: &Context<'_>) {
+fn finish(store: Store, warn: impl FnOnce(&str)) {
     if let Some(trouble) = store.finish() {
-        context.warn(&format!("{trouble}; the owner index is not used"));
+        warn(&format!("{trouble}; the owner index is not used"));
     }
 }
 
@@ -608,5 +566,3 @@ fn read_resolv_conf(path: &Path) -> Result<Dns, HostLocalError> {
         })?;
     Ok(resolv_conf::parse(&String::from_utf8_lossy(&bytes)))
 }
-
-plan_door!(|conf, args| Plan::new(conf, conf.version()?, args));

@@ -232,6 +232,13 @@ pub(crate) struct Withdrawn {
     pub(crate) kept: usize,
 }
 
+impl Withdrawn {
+    /// Whose claims they were.
+    pub(crate) fn comments(self) -> impl Iterator<Item = String> {
+        self.gone.into_iter().filter_map(|(_, claim)| claim.comment)
+    }
+}
+
 /// Withdraws all claims of a set that are to go, by key and comment. Reads the whole set.
 pub(crate) fn withdraw(
     socket: &Socket,

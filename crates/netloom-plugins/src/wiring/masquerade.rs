@@ -13,8 +13,8 @@ use super::check::drift;
 use super::nftables::Nftables;
 use super::owner::Owner;
 use ipnet::IpNet;
-use netloom_plugin::Undo;
-use netloom_spec::{AddResult, Attachment};
+use netloom_plugin::{Owned, Undo};
+use netloom_spec::AddResult;
 
 /// Masquerades the addresses of a result of ADD. Doing it again changes nothing.
 pub(crate) fn create<'r>(
@@ -97,25 +97,8 @@ pub(crate) fn check(owner: Owner<'_>, choice: BackendChoice, nets: &[IpNet]) -> 
     }
 }
 
-/// What [`collect`] would remove of nftables.
-pub(crate) fn stale_of_nftables(
-    network: &str,
-    valid: &[Attachment],
-) -> Result<Vec<String>, netloom_spec::Error> {
-    Ok(nftables::stale(network, valid)?)
-}
-
-/// What [`collect`] would remove of iptables.
-pub(crate) fn stale_of_iptables(
-    network: &str,
-    valid: &[Attachment],
-) -> Result<Vec<String>, netloom_spec::Error> {
-    Ok(iptables::stale_chains(network, valid)?)
-}
-
-/// GC: removes what belongs to attachments of the network that are not valid any more.
-pub(crate) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
-    let nftables = nftables::collect(network, valid);
-    let iptables = iptables::collect(network, valid);
-    nftables.and(iptables)
-}
+/// What GC removes.
+pub(crate) const OWNED: [Owned; 2] = [
+    Owned::of_network("nftables masquerade", nftables::sweep).with_key("ipMasq"),
+    Owned::of_network("iptables masquerade", iptables::sweep).with_key("ipMasq"),
+];

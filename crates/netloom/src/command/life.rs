@@ -9,8 +9,9 @@ use std::rc::Rc;
 
 use netloom_kernel::netns::{Netns, OpenError};
 use netloom_kernel::rtnl::Socket;
-use netloom_plugins::doctor::{claims, with_delegates};
+use netloom_plugin::{Plugin, Survey, of_conf};
 use netloom_plugins::identity;
+use netloom_plugins::registry::PLUGINS;
 use netloom_runtime::{CachedAttachment, Cni, Life, RuntimeConf};
 use netloom_spec::{AddResult, Attachment, Error, NetworkName, PluginConf};
 
@@ -154,7 +155,16 @@ impl netloom_runtime::Judge for Judge {
         let known: HashSet<_> = living
             .map(|it| (it.container_id.as_str(), it.if_name.as_str()))
             .collect();
-        for (claimant, address) in claims(&network, &with_delegates(plugins, &network))? {
+        let survey = Survey {
+            registry: PLUGINS,
+            network: &network,
+            plugins,
+        };
+        let mut claims = Vec::new();
+        for (plugin, conf) in survey.configured() {
+            claims.extend(plugin.claims(&conf, &network)?);
+        }
+        for (claimant, address) in claims {
             let is_known = known.contains(&(&*claimant.container_id, &*claimant.if_name));
             if !is_known && !beside.contains(&claimant) && self.inhabited()?.has_any(&[address]) {
                 beside.push(claimant);
@@ -183,6 +193,6 @@ fn look_inside(
 fn is_lent(it: &CachedAttachment) -> bool {
     it.list().is_some_and(|list| {
         let mut plugins = list.plugins.iter();
-        plugins.any(|conf| conf.plugin_type() == "host-device")
+        plugins.any(|conf| of_conf(PLUGINS, conf).any(Plugin::lends_devices))
     })
 }

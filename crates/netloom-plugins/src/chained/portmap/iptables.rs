@@ -17,7 +17,8 @@ use crate::wiring::owner::Owner;
 use ipnet::IpNet;
 use netloom_kernel::iptables::{self, Family};
 use netloom_kernel::nft::RuleInfo;
-use netloom_spec::Attachment;
+use netloom_plugin::{Found, Scope, Sweep};
+use netloom_spec::Error;
 use script::Script;
 use seen::Seen;
 
@@ -180,47 +181,23 @@ fn remove_renamed(
     renamed.remove_ours(nftables, is_own).map(drop)
 }
 
-/// Removes the chains of containers that have no valid attachment to the network. The chain does
-/// not tell interfaces apart, so one valid attachment keeps a container's chain.
-pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
-    let nftables = Nftables::open()?;
-    for family in FAMILIES {
-        let (saved, chains) = find_stale(&nftables, family, network, valid)?;
-        if let Some(text) = script::sweep(&saved, &chains) {
-            restore(family, &text)?;
-        }
-    }
-    Ok(())
-}
-
-/// The chains, and the table that they are in.
-fn find_stale(
-    nftables: &Nftables,
-    family: Family,
-    network: &str,
-    valid: &[Attachment],
-) -> Result<(Saved, Vec<String>), Fault> {
-    let text = match iptables::is_available(family) {
-        true if presence::may_have_nat_table(nftables, family)? => save(family, Some("nat"))?,
-        _ => String::new(),
-    };
-    let saved = Saved::parse(&text, "nat");
-    let mut chains = script::stale(&saved, network, valid);
-    chains.retain(|chain| saved.declares(chain));
-    Ok((saved, chains))
-}
-
-/// The chains that [`collect`] would remove.
-pub(super) fn stale(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Fault> {
+/// The chains of containers that have no valid attachment to the network. The chain does not tell
+/// interfaces apart, so one valid attachment keeps a container's chain.
+pub(super) fn sweep(scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Error> {
     let nftables = Nftables::open()?;
     let mut told = Vec::new();
     for family in FAMILIES {
-        let (_, chains) = find_stale(&nftables, family, network, valid)?;
-        told.extend(
-            chains
-                .iter()
-                .map(|chain| format!("chain {chain} ({family})")),
-        );
+        if !iptables::is_available(family) || !presence::may_have_nat_table(&nftables, family)? {
+            continue;
+        }
+        let saved = Saved::parse(&save(family, Some("nat"))?, "nat");
+        let mut chains = script::stale(&saved, scope.network.as_str(), scope.valid);
+        chains.retain(|chain| saved.declares(chain));
+        let words = |chain: &String| Found::collectable(format!("chain {chain} ({family})"));
+        told.extend(chains.iter().map(words));
+        if let (true, Some(text)) = (how.removes(), script::sweep(&saved, &chains)) {
+            restore(family, &text)?;
+        }
     }
     Ok(told)
 }
