@@ -213,7 +213,13 @@ impl<'a> Survey<'a> {
         for (plugin, conf) in self.configured() {
             let (found, failed) = plugin.inventory(&self.scope(&conf, valid));
             add_new(&mut orphans, found);
-            errors.extend(failed);
+            // Two plugins may fail at one thing.
+            errors.extend(
+                failed
+                    .into_iter()
+                    .filter(|it| !errors.contains(it))
+                    .collect::<Vec<_>>(),
+            );
         }
         (orphans, errors)
     }

@@ -23,6 +23,7 @@ pub(crate) mod fuzzing;
 mod healing_tests;
 mod index;
 mod listing;
+mod orphans;
 mod owner;
 mod ranges;
 mod resolv_conf;
@@ -35,13 +36,12 @@ mod table;
 use crate::wiring::state_file;
 use allocator::{Pool, take_next};
 use config::{Plan, place};
-use damage::Living;
 use error::HostLocalError;
 use ipnet::IpNet;
 use netloom_plugin::host::{self, Forgotten};
 use netloom_plugin::{
-    AddRequest, AddResult, Attachment, CheckRequest, Cleanup, Context, DelRequest, Error, Found,
-    GcRequest, Owned, Plugin, Removal, Scope, StatusRequest, Sweep, Undo, Version,
+    AddRequest, AddResult, Attachment, CheckRequest, Cleanup, Context, DelRequest, Error,
+    GcRequest, Owned, Plugin, StatusRequest, Undo, Version,
 };
 use netloom_spec::{Dns, IpConfig, NetworkName, PluginConf};
 use owner::Owner;
@@ -143,9 +143,7 @@ impl Plugin for HostLocal {
     }
 
     fn owned(&self) -> &'static [Owned] {
-        const OWNED: Owned =
-            Owned::of_conf("reservation", sweep).with_earlier_boots(sweep_earlier_boots);
-        &[OWNED]
+        &[orphans::OWNED]
     }
 
     /// As far as the reservations tell. One of a version of the reference that wrote no interface down
@@ -155,9 +153,7 @@ impl Plugin for HostLocal {
         conf: &PluginConf,
         network: &NetworkName,
     ) -> Result<Vec<(Attachment, IpAddr)>, Error> {
-        let told = |(name, owner): (String, Owner)| Some((owner.of_whom()?, name.parse().ok()?));
-        let held = held(&place(conf, network))?;
-        Ok(held.into_iter().filter_map(told).collect())
+        orphans::claims(conf, network)
     }
 
     fn pools(
@@ -166,19 +162,7 @@ impl Plugin for HostLocal {
         network: &NetworkName,
         version: Version,
     ) -> Result<Vec<host::Pool>, Error> {
-        let Some(plan) = Plan::without_attachment(conf, version)? else {
-            return Ok(Vec::new());
-        };
-        let taken = held(&place(conf, network))?;
-        let taken: Vec<IpAddr> = (taken.iter())
-            .filter_map(|(name, _)| name.parse().ok())
-            .collect();
-        let pool = |set: &RangeSet| host::Pool {
-            pool: set.to_string(),
-            taken: taken.iter().filter(|it| set.contains(**it)).count() as u128,
-            size: set.ranges().iter().map(Range::size).sum(),
-        };
-        Ok(plan.sets.iter().map(pool).collect())
+        orphans::pools(conf, network, version)
     }
 
     fn forgotten(
@@ -440,7 +424,7 @@ fn find<'s>(
 
 /// Requires that every set has an address left.
 fn require_free(sets: &[RangeSet], place: &Place) -> Result<(), HostLocalError> {
-    let Some(mut store) = open(place, Access::Read, lock_deadline())? else {
+    let Some(mut store) = open(place, Access::Read, Instant::now() + LOCK_LIMIT)? else {
         return Ok(());
     };
     for (index, set) in sets.iter().enumerate() {
@@ -460,75 +444,6 @@ fn reclaim_once(store: &mut Store, context: &Context<'_>) {
         Ok(names) if names.is_empty() => {}
         Ok(names) => context.warn(&format!("reclaimed after a reboot: {}", names.join(", "))),
         Err(errors) => context.warn(&HostLocalError::Stores(errors).to_string()),
-    }
-}
-
-/// GC: what is of none of the valid attachments, with its owner, and what keeps addresses from being
-/// given and does not say for whom: what is no file, and what is damaged and may be of one of them.
-fn sweep(scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Error> {
-    let place = place(scope.conf, scope.network);
-    let no_files = || -> Result<Vec<Found>, HostLocalError> {
-        Ok(damage::no_files(&place)?
-            .into_iter()
-            .map(Found::broken)
-            .collect())
-    };
-    let living = Living::new(scope.valid, scope.conf, scope.version);
-    if how.removes() {
-        let Some(mut store) = open(&place, Access::Release, lock_deadline())? else {
-            return Ok(Vec::new());
-        };
-        let outcome = damage::collect(&mut store, &place, &living, how);
-        finish(store, |trouble| how.warn(trouble));
-        outcome.map_err(HostLocalError::Stores)?;
-        return Ok(no_files().unwrap_or_default());
-    }
-    let (doubtful, stale) = living.others(&held(&place)?);
-    let file = |name: &str| place.reservations().join(name);
-    let mut found = no_files()?;
-    found.extend(doubtful.iter().map(|(name, _)| Found {
-        removal: Removal::Restore(file(name)),
-        ..Found::broken(file(name))
-    }));
-    let mut stale: Vec<_> = (stale.iter())
-        .map(|(name, owner)| format!("{} of {owner}", file(name).display()))
-        .collect();
-    stale.sort();
-    found.extend(stale.into_iter().map(Found::collectable));
-    Ok(found)
-}
-
-/// The addresses that are known to have been reserved in an earlier run of the kernel.
-fn sweep_earlier_boots(scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Error> {
-    let access = match how.removes() {
-        true => Access::Release,
-        false => Access::Read,
-    };
-    let place = place(scope.conf, scope.network);
-    let Some(mut store) = open(&place, access, lock_deadline())? else {
-        return Ok(Vec::new());
-    };
-    let boot = index::boot_id().map_err(store_error::failed("read", Path::new(index::BOOT_ID)));
-    let boot = boot.map_err(HostLocalError::from)?;
-    let outcome = match how.removes() {
-        true => store.reclaim(&boot),
-        false => store.of_earlier_boots(&boot).map_err(|error| vec![error]),
-    };
-    // Trouble with the index makes later calls slow, and they tell it.
-    drop(store.finish());
-    let names = outcome.map_err(HostLocalError::Stores)?;
-    Ok(names.into_iter().map(Found::collectable).collect())
-}
-
-fn lock_deadline() -> Instant {
-    Instant::now() + LOCK_LIMIT
-}
-
-/// Every reservation and whose it is.
-fn held(place: &Place) -> Result<Vec<(String, Owner)>, HostLocalError> {
-    match open(place, Access::Read, lock_deadline())? {
-        Some(store) => Ok(store.holders()?),
-        None => Ok(Vec::new()),
     }
 }
 
