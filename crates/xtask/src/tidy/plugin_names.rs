@@ -1,5 +1,6 @@
 //! What a plugin is like, it says itself, by the methods of `Plugin`. So nobody else compares a name
-//! with a plugin's, or lists names: the next plugin would be forgotten there.
+//! with a plugin's, or lists names: the next plugin would be forgotten there. A word that means something
+//! else, such as a keyword of a file, has a comment above it with the words [`EXCUSE`].
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,8 @@ use super::tree::{Source, Tree};
 
 /// Where the rule holds: the command, and all plugins with what they share.
 const CRATES: [&str; 2] = ["netloom", "netloom-plugins"];
+
+const EXCUSE: &str = "no plugin's name";
 
 pub(crate) fn compared_by_nobody(tree: &Tree) -> Vec<Finding> {
     let names = names(tree);
@@ -25,7 +28,7 @@ pub(crate) fn compared_by_nobody(tree: &Tree) -> Vec<Finding> {
             |text: &String| Some(text) != own && names.values().any(|name| name == text);
         let literals = literals(source).into_iter();
         let faults: Vec<_> = literals
-            .filter(|literal| is_anothers(&literal.text))
+            .filter(|literal| is_anothers(&literal.text) && !is_excused(source, literal.line))
             .filter_map(|literal| Some((literal.fault()?, literal)))
             .collect();
         for (fault, literal) in &faults {
@@ -38,6 +41,13 @@ pub(crate) fn compared_by_nobody(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether the line has a comment, or one above it.
+fn is_excused(source: &Source, line: usize) -> bool {
+    let above = line.saturating_sub(2);
+    let mut lines = source.text.lines().skip(above).take(line - above);
+    lines.any(|line| line.contains(EXCUSE))
 }
 
 /// Every plugin's name, by its module.
@@ -108,7 +118,7 @@ impl Literal {
             line: Some(self.line),
             message: format!(
                 "{does} the plugin's name {:?}; ask the plugin by a method of `Plugin`, with a default \
-                 for all others",
+                 for all others; if it is none, say so above: // {EXCUSE}: …",
                 self.text
             ),
         }

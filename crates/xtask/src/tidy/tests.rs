@@ -255,6 +255,7 @@ fn a_plugins_name_is_compared_and_listed_by_the_plugin_alone() {
         "fn f() -> Value { json!({\"type\": \"ptp\"}) }",
         "const KINDS: [(&str, u8); 1] = [(\"ptp\", 1)];",
         "const NAME: &str = \"ptp\";",
+        "fn f() -> bool {\n    // This is no plugin's name, but a keyword.\n    x == \"ptp\"\n}",
         "const WORDS: [&str; 2] = [\"ptp\", \"other\"];",
         "#[cfg(test)]\nmod tests { fn f() -> bool { x == \"ptp\" } }",
     ] {
