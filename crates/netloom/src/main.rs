@@ -43,16 +43,15 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use netloom_kernel::c_library;
-
 use cli::Cli;
 use command::Caller;
 
 fn main() -> ExitCode {
     let called = called();
     let plugins = netloom_plugins::registry::PLUGINS;
-    if netloom_plugin::find(plugins, &called).is_some() {
-        netloom_plugin::tell_build(c_library::describe);
+    // By the name of the program that is all plugins it lists them, as that does.
+    if called == "netloom-plugins" || netloom_plugin::find(plugins, &called).is_some() {
+        netloom_plugin::tell_maker(netloom_plugins::MAKER);
         return netloom_plugin::main(plugins);
     }
     pipe::end_without_output();

@@ -3,6 +3,7 @@
 mod imports;
 mod manifests;
 mod names;
+mod plugin_names;
 mod plugins;
 mod source;
 mod text;
@@ -61,6 +62,10 @@ const RULES: &[Rule] = &[
     rule(
         "plugins do not import each other, and wiring imports no plugin",
         plugins::apart,
+    ),
+    rule(
+        "nobody but a plugin compares with its name, or lists it",
+        plugin_names::compared_by_nobody,
     ),
     rule(
         "no file is longer than 600 lines without its tests",

@@ -58,6 +58,30 @@ impl GcPlan {
         self.stale.is_empty() && self.plugins.is_empty() && self.drafts.is_empty()
     }
 
+    /// The attachments that somebody cares for: those that stay, and those that DEL removes with all
+    /// that is theirs.
+    pub fn accounted(&self) -> Vec<Attachment> {
+        let stale = self.stale.iter().map(|it| named(&it.attachment));
+        self.valid.iter().cloned().chain(stale).collect()
+    }
+
+    /// Leaves what an earlier plan did not have.
+    pub(super) fn restrict_to(&mut self, planned: &Self) {
+        let was_planned = |it: &StaleAttachment| {
+            let mut stale = planned.stale.iter();
+            stale.any(|other| named(&other.attachment) == named(&it.attachment))
+        };
+        let stale = std::mem::take(&mut self.stale);
+        let (stale, new): (Vec<_>, Vec<_>) = stale.into_iter().partition(was_planned);
+        self.stale = stale;
+        self.valid
+            .extend(new.iter().map(|it| named(&it.attachment)));
+        self.drafts.retain(|draft| planned.drafts.contains(draft));
+        let was_asked = |it: &Asked| planned.requests.iter().any(|asked| asked.conf == it.conf);
+        self.requests.retain(was_asked);
+        self.plugins.retain(|it| planned.plugins.contains(it));
+    }
+
     pub(super) fn disabled() -> Self {
         Self {
             disabled: true,
