@@ -20,6 +20,8 @@ const STATE_FILES: &[fn(&[u8])] = &[
     chained::tuning::backup::fuzzing::backup,
     chained::tuning::allowlist::fuzzing::allowlist,
     wiring::iptables::fuzzing::saved,
+    chained::ratchet::fuzzing::record,
+    chained::ratchet::fuzzing::topology,
 ];
 
 /// The name of a plugin, a NUL, `CNI_ARGS`, a NUL, and the configuration. By its name a plugin is found

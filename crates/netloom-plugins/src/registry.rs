@@ -39,6 +39,7 @@ registry! {
     crate::interface::macvlan::Macvlan,
     crate::chained::portmap::Portmap,
     crate::interface::ptp::Ptp,
+    crate::chained::ratchet::Ratchet,
     crate::chained::sbr::Sbr,
     crate::ipam::static_::Static,
     crate::interface::tap::Tap,

@@ -49,6 +49,7 @@ pages! {
     the_examples_of_macvlan_work = "macvlan",
     the_examples_of_portmap_work = "portmap",
     the_examples_of_ptp_work = "ptp",
+    the_examples_of_ratchet_work = "ratchet",
     the_examples_of_sbr_work = "sbr",
     the_examples_of_static_work = "static",
     the_examples_of_tap_work = "tap",
