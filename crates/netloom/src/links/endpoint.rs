@@ -84,8 +84,11 @@ impl Other {
         let mut options = Options::parse(options);
         let outside = match kind {
             "vxlan" => vxlan(name, &mut options),
+            // A kind of link, no plugin's name.
             "macvlan" => macvlan(name, &mut options),
+            // A kind of link, no plugin's name.
             "ipvlan" => ipvlan(name, &mut options),
+            // A kind of link, no plugin's name.
             "vlan" => vlan(name, &mut options),
             _ => return Endpoint::parse(text).map(Self::End),
         };
@@ -117,7 +120,9 @@ impl<'t> Options<'t> {
     fn finish(self, kind: &str) -> Result<()> {
         let known = match kind {
             "vxlan" => "vni, port, local, dev and learning",
+            // A kind of link, no plugin's name.
             "vlan" => "id",
+            // A kind of link, no plugin's name.
             "ipvlan" => "mode and flag",
             _ => "mode",
         };
@@ -168,6 +173,7 @@ fn vxlan(remote: &str, options: &mut Options<'_>) -> Result<Outside> {
 /// How macvlans reach each other, by the kernel's words.
 pub(crate) fn macvlan_mode(mode: &str) -> Result<MacvlanMode> {
     Ok(match mode {
+        // A mode, no plugin's name.
         "bridge" => MacvlanMode::Bridge,
         "private" => MacvlanMode::Private,
         "vepa" => MacvlanMode::Vepa,
@@ -205,6 +211,7 @@ fn ipvlan(name: &str, options: &mut Options<'_>) -> Result<Outside> {
     };
     let flag = match options.take("flag") {
         None => None,
+        // A mode, no plugin's name.
         Some("bridge") => Some(IpvlanFlag::Bridge),
         Some("private") => Some(IpvlanFlag::Private),
         Some("vepa") => Some(IpvlanFlag::Vepa),

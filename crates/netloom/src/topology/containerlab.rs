@@ -74,6 +74,7 @@ fn one(
     let lab = &topology.name;
     let kind = match kind.as_str() {
         "host" => NodeKind::There(At::Host),
+        // A kind of node, no plugin's name.
         "bridge" => NodeKind::Bridge(name.to_owned()),
         "ovs-bridge" => {
             return Err(key.fault(format!(

@@ -150,6 +150,7 @@ fn brief(topology: &Topology, fields: &mut Fields<'_>) -> Result<(TopoEnd, TopoO
                 "mgmt-net is containerlab's own network; name a bridge of the host instead",
             ));
         }
+        // A kind of link, no plugin's name.
         None if text == "dummy" => TopoOther::Outside(Outside::Dummy),
         _ => TopoOther::End(end(topology, second)?),
     };
@@ -274,6 +275,7 @@ fn extended(
     }
     let near = extended_end(topology, fields.need("endpoint")?)?;
     let other = match word {
+        // A kind of link, no plugin's name.
         "dummy" => TopoOther::Outside(Outside::Dummy),
         "host" => {
             let name = fields.need("host-interface")?.text("host-interface")?;
@@ -287,6 +289,7 @@ fn extended(
                 host: None,
             })
         }
+        // A kind of link, no plugin's name.
         "bridge" => {
             let bridge = fields.need("bridge")?.text("bridge")?.to_owned();
             let name = match fields.text("host-interface")? {
@@ -304,6 +307,7 @@ fn extended(
                 host: None,
             })
         }
+        // A kind of link, no plugin's name.
         "macvlan" => {
             let parent = fields
                 .need("host-interface")?
