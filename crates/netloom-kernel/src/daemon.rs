@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
+use rustix::process::Signal;
 
 use crate::error::{Error, Result};
 
@@ -27,26 +28,9 @@ impl Termination {
             let error = std::io::Error::last_os_error();
             Error::of_io("listen for", "SIGTERM and SIGINT", &error)
         };
-        // SAFETY: all zeros is a valid sigset_t; the calls get pointers to it, live and initialised
-        // by sigemptyset, and a null for the old mask that nobody wants.
-        #[expect(unsafe_code, reason = "rustix has no signal masks and no signalfd")]
-        let fd = unsafe {
-            let mut signals: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&mut signals);
-            libc::sigaddset(&mut signals, libc::SIGTERM);
-            libc::sigaddset(&mut signals, libc::SIGINT);
-            if libc::pthread_sigmask(libc::SIG_BLOCK, &signals, std::ptr::null_mut()) != 0 {
-                return Err(failed());
-            }
-            libc::signalfd(-1, &signals, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
-        };
-        if fd < 0 {
-            return Err(failed());
-        }
-        // SAFETY: the kernel has just made this descriptor for us; nothing else owns it.
-        #[expect(unsafe_code, reason = "signalfd returns a bare descriptor")]
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self(fd))
+        crate::signal_fd::block(&[Signal::TERM, Signal::INT])
+            .map(|(fd, _)| Self(fd))
+            .map_err(|_| failed())
     }
 }
 
@@ -62,15 +46,30 @@ const FIRST_PASSED: i32 = 3;
 /// # Errors
 /// EBADF if no descriptor was passed.
 pub fn passed_descriptor() -> Result<OwnedFd> {
-    let failed = |errno| Error::of("take", "the passed descriptor 3", errno);
+    inherited_descriptor(FIRST_PASSED)
+}
+
+/// Takes a descriptor that the program which started this one left open under this number, and keeps it
+/// from programs that this one executes.
+///
+/// Must be called at most once for each number, and before anything else can have opened it: a second
+/// owner would close it under the first.
+///
+/// # Errors
+/// EBADF if no such descriptor is open.
+pub fn inherited_descriptor(number: i32) -> Result<OwnedFd> {
+    let failed = |errno| Error::of("take the passed descriptor", number, errno);
+    if number < FIRST_PASSED {
+        return Err(failed(Errno::BADF));
+    }
     // SAFETY: borrowed only to ask the kernel whether the descriptor is open at all.
-    #[expect(unsafe_code, reason = "the service manager passes a number")]
-    let borrowed = unsafe { BorrowedFd::borrow_raw(FIRST_PASSED) };
+    #[expect(unsafe_code, reason = "descriptors are passed by number")]
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     rustix::io::fcntl_setfd(borrowed, rustix::io::FdFlags::CLOEXEC)
         .map_err(|errno: Errno| failed(errno))?;
     // SAFETY: it is open, as fcntl has just said, and by the contract of this function it was
-    // passed by the service manager and has no other owner.
-    #[expect(unsafe_code, reason = "the service manager passes a number")]
-    let fd = unsafe { OwnedFd::from_raw_fd(FIRST_PASSED) };
+    // passed by whoever started this program and has no other owner.
+    #[expect(unsafe_code, reason = "descriptors are passed by number")]
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
     Ok(fd)
 }

@@ -1,5 +1,7 @@
 //! What the command line accepts: cnitool's verbs, arguments, flags and environment, and more.
 
+pub(crate) mod pod;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -103,6 +105,8 @@ pub(crate) enum Verb {
     Install(Install),
     /// Take netloom's plugins out of a directory, and bring back what was there before.
     Uninstall(Uninstall),
+    #[command(flatten)]
+    Pod(pod::PodVerb),
     /// Build a network in a throw-away host, use it, remove it, and prove that nothing is left.
     Demo(Demo),
     /// Print the completions for a shell.

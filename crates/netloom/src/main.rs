@@ -51,6 +51,9 @@ fn main() -> ExitCode {
         netloom_plugin::tell_build(c_library::describe);
         return netloom_plugin::main(plugins);
     }
+    if let Some(status) = command::pod::role() {
+        return status.into();
+    }
     pipe::end_without_output();
     netloom_kernel::signals::pass_on();
     let cli: Cli = pipe::parse();

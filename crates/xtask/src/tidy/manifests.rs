@@ -17,8 +17,13 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
         Some(&["netloom-plugin", "netloom-kernel", "netloom-spec"]),
     ),
     (
+        "netloom-run",
+        Some(&["netloom-runtime", "netloom-kernel", "netloom-spec"]),
+    ),
+    (
         "netloom",
         Some(&[
+            "netloom-run",
             "netloom-runtime",
             "netloom-plugins",
             "netloom-spec",

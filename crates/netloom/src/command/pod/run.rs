@@ -1,0 +1,292 @@
+//! `run`: what the user said, made into a pod.
+
+use std::env;
+
+use anyhow::Result;
+use netloom_run::net_argument::{self, NetArgument, Wanted};
+use netloom_run::network::{Wishes, attachments};
+use netloom_run::sandbox::privileges;
+use netloom_run::{
+    Attachment, DnsOptions, Error, NetworkMode, Phase, PodSpec, PodState, Store, client,
+};
+use netloom_runtime::load;
+use netloom_spec::NetworkConfigList;
+
+use super::image;
+use super::{ask, end_with, place, store};
+use crate::cli::Options;
+use crate::cli::pod::Run;
+
+/// Where programs are, where an image does not say.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+pub(super) fn run(options: &Options, run: &Run) -> Result<()> {
+    let store = store()?;
+    let spec = specify(options, run, &store)?;
+    let outcome = client::run(&spec)?;
+    for line in &outcome.left {
+        note!("netloom: pod {}: {line}", &spec.id[..8]);
+    }
+    if run.detach {
+        say!("{}", spec.id);
+    }
+    end_with(outcome.status)
+}
+
+/// All that can be wrong is found here, before there is any effect.
+fn specify(options: &Options, run: &Run, store: &Store) -> Result<PodSpec> {
+    refuse_limits(run)?;
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::new("pods need root: sudo netloom run …").into());
+    }
+    let (network, attachments) = networks(options, run, store)?;
+    let source = image::source(run)?;
+    let (root, of_image, arguments) = image::open(source)?;
+    let command = of_image.command(&arguments);
+    let id = client::new_id()?;
+    let name = run.name.as_deref().map(|it| ask::name(it, "--name"));
+    let name = name.transpose()?.unwrap_or_default();
+    let hostname = match &run.hostname {
+        Some(hostname) => ask::name(hostname, "--hostname")?,
+        None if name.is_empty() => id[..8].to_owned(),
+        None => name.clone(),
+    };
+    let tty = run.tty || (run.interactive && client::has_terminal());
+    let mut env = vec![("PATH".to_owned(), PATH.to_owned())];
+    env.extend([("HOSTNAME".to_owned(), hostname.clone())]);
+    environment(&mut env, &of_image.env)?;
+    environment(&mut env, &run.env)?;
+    if tty {
+        terminal_kind(&mut env);
+    }
+    let cwd = run.workdir.clone().unwrap_or(of_image.cwd);
+    if !cwd.starts_with('/') {
+        return Err(Error::new(format!("-w {cwd:?}: expected an absolute path")).into());
+    }
+    let each = |texts: &[String]| texts.iter().map(|it| ask::host(it)).collect();
+    Ok(PodSpec {
+        id,
+        name,
+        command,
+        env,
+        cwd,
+        user: run.user.clone().unwrap_or(of_image.user),
+        hostname,
+        root,
+        volumes: run
+            .volumes
+            .iter()
+            .map(|it| ask::volume(it))
+            .collect::<Result<_, _>>()?,
+        network,
+        attachments,
+        dns: dns(run),
+        hosts: Result::<_, Error>::map_err(each(&run.add_host), Into::<anyhow::Error>::into)?,
+        ports: run
+            .publish
+            .iter()
+            .map(|it| ask::port(it))
+            .collect::<Result<_, _>>()?,
+        capabilities: privileges::choose(&run.cap_add, &run.cap_drop)?,
+        tty,
+        interactive: run.interactive,
+        detach: run.detach,
+        remove: run.rm,
+        init: run.init,
+        cni: place(options)?,
+    })
+}
+
+fn refuse_limits(run: &Run) -> Result<(), Error> {
+    let limits = [
+        ("--memory", &run.memory),
+        ("--cpus", &run.cpus),
+        ("--pids", &run.pids),
+    ];
+    match limits.iter().find(|(_, value)| value.is_some()) {
+        None => Ok(()),
+        Some((option, _)) => Err(Error::new(format!(
+            "{option}: netloom's own pods have no limits, which need control groups"
+        ))),
+    }
+}
+
+fn dns(run: &Run) -> DnsOptions {
+    DnsOptions {
+        servers: run.dns.clone(),
+        search: run.dns_search.clone(),
+        options: run.dns_option.clone(),
+    }
+}
+
+/// The namespace, and the networks in the order given.
+fn networks(options: &Options, run: &Run, store: &Store) -> Result<(NetworkMode, Vec<Attachment>)> {
+    let mut wanted: Vec<(Wanted, NetworkConfigList)> = Vec::new();
+    let mut alone = None;
+    for text in &run.nets {
+        match net_argument::parse(text)? {
+            NetArgument::Networks(networks) => {
+                for network in networks {
+                    let list = super::super::network::find(options, &network.network);
+                    wanted.push((
+                        network,
+                        list.map_err(|error| Error::new(error.to_string()))?,
+                    ));
+                }
+            }
+            NetArgument::All => wanted.extend(all(options)?),
+            NetArgument::None => alone = Some((text, NetworkMode::Own)),
+            NetArgument::Host => alone = Some((text, NetworkMode::Host)),
+            NetArgument::Namespace(path) => alone = Some((text, namespace(path)?)),
+            NetArgument::Pod(pod) => alone = Some((text, of_pod(store, &pod)?)),
+        }
+    }
+    if let Some((text, mode)) = alone {
+        if run.nets.len() > 1 {
+            return Err(Error::new(format!(
+                "--net {text} stands alone: it cannot be together with other networks"
+            ))
+            .into());
+        }
+        let made = attachments(&[], &run.ifname, &wishes(run)?)?;
+        return Ok((mode, made));
+    }
+    if run.nets.is_empty() {
+        hint(options);
+    }
+    let made = attachments(&wanted, &run.ifname, &wishes(run)?)?;
+    Ok((NetworkMode::Own, made))
+}
+
+fn wishes(run: &Run) -> Result<Wishes, Error> {
+    Ok(Wishes {
+        ports: run
+            .publish
+            .iter()
+            .map(|it| ask::port(it))
+            .collect::<Result<_, _>>()?,
+        bandwidth: run.bandwidth.as_deref().map(ask::bandwidth).transpose()?,
+        dns: dns(run),
+        annotations: run
+            .annotations
+            .iter()
+            .map(|it| ask::annotation(it))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn all(options: &Options) -> Result<Vec<(Wanted, NetworkConfigList)>, Error> {
+    let failed = |error: load::Error| Error::new(format!("--net all: {error}"));
+    let loaded = load::directory(&options.conf_dir).map_err(failed)?;
+    let mut files = loaded.networks;
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    if files.is_empty() {
+        return Err(Error::new(format!(
+            "--net all: there is no network in {:?}",
+            options.conf_dir
+        )));
+    }
+    let mut seen = std::collections::HashSet::new();
+    files.retain(|file| seen.insert(file.list.name.clone()));
+    let wanted = |list: NetworkConfigList| {
+        let network = list.name.clone();
+        let wanted = Wanted {
+            network,
+            ..Wanted::default()
+        };
+        (wanted, list)
+    };
+    Ok(files.into_iter().map(|file| wanted(file.list)).collect())
+}
+
+fn namespace(path: std::path::PathBuf) -> Result<NetworkMode, Error> {
+    let failed =
+        |error: &dyn std::fmt::Display| Error::new(format!("--net ns:{}: {error}", path.display()));
+    let absolute = std::path::absolute(&path).map_err(|error| failed(&error))?;
+    netloom_kernel::netns::Netns::open(&absolute).map_err(|error| failed(&error))?;
+    Ok(NetworkMode::Path(absolute))
+}
+
+fn of_pod(store: &Store, wanted: &str) -> Result<NetworkMode, Error> {
+    let pod = store.find(wanted)?;
+    let state = pod.state()?;
+    match (state.phase, state.spec.network) {
+        (Phase::Run, NetworkMode::Own) => Ok(NetworkMode::Path(pod.netns())),
+        (Phase::Run, mode) => Ok(mode),
+        _ => Err(Error::new(format!(
+            "--net pod:{wanted}: this pod does not run"
+        ))),
+    }
+}
+
+/// One network for a pod that runs.
+pub(super) fn one_more(
+    options: &Options,
+    state: &PodState,
+    text: &str,
+) -> Result<Attachment, Error> {
+    let mut networks = match net_argument::parse(text)? {
+        NetArgument::Networks(networks) => networks,
+        _ => return Err(Error::new(format!("{text:?} is no network"))),
+    };
+    let mut wanted = match (networks.pop(), networks.pop()) {
+        (Some(one), None) => one,
+        _ => return Err(Error::new(format!("{text:?} is more than one network"))),
+    };
+    let list = super::super::network::find(options, &wanted.network);
+    let list = list.map_err(|error| Error::new(error.to_string()))?;
+    let taken = |name: &String| state.spec.attachments.iter().any(|it| it.if_name == *name);
+    let free = (0..).map(|n| format!("eth{n}")).find(|name| !taken(name));
+    if wanted.if_name.is_none() {
+        wanted.if_name = free;
+    }
+    let mut made = attachments(&[(wanted, list)], "eth0", &Wishes::default())?;
+    made.pop().ok_or_else(|| Error::new("there is no network"))
+}
+
+/// Who names no network gets none, and learns which there are.
+fn hint(options: &Options) {
+    let loaded = load::directory(&options.conf_dir);
+    let names: Vec<_> = loaded
+        .map(|it| it.networks.into_iter().map(|it| it.list.name).collect())
+        .unwrap_or_default();
+    let names: &[String] = &names;
+    match names {
+        [] => note!(
+            "netloom: the pod has no network, and {:?} has none to name with --net",
+            options.conf_dir
+        ),
+        names => note!(
+            "netloom: the pod has no network; --net NAME gives it one of: {}",
+            names.join(", ")
+        ),
+    }
+}
+
+/// `KEY=VALUE` sets, `KEY` takes the value of here if there is one; what comes later counts.
+pub(super) fn environment(env: &mut Vec<(String, String)>, texts: &[String]) -> Result<(), Error> {
+    for text in texts {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, Some(value.to_owned())),
+            None => (text.as_str(), env::var(text).ok()),
+        };
+        if key.is_empty() || text.contains('\0') {
+            return Err(Error::new(format!(
+                "-e {text:?}: expected KEY=VALUE or KEY"
+            )));
+        }
+        env.retain(|(known, _)| known != key);
+        if let Some(value) = value {
+            env.push((key.to_owned(), value));
+        }
+    }
+    Ok(())
+}
+
+/// What programs ask that draw on a terminal.
+pub(super) fn terminal_kind(env: &mut Vec<(String, String)>) {
+    if !env.iter().any(|(key, _)| key == "TERM") {
+        let kind = env::var("TERM").unwrap_or_else(|_| "xterm".to_owned());
+        env.push(("TERM".to_owned(), kind));
+    }
+}
