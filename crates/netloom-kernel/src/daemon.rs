@@ -73,3 +73,28 @@ pub fn inherited_descriptor(number: i32) -> Result<OwnedFd> {
     let fd = unsafe { OwnedFd::from_raw_fd(number) };
     Ok(fd)
 }
+
+/// Keeps every descriptor but stdin, stdout and stderr from programs that are executed from now on, also
+/// those that whoever started this program left open by mistake.
+///
+/// # Errors
+/// If the kernel cannot (before Linux 5.11).
+pub fn close_on_exec() -> Result<()> {
+    // SAFETY: sets a flag of descriptors and takes numbers only.
+    #[expect(unsafe_code, reason = "rustix has no close_range")]
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            FIRST_PASSED,
+            i32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    match result {
+        0 => Ok(()),
+        _ => {
+            let error = std::io::Error::last_os_error();
+            Err(Error::of_io("keep", "descriptors from programs", &error))
+        }
+    }
+}

@@ -44,10 +44,6 @@ fn bind(address: SocketAddr, protocol: Protocol) -> Result<OwnedFd, Errno> {
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
-    // What a former pod's connections left in TIME_WAIT is no reason to refuse.
-    if kind == SocketType::STREAM {
-        sockopt::set_socket_reuseaddr(&socket, true)?;
-    }
     rustix::net::bind(&socket, &address)?;
     Ok(socket)
 }

@@ -75,12 +75,14 @@ fn wait_for(process: &OwnedFd, limit: Option<&Timespec>) -> bool {
     }
 }
 
-/// Starts this program in the role `verb`, with `passed` descriptors, whose numbers are its arguments.
+/// Starts this program in the role `verb`, with `passed` descriptors, whose numbers are its arguments, and no
+/// others but stdin, stdout and stderr.
 pub(crate) fn helper(
     verb: &str,
     passed: &[BorrowedFd<'_>],
     configure: impl FnOnce(&mut Command),
 ) -> Result<Child> {
+    netloom_kernel::daemon::close_on_exec()?;
     let mut command = Command::new("/proc/self/exe");
     command.arg(verb);
     command.args(passed.iter().map(|fd| fd.as_raw_fd().to_string()));
