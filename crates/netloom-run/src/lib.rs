@@ -19,6 +19,7 @@ mod end;
 pub mod enter;
 mod error;
 mod files;
+pub mod image;
 mod life;
 mod log;
 pub mod net_argument;

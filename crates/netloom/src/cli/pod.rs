@@ -25,6 +25,9 @@ pub(crate) enum PodVerb {
     Inspect(OnePod),
     /// Wait until a pod has ended, and print its exit status.
     Wait(OnePod),
+    /// The images that pods run from.
+    #[command(subcommand)]
+    Image(ImageVerb),
     /// Attach a running pod to a network, or detach it.
     #[command(subcommand)]
     Net(NetVerb),
@@ -228,5 +231,31 @@ pub(crate) enum NetVerb {
         pod: String,
         /// The network's name, or the interface's.
         network: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageVerb {
+    /// Show the images in the store.
+    Ls,
+    /// Take an image into the store.
+    Load {
+        /// docker-archive:FILE, oci-archive:FILE, oci:DIR[:TAG], or FILE.tar of any of these or of a root
+        /// file system.
+        source: String,
+        /// Its name [default: what it calls itself, else what its file is called].
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Forget images, and the layers that nothing else needs.
+    Rm {
+        /// The images' names.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Bring an image from the store of podman or docker, or from its registry by skopeo.
+    Pull {
+        /// The image's name.
+        name: String,
     },
 }

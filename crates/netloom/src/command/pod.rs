@@ -53,6 +53,7 @@ pub(super) fn answer(options: &Options, verb: &PodVerb) -> Result<()> {
         PodVerb::Rm(it) => rm(it),
         PodVerb::Inspect(it) => show::inspect(it),
         PodVerb::Wait(it) => wait(it),
+        PodVerb::Image(it) => image::answer(options, it, &store()?),
         PodVerb::Net(it) => net(options, it),
     }
 }

@@ -7,7 +7,7 @@ use netloom_run::net_argument::{self, NetArgument, Wanted};
 use netloom_run::network::{Wishes, attachments};
 use netloom_run::sandbox::privileges;
 use netloom_run::{
-    Attachment, DnsOptions, Error, NetworkMode, Phase, PodSpec, PodState, Store, client,
+    Attachment, DnsOptions, Error, NetworkMode, Phase, PodSpec, PodState, Root, Store, client,
 };
 use netloom_runtime::load;
 use netloom_spec::NetworkConfigList;
@@ -39,10 +39,8 @@ fn specify(options: &Options, run: &Run, store: &Store) -> Result<PodSpec> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::new("pods need root: sudo netloom run …").into());
     }
+    let choice = image::choose(run)?;
     let (network, attachments) = networks(options, run, store)?;
-    let source = image::source(run)?;
-    let (root, of_image, arguments) = image::open(source)?;
-    let command = of_image.command(&arguments);
     let id = client::new_id()?;
     let name = run.name.as_deref().map(|it| ask::name(it, "--name"));
     let name = name.transpose()?.unwrap_or_default();
@@ -52,41 +50,21 @@ fn specify(options: &Options, run: &Run, store: &Store) -> Result<PodSpec> {
         None => name.clone(),
     };
     let tty = run.tty || (run.interactive && client::has_terminal());
-    let mut env = vec![("PATH".to_owned(), PATH.to_owned())];
-    env.extend([("HOSTNAME".to_owned(), hostname.clone())]);
-    environment(&mut env, &of_image.env)?;
-    environment(&mut env, &run.env)?;
-    if tty {
-        terminal_kind(&mut env);
-    }
-    let cwd = run.workdir.clone().unwrap_or(of_image.cwd);
-    if !cwd.starts_with('/') {
-        return Err(Error::new(format!("-w {cwd:?}: expected an absolute path")).into());
-    }
-    let each = |texts: &[String]| texts.iter().map(|it| ask::host(it)).collect();
-    Ok(PodSpec {
+    let mut spec = PodSpec {
         id,
         name,
-        command,
-        env,
-        cwd,
-        user: run.user.clone().unwrap_or(of_image.user),
+        command: Vec::new(),
+        env: Vec::new(),
+        cwd: run.workdir.clone().unwrap_or_else(|| "/".to_owned()),
+        user: run.user.clone().unwrap_or_default(),
         hostname,
-        root,
-        volumes: run
-            .volumes
-            .iter()
-            .map(|it| ask::volume(it))
-            .collect::<Result<_, _>>()?,
+        root: Root::Host,
+        volumes: each(&run.volumes, ask::volume)?,
         network,
         attachments,
         dns: dns(run),
-        hosts: Result::<_, Error>::map_err(each(&run.add_host), Into::<anyhow::Error>::into)?,
-        ports: run
-            .publish
-            .iter()
-            .map(|it| ask::port(it))
-            .collect::<Result<_, _>>()?,
+        hosts: each(&run.add_host, ask::host)?,
+        ports: each(&run.publish, ask::port)?,
         capabilities: privileges::choose(&run.cap_add, &run.cap_drop)?,
         tty,
         interactive: run.interactive,
@@ -94,7 +72,41 @@ fn specify(options: &Options, run: &Run, store: &Store) -> Result<PodSpec> {
         remove: run.rm,
         init: run.init,
         cni: place(options)?,
-    })
+    };
+    if !spec.cwd.starts_with('/') {
+        return Err(Error::new(format!("-w {:?}: expected an absolute path", spec.cwd)).into());
+    }
+    environment(&mut spec.env, &run.env)?;
+    // Last, as it may take long, and bring an image.
+    complete(&mut spec, run, image::open(choice)?)?;
+    Ok(spec)
+}
+
+fn each<T>(texts: &[String], read: impl Fn(&str) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    texts.iter().map(|text| read(text)).collect()
+}
+
+/// What the user said counts more than what the image says.
+fn complete(spec: &mut PodSpec, run: &Run, chosen: image::Chosen) -> Result<(), Error> {
+    spec.root = chosen.root;
+    spec.command = chosen.command;
+    if run.workdir.is_none() {
+        spec.cwd = chosen.cwd;
+    }
+    if run.user.is_none() {
+        spec.user = chosen.user;
+    }
+    let mut env = vec![
+        ("PATH".to_owned(), PATH.to_owned()),
+        ("HOSTNAME".to_owned(), spec.hostname.clone()),
+    ];
+    environment(&mut env, &chosen.env)?;
+    environment(&mut env, &run.env)?;
+    if spec.tty {
+        terminal_kind(&mut env);
+    }
+    spec.env = env;
+    Ok(())
 }
 
 fn refuse_limits(run: &Run) -> Result<(), Error> {
@@ -160,18 +172,12 @@ fn networks(options: &Options, run: &Run, store: &Store) -> Result<(NetworkMode,
 
 fn wishes(run: &Run) -> Result<Wishes, Error> {
     Ok(Wishes {
-        ports: run
-            .publish
-            .iter()
-            .map(|it| ask::port(it))
-            .collect::<Result<_, _>>()?,
+        ports: each(&run.publish, ask::port)?,
         bandwidth: run.bandwidth.as_deref().map(ask::bandwidth).transpose()?,
         dns: dns(run),
-        annotations: run
-            .annotations
-            .iter()
-            .map(|it| ask::annotation(it))
-            .collect::<Result<_, _>>()?,
+        annotations: each(&run.annotations, ask::annotation)?
+            .into_iter()
+            .collect(),
     })
 }
 
