@@ -94,7 +94,11 @@ pub(super) fn open(choice: Choice) -> Result<Chosen, Error> {
         root,
         command,
         // One without a value would take the user's.
-        env: image.env.into_iter().filter(|it| it.contains('=')).collect(),
+        env: image
+            .env
+            .into_iter()
+            .filter(|it| it.contains('='))
+            .collect(),
         cwd: Some(image.cwd)
             .filter(|it| !it.is_empty())
             .unwrap_or("/".to_owned()),
