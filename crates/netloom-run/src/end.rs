@@ -2,6 +2,7 @@
 
 use netloom_runtime::DelMode;
 
+use crate::engine::end as end_container;
 use crate::error::{Doing, Error, Result};
 use crate::{Engine, Phase, Pod, PodState, Store, files};
 
@@ -20,7 +21,7 @@ pub struct Ended {
 pub fn finish(store: &Store, pod: &Pod, engine: Engine<'_>, forget: bool) -> Result<Ended> {
     let _held = pod.change_networks()?;
     let state = pod.state()?;
-    let mut left = Vec::new();
+    let mut left: Vec<String> = end_container(pod, &state).err().into_iter().collect();
     for index in (0..state.spec.attachments.len()).rev() {
         if let Err(error) = delete(pod, &state, index, engine) {
             left.push(error);

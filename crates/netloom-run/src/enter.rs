@@ -54,6 +54,13 @@ struct Order {
 /// If the pod does not run, or the program cannot be executed.
 pub fn exec(pod: &Pod, entry: &Entry) -> Result<u8> {
     let state = pod.state()?;
+    if let Some(call) = &state.spec.engine {
+        return Err(Error::new(format!(
+            "pod {} is a container of {1}'s: `{1} exec` executes in it",
+            pod.short_id(),
+            call.program
+        )));
+    }
     let alive = state.init.filter(|init| init.open().is_some());
     let init = match (state.phase, alive) {
         (Phase::Run, Some(init)) => init,

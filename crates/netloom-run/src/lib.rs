@@ -16,6 +16,7 @@
 mod channel;
 pub mod client;
 mod end;
+mod engine;
 pub mod enter;
 mod error;
 mod files;
@@ -38,7 +39,8 @@ pub use error::{Error, Result, status};
 pub use life::{connect, disconnect};
 pub use process::ProcessId;
 pub use spec::{
-    Attachment, CniPlace, DnsOptions, NetworkMode, PodSpec, Port, Protocol, Root, Volume,
+    Attachment, CniPlace, DnsOptions, EngineCall, NetworkMode, PodSpec, Port, Protocol, Root,
+    Volume,
 };
 pub use state::{Held, Phase, Pod, PodState, Store};
 

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use netloom_kernel::{signal_fd, unshare};
 
 use crate::channel::Channel;
+use crate::engine;
 use crate::error::{Doing, Error, Result, status};
 use crate::spec::PodSpec;
 
@@ -85,6 +86,10 @@ pub(crate) enum Never {}
 
 fn begin(order: &Order, channel: &Channel) -> Result<Never> {
     let spec = &order.spec;
+    if let (Some(call), Some(netns)) = (&spec.engine, &order.netns) {
+        die_with_the_shim(channel)?;
+        return Err(engine::become_client(call, netns, &order.dir));
+    }
     if let Some(netns) = &order.netns {
         let path = netns.to_string_lossy();
         unshare::enter(&path, LinkNameSpaceType::Network)?;

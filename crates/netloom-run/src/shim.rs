@@ -153,10 +153,15 @@ fn start(
         process::helper(sandbox::VERB, &[theirs.socket().as_fd()], |command| {
             let [stdin, stdout, stderr] = stdio;
             command.stdin(stdin).stdout(stdout).stderr(stderr);
-            command.env_clear();
+            if order.spec.engine.is_none() {
+                command.env_clear();
+            }
         })
     };
-    let mut init = unshare::with_new_pid_namespace(spawn)??;
+    let mut init = match order.spec.engine {
+        None => unshare::with_new_pid_namespace(spawn)??,
+        Some(_) => spawn()?,
+    };
     drop(theirs);
     let id = i32::try_from(init.id()).ok().and_then(ProcessId::of);
     let known = id.ok_or_else(|| Error::new("the pod's first process ended at once"));

@@ -55,6 +55,19 @@ pub struct PodSpec {
     pub init: bool,
     /// Where plugins and the cache of attachments are.
     pub cni: CniPlace,
+    /// A container engine that runs the command in the pod's network namespace, in place of a sandbox of
+    /// our own.
+    #[serde(default)]
+    pub engine: Option<EngineCall>,
+}
+
+/// How a container engine is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineCall {
+    /// The program: `podman`.
+    pub program: String,
+    /// What stands behind its `run`: options, image and command.
+    pub arguments: Vec<String>,
 }
 
 /// Where plugins and attachments are, and how long a plugin may take.

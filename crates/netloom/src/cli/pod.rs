@@ -25,6 +25,9 @@ pub(crate) enum PodVerb {
     Inspect(OnePod),
     /// Wait until a pod has ended, and print its exit status.
     Wait(OnePod),
+    /// Run a container by podman on CNI networks: with podman's options, image and command.
+    #[command(visible_alias = "podman-run", after_help = ENGINE_HELP)]
+    DockerRun(EngineRun),
     /// The images that pods run from.
     #[command(subcommand)]
     Image(ImageVerb),
@@ -151,6 +154,28 @@ pub(crate) struct Run {
         value_name = "COMMAND"
     )]
     pub(crate) command: Vec<String>,
+}
+
+const ENGINE_HELP: &str = "\
+Networks are those that --net names, or every one that is configured; -p leads ports of the host to the
+container. Other options are podman's.
+
+  netloom docker-run --rm busybox ifconfig
+  netloom docker-run -d --net mynet -p 8080:80 nginx";
+
+#[derive(Debug, Args)]
+pub(crate) struct EngineRun {
+    // In place of the global option, whose -i means something else here.
+    #[arg(long, env = "CNI_IFNAME", default_value = "eth0", hide = true)]
+    pub(crate) ifname: String,
+    /// Options, image, command.
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "ARGUMENT"
+    )]
+    pub(crate) arguments: Vec<String>,
 }
 
 #[derive(Debug, Args)]

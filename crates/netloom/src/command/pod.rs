@@ -1,6 +1,7 @@
 //! The verbs about pods, and the roles that this program has in one.
 
 mod ask;
+mod engine;
 mod image;
 mod run;
 mod show;
@@ -30,7 +31,7 @@ pub(crate) fn role() -> Option<u8> {
             let terminal = arguments.next().map(|it| descriptor(Some(it))).transpose();
             terminal.and_then(|terminal| {
                 let store = Store::default();
-                Ok(shim::main(descriptor(channel)?, terminal, &store, &engine))
+                Ok(shim::main(descriptor(channel)?, terminal, &store, &cni_of))
             })
         }
         sandbox::VERB => descriptor(channel).map(sandbox::main),
@@ -46,6 +47,7 @@ pub(crate) fn role() -> Option<u8> {
 pub(super) fn answer(options: &Options, verb: &PodVerb) -> Result<()> {
     match verb {
         PodVerb::Run(run) => run::run(options, run),
+        PodVerb::DockerRun(it) => engine::run(options, it),
         PodVerb::Ps(ps) => show::ps(options, ps),
         PodVerb::Exec(it) => exec(it),
         PodVerb::Logs(it) => show::logs(it),
@@ -59,7 +61,7 @@ pub(super) fn answer(options: &Options, verb: &PodVerb) -> Result<()> {
 }
 
 /// The runtime library as a pod wants it.
-fn engine(place: &CniPlace) -> Cni {
+fn cni_of(place: &CniPlace) -> Cni {
     Cni::new(place.plugin_dirs.clone())
         .cache_dir(&place.cache_dir)
         .exec(Bounded::by(place.timeout.map(Duration::from_millis)))
@@ -80,7 +82,7 @@ fn place(options: &Options) -> Result<CniPlace> {
 /// The pods, after those whose shim was killed were ended.
 fn store() -> Result<Store> {
     let store = Store::default();
-    for line in recover::finish_dead(&store, &engine)? {
+    for line in recover::finish_dead(&store, &cni_of)? {
         note!("netloom: {line}");
     }
     Ok(store)
@@ -133,7 +135,7 @@ fn stop(it: &Stop) -> Result<()> {
 
 fn rm(it: &Rm) -> Result<()> {
     each(&it.pods, |store, pod| {
-        netloom_run::remove(store, pod, it.force, &engine)
+        netloom_run::remove(store, pod, it.force, &cni_of)
     })
 }
 
@@ -175,13 +177,13 @@ fn net(options: &Options, verb: &NetVerb) -> Result<()> {
         NetVerb::Connect { pod, network } => {
             let (store, pod) = find(pod)?;
             let made = |state: &netloom_run::PodState| run::one_more(options, state, network);
-            let it = netloom_run::connect(&store, &pod, made, &engine)?;
+            let it = netloom_run::connect(&store, &pod, made, &cni_of)?;
             let addresses: Vec<_> = it.addresses().iter().map(ToString::to_string).collect();
             say!("{} {}", it.if_name, addresses.join(" "));
         }
         NetVerb::Disconnect { pod, network } => {
             let (store, pod) = find(pod)?;
-            netloom_run::disconnect(&store, &pod, network, &engine)?;
+            netloom_run::disconnect(&store, &pod, network, &cni_of)?;
         }
     }
     Ok(())

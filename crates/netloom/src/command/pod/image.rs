@@ -121,15 +121,13 @@ fn find(images: &Images, text: &str) -> Result<Image, Error> {
 /// by skopeo.
 fn pull(images: &Images, name: &Reference) -> Result<Image, Error> {
     for engine in ["podman", "docker"] {
-        if succeeds(engine, &["image", "inspect", name.as_str()]) {
-            return brought(images, name, engine, |file| {
-                vec![
-                    "save".into(),
-                    "-o".into(),
-                    file.into(),
-                    name.as_str().into(),
-                ]
-            });
+        // What was built or loaded there has no registry in its name.
+        for known in [name.as_str(), name.short()] {
+            if succeeds(engine, &["image", "inspect", known]) {
+                return brought(images, name, engine, |file| {
+                    vec!["save".into(), "-o".into(), file.into(), known.into()]
+                });
+            }
         }
     }
     if !succeeds("skopeo", &["--version"]) {

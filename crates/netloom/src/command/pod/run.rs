@@ -72,6 +72,7 @@ fn specify(options: &Options, run: &Run, store: &Store) -> Result<PodSpec> {
         remove: run.rm,
         init: run.init,
         cni: place(options)?,
+        engine: None,
     };
     if !spec.cwd.starts_with('/') {
         return Err(Error::new(format!("-w {:?}: expected an absolute path", spec.cwd)).into());
@@ -133,9 +134,38 @@ fn dns(run: &Run) -> DnsOptions {
 
 /// The namespace, and the networks in the order given.
 fn networks(options: &Options, run: &Run, store: &Store) -> Result<(NetworkMode, Vec<Attachment>)> {
+    let wishes = wishes(run)?;
+    if run.nets.is_empty() {
+        hint(options);
+    }
+    resolve(options, &run.nets, &wishes, &run.ifname, store)
+}
+
+/// The same for a container engine.
+pub(super) fn attached(
+    options: &Options,
+    nets: &[String],
+    ports: &[String],
+    if_name: &str,
+    store: &Store,
+) -> Result<(NetworkMode, Vec<Attachment>)> {
+    let wishes = Wishes {
+        ports: each(ports, ask::port)?,
+        ..Wishes::default()
+    };
+    resolve(options, nets, &wishes, if_name, store)
+}
+
+fn resolve(
+    options: &Options,
+    nets: &[String],
+    wishes: &Wishes,
+    if_name: &str,
+    store: &Store,
+) -> Result<(NetworkMode, Vec<Attachment>)> {
     let mut wanted: Vec<(Wanted, NetworkConfigList)> = Vec::new();
     let mut alone = None;
-    for text in &run.nets {
+    for text in nets {
         match net_argument::parse(text)? {
             NetArgument::Networks(networks) => {
                 for network in networks {
@@ -154,20 +184,15 @@ fn networks(options: &Options, run: &Run, store: &Store) -> Result<(NetworkMode,
         }
     }
     if let Some((text, mode)) = alone {
-        if run.nets.len() > 1 {
+        if nets.len() > 1 {
             return Err(Error::new(format!(
                 "--net {text} stands alone: it cannot be together with other networks"
             ))
             .into());
         }
-        let made = attachments(&[], &run.ifname, &wishes(run)?)?;
-        return Ok((mode, made));
+        return Ok((mode, attachments(&[], if_name, wishes)?));
     }
-    if run.nets.is_empty() {
-        hint(options);
-    }
-    let made = attachments(&wanted, &run.ifname, &wishes(run)?)?;
-    Ok((NetworkMode::Own, made))
+    Ok((NetworkMode::Own, attachments(&wanted, if_name, wishes)?))
 }
 
 fn wishes(run: &Run) -> Result<Wishes, Error> {

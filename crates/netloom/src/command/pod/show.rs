@@ -14,6 +14,9 @@ use super::{find, store};
 use crate::cli::Options;
 use crate::cli::pod::{OnePod, Ps};
 
+/// Characters of a command in the table.
+const COMMAND: usize = 40;
+
 pub(super) fn ps(options: &Options, ps: &Ps) -> Result<()> {
     let mut pods = Vec::new();
     for pod in store()?.list()? {
@@ -46,11 +49,19 @@ pub(super) fn ps(options: &Options, ps: &Ps) -> Result<()> {
             status(state),
             age(state.created),
             terminal::one_line(&networks(state)).into_owned(),
-            terminal::bounded_line(&command, 40).into_owned(),
+            shortened(&terminal::one_line(&command)),
         ]);
     }
     println!("{table}");
     Ok(())
+}
+
+/// What there is room for in a table.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(COMMAND) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
 }
 
 fn status(state: &PodState) -> String {
