@@ -69,6 +69,15 @@ pub fn sandbox() -> Result<()> {
     make_mounts_private()
 }
 
+/// Moves the current thread into a new mount namespace, all mounts made private.
+///
+/// # Errors
+/// `is_denied()` without CAP_SYS_ADMIN.
+pub fn sandbox_mounts() -> Result<()> {
+    unshare(UnshareFlags::NEWNS)?;
+    make_mounts_private()
+}
+
 /// Runs a closure whose first child becomes the first process of a new PID namespace. Children that are
 /// started later are in the caller's own again.
 ///

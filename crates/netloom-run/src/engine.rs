@@ -24,8 +24,25 @@ pub(crate) fn become_client(call: &EngineCall, netns: &Path, dir: &Path) -> Erro
     )
 }
 
-/// Has the engine end a container whose client did not: it outlives it, in a namespace that is about to go.
+/// Where an OCI runtime keeps what it knows of the pod.
+pub(crate) fn runtime_root(dir: &Path) -> PathBuf {
+    dir.join("runtime")
+}
+
+/// Has an engine or a runtime end a container whose client did not: it outlives it, in a namespace that is
+/// about to go.
 pub(crate) fn end(pod: &Pod, state: &PodState) -> Result<(), String> {
+    let root = runtime_root(pod.dir());
+    if let Some(runtime) = &state.spec.runtime
+        && root.join(pod.id()).exists()
+    {
+        let mut command = Command::new(&runtime.program);
+        command
+            .arg("--root")
+            .arg(&root)
+            .args(["delete", "--force", pod.id()]);
+        return finished(command, &runtime.program);
+    }
     let Some(call) = &state.spec.engine else {
         return Ok(());
     };
@@ -40,16 +57,18 @@ pub(crate) fn end(pod: &Pod, state: &PodState) -> Result<(), String> {
     }
     let mut command = Command::new(&call.program);
     command.args(["stop", "--ignore", "--time", "2", id.trim()]);
+    finished(command, &call.program)
+}
+
+fn finished(mut command: Command, program: &str) -> Result<(), String> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     match command.output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(format!(
-            "{} stop {}: {}",
-            call.program,
-            id.trim(),
+            "{program} could not end the container: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         )),
-        Err(error) => Err(format!("cannot execute {:?}: {error}", call.program)),
+        Err(error) => Err(format!("cannot execute {program:?}: {error}")),
     }
 }
 

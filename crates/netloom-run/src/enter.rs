@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use netloom_kernel::signal_fd::SignalFd;
 use netloom_kernel::unshare;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Channel;
 use crate::client::{HEARD, Terminal};
 use crate::error::{Doing, Error, Result, status};
+use crate::sandbox::bundle::exec_arguments;
 use crate::sandbox::{Failure, Never, Program, not_executed, prepare};
 use crate::terminal::{Pty, resize};
 use crate::{Phase, Pod, ProcessId, process};
@@ -71,6 +72,17 @@ pub fn exec(pod: &Pod, entry: &Entry) -> Result<u8> {
             )));
         }
     };
+    if let Some(runtime) = &state.spec.runtime {
+        let words = exec_arguments(&state.spec, pod.dir(), entry)?;
+        let mut command = Command::new(&runtime.program);
+        if !entry.interactive && !entry.tty {
+            command.stdin(Stdio::null());
+        }
+        let ended = command.args(words).status();
+        return ended
+            .map(exit_status)
+            .doing(|| format!("execute {:?}", runtime.program));
+    }
     let (mut channel, theirs) = Channel::pair()?;
     let terminal = entry.tty.then(Pty::open).transpose()?;
     let stdio = |fd: &OwnedFd| fd.try_clone().map(Stdio::from);
@@ -144,8 +156,12 @@ fn attend(child: &mut Child, mut terminal: Option<Terminal>) -> Result<u8> {
         terminal.drain();
     }
     let ended = child.wait().doing(|| "wait for the program")?;
+    Ok(exit_status(ended))
+}
+
+fn exit_status(ended: ExitStatus) -> u8 {
     let by_signal = i32::from(status::BY_SIGNAL) + ended.signal().unwrap_or_default();
-    Ok(u8::try_from(ended.code().unwrap_or(by_signal)).unwrap_or(status::KILLED))
+    u8::try_from(ended.code().unwrap_or(by_signal)).unwrap_or(status::KILLED)
 }
 
 /// Becomes the program, in the pod. Returns only if that failed, when the caller knows why.

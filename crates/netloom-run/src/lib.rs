@@ -40,7 +40,7 @@ pub use life::{connect, disconnect};
 pub use process::ProcessId;
 pub use spec::{
     Attachment, CniPlace, DnsOptions, EngineCall, NetworkMode, PodSpec, Port, Protocol, Root,
-    Volume,
+    Runtime, Volume,
 };
 pub use state::{Held, Phase, Pod, PodState, Store};
 

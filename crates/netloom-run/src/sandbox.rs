@@ -1,5 +1,6 @@
 //! The pod's first process: makes the pod's mounts, gives up what it may, and becomes the command.
 
+pub(crate) mod bundle;
 mod devices;
 pub mod privileges;
 mod reaper;
@@ -89,6 +90,10 @@ fn begin(order: &Order, channel: &Channel) -> Result<Never> {
     if let (Some(call), Some(netns)) = (&spec.engine, &order.netns) {
         die_with_the_shim(channel)?;
         return Err(engine::become_client(call, netns, &order.dir));
+    }
+    if let Some(runtime) = &spec.runtime {
+        die_with_the_shim(channel)?;
+        return bundle::become_client(order, runtime);
     }
     if let Some(netns) = &order.netns {
         let path = netns.to_string_lossy();

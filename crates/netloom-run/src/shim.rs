@@ -149,18 +149,19 @@ fn start(
 ) -> Result<(Running, Option<Failure>)> {
     let (mut own, theirs) = Channel::pair()?;
     let (stdio, pipe) = stdio(&order.spec, terminal)?;
+    let of_others = order.spec.engine.is_some() || order.spec.runtime.is_some();
     let spawn = || {
         process::helper(sandbox::VERB, &[theirs.socket().as_fd()], |command| {
             let [stdin, stdout, stderr] = stdio;
             command.stdin(stdin).stdout(stdout).stderr(stderr);
-            if order.spec.engine.is_none() {
+            if !of_others {
                 command.env_clear();
             }
         })
     };
-    let mut init = match order.spec.engine {
-        None => unshare::with_new_pid_namespace(spawn)??,
-        Some(_) => spawn()?,
+    let mut init = match of_others {
+        false => unshare::with_new_pid_namespace(spawn)??,
+        true => spawn()?,
     };
     drop(theirs);
     let id = i32::try_from(init.id()).ok().and_then(ProcessId::of);

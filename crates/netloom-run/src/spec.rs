@@ -59,6 +59,22 @@ pub struct PodSpec {
     /// our own.
     #[serde(default)]
     pub engine: Option<EngineCall>,
+    /// An OCI runtime that makes the sandbox in place of ours.
+    #[serde(default)]
+    pub runtime: Option<Runtime>,
+}
+
+/// An OCI runtime, and the limits that it sets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runtime {
+    /// The program: `runc`, `crun`, or a path.
+    pub program: String,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Processors, in thousandths.
+    pub cpus: Option<u64>,
+    /// Processes.
+    pub pids: Option<u64>,
 }
 
 /// How a container engine is called.

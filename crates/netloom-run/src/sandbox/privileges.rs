@@ -82,6 +82,13 @@ pub fn choose(add: &[String], drop: &[String]) -> Result<u64> {
     Ok(chosen)
 }
 
+/// The names of a set, as OCI has them.
+pub(super) fn names(set: u64) -> Vec<String> {
+    let all = NAMES.iter().enumerate();
+    let kept = all.filter(|(number, _)| set & (1 << number) != 0);
+    kept.map(|(_, name)| format!("CAP_{name}")).collect()
+}
+
 fn bits(name: &str, option: &str) -> Result<u64> {
     let upper = name.to_ascii_uppercase();
     if upper == "ALL" {

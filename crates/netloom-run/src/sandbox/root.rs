@@ -20,7 +20,7 @@ use crate::files;
 use crate::spec::{Root, Volume};
 
 /// What of `/proc` and `/sys` tells about the host, or changes it.
-const MASKED: [&str; 11] = [
+pub(super) const MASKED: [&str; 11] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -35,7 +35,7 @@ const MASKED: [&str; 11] = [
 ];
 
 /// What of `/proc` the pod only reads.
-const READ_ONLY: [&str; 5] = [
+pub(super) const READ_ONLY: [&str; 5] = [
     "/proc/bus",
     "/proc/fs",
     "/proc/irq",
@@ -148,6 +148,13 @@ fn pieces(order: &Order) -> Result<Vec<Piece>> {
         pieces.push(piece);
     }
     Ok(pieces)
+}
+
+/// The pod's root file system alone, for somebody else who makes the rest; where it is.
+pub(super) fn mount_for_runtime(order: &Order) -> Result<PathBuf> {
+    let root = order.dir.join("rootfs");
+    mount_root(order, &root)?;
+    Ok(root)
 }
 
 fn mount_root(order: &Order, at: &Path) -> Result<()> {

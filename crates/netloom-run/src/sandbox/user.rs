@@ -1,8 +1,9 @@
 //! Who the command runs as, by the pod's own `/etc/passwd` and `/etc/group`.
 
 use std::io::Read;
+use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
 use crate::error::{Error, Result};
 
@@ -21,7 +22,13 @@ pub(crate) struct User {
 impl User {
     /// `USER[:GROUP]`, each a number or a name; empty is root. Numbers need no entry.
     pub(crate) fn find(wanted: &str) -> Result<Self> {
-        resolve(wanted, &read("/etc/passwd"), &read("/etc/group"))
+        Self::find_in("/", wanted)
+    }
+
+    /// The same by the files of a root file system that is not this process's own.
+    pub(crate) fn find_in(root: impl AsRef<Path>, wanted: &str) -> Result<Self> {
+        let read = |path| read(root.as_ref(), path);
+        resolve(wanted, &read("etc/passwd"), &read("etc/group"))
     }
 }
 
@@ -93,9 +100,13 @@ fn field(entry: &[&str], at: usize) -> Option<u32> {
 }
 
 /// A file of the pod's, which may be anything: what is no regular file is empty, and keeps nobody waiting.
-fn read(path: &str) -> String {
+fn read(root: &Path, path: &str) -> String {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()) else {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let dir = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(root, dir, Mode::empty())
+        .and_then(|root| rustix::fs::openat2(root, path, flags, Mode::empty(), resolve));
+    let Ok(file) = opened else {
         return String::new();
     };
     let is_file =

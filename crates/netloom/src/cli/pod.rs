@@ -136,12 +136,17 @@ pub(crate) struct Run {
     #[arg(long, value_name = "CAP")]
     pub(crate) cap_drop: Vec<String>,
 
-    /// Limits need an OCI runtime.
-    #[arg(long, value_name = "BYTES", hide = true)]
+    /// Have an OCI runtime make the sandbox: runc, crun, or a path.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) runtime: Option<String>,
+    /// Limit the memory, as 512M; needs a runtime.
+    #[arg(long, value_name = "BYTES")]
     pub(crate) memory: Option<String>,
-    #[arg(long, value_name = "N", hide = true)]
+    /// Limit the processors, as 1.5; needs a runtime.
+    #[arg(long, value_name = "N")]
     pub(crate) cpus: Option<String>,
-    #[arg(long, value_name = "N", hide = true)]
+    /// Limit the processes; needs a runtime.
+    #[arg(long, value_name = "N")]
     pub(crate) pids: Option<String>,
     /// Accepted as rkt has it; images are checked by their digests all the same.
     #[arg(long, hide = true)]

@@ -40,6 +40,20 @@ tried "containers after it" "[$(podman ps -q)]"
 "$netloom" rm "$id" > /dev/null 2>&1 || true
 tried "left of it" "[$(diff <(echo "$before") <(left))]"
 tried "an image of podman's" "$("$netloom" run --rm --net mynet docker://box ip -o -4 addr 2>&1)"
+# As an OCI runtime makes the pod.
+by_runc() { "$netloom" run --rm --runtime runc --net mynet "$@"; }
+show='ip -o -4 addr; cat /etc/hosts; cat /proc/self/status'
+tried "by runc" "$(by_runc --hostname me --memory 64M --pids 50 docker://box sh -c "$show" 2>&1)"
+code=0; by_runc docker://box sh -c 'exit 7' || code=$?
+tried "its status by runc" "$code"
+before=$(left)
+id=$(by_runc -d docker://box sleep 1000)
+pid=$("$netloom" inspect "$id" | perl -ne 'print $1 if /"pid": (\d+)/')
+shim=$(perl -ne 'print $1 if /\) \S (\d+)/' "/proc/$pid/stat")
+kill -9 "$shim"
+while grep -qs '^State:.[^ZX]' "/proc/$shim/status"; do sleep 0.01; done
+"$netloom" ps > /dev/null 2>&1
+tried "left by runc" "[$(diff <(echo "$before") <(left)) $(pgrep -fx 'sleep 1000' || true)]"
 podman rm -f -a > /dev/null
 echo "--- left behind"
 ls /run/netns | grep -v outside || true

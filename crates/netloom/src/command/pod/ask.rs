@@ -73,6 +73,52 @@ fn bits(text: &str) -> Option<u64> {
     number.checked_mul(factor).filter(|it| *it > 0)
 }
 
+/// `512M`, in powers of 1024.
+pub(super) fn bytes(text: &str) -> Result<u64> {
+    let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => Some(0),
+        "k" => Some(10),
+        "m" => Some(20),
+        "g" => Some(30),
+        _ => None,
+    };
+    let number = digits.parse::<u64>().ok().filter(|it| *it > 0);
+    let bytes = number
+        .zip(shift)
+        .and_then(|(it, shift)| it.checked_mul(1 << shift));
+    bytes.ok_or_else(|| {
+        Error::new(format!(
+            "--memory {text:?}: expected bytes, such as 512M or 2G"
+        ))
+    })
+}
+
+/// Processors, in thousandths.
+pub(super) fn thousandths(text: &str) -> Result<u64> {
+    let number = text
+        .parse::<f64>()
+        .ok()
+        .filter(|it| (0.01..=4096.0).contains(it));
+    let number = number.ok_or_else(|| {
+        Error::new(format!(
+            "--cpus {text:?}: expected a number of processors, such as 1.5"
+        ))
+    })?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is in bounds"
+    )]
+    Ok((number * 1000.0) as u64)
+}
+
+/// Processes.
+pub(super) fn count(text: &str) -> Result<u64> {
+    let number = text.parse::<u64>().ok().filter(|it| *it > 0);
+    number.ok_or_else(|| Error::new(format!("--pids {text:?}: expected a number of processes")))
+}
+
 /// `SOURCE:TARGET[:ro]`.
 pub(super) fn volume(text: &str) -> Result<Volume> {
     let bad = |problem: String| {

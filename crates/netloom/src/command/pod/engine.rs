@@ -100,6 +100,7 @@ pub(super) fn run(options: &Options, it: &EngineRun) -> Result<()> {
         init: false,
         cni: place(options)?,
         engine: Some(call),
+        runtime: None,
     };
     let outcome = client::run(&spec)?;
     for line in &outcome.left {

@@ -7,7 +7,8 @@ use netloom_run::net_argument::{self, NetArgument, Wanted};
 use netloom_run::network::{Wishes, attachments};
 use netloom_run::sandbox::privileges;
 use netloom_run::{
-    Attachment, DnsOptions, Error, NetworkMode, Phase, PodSpec, PodState, Root, Store, client,
+    Attachment, DnsOptions, Error, NetworkMode, Phase, PodSpec, PodState, Root, Runtime, Store,
+    client,
 };
 use netloom_runtime::load;
 use netloom_spec::NetworkConfigList;
@@ -35,7 +36,7 @@ pub(super) fn run(options: &Options, run: &Run) -> Result<()> {
 
 /// All that can be wrong is found here, before there is any effect.
 fn specify(options: &Options, run: &Run, store: &Store) -> Result<PodSpec> {
-    refuse_limits(run)?;
+    let runtime = runtime(run)?;
     if !rustix::process::geteuid().is_root() {
         return Err(Error::new("pods need root: sudo netloom run …").into());
     }
@@ -73,6 +74,7 @@ fn specify(options: &Options, run: &Run, store: &Store) -> Result<PodSpec> {
         init: run.init,
         cni: place(options)?,
         engine: None,
+        runtime,
     };
     if !spec.cwd.starts_with('/') {
         return Err(Error::new(format!("-w {:?}: expected an absolute path", spec.cwd)).into());
@@ -110,18 +112,35 @@ fn complete(spec: &mut PodSpec, run: &Run, chosen: image::Chosen) -> Result<(), 
     Ok(())
 }
 
-fn refuse_limits(run: &Run) -> Result<(), Error> {
-    let limits = [
-        ("--memory", &run.memory),
-        ("--cpus", &run.cpus),
-        ("--pids", &run.pids),
-    ];
-    match limits.iter().find(|(_, value)| value.is_some()) {
-        None => Ok(()),
-        Some((option, _)) => Err(Error::new(format!(
-            "{option}: netloom's own pods have no limits, which need control groups"
-        ))),
+/// The OCI runtime, with its limits, which need one.
+fn runtime(run: &Run) -> Result<Option<Runtime>, Error> {
+    let Some(program) = run.runtime.clone() else {
+        let limits = [
+            ("--memory", &run.memory),
+            ("--cpus", &run.cpus),
+            ("--pids", &run.pids),
+        ];
+        return match limits.iter().find(|(_, value)| value.is_some()) {
+            None => Ok(None),
+            Some((option, _)) => Err(Error::new(format!(
+                "{option}: netloom's own pods have no limits, which need control groups: add --runtime runc"
+            ))),
+        };
+    };
+    if run.init {
+        return Err(Error::new(
+            "--init: a pod of a runtime has no first process of netloom's",
+        ));
     }
+    let memory = run.memory.as_deref().map(ask::bytes).transpose()?;
+    let cpus = run.cpus.as_deref().map(ask::thousandths).transpose()?;
+    let pids = run.pids.as_deref().map(ask::count).transpose()?;
+    Ok(Some(Runtime {
+        program,
+        memory,
+        cpus,
+        pids,
+    }))
 }
 
 fn dns(run: &Run) -> DnsOptions {
