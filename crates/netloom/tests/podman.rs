@@ -79,7 +79,15 @@ const DOCKER_RUN: &[(&str, &[&str])] = &[
     ("containers after it", &["[]"]),
     ("left of it", &["[]"]),
     ("an image of podman's", &["eth0    inet 10.22.0."]),
-    ("by runc", &["eth0    inet 10.22.0.", "\tme", "NoNewPrivs:\t1", "CapBnd:\t00000000a00425fb"]),
+    (
+        "by runc",
+        &[
+            "eth0    inet 10.22.0.",
+            "\tme",
+            "NoNewPrivs:\t1",
+            "CapBnd:\t00000000a00425fb",
+        ],
+    ),
     ("its status by runc", &["7"]),
     ("left by runc", &["[ ]"]),
 ];

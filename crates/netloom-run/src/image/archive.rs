@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -82,11 +82,8 @@ impl Source {
 }
 
 fn is_file_name(text: &str) -> bool {
-    let is_archive = |end: &&str| text.ends_with(*end);
-    !text.contains("://")
-        && [".tar", ".tar.gz", ".tgz"]
-            .iter()
-            .any(|end| is_archive(&end))
+    let ends = [".tar", ".tar.gz", ".tgz"];
+    !text.contains("://") && ends.iter().any(|end| text.ends_with(end))
 }
 
 /// The files of an archive or a directory, by their names.
@@ -179,14 +176,6 @@ impl Read for Piece<'_> {
         let count = self.file.read_at(buffer, self.at)?;
         self.at += count as u64;
         Ok(count)
-    }
-}
-
-impl Seek for Piece<'_> {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        let mut file = self.file;
-        self.at = file.seek(to)?;
-        Ok(self.at)
     }
 }
 

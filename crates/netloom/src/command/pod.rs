@@ -88,6 +88,16 @@ fn store() -> Result<Store> {
     Ok(store)
 }
 
+/// Ends pods whose shim was killed, before something is decided about what is attached. What goes wrong
+/// with them is no reason not to go on.
+pub(super) fn end_dead() {
+    if rustix::process::geteuid().is_root()
+        && let Err(error) = store()
+    {
+        note!("netloom: {error:#}");
+    }
+}
+
 fn find(wanted: &str) -> Result<(Store, Pod)> {
     let store = store()?;
     let pod = store.find(wanted)?;

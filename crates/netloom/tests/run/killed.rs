@@ -46,6 +46,18 @@ fn a_killed_shim_takes_the_pod_along_and_the_next_call_deletes_its_networks() {
 }
 
 #[test]
+fn gc_ends_the_pods_of_killed_shims_too() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    let id = detached(&["--rm", "--net", "mynet", "sleep", "1000"]);
+    kill(parent_of(init_of(&id)));
+    let outcome = call(&["gc", "--yes", "mynet"]);
+    assert!(outcome.stderr.contains("shim was killed"), "{outcome}");
+    assert!(outcome.is_success(), "{outcome}");
+    picture(&host).assert_same_as(&before);
+}
+
+#[test]
 fn a_killed_first_process_ends_the_pod() {
     let Some(host) = host() else { return };
     let before = picture(&host);
