@@ -58,7 +58,7 @@ pub(crate) struct Run {
         value_name = "NET"
     )]
     pub(crate) nets: Vec<String>,
-    /// Lead a port of the host to the pod: [IP:]HOST:POD[/udp] (repeatable).
+    /// Lead a port of the host to the pod: HOST:POD, IP:HOST:POD, HOST:POD/udp (repeatable).
     #[arg(short, long, value_name = "PORT")]
     pub(crate) publish: Vec<String>,
     /// Limit what the pod receives, and what it sends, in bits a second: 10M or 10M:20M.
@@ -81,7 +81,7 @@ pub(crate) struct Run {
     /// Let the pod write into the directory itself.
     #[arg(long, requires = "rootfs")]
     pub(crate) rw: bool,
-    /// Mount a directory or file of the host: SOURCE:TARGET[:ro] (repeatable).
+    /// Mount a directory or file of the host: SOURCE:TARGET or SOURCE:TARGET:ro (repeatable).
     #[arg(short, long = "volume", value_name = "VOLUME")]
     pub(crate) volumes: Vec<String>,
 
@@ -126,7 +126,7 @@ pub(crate) struct Run {
     /// The working directory in the pod.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) workdir: Option<String>,
-    /// As whom the command runs: USER[:GROUP], numbers or names of the pod's.
+    /// As whom the command runs: USER or USER:GROUP, numbers or names of the pod's.
     #[arg(short, long)]
     pub(crate) user: Option<String>,
     /// A capability more (repeatable): NET_ADMIN, or ALL.
@@ -270,7 +270,7 @@ pub(crate) enum ImageVerb {
     Ls,
     /// Take an image into the store.
     Load {
-        /// docker-archive:FILE, oci-archive:FILE, oci:DIR[:TAG], or FILE.tar of any of these or of a root
+        /// docker-archive:FILE, oci-archive:FILE, oci:DIR, oci:DIR:TAG, or FILE.tar of any of these or of a root
         /// file system.
         source: String,
         /// Its name [default: what it calls itself, else what its file is called].
