@@ -91,6 +91,13 @@ pub fn remove(store: &Store, pod: &Pod, force: bool, engine: Engine<'_>) -> Resu
             Err(_) => return Ok(Vec::new()),
         };
     }
+    if force && let Err(unreadable) = pod.state() {
+        netloom_kernel::netns::remove_at(pod.netns())?;
+        pod.remove()?;
+        return Ok(vec![format!(
+            "{unreadable}; what its networks hold is for `netloom gc`"
+        )]);
+    }
     let ended = finish(store, pod, engine, true)?;
     drop(held);
     if !ended.left.is_empty() && force {

@@ -46,6 +46,22 @@ fn a_killed_shim_takes_the_pod_along_and_the_next_call_deletes_its_networks() {
 }
 
 #[test]
+fn a_pod_whose_state_is_damaged_is_forgotten_by_force_and_collected() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    let id = detached(&["--net", "mynet", "sleep", "1000"]);
+    kill(parent_of(init_of(&id)));
+    std::fs::write(format!("/run/netloom/pods/{id}/pod.json"), "{").unwrap();
+    let outcome = call(&["ps"]);
+    assert!(outcome.stderr.contains("pod.json"), "{outcome}");
+    assert_eq!(call(&["rm", &id]).code(), Some(125));
+    let forgotten = call(&["rm", "-f", &id]);
+    assert!(forgotten.stderr.contains("netloom gc"), "{forgotten}");
+    assert!(call(&["gc", "--yes", "mynet"]).is_success());
+    picture(&host).assert_same_as(&before);
+}
+
+#[test]
 fn gc_ends_the_pods_of_killed_shims_too() {
     let Some(host) = host() else { return };
     let before = picture(&host);
