@@ -16,6 +16,10 @@ pub fn finish_dead(store: &Store, engine: Engine<'_>) -> Result<Vec<String>> {
     store.sweep();
     let mut dead = Vec::new();
     for pod in store.list()? {
+        // One that has ended is left alone: to hold its lock for a moment would make it seem to run.
+        if pod.state().is_ok_and(|state| has_ended(state.phase)) {
+            continue;
+        }
         // Whoever makes one holds the guard until it is locked.
         if let Ok(Some(held)) = pod.try_hold() {
             dead.push((pod, held));
@@ -33,6 +37,10 @@ pub fn finish_dead(store: &Store, engine: Engine<'_>) -> Result<Vec<String>> {
     Ok(lines)
 }
 
+fn has_ended(phase: Phase) -> bool {
+    matches!(phase, Phase::Exited | Phase::Garbage)
+}
+
 fn one(store: &Store, pod: &Pod, engine: Engine<'_>) -> Result<Option<String>> {
     if !pod.dir().join("pod.json").exists() {
         // Killed before it was anything, or while it was forgotten.
@@ -40,7 +48,7 @@ fn one(store: &Store, pod: &Pod, engine: Engine<'_>) -> Result<Option<String>> {
         return Ok(None);
     }
     let state = pod.state()?;
-    if matches!(state.phase, Phase::Exited | Phase::Garbage) {
+    if has_ended(state.phase) {
         return Ok(None);
     }
     if let Some(init) = state.init {

@@ -94,6 +94,22 @@ fn stop_asks_first_and_kills_what_does_not_listen() {
 }
 
 #[test]
+fn a_pod_that_has_ended_does_not_seem_to_run_while_others_look() {
+    let Some(_host) = host() else { return };
+    let ids = parallel(8, 8, |_| detached(&["true"]));
+    let removed = parallel(16, 16, |number| match number % 2 {
+        0 => call(&["ps", "-a"]),
+        _ => {
+            succeeds(&call(&["wait", &ids[number / 2]]));
+            call(&["rm", &ids[number / 2]])
+        }
+    });
+    for outcome in &removed {
+        succeeds(outcome);
+    }
+}
+
+#[test]
 fn rm_by_force_ends_a_pod_that_runs() {
     let Some(host) = host() else { return };
     let before = picture(&host);
