@@ -15,6 +15,8 @@
 //!
 //! No part of this executes anything, sleeps, or reads a file but those of namespaces.
 
+#![forbid(unsafe_code)]
+
 mod apply;
 mod change;
 mod end;

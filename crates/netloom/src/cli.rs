@@ -1,5 +1,7 @@
 //! What the command line accepts: cnitool's verbs, arguments, flags and environment, and more.
 
+pub(crate) mod pod;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -109,6 +111,8 @@ pub(crate) enum Verb {
     Link(Link),
     /// Many links at once, as a file says: make, change and remove what differs from it.
     Topo(Topo),
+    #[command(flatten)]
+    Pod(pod::PodVerb),
     /// Build a network in a throw-away host, use it, remove it, and prove that nothing is left.
     Demo(Demo),
     /// Print the completions for a shell.

@@ -6,6 +6,7 @@ pub(crate) mod install;
 mod life;
 mod list;
 mod network;
+pub(crate) mod pod;
 mod target;
 mod version;
 
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Uninstall(uninstall) => install::uninstall(uninstall),
         Verb::Link(link) => links::run(options, link),
         Verb::Topo(topo) => topology::run(options, topo),
+        Verb::Pod(verb) => pod::answer(options, verb),
         Verb::Demo(demo) => demo::run(demo, options.timeout),
         Verb::Completion { shell } => {
             // Not to stdout at once: a disk that is full would be a panic.
@@ -68,18 +70,27 @@ impl Told {
     fn with_status(words: String, status: u8) -> Self {
         Self { words, status }
     }
+
+    /// An exit status that nothing is to be said about: that of somebody else's program.
+    fn silent(status: u8) -> Self {
+        Self::with_status(String::new(), status)
+    }
 }
 
 /// The exit status of a failure.
 pub(crate) fn status_of(error: &anyhow::Error) -> u8 {
-    error.downcast_ref::<Told>().map_or(1, |told| told.status)
+    let told = error.downcast_ref::<Told>().map(|told| told.status);
+    let of_pod = error.downcast_ref::<netloom_run::Error>();
+    told.or(of_pod.map(|it| it.status)).unwrap_or(1)
 }
 
 /// Tells what failed: a line on stderr, and with `--json` the CNI error object on stdout, where one
 /// document is all that there is.
 pub(crate) fn report(error: &anyhow::Error, json: bool) {
     // Whoever closed stderr or stdout learns of the failure from the exit status.
-    note!("netloom: {error:#}");
+    if !error.to_string().is_empty() {
+        note!("netloom: {error:#}");
+    }
     if json && !error.is::<Told>() {
         let object = netloom_spec::Error::new(code_of(error), format!("{error:#}"));
         let _ = writeln!(io::stdout(), "{}", terminal::json(&object.to_json()));

@@ -54,6 +54,9 @@ fn main() -> ExitCode {
         netloom_plugin::tell_maker(netloom_plugins::MAKER);
         return netloom_plugin::main(plugins);
     }
+    if let Some(status) = command::pod::role() {
+        return status.into();
+    }
     pipe::end_without_output();
     netloom_kernel::signals::pass_on();
     if called == "koko" {

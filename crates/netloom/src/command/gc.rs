@@ -31,6 +31,9 @@ struct Planned {
 }
 
 pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
+    if caller == Caller::Netloom && !gc.dry_run {
+        super::pod::end_dead();
+    }
     let cni = cni(options);
     if caller == Caller::Cnitool {
         // It removes all that is not told, and would do so beside an option that says less.

@@ -96,11 +96,12 @@ const LIBRARY: [&str; 4] = [
     "netloom-plugin",
 ];
 /// Crates whose tests talk to the kernel.
-const NETWORK: [&str; 4] = [
+const NETWORK: [&str; 5] = [
     "netloom-kernel",
     "netloom-testkit",
     "netloom-links",
     "netloom-plugins",
+    "netloom-run",
 ];
 
 /// Whether a test program is one of the network tier.

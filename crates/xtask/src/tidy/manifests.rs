@@ -24,8 +24,13 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
         ]),
     ),
     (
+        "netloom-run",
+        Some(&["netloom-runtime", "netloom-kernel", "netloom-spec"]),
+    ),
+    (
         "netloom",
         Some(&[
+            "netloom-run",
             "netloom-runtime",
             "netloom-plugins",
             "netloom-spec",
