@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the rules that neither the compiler nor clippy knows.
 
+mod cycles;
 mod imports;
 mod manifests;
 mod names;
@@ -66,6 +67,10 @@ const RULES: &[Rule] = &[
     rule(
         "nobody but a plugin compares with its name, or lists it",
         plugin_names::compared_by_nobody,
+    ),
+    rule(
+        "modules beside each other import each other in no circle",
+        cycles::none_between_siblings,
     ),
     rule(
         "no file is longer than 600 lines without its tests",
