@@ -14,34 +14,15 @@ use rustix::thread::LinkNameSpaceType;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
-use crate::client::{HEARD, Terminal};
 use crate::error::{Doing, Error, Result, status};
 use crate::sandbox::bundle::exec_arguments;
 use crate::sandbox::{Failure, Never, Program, not_executed, prepare};
-use crate::terminal::{Pty, resize};
+use crate::spec::{Entry, Runtime};
+use crate::terminal::{HEARD, Pty, Terminal, resize};
 use crate::{Phase, Pod, ProcessId, process};
 
 /// The role's name on the command line, and what follows it: the channel's descriptor.
 pub const VERB: &str = "pod-enter";
-
-/// What is to run in a pod beside its command.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Entry {
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// Its whole environment.
-    pub env: Vec<(String, String)>,
-    /// Its working directory.
-    pub cwd: String,
-    /// As whom it runs.
-    pub user: String,
-    /// Its bounding set.
-    pub capabilities: u64,
-    /// Whether it has a terminal.
-    pub tty: bool,
-    /// Whether it reads the caller's stdin.
-    pub interactive: bool,
-}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
@@ -63,26 +44,35 @@ pub fn exec(pod: &Pod, entry: &Entry) -> Result<u8> {
         )));
     }
     let alive = state.init.filter(|init| init.open().is_some());
-    let init = match (state.phase, alive) {
-        (Phase::Run, Some(init)) => init,
-        _ => {
-            return Err(Error::new(format!(
-                "pod {} does not run: nothing can be executed in it",
-                pod.short_id()
-            )));
-        }
+    let Some(init) = alive.filter(|_| state.phase == Phase::Run) else {
+        return Err(Error::new(format!(
+            "pod {} does not run: nothing can be executed in it",
+            pod.short_id()
+        )));
     };
-    if let Some(runtime) = &state.spec.runtime {
-        let words = exec_arguments(&state.spec, pod.dir(), entry)?;
-        let mut command = Command::new(&runtime.program);
-        if !entry.interactive && !entry.tty {
-            command.stdin(Stdio::null());
-        }
-        let ended = command.args(words).status();
-        return ended
-            .map(exit_status)
-            .doing(|| format!("execute {:?}", runtime.program));
+    match &state.spec.runtime {
+        Some(runtime) => by_runtime(
+            runtime,
+            exec_arguments(&state.spec, pod.dir(), entry)?,
+            entry,
+        ),
+        None => by_helper(init, entry),
     }
+}
+
+fn by_runtime(runtime: &Runtime, arguments: Vec<String>, entry: &Entry) -> Result<u8> {
+    let mut command = Command::new(&runtime.program);
+    if !entry.interactive && !entry.tty {
+        command.stdin(Stdio::null());
+    }
+    let ended = command.args(arguments).status();
+    ended
+        .map(exit_status)
+        .doing(|| format!("execute {:?}", runtime.program))
+}
+
+/// Starts it in the pod's namespaces, by a child of this program that enters them.
+fn by_helper(init: ProcessId, entry: &Entry) -> Result<u8> {
     let (mut channel, theirs) = Channel::pair()?;
     let terminal = entry.tty.then(Pty::open).transpose()?;
     let stdio = |fd: &OwnedFd| fd.try_clone().map(Stdio::from);

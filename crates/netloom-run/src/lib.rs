@@ -41,8 +41,8 @@ pub use error::{Error, Result, status};
 pub use life::{connect, disconnect};
 pub use process::ProcessId;
 pub use spec::{
-    Attachment, CniPlace, DnsOptions, EngineCall, NetworkMode, PodSpec, Port, Protocol, Root,
-    Runtime, Volume,
+    Attachment, CniPlace, DnsOptions, EngineCall, Entry, NetworkMode, PodSpec, Port, Protocol,
+    Root, Runtime, Volume,
 };
 pub use state::{Held, Phase, Pod, PodState, Store};
 

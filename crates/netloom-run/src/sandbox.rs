@@ -2,6 +2,7 @@
 
 pub(crate) mod bundle;
 mod devices;
+mod piece;
 pub mod privileges;
 mod reaper;
 mod root;

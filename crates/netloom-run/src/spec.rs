@@ -259,3 +259,22 @@ impl Attachment {
         result.ips.iter().map(|ip| ip.address.addr()).collect()
     }
 }
+
+/// What is to run in a pod beside its command.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Its whole environment.
+    pub env: Vec<(String, String)>,
+    /// Its working directory.
+    pub cwd: String,
+    /// As whom it runs.
+    pub user: String,
+    /// Its bounding set.
+    pub capabilities: u64,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// Whether it reads the caller's stdin.
+    pub interactive: bool,
+}

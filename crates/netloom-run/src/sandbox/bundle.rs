@@ -13,7 +13,7 @@ use super::{Order, User, privileges, root};
 use crate::engine;
 use crate::error::{Doing, Error, Result, status};
 use crate::files;
-use crate::spec::{PodSpec, Runtime};
+use crate::spec::{Entry, PodSpec, Runtime};
 
 /// Mounts the root file system where nobody else sees it, writes the bundle, and becomes the runtime's
 /// client.
@@ -143,11 +143,7 @@ fn resources(runtime: &Runtime) -> Value {
 }
 
 /// The words with which a runtime executes one more program in the pod.
-pub(crate) fn exec_arguments(
-    spec: &PodSpec,
-    dir: &Path,
-    entry: &crate::enter::Entry,
-) -> Result<Vec<String>> {
+pub(crate) fn exec_arguments(spec: &PodSpec, dir: &Path, entry: &Entry) -> Result<Vec<String>> {
     let mut words = vec![
         "--root".to_owned(),
         engine::runtime_root(dir).to_string_lossy().into_owned(),

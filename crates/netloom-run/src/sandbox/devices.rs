@@ -4,7 +4,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::root::Piece;
+use super::piece::Piece;
 use crate::error::{Doing, Result};
 
 const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];

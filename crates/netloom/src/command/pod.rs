@@ -121,7 +121,7 @@ fn exec(it: &Exec) -> Result<()> {
     if tty {
         run::terminal_kind(&mut env);
     }
-    let entry = enter::Entry {
+    let entry = netloom_run::Entry {
         command: it.command.clone(),
         env,
         cwd: it.workdir.clone().unwrap_or(spec.cwd),
