@@ -282,21 +282,15 @@ fn outside(wanted: &Wanted<'_, '_>, link: &Interface, differs: &mut Vec<String>)
             base.to_string(),
         );
     }
+    let parent = (option(link.lower), option(wanted.parent));
     match (by, &link.kind) {
         (Outside::Vxlan(vxlan), Some(LinkKind::Vxlan(is))) => {
+            let (port, learning) = (is.port.unwrap_or(0), Some(vxlan.learning));
             differ("vni", is.vni.to_string(), vxlan.vni.to_string());
-            differ(
-                "port",
-                is.port.unwrap_or(0).to_string(),
-                vxlan.port.to_string(),
-            );
+            differ("port", port.to_string(), vxlan.port.to_string());
             differ("local", option(is.local), option(vxlan.local));
             differ("device", option(is.device), option(wanted.parent));
-            differ(
-                "learning",
-                option(is.learning),
-                option(Some(vxlan.learning)),
-            );
+            differ("learning", option(is.learning), option(learning));
             if is.remote != Some(vxlan.remote) {
                 differs.push(format!(
                     "{name}: remote is {}, not {}",
@@ -307,19 +301,16 @@ fn outside(wanted: &Wanted<'_, '_>, link: &Interface, differs: &mut Vec<String>)
         }
         (Outside::Macvlan { mode, .. }, Some(LinkKind::Macvlan(is))) => {
             differ("mode", format!("{:?}", is.mode), format!("{mode:?}"));
-            differ("parent", option(link.lower), option(wanted.parent));
+            differ("parent", parent.0, parent.1);
         }
         (Outside::Ipvlan { options, .. }, Some(LinkKind::Ipvlan(is))) => {
-            differ(
-                "mode",
-                format!("{:?}", is.mode),
-                format!("{:?}", options.mode),
-            );
-            differ("parent", option(link.lower), option(wanted.parent));
+            let (is, should) = (format!("{:?}", is.mode), format!("{:?}", options.mode));
+            differ("mode", is, should);
+            differ("parent", parent.0, parent.1);
         }
         (Outside::Vlan { id, .. }, Some(LinkKind::Vlan { id: is, .. })) => {
             differ("id", is.to_string(), id.to_string());
-            differ("parent", option(link.lower), option(wanted.parent));
+            differ("parent", parent.0, parent.1);
         }
         // Of another kind, which is told already.
         _ => {}

@@ -135,16 +135,9 @@ impl GcPlan {
             _ if withheld => Vec::new(),
             _ => requests,
         };
-        let mut plugins: Vec<String> = Vec::new();
-        for asked in &requests {
-            let kind = asked.conf.plugin_type();
-            if !plugins.iter().any(|listed| listed == kind) {
-                plugins.push(kind.to_owned());
-            }
-        }
         Ok(Self {
             stale,
-            plugins,
+            plugins: types(&requests),
             valid: valid_now,
             beside,
             unreadable,
@@ -154,6 +147,18 @@ impl GcPlan {
             requests,
         })
     }
+}
+
+/// The types of the plugins that are asked, each once.
+fn types(requests: &[Asked]) -> Vec<String> {
+    let mut types: Vec<String> = Vec::new();
+    for asked in requests {
+        let kind = asked.conf.plugin_type();
+        if !types.iter().any(|listed| listed == kind) {
+            types.push(kind.to_owned());
+        }
+    }
+    types
 }
 
 fn named(cached: &CachedAttachment) -> Attachment {

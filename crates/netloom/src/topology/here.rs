@@ -178,33 +178,25 @@ fn placed(
         Some(node) => node.kind.at(),
         None => At::Host,
     };
-    let name = link.name.clone();
+    let made = |end: &TopoEnd, interface: Interface, other: HereOther| HereLink {
+        name: link.name.clone(),
+        at: at(end),
+        interface,
+        other,
+    };
     let near_host = host_of(topology, link, &link.near)?;
+    let whole = |other| made(&link.near, link.near.interface.clone(), other);
     let far = match &link.other {
         TopoOther::Outside(by) => {
             let other = HereOther::Outside(by.clone());
-            let interface = link.near.interface.clone();
-            let made = HereLink {
-                name,
-                at: at(&link.near),
-                interface,
-                other,
-            };
-            return Ok((near_host == here).then_some(made));
+            return Ok((near_host == here).then(|| whole(other)));
         }
         TopoOther::End(far) => far,
     };
     let far_host = host_of(topology, link, far)?;
     if near_host == far_host {
         let other = HereOther::End(at(far), far.interface.clone());
-        let interface = link.near.interface.clone();
-        let made = HereLink {
-            name,
-            at: at(&link.near),
-            interface,
-            other,
-        };
-        return Ok((near_host == here).then_some(made));
+        return Ok((near_host == here).then(|| whole(other)));
     }
     let id = LinkId::new(&*topology.name, &*link.name);
     // Each side has its own address, whichever host computes it.
@@ -225,12 +217,7 @@ fn placed(
         .mtu
         .or_else(|| mtu(topology, here, there, &tunnel));
     let other = HereOther::Outside(Outside::Vxlan(tunnel));
-    Ok(Some(HereLink {
-        name,
-        at: at(end),
-        interface,
-        other,
-    }))
+    Ok(Some(made(end, interface, other)))
 }
 
 fn tunnel(topology: &Topology, link: &TopoLink, here: &str, there: &str, vni: u32) -> Vxlan {

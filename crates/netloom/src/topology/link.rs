@@ -279,15 +279,7 @@ fn extended(
         "dummy" => TopoOther::Outside(Outside::Dummy),
         "host" => {
             let name = fields.need("host-interface")?.text("host-interface")?;
-            let interface = Interface {
-                name: name.to_owned(),
-                ..Interface::default()
-            };
-            TopoOther::End(TopoEnd {
-                node: "host".into(),
-                interface,
-                host: None,
-            })
+            on_host(name.to_owned(), None)
         }
         // A kind of link, no plugin's name.
         "bridge" => {
@@ -296,31 +288,10 @@ fn extended(
                 Some(name) => name.to_owned(),
                 None => format!("{}-{}", near.node, near.interface.name),
             };
-            let interface = Interface {
-                name,
-                bridge: Some(bridge),
-                ..Interface::default()
-            };
-            TopoOther::End(TopoEnd {
-                node: "host".into(),
-                interface,
-                host: None,
-            })
+            on_host(name, Some(bridge))
         }
         // A kind of link, no plugin's name.
-        "macvlan" => {
-            let parent = fields
-                .need("host-interface")?
-                .text("host-interface")?
-                .to_owned();
-            let mode = match fields.take("mode") {
-                Some(node) => {
-                    macvlan_mode(node.text("mode")?).map_err(|error| node.fault(error))?
-                }
-                None => Default::default(),
-            };
-            TopoOther::Outside(Outside::Macvlan { parent, mode })
-        }
+        "macvlan" => TopoOther::Outside(macvlan(fields)?),
         // Its other end is at the host there, stitched to the node; here the node has it at once.
         "vxlan" | "vxlan-stitch" => TopoOther::Outside(Outside::Vxlan(vxlan(fields, settings)?)),
         "mgmt-net" => {
@@ -335,6 +306,32 @@ fn extended(
         }
     };
     Ok((near, other))
+}
+
+/// The end on the host, and the bridge that it is a port of.
+fn on_host(name: String, bridge: Option<String>) -> TopoOther {
+    let interface = Interface {
+        name,
+        bridge,
+        ..Interface::default()
+    };
+    TopoOther::End(TopoEnd {
+        node: "host".into(),
+        interface,
+        host: None,
+    })
+}
+
+fn macvlan(fields: &mut Fields<'_>) -> Result<Outside> {
+    let parent = fields.need("host-interface")?.text("host-interface")?;
+    let mode = match fields.take("mode") {
+        Some(node) => macvlan_mode(node.text("mode")?).map_err(|error| node.fault(error))?,
+        None => Default::default(),
+    };
+    Ok(Outside::Macvlan {
+        parent: parent.to_owned(),
+        mode,
+    })
 }
 
 fn vxlan(fields: &mut Fields<'_>, settings: Settings) -> Result<Vxlan> {

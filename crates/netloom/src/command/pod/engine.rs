@@ -43,15 +43,7 @@ struct Words {
 pub(super) fn run(options: &Options, it: &EngineRun) -> Result<()> {
     let words = sort(&it.arguments)?;
     let store = store()?;
-    let has_podman = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(PODMAN).is_file()));
-    if !has_podman {
-        return Err(Error::new(
-            "docker-run needs podman: docker cannot have a container join a network namespace that is \
-             there before it (Debian: apt install podman)",
-        )
-        .into());
-    }
+    require_podman()?;
     let nets = match words.nets.is_empty() {
         true => vec!["all".to_owned()],
         false => words.nets,
@@ -110,6 +102,17 @@ pub(super) fn run(options: &Options, it: &EngineRun) -> Result<()> {
         say!("{}", spec.id);
     }
     end_with(outcome.status)
+}
+
+fn require_podman() -> Result<(), Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|dir| dir.join(PODMAN).is_file()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        "docker-run needs podman: docker cannot have a container join a network namespace that is \
+         there before it (Debian: apt install podman)",
+    ))
 }
 
 /// Takes networks, ports and `-d` out of the options; what follows the image is the command's.
