@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn a_comment_tells_an_attachment_only_if_it_is_whole() {
         let address = "10.1.0.2".parse().unwrap();
-        for (length, is_whole) in [(12, true), (64, true), (100, false)] {
+        for (length, is_whole) in [(12, true), (57, true), (58, false), (100, false)] {
             let attachment = Attachment {
                 container_id: "c".repeat(length),
                 if_name: "eth0".to_owned(),
