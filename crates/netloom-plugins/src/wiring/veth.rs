@@ -1,5 +1,6 @@
 //! The wire between host and pod.
 
+use super::ends::Ends;
 use super::owner::Owner;
 use super::record::{Links, Record};
 use super::{Fault, identity, mtu, random, sysctls};
@@ -7,7 +8,7 @@ use netloom_kernel::MacAddress;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkChange, LinkSpec, PeerSpec, Socket};
 use netloom_plugin::Undo;
-use netloom_spec::{AddResult, Error, Interface, IpConfig, Mac};
+use netloom_spec::{AddResult, Error, Interface, Mac};
 
 /// How often another random name is tried when one is taken.
 const NAME_ATTEMPTS: usize = 10;
@@ -256,38 +257,5 @@ fn remove_veth(
         socket.remove_link(link.index)
     } else {
         Ok(false)
-    }
-}
-
-/// The two ends of the wire in a result of ADD.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Ends<'a> {
-    /// The host's end.
-    pub(crate) host: Option<&'a Interface>,
-    /// The position of the pod's end in `interfaces`.
-    pub(crate) pod_position: Option<usize>,
-}
-
-impl<'a> Ends<'a> {
-    /// Finds them as upstream's plugins list them: the host's end stands right before the
-    /// container's interface.
-    pub(crate) fn of(result: &'a AddResult, if_name: &str) -> Self {
-        let listed = &result.interfaces;
-        let pod = listed
-            .iter()
-            .position(|i| i.name == if_name && !i.sandbox.is_empty());
-        let host = pod.and_then(|at| at.checked_sub(1)).map(|at| &listed[at]);
-        Self {
-            host: host.filter(|host| host.sandbox.is_empty() && !host.mac.is_empty()),
-            pod_position: pod,
-        }
-    }
-
-    /// The addresses of the pod's end. Old results do not say whose an address is; then it
-    /// counts as the pod's.
-    pub(crate) fn ips<'r>(&self, result: &'r AddResult) -> impl Iterator<Item = &'r IpConfig> {
-        let position = self.pod_position;
-        let own = move |of: Option<usize>| of.is_none() || position.is_none() || of == position;
-        result.ips.iter().filter(move |ip| own(ip.interface))
     }
 }

@@ -142,6 +142,22 @@ fn a_plugin_may_use_its_own_parts() {
 }
 
 #[test]
+fn modules_that_import_each_other_in_a_circle_are_found_unless_they_are_fuzzing() {
+    let circle = |other: &str| {
+        let (import, back) = (format!("use super::{other}::f;\n"), "use super::a::f;\n");
+        findings(&[
+            ("crates/netloom-spec/src/a.rs", &import),
+            (&format!("crates/netloom-spec/src/{other}.rs"), back),
+        ])
+    };
+    assert_eq!(
+        circle("b"),
+        ["crates/netloom-spec/src/a.rs:1: a circle of modules: a → b → a"]
+    );
+    assert_eq!(circle("fuzzing"), [""; 0]);
+}
+
+#[test]
 fn a_long_file_is_found_but_its_tests_do_not_count() {
     let path = "crates/netloom-spec/src/a.rs";
     let lines = |count: usize| "fn f() {}\n".repeat(count);
