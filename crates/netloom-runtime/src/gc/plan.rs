@@ -135,16 +135,9 @@ impl GcPlan {
             _ if withheld => Vec::new(),
             _ => requests,
         };
-        let mut plugins: Vec<String> = Vec::new();
-        for asked in &requests {
-            let kind = asked.conf.plugin_type();
-            if !plugins.iter().any(|listed| listed == kind) {
-                plugins.push(kind.to_owned());
-            }
-        }
         Ok(Self {
             stale,
-            plugins,
+            plugins: kinds(&requests),
             valid: valid_now,
             beside,
             unreadable,
@@ -154,6 +147,18 @@ impl GcPlan {
             requests,
         })
     }
+}
+
+/// The types of the plugins that are asked, each once.
+fn kinds(requests: &[Asked]) -> Vec<String> {
+    let mut kinds: Vec<String> = Vec::new();
+    for asked in requests {
+        let kind = asked.conf.plugin_type();
+        if !kinds.iter().any(|listed| listed == kind) {
+            kinds.push(kind.to_owned());
+        }
+    }
+    kinds
 }
 
 fn named(cached: &CachedAttachment) -> Attachment {
