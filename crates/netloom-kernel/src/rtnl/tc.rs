@@ -10,7 +10,8 @@ mod rate;
 
 use std::fmt;
 
-use crate::netlink::Buffer;
+use crate::netlink::{Attributes, Buffer, NLM_F_DUMP, Request};
+use crate::rtnl::TrafficControl;
 
 pub use class::{Class, ClassSpec};
 pub use discipline::{Discipline, Tbf};
@@ -83,6 +84,32 @@ impl Head {
             info: word(16),
         })
     }
+}
+
+/// Reads what all objects of traffic control have.
+pub(super) fn describe(object: &'static str, payload: &[u8]) -> Option<TrafficControl> {
+    let head = Head::parse(payload)?;
+    let kind = Attributes::find(&payload[Head::LEN..], TCA_KIND)?.string();
+    Some(TrafficControl {
+        object,
+        link: head.link,
+        parent: head.parent,
+        handle: head.handle,
+        kind,
+    })
+}
+
+/// Asks for every queueing discipline.
+pub(super) fn all_qdiscs() -> Request {
+    let head = header(0, Handle::default(), Handle::default(), 0);
+    let object = "of all links".to_owned();
+    Request::new(
+        "list qdiscs",
+        object,
+        qdisc::RTM_GETQDISC,
+        NLM_F_DUMP,
+        &head,
+    )
 }
 
 fn put_kind(buffer: &mut Buffer, kind: &str) {

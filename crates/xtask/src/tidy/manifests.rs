@@ -12,6 +12,8 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
     ("netloom-runtime", Some(&["netloom-invoke", "netloom-spec"])),
     ("netloom-plugin", Some(&["netloom-invoke", "netloom-spec"])),
     ("netloom-kernel", Some(&[])),
+    // It knows nothing of CNI, as the kernel crate.
+    ("netloom-observe", Some(&["netloom-kernel"])),
     (
         "netloom-plugins",
         Some(&["netloom-plugin", "netloom-kernel", "netloom-spec"]),
@@ -25,6 +27,7 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
             "netloom-invoke",
             "netloom-plugin",
             "netloom-kernel",
+            "netloom-observe",
         ]),
     ),
     ("netloom-testkit", None),

@@ -8,7 +8,7 @@ use crate::rtnl::{Batch, Socket};
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
-const RTM_GETQDISC: u16 = 38;
+pub(super) const RTM_GETQDISC: u16 = 38;
 
 /// A queueing discipline to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
