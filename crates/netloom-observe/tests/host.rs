@@ -1,5 +1,7 @@
 //! Snapshots and recordings beside what `ip` and `nft` do and say.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

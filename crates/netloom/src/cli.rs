@@ -1,9 +1,10 @@
 //! What the command line accepts: cnitool's verbs, arguments, flags and environment, and more.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::execution::parse_limit;
@@ -72,7 +73,8 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_limit)]
     pub(crate) timeout: Option<Duration>,
 
-    /// Print failures as the CNI error object on stdout, beside the words on stderr.
+    /// Print failures as the CNI error object on stdout, beside the words on stderr; of a verb that
+    /// reports, the report as a document.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
@@ -103,6 +105,10 @@ pub(crate) enum Verb {
     Install(Install),
     /// Take netloom's plugins out of a directory, and bring back what was there before.
     Uninstall(Uninstall),
+    /// Try a network or a plugin in a throw-away host, and see what each call did and what is left.
+    /// Needs no root where user namespaces are allowed. The exit status is 1 where a step failed or
+    /// something is left.
+    Try(Try),
     /// Build a network in a throw-away host, use it, remove it, and prove that nothing is left.
     Demo(Demo),
     /// Print the completions for a shell.
@@ -217,6 +223,53 @@ pub(crate) struct Demo {
     /// Do not colour the output.
     #[arg(long)]
     pub(crate) plain: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Try {
+    /// A configured network's name, a configuration file, a plugin, or a project's directory
+    /// [default: the first file of ./conf].
+    #[arg(value_name = "NETWORK|CONF|PLUGIN|DIR")]
+    pub(crate) subject: Option<String>,
+    /// How many pods.
+    #[arg(long, default_value_t = 1, value_name = "N",
+        value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) pods: u8,
+    /// What is called, in this order, each for every pod: add, check, del, status.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "add,check,del,del",
+        value_name = "STEPS"
+    )]
+    pub(crate) steps: Vec<TryStep>,
+    /// Open a shell in the host before the first DEL.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) hold: bool,
+    /// A command to run in the first pod before the first DEL.
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// A command of CNI that a trial calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TryStep {
+    Add,
+    Check,
+    Del,
+    Status,
+}
+
+impl TryStep {
+    /// Its value of `CNI_COMMAND`.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Self::Add => "ADD",
+            Self::Check => "CHECK",
+            Self::Del => "DEL",
+            Self::Status => "STATUS",
+        }
+    }
 }
 
 #[cfg(test)]

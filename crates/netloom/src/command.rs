@@ -7,6 +7,7 @@ mod life;
 mod list;
 mod network;
 mod target;
+mod trial;
 mod version;
 
 use std::io::{self, Write};
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::List(network) => list::run(options, network),
         Verb::Install(install) => install::run(install),
         Verb::Uninstall(uninstall) => install::uninstall(uninstall),
+        Verb::Try(arguments) => trial::run(options, arguments),
         Verb::Demo(demo) => demo::run(demo, options.timeout),
         Verb::Completion { shell } => {
             // Not to stdout at once: a disk that is full would be a panic.
@@ -64,8 +66,16 @@ impl Told {
     }
 }
 
+/// What was asked for cannot be meant; nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misuse(String);
+
 /// The exit status of a failure.
 pub(crate) fn status_of(error: &anyhow::Error) -> u8 {
+    if error.is::<Misuse>() {
+        return 2;
+    }
     error.downcast_ref::<Told>().map_or(1, |told| told.status)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netloom_invoke::{Error, Exec, ProcessExec, Watch};
+use netloom_invoke::{Error, Exec, ProcessExec, Stderr, Watch};
 use netloom_kernel::signals;
 use netloom_spec::PluginConf;
 
@@ -34,6 +34,15 @@ impl Bounded {
             usual: exec(limit.unwrap_or(USUAL)),
             dhcp: exec(limit.unwrap_or(OF_DHCP)),
         }
+    }
+}
+
+impl Bounded {
+    /// The same, with the plugins' stderr elsewhere.
+    pub(crate) fn with_stderr(mut self, stderr: &Stderr) -> Self {
+        self.usual.stderr = stderr.clone();
+        self.dhcp.stderr = stderr.clone();
+        self
     }
 }
 

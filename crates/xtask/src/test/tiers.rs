@@ -96,7 +96,12 @@ const LIBRARY: [&str; 4] = [
     "netloom-plugin",
 ];
 /// Crates whose tests talk to the kernel.
-const NETWORK: [&str; 3] = ["netloom-kernel", "netloom-testkit", "netloom-plugins"];
+const NETWORK: [&str; 4] = [
+    "netloom-kernel",
+    "netloom-observe",
+    "netloom-testkit",
+    "netloom-plugins",
+];
 
 /// Whether a test program is one of the network tier.
 pub(super) fn is_network(built: &Built) -> bool {
