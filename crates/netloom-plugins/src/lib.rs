@@ -29,6 +29,7 @@ pub mod fuzzing;
 pub mod interface;
 pub mod ipam;
 pub mod registry;
+pub mod trace;
 mod wiring;
 
 pub use wiring::identity;

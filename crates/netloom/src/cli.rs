@@ -109,6 +109,9 @@ pub(crate) enum Verb {
     /// Needs no root where user namespaces are allowed. The exit status is 1 where a step failed or
     /// something is left.
     Try(Try),
+    /// See every call of a plugin that a runtime makes: its times, request, answer and stderr.
+    #[command(subcommand)]
+    Trace(TraceVerb),
     /// Build a network in a throw-away host, use it, remove it, and prove that nothing is left.
     Demo(Demo),
     /// Print the completions for a shell.
@@ -270,6 +273,77 @@ impl TryStep {
             Self::Status => "STATUS",
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TraceVerb {
+    /// Make a directory of wrappers, one for each plugin, to be put first into CNI_PATH or a runtime's
+    /// plugin directories. The plugins themselves are not touched.
+    Install(TraceInstall),
+    /// Remove the wrappers from a directory.
+    Uninstall {
+        /// The directory that `trace install` made.
+        dir: PathBuf,
+    },
+    /// Run a program that finds plugins by CNI_PATH, and show what it called.
+    Run(TraceRun),
+    /// Show the calls, each operation as a waterfall.
+    Show(TraceShow),
+    /// Make a call again in a throw-away host.
+    Replay(TraceReplay),
+}
+
+/// Where the wrappers write down the calls.
+const TRACE_LOG: &str = "/var/log/netloom/trace.jsonl";
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceInstall {
+    /// The directory to make, apart from the plugins.
+    pub(crate) dir: PathBuf,
+    /// Where the plugins are (repeatable) [default: CNI_PATH].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Vec<PathBuf>,
+    /// Where the calls are written down; at 16 MiB it becomes FILE.1.
+    #[arg(long, value_name = "FILE", default_value = TRACE_LOG)]
+    pub(crate) log: PathBuf,
+    /// Write down values of keys such as password and token as they are.
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceRun {
+    /// Where the plugins are (repeatable) [default: CNI_PATH].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Vec<PathBuf>,
+    /// The program and its arguments.
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceShow {
+    /// Where the calls were written down.
+    #[arg(long, value_name = "FILE", default_value = TRACE_LOG)]
+    pub(crate) log: PathBuf,
+    /// Only calls for the container whose id begins so.
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// Only the last operation.
+    #[arg(long)]
+    pub(crate) last: bool,
+    /// Then show further calls as they end.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceReplay {
+    /// The number that `trace show` gives the call.
+    pub(crate) number: usize,
+    /// Where the calls were written down.
+    #[arg(long, value_name = "FILE", default_value = TRACE_LOG)]
+    pub(crate) log: PathBuf,
 }
 
 #[cfg(test)]

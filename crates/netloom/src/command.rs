@@ -7,6 +7,7 @@ mod life;
 mod list;
 mod network;
 mod target;
+mod trace;
 mod trial;
 mod version;
 
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Install(install) => install::run(install),
         Verb::Uninstall(uninstall) => install::uninstall(uninstall),
         Verb::Try(arguments) => trial::run(options, arguments),
+        Verb::Trace(verb) => trace::run(verb, options.json),
         Verb::Demo(demo) => demo::run(demo, options.timeout),
         Verb::Completion { shell } => {
             // Not to stdout at once: a disk that is full would be a panic.

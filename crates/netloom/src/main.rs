@@ -47,6 +47,9 @@ use cli::Cli;
 use command::Caller;
 
 fn main() -> ExitCode {
+    if let Some(code) = netloom_plugins::trace::run_as_wrapper() {
+        return code;
+    }
     let called = called();
     let plugins = netloom_plugins::registry::PLUGINS;
     if netloom_plugin::find(plugins, &called).is_some() {
