@@ -50,6 +50,12 @@ impl Snapshot {
             .map(|(object, details)| (object, details.as_str()))
     }
 
+    /// Whether the object was there.
+    #[must_use]
+    pub fn has(&self, object: &Object) -> bool {
+        self.objects.contains_key(object)
+    }
+
     /// Of objects that are equal in all that is told, each counts: a chain may have a rule twice.
     fn insert(&mut self, place: &str, told: Told) {
         let mut object = Object {

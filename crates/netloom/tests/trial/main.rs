@@ -237,6 +237,48 @@ fn the_reference_leaves_nothing_either() {
 }
 
 #[test]
+fn a_chain_on_either_packet_filter_leaves_only_what_all_pods_share() {
+    let Some(_host) = Host::new() else { return };
+    for backend in ["iptables", "nftables"] {
+        let project = project();
+        let conf = json!({"cniVersion": "1.0.0", "name": "all", "plugins": [
+            {"type": "bridge", "bridge": "cni0", "isGateway": true, "macspoofchk": true,
+             "ipMasq": true, "ipMasqBackend": backend,
+             "ipam": {"type": "host-local", "ranges": [
+                [{"subnet": "10.16.0.0/16"}], [{"subnet": "fd00:16::/64"}]]}},
+            {"type": "portmap", "backend": backend, "capabilities": {"portMappings": true}},
+            {"type": "firewall", "backend": backend, "ingressPolicy": "same-bridge"},
+            {"type": "bandwidth", "ingressRate": 1000000, "ingressBurst": 1000000},
+            {"type": "tuning", "sysctl": {"net.core.somaxconn": "100"}},
+        ]});
+        let ports = json!({"portMappings":
+            [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});
+        let conf = configuration(&project, &conf);
+        let outcome = attempt(&["--json", &conf])
+            .env("CAP_ARGS", ports.to_string())
+            .run();
+        assert!(outcome.is_success(), "{backend}: {outcome}");
+        let document = document(&outcome);
+        let steps = steps(&document);
+        assert!(
+            steps[0]["did"]
+                .to_string()
+                .contains("+ host: tc qdisc tbf at root of veth")
+        );
+        assert_eq!(
+            steps[1]["did"],
+            json!([]),
+            "CHECK changes nothing: {outcome}"
+        );
+        assert_eq!(
+            steps[3]["did"],
+            json!([]),
+            "the second DEL finds nothing: {outcome}"
+        );
+    }
+}
+
+#[test]
 fn anybody_may_try() {
     let Some(host) = Host::new() else { return };
     let project = project();

@@ -97,7 +97,7 @@ impl<'n> Attempt<'n> {
         for it in &differences {
             self.origins.insert(it.object.clone(), title.clone());
         }
-        self.last = now;
+        let before = std::mem::replace(&mut self.last, now);
         let mut warnings = warnings(step, &calls, recording.is_incomplete);
         for process in left {
             warnings.push(format!(
@@ -109,7 +109,7 @@ impl<'n> Attempt<'n> {
         }
         let did = match recording.is_incomplete {
             true => differences.iter().map(ToString::to_string).collect(),
-            false => did(recording.events, &differences),
+            false => did(&before, recording.events, &differences),
         };
         Ok(Outcome {
             title,
@@ -203,9 +203,14 @@ fn warnings(step: TryStep, calls: &[Call], is_incomplete: bool) -> Vec<String> {
 }
 
 /// The changes of the network in their order, an object once; then files and settings.
-fn did(events: Vec<Event>, differences: &[Difference]) -> Vec<String> {
+fn did(before: &Snapshot, events: Vec<Event>, differences: &[Difference]) -> Vec<String> {
     let mut order: Vec<Event> = Vec::new();
-    for event in events {
+    // The kernel tells everybody of a queueing discipline when one asks for it, as if it were new.
+    let is_old = |it: &Event| {
+        let is_tc = it.object.kind == Kind::TrafficControl;
+        is_tc && it.happened == Happened::Added && before.has(&it.object)
+    };
+    for event in events.into_iter().filter(|it| !is_old(it)) {
         // Rules have no names, and so may be the same one twice.
         let is_same = |it: &Event| it.object == event.object && it.object.kind != Kind::ChainRule;
         match order.iter().position(is_same) {

@@ -17,6 +17,8 @@ use crate::environment;
 
 const HOST: &str = "203.0.113.2/24";
 const OUTSIDE: &str = "203.0.113.1/24";
+/// How the ids of the containers begin.
+pub(super) const CONTAINER: &str = "try-";
 /// netloom's own plugins, where the user has none of that name.
 const OWN: &str = "/run/netloom/bin";
 /// The user's plugins that the empty `/run` or `/var/lib/cni` would hide.
@@ -196,7 +198,8 @@ fn pod(number: u8) -> Result<Pod> {
     let netns = netns::create_at(&path)?;
     let inside = Socket::open_in(&netns)?;
     inside.set_link("lo", &LinkChange::new().up())?;
-    let mut runtime = RuntimeConf::new(format!("try-{name}"), path.to_string_lossy(), "eth0");
+    let mut runtime =
+        RuntimeConf::new(format!("{CONTAINER}{name}"), path.to_string_lossy(), "eth0");
     runtime.args = environment::cni_args()?;
     runtime.capability_args = environment::capability_args()?;
     Ok(Pod {

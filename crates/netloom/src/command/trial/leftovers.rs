@@ -3,40 +3,38 @@
 use netloom_observe::{Change, Difference, Kind, Object};
 use netloom_spec::NetworkConfigList;
 
+use super::host;
+
 /// Something that was not there before the first step.
 pub(super) struct Left {
     pub(super) what: String,
     /// The step it came in.
     pub(super) step: String,
-    /// All attachments share it, and no DEL may take it away.
+    /// All attachments share it, and no DEL may take it away; or it ends with the pod.
     pub(super) is_shared: bool,
 }
 
-/// Tables of nf_tables in which netloom and the reference keep chains for all pods, and those of
-/// iptables.
-const SHARED_TABLES: [&str; 12] = [
+/// Tables of nf_tables that netloom and the reference keep for all pods.
+const TABLES: [&str; 5] = [
     "inet cni_plugins_masquerade",
-    "inet cni_hostport",
-    "inet netloom",
-    "inet netloom_firewall",
-    "bridge cni_plugins_macspoof",
-    "bridge cni_plugins",
-    "ip nat",
-    "ip filter",
-    "ip mangle",
-    "ip6 nat",
-    "ip6 filter",
-    "ip6 mangle",
+    "inet cni_plugins_firewall",
+    "ip cni_hostport",
+    "ip6 cni_hostport",
+    "bridge nat",
 ];
 
-/// The chains of iptables that the reference makes once for all pods.
-const SHARED_CHAINS: [&str; 6] = [
+/// The sets whose elements are no pod's.
+const SETS: [&str; 3] = ["bridges", "within", "isolated"];
+
+/// Tables of iptables, which come with their first use.
+const OF_IPTABLES: [&str; 4] = ["nat", "filter", "mangle", "raw"];
+
+/// How the names of iptables' chains begin that the plugins make once for all pods.
+const CHAINS: [&str; 4] = [
     "CNI-FORWARD",
     "CNI-ADMIN",
-    "CNI-HOSTPORT-DNAT",
-    "CNI-HOSTPORT-SETMARK",
-    "CNI-HOSTPORT-MASQ",
-    "CNI-ISOLATION-STAGE",
+    "CNI-HOSTPORT-",
+    "CNI-ISOLATION-STAGE-",
 ];
 
 /// The runtime's own: the cache and the installed plugins.
@@ -78,7 +76,12 @@ pub(super) fn judge(it: &Difference, step: String, network: &NetworkConfigList) 
 
 fn is_shared(it: &Difference, network: &NetworkConfigList) -> bool {
     let object = &it.object;
-    if object.place != "host" || matches!(it.change, Change::Removed(_)) {
+    let is_gone = matches!(it.change, Change::Removed(_));
+    if object.place != "host" && object.kind == Kind::Sysctl {
+        // It ends with the pod, and nothing of CNI gives it back.
+        return true;
+    }
+    if object.place != "host" || is_gone || object.name.contains(host::CONTAINER) {
         return false;
     }
     let bridge = bridge_of(network);
@@ -87,37 +90,43 @@ fn is_shared(it: &Difference, network: &NetworkConfigList) -> bool {
         Kind::Link => of_bridge(&object.name),
         Kind::Address => object.name.rsplit(' ').next().is_some_and(of_bridge),
         Kind::Sysctl => {
-            is_forwarding(object)
-                || follows_forwarding(object)
-                || object.name.split('/').any(of_bridge)
+            let is_forwarding = is_forwarding(object) || follows_forwarding(object);
+            is_forwarding || object.name.split('/').any(of_bridge)
         }
-        Kind::Table => SHARED_TABLES.contains(&object.name.as_str()),
-        Kind::Chain | Kind::Set => {
-            let (table, name) = object.name.rsplit_once(' ').unwrap_or_default();
-            let is_ip = ["ip ", "ip6 "]
-                .iter()
-                .any(|family| table.starts_with(family));
-            let known =
-                SHARED_CHAINS.contains(&name) || name.chars().all(|c| c.is_ascii_uppercase());
-            SHARED_TABLES.contains(&table) && (!is_ip || known)
+        Kind::Table | Kind::Chain | Kind::ChainRule | Kind::Set | Kind::Element => {
+            is_shared_filter(object)
         }
-        Kind::ChainRule => is_shared_rule(&object.name),
         Kind::File => is_shared_file(&object.name, &it.change),
         _ => false,
     }
 }
 
-/// Rules that serve all pods name no pod: they look into sets, or jump to shared chains.
-fn is_shared_rule(name: &str) -> bool {
-    let (place, words) = name.split_once(": ").unwrap_or((name, ""));
-    let (table, _) = place.rsplit_once(' ').unwrap_or_default();
-    let is_ip = ["ip ", "ip6 "]
+/// Whether something of nf_tables or iptables serves all pods.
+fn is_shared_filter(object: &Object) -> bool {
+    let mut words = object.name.splitn(4, ' ');
+    let mut next = || words.next().unwrap_or_default();
+    let (family, table, inner, rest) = (next(), next(), next(), next());
+    let chain = inner.trim_end_matches(':');
+    let is_built_in = chain.chars().all(|letter| letter.is_ascii_uppercase());
+    let serves_all = CHAINS.iter().any(|known| chain.starts_with(known));
+    let to_shared = CHAINS
         .iter()
-        .any(|family| table.starts_with(family));
-    let to_shared = SHARED_CHAINS.iter().any(|chain| words.contains(chain));
-    SHARED_TABLES.contains(&table) && (!is_ip || to_shared || words.is_empty())
-        || is_ip && words.is_empty()
-        || is_ip && SHARED_CHAINS.iter().any(|chain| place.contains(chain))
+        .any(|known| rest.contains(&format!(" {known}")));
+    let is_ours = TABLES.contains(&format!("{family} {table}").as_str());
+    let is_iptables = ["ip", "ip6"].contains(&family) && OF_IPTABLES.contains(&table);
+    match object.kind {
+        Kind::Table => is_ours || is_iptables,
+        Kind::Element => is_ours && SETS.contains(&inner),
+        // A chain of a pod bears its name, in tables of any family.
+        Kind::Chain if is_ours && family == "bridge" => is_built_in,
+        Kind::Chain if is_iptables => is_built_in || serves_all,
+        Kind::ChainRule if is_iptables => {
+            let of_all = chain.starts_with("CNI-HOSTPORT-") && !rest.contains("CNI-DN-");
+            // Of nf_tables' words only comment and verdict are known: a mark that passes has none.
+            of_all || to_shared || rest.starts_with("\"CNI ")
+        }
+        _ => is_ours,
+    }
 }
 
 fn is_shared_file(path: &str, change: &Change) -> bool {

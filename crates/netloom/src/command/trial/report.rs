@@ -181,7 +181,9 @@ impl Report {
             let stays = left.iter().filter(|it| it.is_shared).count();
             let stays = match stays {
                 0 => String::new(),
-                count => format!(" ({count} things that all pods share stay, as they must)"),
+                count => {
+                    format!(" ({count} things that all pods share, or that end with a pod, stay)")
+                }
             };
             println!("{}{stays}", self.paint("32", "Nothing is left."));
         } else {
