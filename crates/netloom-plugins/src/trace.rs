@@ -61,7 +61,11 @@ fn own_place() -> Option<(PathBuf, OsString)> {
 fn find(own: &Path, name: &OsString, mut directories: Vec<PathBuf>) -> Option<PathBuf> {
     let path = std::env::var_os("CNI_PATH").unwrap_or_default();
     directories.extend(std::env::split_paths(&path));
-    let others = directories.iter().filter(|it| it.as_path() != own);
+    // An empty element is no directory, and wrappers that call each other would never end.
+    let is_real = |it: &&PathBuf| {
+        !it.as_os_str().is_empty() && it.as_path() != own && !it.join(settings::FILE).exists()
+    };
+    let others = directories.iter().filter(is_real);
     others.map(|it| it.join(name)).find(|path| path.is_file())
 }
 

@@ -12,7 +12,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// How much of each stream is kept, in bytes. All of it is passed on.
 const KEPT: usize = 256 * 1024;
-const CHUNK: usize = 64 * 1024;
+/// How much is read at once, in bytes.
+const CHUNK: usize = 16 * 1024;
 
 /// What was said, and how the plugin ended.
 pub(super) struct Said {

@@ -8,8 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
-use netloom_testkit::{Call, Host, link_plugins, parallel, product};
+use netloom_testkit::{Call, Host, is_release, link_plugins, parallel, product};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 use serde_json::{Value, json};
@@ -81,8 +82,31 @@ impl Traced {
     }
 }
 
+/// The command. One that is built for tests stands alone, so that the wrappers are of its own build and
+/// not of whichever `netloom-plugins` was built last.
+fn program() -> PathBuf {
+    static ALONE: OnceLock<PathBuf> = OnceLock::new();
+    if is_release() {
+        return product(Path::new(NETLOOM));
+    }
+    let link = || {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alone");
+        fs::create_dir_all(&dir).unwrap();
+        let (draft, path) = (
+            dir.join(std::process::id().to_string()),
+            dir.join("netloom"),
+        );
+        fs::hard_link(NETLOOM, &draft).unwrap();
+        fs::rename(&draft, &path).unwrap();
+        // A rename between two names of one file does nothing.
+        let _ = fs::remove_file(&draft);
+        path
+    };
+    ALONE.get_or_init(link).clone()
+}
+
 fn netloom(arguments: &[&str]) -> Call {
-    let call = Call::new(product(Path::new(NETLOOM)));
+    let call = Call::new(program());
     arguments.iter().fold(call, |call, it| call.arg(it))
 }
 
@@ -231,6 +255,45 @@ fn a_log_that_cannot_be_written_and_broken_settings_change_nothing_but_a_line_of
         assert_eq!(others, ["err"], "{said}");
         assert!(own.len() == 1 && own[0].contains(words), "{words}: {said}");
     }
+}
+
+#[test]
+fn two_directories_of_wrappers_do_not_call_each_other_and_an_empty_element_is_no_directory() {
+    let traced = Traced::installed(&[("says", "cat")]);
+    let second = traced.0.path().join("second");
+    let mut install = netloom(&["trace", "install", "--from"]);
+    for argument in [traced.wrapped(), traced.real()] {
+        install = install.arg(argument.to_str().unwrap()).arg("--from");
+    }
+    let install = install
+        .arg(traced.real().to_str().unwrap())
+        .arg("--log")
+        .arg(traced.log().to_str().unwrap())
+        .arg(second.to_str().unwrap())
+        .run();
+    assert!(install.is_success(), "{install}");
+    let output = speak(command(&second.join("says")), b"words");
+    assert_eq!(
+        (output.status.code(), &*output.stdout),
+        (Some(0), &b"words"[..])
+    );
+    assert_eq!(traced.records().len(), 1, "once");
+
+    // Without settings, and from a directory in which anybody may have put a program of that name.
+    fs::remove_file(second.join(".netloom-trace.json")).unwrap();
+    let mut call = command(&second.join("says"));
+    call.env("CNI_PATH", format!(":{}", traced.wrapped().display()))
+        .current_dir(traced.real());
+    let output = speak(call, b"words");
+    assert_eq!(output.status.code(), Some(1));
+    let error: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(
+        error["msg"]
+            .as_str()
+            .unwrap()
+            .contains("has the plugin \"says\""),
+        "{error}"
+    );
 }
 
 #[test]

@@ -111,7 +111,11 @@ fn sources(asked: &TraceInstall, dir: &Path) -> Result<Vec<PathBuf>> {
         ));
     }
     let mut directories = Vec::new();
-    for it in given.iter().filter(|it| !same(it)) {
+    // Wrappers are not wrapped.
+    for it in given
+        .iter()
+        .filter(|it| !same(it) && !it.join(FILE).exists())
+    {
         directories.push(std::path::absolute(it)?);
     }
     ensure!(
