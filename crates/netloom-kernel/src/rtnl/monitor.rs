@@ -13,8 +13,8 @@ use super::link::{RTM_DELLINK, RTM_NEWLINK};
 use super::neighbour::{RTM_DELNEIGH, RTM_NEWNEIGH};
 use super::route::{RTM_DELROUTE, RTM_NEWROUTE};
 use super::rule::{RTM_DELRULE, RTM_NEWRULE};
-use super::tc::{self, Handle};
-use super::{Address, Link, Neighbour, Route, Rule, Socket};
+use super::tc::TrafficControl;
+use super::{Address, Link, Neighbour, Route, Rule};
 use crate::error::{Error, Result};
 use crate::netlink::{Channel, Flow, Header};
 
@@ -51,21 +51,6 @@ pub enum Changed {
     Neighbour(Neighbour),
     /// A queueing discipline, a class or a filter.
     TrafficControl(TrafficControl),
-}
-
-/// An object of traffic control, as far as it is the same for all kinds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrafficControl {
-    /// `qdisc`, `class` or `filter`.
-    pub object: &'static str,
-    /// The index of its link.
-    pub link: u32,
-    /// Where it is attached.
-    pub parent: Handle,
-    /// Its own name; of a filter the kernel's number.
-    pub handle: Handle,
-    /// `tbf`, `ingress`, `u32`, ...
-    pub kind: String,
 }
 
 /// A socket that hears of every change in the namespace it was opened in.
@@ -141,28 +126,4 @@ fn understand(kind: u16, payload: &[u8]) -> Option<(Happened, Changed)> {
 fn flags_changed(payload: &[u8]) -> Option<u32> {
     let bytes = payload.get(12..16)?.first_chunk()?;
     Some(u32::from_ne_bytes(*bytes))
-}
-
-impl TrafficControl {
-    fn parse(kind: u16, payload: &[u8]) -> Option<Self> {
-        let object = match kind {
-            36 | 37 => "qdisc",
-            40 | 41 => "class",
-            44 | 45 => "filter",
-            _ => return None,
-        };
-        tc::describe(object, payload)
-    }
-}
-
-impl Socket {
-    /// All queueing disciplines of the namespace, the kernel's own included.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn list_qdiscs(&self) -> Result<Vec<TrafficControl>> {
-        self.dump(tc::all_qdiscs(), |_, payload| {
-            tc::describe("qdisc", payload)
-        })
-    }
 }

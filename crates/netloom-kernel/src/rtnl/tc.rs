@@ -10,8 +10,9 @@ mod rate;
 
 use std::fmt;
 
+use crate::error::Result;
 use crate::netlink::{Attributes, Buffer, NLM_F_DUMP, Request};
-use crate::rtnl::TrafficControl;
+use crate::rtnl::Socket;
 
 pub use class::{Class, ClassSpec};
 pub use discipline::{Discipline, Tbf};
@@ -86,30 +87,56 @@ impl Head {
     }
 }
 
-/// Reads what all objects of traffic control have.
-pub(super) fn describe(object: &'static str, payload: &[u8]) -> Option<TrafficControl> {
-    let head = Head::parse(payload)?;
-    let kind = Attributes::find(&payload[Head::LEN..], TCA_KIND)?.string();
-    Some(TrafficControl {
-        object,
-        link: head.link,
-        parent: head.parent,
-        handle: head.handle,
-        kind,
-    })
+/// An object of traffic control, as far as it is the same for all kinds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrafficControl {
+    /// `qdisc`, `class` or `filter`.
+    pub object: &'static str,
+    /// The index of its link.
+    pub link: u32,
+    /// Where it is attached.
+    pub parent: Handle,
+    /// Its own name; of a filter the kernel's number.
+    pub handle: Handle,
+    /// `tbf`, `ingress`, `u32`, ...
+    pub kind: String,
 }
 
-/// Asks for every queueing discipline.
-pub(super) fn all_qdiscs() -> Request {
-    let head = header(0, Handle::default(), Handle::default(), 0);
-    let object = "of all links".to_owned();
-    Request::new(
-        "list qdiscs",
-        object,
-        qdisc::RTM_GETQDISC,
-        NLM_F_DUMP,
-        &head,
-    )
+impl TrafficControl {
+    /// Reads a notification of this type; `None` for one of another.
+    pub(super) fn parse(kind: u16, payload: &[u8]) -> Option<Self> {
+        let object = match kind {
+            36 | 37 => "qdisc",
+            40 | 41 => "class",
+            44 | 45 => "filter",
+            _ => return None,
+        };
+        let head = Head::parse(payload)?;
+        let kind = Attributes::find(&payload[Head::LEN..], TCA_KIND)?.string();
+        Some(Self {
+            object,
+            link: head.link,
+            parent: head.parent,
+            handle: head.handle,
+            kind,
+        })
+    }
+}
+
+impl Socket {
+    /// All queueing disciplines of the namespace, the kernel's own included.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn list_qdiscs(&self) -> Result<Vec<TrafficControl>> {
+        let head = header(0, Handle::default(), Handle::default(), 0);
+        let object = "of all links".to_owned();
+        let kind = qdisc::RTM_GETQDISC;
+        let request = Request::new("list qdiscs", object, kind, NLM_F_DUMP, &head);
+        self.dump(request, |header, payload| {
+            TrafficControl::parse(header.kind, payload)
+        })
+    }
 }
 
 fn put_kind(buffer: &mut Buffer, kind: &str) {
