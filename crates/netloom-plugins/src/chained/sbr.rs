@@ -30,10 +30,6 @@ impl Plugin for Sbr {
         "sbr"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,
@@ -53,6 +49,6 @@ impl Plugin for Sbr {
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         plan::Plan::new(request.conf).map(drop)
     }
-}
 
-plan_door!(|conf, _| plan::Plan::new(conf));
+    plan_door!(|conf, _| plan::Plan::new(conf));
+}

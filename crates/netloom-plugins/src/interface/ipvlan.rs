@@ -15,11 +15,12 @@ use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
+use crate::wiring::record;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use chain::Chain;
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
-use netloom_plugin::{Plugin, Undo};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error};
 use plan::{FLAGS, MODES, Plan};
 
@@ -33,10 +34,6 @@ pub struct Ipvlan;
 impl Plugin for Ipvlan {
     fn name(&self) -> &'static str {
         "ipvlan"
-    }
-
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
     }
 
     fn add<'r>(
@@ -74,8 +71,8 @@ impl Plugin for Ipvlan {
         single_link::del(request, KIND)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        single_link::gc(request)
+    fn owned(&self) -> &'static [Owned] {
+        &[record::OWNED]
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -87,6 +84,8 @@ impl Plugin for Ipvlan {
         }
         request.forward_to_ipam()
     }
+
+    plan_door!(|conf, _| Plan::new(conf));
 }
 
 /// Mode and, where the configuration has one, flag are those of the plan.
@@ -114,5 +113,3 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
         _ => Ok(()),
     }
 }
-
-plan_door!(|conf, _| Plan::new(conf));

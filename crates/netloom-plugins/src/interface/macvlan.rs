@@ -13,10 +13,11 @@ use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
+use crate::wiring::record;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
-use netloom_plugin::{Plugin, Undo};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error};
 use plan::{Plan, mode_name};
 
@@ -30,10 +31,6 @@ pub struct Macvlan;
 impl Plugin for Macvlan {
     fn name(&self) -> &'static str {
         "macvlan"
-    }
-
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
     }
 
     fn add<'r>(
@@ -66,8 +63,8 @@ impl Plugin for Macvlan {
         single_link::del(request, KIND)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        single_link::gc(request)
+    fn owned(&self) -> &'static [Owned] {
+        &[record::OWNED]
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -76,6 +73,8 @@ impl Plugin for Macvlan {
         status_of_master(plan.place, plan.master.as_deref())?;
         request.forward_to_ipam()
     }
+
+    plan_door!(Plan::new);
 }
 
 /// Mode and queue length are those of the plan.
@@ -102,5 +101,3 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
         _ => Ok(()),
     }
 }
-
-plan_door!(Plan::new);

@@ -14,10 +14,11 @@ use crate::wiring::check::drift;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::master::Master;
 use crate::wiring::pod::Announce;
+use crate::wiring::record;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec, VlanProtocol};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
-use netloom_plugin::{Plugin, Undo};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, code};
 use plan::Plan;
 
@@ -31,10 +32,6 @@ pub struct Vlan;
 impl Plugin for Vlan {
     fn name(&self) -> &'static str {
         "vlan"
-    }
-
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
     }
 
     fn add<'r>(
@@ -71,8 +68,8 @@ impl Plugin for Vlan {
         single_link::del(request, KIND)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        single_link::gc(request)
+    fn owned(&self) -> &'static [Owned] {
+        &[record::OWNED]
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -83,6 +80,8 @@ impl Plugin for Vlan {
         }
         request.forward_to_ipam()
     }
+
+    plan_door!(|conf, _| Plan::new(conf));
 }
 
 /// A VLAN cannot be set up on a link that is down.
@@ -112,5 +111,3 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
     }
     Ok(())
 }
-
-plan_door!(|conf, _| Plan::new(conf));

@@ -22,10 +22,6 @@ impl Plugin for Static {
         "static"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn add<'r>(&self, request: &'r AddRequest<'r>, _: &mut Undo<'r>) -> Result<AddResult, Error> {
         let plan = Plan::new(request.conf, request.version(), request.args)?;
         for gateway in &plan.unused_gateways {
@@ -61,6 +57,8 @@ impl Plugin for Static {
         Plan::new(request.conf, request.version(), "")?;
         Ok(())
     }
+
+    plan_door!(|conf, args| Plan::new(conf, conf.version()?, args));
 }
 
 /// Requires that an address is among the observed ones, with its gateway if it has one.
@@ -96,5 +94,3 @@ fn require(ip: &IpConfig, observed: &[IpConfig], if_name: &str) -> Result<(), St
         _ => Ok(()),
     }
 }
-
-plan_door!(|conf, args| Plan::new(conf, conf.version()?, args));

@@ -96,11 +96,13 @@ const LIBRARY: [&str; 4] = [
     "netloom-plugin",
 ];
 /// Crates whose tests talk to the kernel.
-const NETWORK: [&str; 4] = [
+const NETWORK: [&str; 6] = [
     "netloom-kernel",
     "netloom-observe",
     "netloom-testkit",
+    "netloom-links",
     "netloom-plugins",
+    "netloom-run",
 ];
 
 /// Whether a test program is one of the network tier.

@@ -14,13 +14,25 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
     ("netloom-kernel", Some(&[])),
     // It knows nothing of CNI, as the kernel crate.
     ("netloom-observe", Some(&["netloom-kernel"])),
+    // Of the spec, only how names and hardware addresses are written.
+    ("netloom-links", Some(&["netloom-kernel", "netloom-spec"])),
     (
         "netloom-plugins",
-        Some(&["netloom-plugin", "netloom-kernel", "netloom-spec"]),
+        Some(&[
+            "netloom-plugin",
+            "netloom-kernel",
+            "netloom-links",
+            "netloom-spec",
+        ]),
+    ),
+    (
+        "netloom-run",
+        Some(&["netloom-runtime", "netloom-kernel", "netloom-spec"]),
     ),
     (
         "netloom",
         Some(&[
+            "netloom-run",
             "netloom-runtime",
             "netloom-plugins",
             "netloom-spec",
@@ -28,6 +40,7 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
             "netloom-plugin",
             "netloom-kernel",
             "netloom-observe",
+            "netloom-links",
         ]),
     ),
     ("netloom-testkit", None),

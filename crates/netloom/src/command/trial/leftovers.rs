@@ -1,6 +1,7 @@
 //! What is left after the last DEL, and what of it is meant to stay.
 
 use netloom_observe::{Change, Difference, Kind, Object};
+use netloom_plugins::registry::PLUGINS;
 use netloom_spec::NetworkConfigList;
 
 use super::host;
@@ -118,6 +119,7 @@ fn is_shared_filter(object: &Object) -> bool {
         Kind::Table => is_ours || is_iptables,
         Kind::Element => is_ours && SETS.contains(&inner),
         // A chain of a pod bears its name, in tables of any family.
+        // A family of nf_tables, no plugin's name.
         Kind::Chain if is_ours && family == "bridge" => is_built_in,
         Kind::Chain if is_iptables => is_built_in || serves_all,
         Kind::ChainRule if is_iptables => {
@@ -142,16 +144,11 @@ fn is_shared_file(path: &str, change: &Change) -> bool {
 
 /// The bridge that the network shares, if it has one.
 fn bridge_of(network: &NetworkConfigList) -> Option<String> {
-    let plugin = network
-        .plugins
-        .iter()
-        .find(|it| it.plugin_type() == "bridge")?;
-    let name = plugin.get("bridge").and_then(|it| it.as_str());
-    Some(
-        name.filter(|it| !it.is_empty())
-            .unwrap_or("cni0")
-            .to_owned(),
-    )
+    network.plugins.iter().find_map(|conf| {
+        let plugin = netloom_plugin::find(PLUGINS, conf.plugin_type())?;
+        let link = plugin.host_link(conf)?;
+        link.bridge().map(str::to_owned)
+    })
 }
 
 /// A file's details without the digest, which tells people nothing.

@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use netloom_plugins::registry::PLUGINS;
 use netloom_runtime::load;
-use netloom_spec::{NetworkConfigList, PluginConf, decode};
+use netloom_spec::{NetworkConfigList, NetworkName, decode};
 use serde_json::{Value, json};
 
 use crate::cli::Options;
@@ -115,8 +116,15 @@ impl Subject {
         for plugin in &self.network.plugins {
             collect(&Value::Object(plugin.raw().clone()), &mut types);
         }
-        if types.contains("flannel") {
-            types.extend(["bridge".to_owned(), "host-local".to_owned()]);
+        let Ok(name) = NetworkName::new(&self.network.name) else {
+            return types;
+        };
+        for conf in &self.network.plugins {
+            let plugin = netloom_plugin::find(PLUGINS, conf.plugin_type());
+            let delegates = plugin.map_or_else(Vec::new, |it| it.delegates(conf, &name));
+            for delegate in delegates {
+                collect(&Value::Object(delegate.raw().clone()), &mut types);
+            }
         }
         types
     }
@@ -130,19 +138,15 @@ impl Subject {
         candidates.into_iter().find(executable)
     }
 
-    /// The links of the host that plugins stand on.
+    /// The links of the host that plugins stand on, as `master` or `device` names them.
     pub(super) fn lower_links(&self) -> BTreeSet<String> {
-        let text = |plugin: &PluginConf, key| {
-            let value = plugin.get(key)?.as_str()?;
-            (!value.is_empty()).then(|| value.to_owned())
-        };
         let plugins = self.network.plugins.iter();
-        let named = plugins.filter_map(|plugin| match plugin.plugin_type() {
-            "macvlan" | "ipvlan" | "vlan" => text(plugin, "master"),
-            "host-device" => text(plugin, "device"),
-            _ => None,
+        let of_host = plugins.filter(|it| it.get("linkInContainer") != Some(&Value::Bool(true)));
+        let named = of_host.filter_map(|plugin| {
+            let value = plugin.get("master").or_else(|| plugin.get("device"))?;
+            value.as_str().filter(|name| !name.is_empty())
         });
-        named.collect()
+        named.map(str::to_owned).collect()
     }
 }
 
