@@ -53,7 +53,7 @@ pub use cleanup::Cleanup;
 pub use delegate::Delegate;
 pub use dispatch::{run, run_linked};
 pub use multicall::main;
-pub use plugin::{Plugin, find};
+pub use plugin::{Needs, Plugin, find};
 pub use request::{AddRequest, CheckRequest, Context, DelRequest, GcRequest, StatusRequest};
 pub use undo::Undo;
 

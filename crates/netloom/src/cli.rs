@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::execution::parse_limit;
@@ -95,8 +95,11 @@ pub(crate) enum Verb {
     Status(Network),
     /// Show the spec versions of every plugin of a network, or netloom's own.
     Version(OptionalNetwork),
-    /// Verify a configuration: its form, its plugins, their versions.
-    Validate(OptionalNetwork),
+    /// Verify a configuration: its form, its plugins, their versions, and what the plugins would refuse.
+    Validate(Validate),
+    /// Tell what is wrong in network configurations, with line and column, and what would be right.
+    /// The exit status is 0 unless ADD would refuse something: then 1; and 2 for misuse.
+    Lint(Lint),
     /// Show cached attachments: which container is on which network, with which addresses.
     List(OptionalNetwork),
     /// Put the plugins into a directory under the names runtimes look for, each a file of its own.
@@ -180,6 +183,36 @@ pub(crate) struct Gc {
 pub(crate) struct OptionalNetwork {
     /// The `name` in a network's configuration; without it, all.
     pub(crate) network: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// The `name` in a network's configuration, or the path of a file; without it, all networks.
+    pub(crate) network: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lint {
+    /// A file, a directory, or - for stdin [default: the directory of network configurations].
+    #[arg(value_name = "FILE|DIR")]
+    pub(crate) target: Option<PathBuf>,
+    /// Write what is mended without doubt into the files.
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// How findings are shown.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+/// For whom findings are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// With the lines of the file, as rustc does.
+    Human,
+    /// One JSON document.
+    Json,
+    /// Workflow commands, which GitHub shows beside the lines.
+    Github,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod doctor;
 mod gc;
 pub(crate) mod install;
 mod life;
+mod lint;
 mod list;
 mod network;
 mod target;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Status(network) => network::status(options, network),
         Verb::Version(network) => version::run(options, network),
         Verb::Validate(network) => version::validate(options, network),
+        Verb::Lint(lint) => lint::run(options, lint),
         Verb::List(network) => list::run(options, network),
         Verb::Install(install) => install::run(install),
         Verb::Uninstall(uninstall) => install::uninstall(uninstall),

@@ -35,6 +35,8 @@ mod command;
 mod demo;
 mod environment;
 mod execution;
+mod lint;
+mod near;
 mod pipe;
 
 use std::ffi::OsString;

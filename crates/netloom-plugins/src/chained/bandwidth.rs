@@ -20,7 +20,7 @@ mod shape;
 
 use crate::wiring::link_kind::require_links_of;
 use config::Entry;
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
 use netloom_spec::{AddResult, Attachment, Error, NetworkName, PluginConf, Version};
 use plan::Plan;
@@ -59,6 +59,11 @@ impl Plugin for Bandwidth {
             Version::V1_1_0,
         ];
         SINCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Plan::new(conf)?;
+        Ok(Needs::PREV_RESULT)
     }
 
     fn add<'r>(

@@ -24,7 +24,7 @@ use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::record;
 use backend::{Backend, packet_filter};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
 use netloom_plugin::{Cleanup, Plugin, Undo};
 use netloom_spec::{AddResult, Attachment, Error, PluginConf, Version, code};
 use plan::{Choice, Plan, Wanted, addresses, host_links};
@@ -86,6 +86,11 @@ impl Plugin for Firewall {
     fn versions(&self) -> &'static [Version] {
         // As upstream: prevResult, which it lives by, is of 0.3.0, and CHECK of 0.4.0.
         &[Version::V0_4_0, Version::V1_0_0, Version::V1_1_0]
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Plan::new(conf)?;
+        Ok(Needs::PREV_RESULT)
     }
 
     fn add<'r>(

@@ -31,9 +31,9 @@ use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::record;
 use netloom_kernel::iptables::{Family, is_available};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
 use netloom_plugin::{Cleanup, Plugin, Undo, code};
-use netloom_spec::{AddResult, Attachment, Error};
+use netloom_spec::{AddResult, Attachment, Error, PluginConf};
 use nftables::Known;
 use plan::{Masquerade, Plan, Pod};
 
@@ -65,6 +65,11 @@ impl Plugin for Portmap {
 
     fn release(&self) -> &'static str {
         crate::REFERENCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Plan::new(conf)?;
+        Ok(Needs::PREV_RESULT)
     }
 
     fn add<'r>(

@@ -18,7 +18,8 @@ mod plan;
 mod pod;
 
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, DelRequest, Error, Plugin, StatusRequest, Undo,
+    AddRequest, AddResult, CheckRequest, DelRequest, Error, Needs, Plugin, PluginConf,
+    StatusRequest, Undo,
 };
 
 /// The plugin `sbr`.
@@ -32,6 +33,11 @@ impl Plugin for Sbr {
 
     fn release(&self) -> &'static str {
         crate::REFERENCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        plan::Plan::new(conf)?;
+        Ok(Needs::PREV_RESULT)
     }
 
     fn add<'r>(

@@ -26,7 +26,7 @@ mod plan;
 
 use allowlist::Allowlist;
 use backup::Store;
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
 use netloom_spec::{AddResult, Attachment, Error, NetworkName, PluginConf, code};
 use plan::Plan;
@@ -53,6 +53,11 @@ impl Plugin for Tuning {
 
     fn release(&self) -> &'static str {
         crate::REFERENCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Plan::new(conf, &conf.to_bytes(), "", "eth0")?;
+        Ok(Needs::PREV_RESULT)
     }
 
     fn add<'r>(

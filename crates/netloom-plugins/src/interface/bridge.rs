@@ -22,9 +22,10 @@ mod vlan;
 
 use crate::wiring::detach::{Remains, detach};
 use crate::wiring::link_kind::{require_links_of, require_vlan_filtering};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use crate::wiring::router_advertisements::RouterAdvertisements;
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Error};
+use netloom_spec::{AddResult, Error, PluginConf};
 
 /// The plugin `bridge`.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,13 @@ impl Plugin for Bridge {
 
     fn release(&self) -> &'static str {
         crate::REFERENCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::read(conf);
+        plan::Plan::new(conf, "")?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

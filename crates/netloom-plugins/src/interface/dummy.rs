@@ -7,9 +7,10 @@
 use crate::wiring::dns::OwnDns;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, require_ipam};
 use netloom_kernel::rtnl::{KindSpec, LinkSpec};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
 use netloom_spec::{AddResult, Dns, Error, PluginConf};
 use serde::Deserialize;
@@ -51,6 +52,13 @@ impl Plugin for Dummy {
 
     fn release(&self) -> &'static str {
         crate::REFERENCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::read(conf);
+        Plan::new(conf)?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

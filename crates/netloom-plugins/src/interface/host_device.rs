@@ -28,12 +28,15 @@ mod sysfs;
 
 use crate::wiring::owner::Owner;
 use crate::wiring::record::{self, Record};
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::sandbox;
 use config::Config;
 use loan::Loan;
-use netloom_plugin::{AddRequest, CheckRequest, Cleanup, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{
+    AddRequest, CheckRequest, Cleanup, DelRequest, GcRequest, Needs, StatusRequest,
+};
 use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Error, PluginConf};
+use netloom_spec::{AddResult, Error, PluginConf, code};
 use selector::Selector;
 use sysfs::Sysfs;
 
@@ -57,6 +60,19 @@ impl Plugin for HostDevice {
 
     fn release(&self) -> &'static str {
         crate::REFERENCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::read(conf);
+        match plan::Plan::new(conf, &Sysfs::at("/nonexistent")) {
+            // What the host has not, is not the configuration's fault.
+            Err(error) if error.code != code::INTERNAL && !names_device_later(conf) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(
@@ -126,6 +142,11 @@ impl Plugin for HostDevice {
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         status::status(request, &Sysfs::of_host())
     }
+}
+
+/// Whether the runtime is to name the device, by a capability.
+fn names_device_later(conf: &PluginConf) -> bool {
+    conf.capabilities().get("deviceID") == Some(&true)
 }
 
 plan_door!(|conf, _| plan::Plan::new(conf, &sysfs::Sysfs::at("/nonexistent")));

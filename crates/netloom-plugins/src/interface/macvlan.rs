@@ -13,11 +13,12 @@ use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Error};
+use netloom_spec::{AddResult, Error, PluginConf};
 use plan::{Plan, mode_name};
 
 /// The kernel's name of the kind of link.
@@ -34,6 +35,13 @@ impl Plugin for Macvlan {
 
     fn release(&self) -> &'static str {
         crate::REFERENCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::read(conf);
+        Plan::new(conf, "")?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

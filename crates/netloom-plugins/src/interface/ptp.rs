@@ -14,10 +14,11 @@ mod check;
 mod plan;
 
 use crate::wiring::detach::{Remains, detach};
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::{masquerade, record};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
 use netloom_plugin::{Cleanup, Plugin, Undo};
-use netloom_spec::{AddResult, Error};
+use netloom_spec::{AddResult, Error, PluginConf};
 
 /// Position of the container's interface in the result.
 const CONTAINER: usize = 1;
@@ -33,6 +34,13 @@ impl Plugin for Ptp {
 
     fn release(&self) -> &'static str {
         crate::REFERENCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::read(conf);
+        plan::Plan::new(conf)?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

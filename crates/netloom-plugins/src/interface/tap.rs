@@ -15,12 +15,13 @@ mod plan;
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::pod::Announce;
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site};
 use netloom_kernel::rtnl::{Link, LinkKind};
 use netloom_kernel::tuntap;
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Error, code};
+use netloom_spec::{AddResult, Error, PluginConf, code};
 use plan::Plan;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -43,6 +44,13 @@ impl Plugin for Tap {
 
     fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
         create::command_line(arguments)
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::read(conf);
+        Plan::new(conf, "")?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

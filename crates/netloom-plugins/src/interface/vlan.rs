@@ -14,11 +14,12 @@ use crate::wiring::check::drift;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::master::Master;
 use crate::wiring::pod::Announce;
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec, VlanProtocol};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
 use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Error, code};
+use netloom_spec::{AddResult, Error, PluginConf, code};
 use plan::Plan;
 
 /// The kernel's name of the kind of link.
@@ -35,6 +36,13 @@ impl Plugin for Vlan {
 
     fn release(&self) -> &'static str {
         crate::REFERENCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::read(conf);
+        Plan::new(conf)?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

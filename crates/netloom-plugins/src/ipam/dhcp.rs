@@ -37,8 +37,8 @@ use config::{Wanted, socket};
 use error::DhcpError;
 use identity::Identity;
 use netloom_plugin::{
-    AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
-    StatusRequest, Undo,
+    AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Needs,
+    Plugin, StatusRequest, Undo,
 };
 use netloom_spec::{NetworkName, PluginConf};
 use rpc::client::{CallError, Client};
@@ -88,6 +88,11 @@ impl Plugin for Dhcp {
     fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
         let (first, rest) = arguments.split_first()?;
         (first == "daemon").then(|| daemon::main(rest))
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Wanted::new(conf, "")?;
+        Ok(Needs::default())
     }
 
     fn add<'r>(

@@ -41,8 +41,8 @@ use error::HostLocalError;
 pub use forgotten::{Forgotten, forgotten};
 use ipnet::IpNet;
 use netloom_plugin::{
-    AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
-    StatusRequest, Undo, Version,
+    AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Needs,
+    Plugin, StatusRequest, Undo, Version,
 };
 use netloom_spec::{Dns, IpConfig, NetworkName, PluginConf};
 use owner::Owner;
@@ -69,6 +69,16 @@ impl Plugin for HostLocal {
 
     fn release(&self) -> &'static str {
         crate::REFERENCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let version = conf.version()?;
+        match conf.capabilities().get("ipRanges") {
+            // The runtime may name the ranges.
+            Some(true) => drop(Plan::without_attachment(conf, version)?),
+            _ => drop(Plan::new(conf, version, "")?),
+        }
+        Ok(Needs::default())
     }
 
     fn add<'r>(

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::fault::{Fault, Step};
 use super::find;
+use super::trace;
 
 /// The field that receives the keys no other field matched.
 const REST: &str = "*";
@@ -100,6 +101,7 @@ fn visit_fields<'de, V: Visitor<'de>>(
     fields: &'static [&'static str],
     visitor: V,
 ) -> Result<V::Value, Fault> {
+    trace::saw_fields(fields);
     let named = fields
         .iter()
         .filter(|field| **field != REST)
@@ -328,7 +330,7 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
         };
         let index = self.next;
         self.next += 1;
-        let decoded = seed.deserialize(Node(element));
+        let decoded = trace::inside(|| Step::Index(index), || seed.deserialize(Node(element)));
         decoded
             .map(Some)
             .map_err(|fault| fault.showing(element).at(Step::Index(index)))
@@ -366,7 +368,10 @@ impl<'a, 'de, I: Iterator<Item = (&'a str, &'a str, &'a Value)>> MapAccess<'de> 
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
         let (spelled, value) = self.current.take().unwrap_or(("", &Value::Null));
-        let decoded = seed.deserialize(Node(value));
+        let decoded = trace::inside(
+            || Step::Key(spelled.to_owned()),
+            || seed.deserialize(Node(value)),
+        );
         decoded.map_err(|fault| fault.showing(value).at(Step::Key(spelled.to_owned())))
     }
 }
