@@ -22,6 +22,9 @@ Try it:
   netloom add mynet /var/run/netns/testing       attach a namespace to the network `mynet`
   netloom del mynet /var/run/netns/testing       and detach it
 
+Exit status: 0 is success, 1 that it failed, 2 that the command line or a file named there cannot be
+used, 141 that nobody reads the output any more. doctor and lint have their own: see their help.
+
 Called as `cnitool`, it answers as cnitool. Called by the name of a plugin (bridge, host-local, ...),
 it is that plugin.";
 
@@ -102,6 +105,10 @@ pub(crate) enum Verb {
     Lint(Lint),
     /// Show cached attachments: which container is on which network, with which addresses.
     List(OptionalNetwork),
+    /// Show the configured networks: their plugins, who is attached, how full their pools are.
+    Networks,
+    /// Tell what a key of a plugin means.
+    Explain(Explain),
     /// Put the plugins into a directory under the names runtimes look for, each a file of its own.
     Install(Install),
     /// Take netloom's plugins out of a directory, and bring back what was there before.
@@ -119,7 +126,8 @@ pub(crate) enum Verb {
 pub(crate) struct Target {
     /// The `name` in the network's configuration.
     pub(crate) network: String,
-    /// The network namespace: a path such as /var/run/netns/NAME or /proc/PID/ns/net.
+    /// The network namespace: a path such as /var/run/netns/NAME, a NAME of `ip netns`, or the id of
+    /// a process in it.
     pub(crate) netns: PathBuf,
     /// The container's id [default: cnitool's, which follows from the namespace's path].
     #[arg(long, value_name = "ID")]
@@ -189,6 +197,13 @@ pub(crate) struct OptionalNetwork {
 pub(crate) struct Validate {
     /// The `name` in a network's configuration, or the path of a file; without it, all networks.
     pub(crate) network: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// PLUGIN.KEY as in bridge.isGateway, a PLUGIN for all its keys, or a KEY for all plugins.
+    #[arg(value_name = "PLUGIN.KEY")]
+    pub(crate) what: String,
 }
 
 #[derive(Debug, Args)]

@@ -1,12 +1,14 @@
 //! The verbs.
 
 mod doctor;
+mod explain;
 mod gc;
 pub(crate) mod install;
 mod life;
 mod lint;
 mod list;
 mod network;
+mod networks;
 mod target;
 mod version;
 
@@ -37,6 +39,8 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Status(network) => network::status(options, network),
         Verb::Version(network) => version::run(options, network),
         Verb::Validate(network) => version::validate(options, network),
+        Verb::Networks => networks::run(options),
+        Verb::Explain(explain) => explain::run(options, explain),
         Verb::Lint(lint) => lint::run(options, lint),
         Verb::List(network) => list::run(options, network),
         Verb::Install(install) => install::run(install),

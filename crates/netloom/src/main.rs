@@ -35,6 +35,7 @@ mod command;
 mod demo;
 mod environment;
 mod execution;
+mod help;
 mod lint;
 mod near;
 mod pipe;
