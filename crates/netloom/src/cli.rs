@@ -109,6 +109,8 @@ pub(crate) enum Verb {
     Networks,
     /// Tell what a key of a plugin means.
     Explain(Explain),
+    /// Print a JSON Schema of configuration lists, or of one plugin's object, for editors.
+    Schema(Schema),
     /// Put the plugins into a directory under the names runtimes look for, each a file of its own.
     Install(Install),
     /// Take netloom's plugins out of a directory, and bring back what was there before.
@@ -204,6 +206,12 @@ pub(crate) struct Explain {
     /// PLUGIN.KEY as in bridge.isGateway, a PLUGIN for all its keys, or a KEY for all plugins.
     #[arg(value_name = "PLUGIN.KEY")]
     pub(crate) what: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// A plugin, such as bridge [default: lists of plugins].
+    pub(crate) plugin: Option<String>,
 }
 
 #[derive(Debug, Args)]

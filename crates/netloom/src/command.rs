@@ -9,6 +9,7 @@ mod lint;
 mod list;
 mod network;
 mod networks;
+mod schema;
 mod target;
 mod version;
 
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Validate(network) => version::validate(options, network),
         Verb::Networks => networks::run(options),
         Verb::Explain(explain) => explain::run(options, explain),
+        Verb::Schema(wanted) => schema::run(wanted),
         Verb::Lint(lint) => lint::run(options, lint),
         Verb::List(network) => list::run(options, network),
         Verb::Install(install) => install::run(install),

@@ -24,6 +24,7 @@ use finding::{Finding, Level};
 use network::Form;
 
 pub(crate) use directory::copies;
+pub(crate) use judge::fields;
 
 /// A file, and what was found in it.
 #[derive(Debug)]

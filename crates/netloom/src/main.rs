@@ -36,9 +36,11 @@ mod demo;
 mod environment;
 mod execution;
 mod help;
+mod keys;
 mod lint;
 mod near;
 mod pipe;
+mod schema;
 
 use std::ffi::OsString;
 use std::path::Path;

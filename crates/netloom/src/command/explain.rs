@@ -6,45 +6,31 @@ use netloom_plugins::registry::PLUGINS;
 use serde_json::json;
 
 use crate::cli::{Explain, Options};
+use crate::keys::{self, Key};
 use crate::near::nearest;
-
-/// A key: its plugin, its name, type, default and meaning.
-type Key = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-);
-
-/// The tables of docs/plugins.
-const KEYS: &[Key] = include!(concat!(env!("OUT_DIR"), "/keys.rs"));
 
 pub(super) fn run(options: &Options, explain: &Explain) -> Result<()> {
     let (plugin, key) = match explain.what.split_once('.') {
         Some((plugin, key)) => (plugin, Some(key)),
         None => (explain.what.as_str(), None),
     };
-    let of_plugin: Vec<&Key> = KEYS.iter().filter(|it| it.0 == plugin).collect();
     let names = || PLUGINS.iter().map(|it| it.name());
     if !names().any(|name| name == plugin) {
         // Perhaps it is a key alone.
-        let everywhere: Vec<&Key> = KEYS.iter().filter(|it| is(it.1, plugin)).collect();
+        let everywhere: Vec<Key> = keys::all().filter(|it| is(it.name, plugin)).collect();
         if key.is_some() || everywhere.is_empty() {
             bail!("no plugin {plugin:?}{}", meant(plugin, names()));
         }
         return show(options, &everywhere);
     }
+    let of_plugin: Vec<Key> = keys::all().filter(|it| it.plugin == plugin).collect();
     let Some(key) = key else {
         return show(options, &of_plugin);
     };
-    let found: Vec<&Key> = of_plugin
-        .iter()
-        .copied()
-        .filter(|it| is(it.1, key))
-        .collect();
+    let found = of_plugin.iter().copied().filter(|it| is(it.name, key));
+    let found: Vec<Key> = found.collect();
     if found.is_empty() {
-        let known = of_plugin.iter().map(|it| it.1);
+        let known = of_plugin.iter().map(|it| it.name);
         bail!("{plugin} has no key {key:?}{}", meant(key, known));
     }
     show(options, &found)
@@ -53,9 +39,8 @@ pub(super) fn run(options: &Options, explain: &Explain) -> Result<()> {
 /// Whether a documented key is the one that is asked for: with or without `ipam.` and brackets.
 fn is(documented: &str, asked: &str) -> bool {
     let plain = |text: &str| {
-        text.replace("[]", "")
-            .trim_start_matches("ipam.")
-            .to_lowercase()
+        let text = text.replace("[]", "");
+        text.trim_start_matches("ipam.").to_lowercase()
     };
     let (documented, asked) = (plain(documented), plain(asked));
     documented == asked || documented.ends_with(&format!(".{asked}"))
@@ -68,25 +53,35 @@ fn meant<'k>(word: &str, known: impl Iterator<Item = &'k str> + Clone) -> String
     }
 }
 
-fn show(options: &Options, keys: &[&Key]) -> Result<()> {
+fn show(options: &Options, keys: &[Key]) -> Result<()> {
     if options.json {
-        let object = |it: &&Key| json!({"plugin": it.0, "key": it.1, "type": it.2, "default": it.3, "meaning": it.4});
+        let object = |it: &Key| {
+            json!({
+                "plugin": it.plugin, "key": it.name, "type": it.kind,
+                "default": it.default, "meaning": it.meaning,
+            })
+        };
         print_json!(json!(keys.iter().map(object).collect::<Vec<_>>()));
         return Ok(());
     }
-    if let [(plugin, key, kind, default, meaning)] = keys {
-        println!("{plugin}.{key}: {kind}");
-        if !default.is_empty() {
-            println!("default: {default}");
+    if let [it] = keys {
+        println!("{}.{}: {}", it.plugin, it.name, it.kind);
+        if !it.default.is_empty() {
+            println!("default: {}", it.default);
         }
-        println!("\n{meaning}");
+        println!("\n{}", it.meaning);
         return Ok(());
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["KEY", "TYPE", "DEFAULT", "MEANING"]);
-    for (plugin, key, kind, default, meaning) in keys {
-        table.add_row([&format!("{plugin}.{key}"), *kind, *default, *meaning]);
+    for it in keys {
+        table.add_row([
+            &format!("{}.{}", it.plugin, it.name),
+            it.kind,
+            it.default,
+            it.meaning,
+        ]);
     }
     println!("{table}");
     Ok(())

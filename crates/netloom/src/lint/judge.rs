@@ -83,10 +83,14 @@ pub(crate) fn judge(document: &Document, place: &Place) -> Option<Judgement> {
         }
     }
     match plugin {
-        Some(plugin) => judgement
-            .trace
-            .fields
-            .extend(skeleton(plugin, place).fields),
+        Some(plugin) => {
+            let ipam = place
+                .object
+                .get("ipam")
+                .and_then(|ipam| ipam.get("type")?.as_str());
+            let known = skeleton(plugin, ipam.unwrap_or_default());
+            judgement.trace.fields.extend(known.fields);
+        }
         None => judgement.trace = Trace::default(),
     }
     Some(judgement)
@@ -114,12 +118,7 @@ fn verdict(
 }
 
 /// The fields that plugin and IPAM plugin know, whatever else is wrong with the object.
-fn skeleton(plugin: &dyn Plugin, place: &Place) -> Trace {
-    let ipam = place
-        .object
-        .get("ipam")
-        .and_then(|ipam| ipam.get("type")?.as_str());
-    let ipam = ipam.unwrap_or_default();
+fn skeleton(plugin: &dyn Plugin, ipam: &str) -> Trace {
     let object = json!({
         "name": "n", "cniVersion": Version::LATEST.as_str(), "type": plugin.name(),
         "ipam": {"type": ipam}, "runtimeConfig": {},
@@ -132,6 +131,27 @@ fn skeleton(plugin: &dyn Plugin, place: &Place) -> Trace {
         }
     });
     trace
+}
+
+/// The keys that a plugin of netloom's reads of its object, or of `ipam` in it.
+pub(crate) fn fields(name: &str, of_ipam: bool) -> Vec<&'static str> {
+    let Some(plugin) = plugin(name) else {
+        return Vec::new();
+    };
+    let ipam = if of_ipam { name } else { "" };
+    let path: &[Step] = if of_ipam {
+        &[Step::Key("ipam".to_owned())]
+    } else {
+        &[]
+    };
+    let trace = skeleton(plugin, ipam);
+    let of_path = trace.fields.iter().filter(|(at, _)| at == path);
+    let mut fields: Vec<&str> = of_path
+        .flat_map(|(_, names)| names.iter().copied())
+        .collect();
+    fields.sort_unstable();
+    fields.dedup();
+    fields
 }
 
 fn explain(located: &Located, error: &Error, mended: Option<&Value>) -> Finding {

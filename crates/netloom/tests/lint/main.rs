@@ -5,6 +5,7 @@
 
 mod examples;
 mod files;
+mod schema;
 mod verdict;
 mod wrong;
 

@@ -192,7 +192,7 @@ fn lint_refuses_what_add_refuses_and_nothing_else() {
                 // The first thing that ADD says is among what lint says.
                 let words = outcome.json()["msg"].as_str().unwrap_or_default().to_owned();
                 let said = |it: &&Value| words.contains(it["message"].as_str().unwrap());
-                prop_assert!(errors.iter().any(|it| said(it)), "{}\nlint: {:#?}\nADD: {}", conf, errors, words);
+                prop_assert!(errors.iter().any(said), "{}\nlint: {:#?}\nADD: {}", conf, errors, words);
             }
             let _ = plugin.del(&request, &pod);
             Ok(())
