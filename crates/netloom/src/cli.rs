@@ -109,6 +109,8 @@ pub(crate) enum Verb {
     Networks,
     /// Tell what a key of a plugin means.
     Explain(Explain),
+    /// Make a plugin to begin with: its program, a configuration, a test, and what to do next.
+    New(New),
     /// Print a JSON Schema of configuration lists, or of one plugin's object, for editors.
     Schema(Schema),
     /// Put the plugins into a directory under the names runtimes look for, each a file of its own.
@@ -212,6 +214,38 @@ pub(crate) struct Explain {
 pub(crate) struct Schema {
     /// A plugin, such as bridge [default: lists of plugins].
     pub(crate) plugin: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The plugin's name, which is the `type` in configurations.
+    pub(crate) name: String,
+    /// What it does, in Rust, or another language.
+    #[arg(long, value_enum, default_value_t = Kind::Chained)]
+    pub(crate) kind: Kind,
+    /// The directory to make [default: the plugin's name].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// A clone of netloom to build on [default: its repository, over git].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) netloom: Option<PathBuf>,
+}
+
+/// What a plugin does, or the language that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Makes an interface.
+    Interface,
+    /// Works on what the plugins before it made.
+    Chained,
+    /// Gives addresses to a plugin that asks for them.
+    Ipam,
+    /// Has another plugin do the work.
+    Meta,
+    /// A chained one in shell.
+    Shell,
+    /// A chained one in Python.
+    Python,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod lint;
 mod list;
 mod network;
 mod networks;
+mod new;
 mod schema;
 mod target;
 mod version;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Networks => networks::run(options),
         Verb::Explain(explain) => explain::run(options, explain),
         Verb::Schema(wanted) => schema::run(wanted),
+        Verb::New(wanted) => new::run(wanted),
         Verb::Lint(lint) => lint::run(options, lint),
         Verb::List(network) => list::run(options, network),
         Verb::Install(install) => install::run(install),

@@ -12,6 +12,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Write configurations",
         &["lint", "validate", "explain", "schema"],
     ),
+    ("Write plugins", &["new"]),
     ("Install", &["install", "uninstall", "completion"]),
     ("See it", &["demo"]),
 ];
