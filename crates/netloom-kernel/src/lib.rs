@@ -16,6 +16,7 @@
 //! * [`packet`]: packet sockets with a filter;
 //! * [`stand_in`]: children that wait for the kernel when a program has nothing left to do;
 //! * [`signals`]: signals that are passed on to the child that a program waits for;
+//! * [`signal_fd`]: signals as something to wait for beside other descriptors;
 //! * [`daemon`]: signals as a descriptor, and sockets inherited from a service manager.
 //!
 //! Every failed call is one [`Error`]: what was attempted, on what, the errno and the kernel's own
@@ -43,6 +44,7 @@ pub mod nft;
 pub mod packet;
 pub mod rtnl;
 pub mod selinux;
+pub mod signal_fd;
 pub mod signals;
 pub mod stand_in;
 pub mod stdio;

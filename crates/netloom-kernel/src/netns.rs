@@ -7,13 +7,15 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::LinkNameSpaceType;
 
 use crate::error::{Error, Result, quoted};
 
-pub use bound::{create_at, remove_at};
+pub use bound::{create_at, create_at_with, remove_at};
 
 /// Where a thread finds its own network namespace; `/proc/self` would be the main thread's.
 pub(crate) const OF_THIS_THREAD: &str = "/proc/thread-self/ns/net";
@@ -134,6 +136,32 @@ impl Netns {
             fd,
             path: OF_THIS_THREAD.into(),
         })
+    }
+
+    /// The namespace that a process is in now.
+    ///
+    /// The process is held by a descriptor before its namespace is looked up, and seen to live
+    /// after that: a number that went on to another process meanwhile is not mistaken for it.
+    ///
+    /// # Errors
+    /// [`OpenError::NotFound`] if there is no such process, or it ended meanwhile.
+    pub fn of_process(pid: u32) -> Result<Self, OpenError> {
+        let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
+        let gone = || OpenError::NotFound { path: path.clone() };
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let process = match pidfd_open(raw.ok_or_else(gone)?, PidfdFlags::empty()) {
+            Ok(process) => process,
+            Err(Errno::SRCH | Errno::INVAL) => return Err(gone()),
+            Err(errno) => return Err(Error::of("open process", pid, errno).into()),
+        };
+        let netns = Self::open(&path)?;
+        let mut ended = [PollFd::new(&process, PollFlags::IN)];
+        let now = Timespec::default();
+        match rustix::event::poll(&mut ended, Some(&now)) {
+            Ok(0) => Ok(netns),
+            Ok(_) => Err(gone()),
+            Err(errno) => Err(Error::of("watch process", pid, errno).into()),
+        }
     }
 
     pub(crate) fn from_fd(fd: OwnedFd, path: &Path) -> Self {

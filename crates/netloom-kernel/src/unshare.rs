@@ -4,11 +4,13 @@
 //! process in them.
 
 use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use crate::error::{Error, Result, quoted};
 
@@ -55,6 +57,42 @@ pub fn network() -> Result<()> {
     unshare(UnshareFlags::NEWNET)
 }
 
+/// Moves the current thread into new mount, IPC, UTS and cgroup namespaces, as a process of a sandbox
+/// wants them. All mounts are made private, so that nothing that is mounted here shows outside.
+///
+/// # Errors
+/// `is_denied()` without CAP_SYS_ADMIN.
+pub fn sandbox() -> Result<()> {
+    unshare(
+        UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP,
+    )?;
+    make_mounts_private()
+}
+
+/// Moves the current thread into a new mount namespace, all mounts made private.
+///
+/// # Errors
+/// `is_denied()` without CAP_SYS_ADMIN.
+pub fn sandbox_mounts() -> Result<()> {
+    unshare(UnshareFlags::NEWNS)?;
+    make_mounts_private()
+}
+
+/// Runs a closure whose first child becomes the first process of a new PID namespace. Children that are
+/// started later are in the caller's own again.
+///
+/// # Errors
+/// `is_denied()` without CAP_SYS_ADMIN; the closure has not run then. If the way back fails: the process
+/// can start no children any more when the first one has ended.
+pub fn with_new_pid_namespace<T>(start: impl FnOnce() -> T) -> Result<T> {
+    let own = open_namespace("/proc/self/ns/pid")?;
+    unshare(UnshareFlags::NEWPID)?;
+    let started = start();
+    rustix::thread::move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::ProcessID))
+        .map_err(|e| Error::of("return to", "the PID namespace", e))?;
+    Ok(started)
+}
+
 /// Whether [`host`] needs a user namespace: the caller is not root.
 #[must_use]
 pub fn needs_user_namespace() -> bool {
@@ -84,6 +122,23 @@ pub fn mount_sysfs() -> Result<()> {
         .map_err(|e| Error::of("mount sysfs on", "\"/sys\"", e))
 }
 
+fn open_namespace(path: &str) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|e| Error::of("open namespace", format_args!("\"{path}\""), e))
+}
+
+/// Enters a namespace of another process, of any kind but that of users, by its path, such as
+/// `/proc/PID/ns/mnt`. A PID namespace is that of later children.
+///
+/// # Errors
+/// If it cannot be opened, or is of another kind, or may not be entered.
+pub fn enter(path: &str, kind: LinkNameSpaceType) -> Result<()> {
+    let namespace = open_namespace(path)?;
+    rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(kind))
+        .map_err(|e| Error::of("enter namespace", format_args!("\"{path}\""), e))
+}
+
 pub(crate) fn unshare(flags: UnshareFlags) -> Result<()> {
     let refused = |e| Error::of("unshare namespaces", names(flags), e);
     if flags.contains(UnshareFlags::FILES) {
@@ -108,6 +163,7 @@ fn names(flags: UnshareFlags) -> String {
         (UnshareFlags::NEWUTS, "uts"),
         (UnshareFlags::NEWPID, "pid"),
         (UnshareFlags::NEWIPC, "ipc"),
+        (UnshareFlags::NEWCGROUP, "cgroup"),
     ];
     let wanted = kinds.iter().filter(|(flag, _)| flags.contains(*flag));
     wanted.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")

@@ -521,3 +521,56 @@ fn an_alternative_name_is_taken_from_a_link() {
     socket.remove_alternative_name(index, names[0]).unwrap();
     assert_eq!(socket.find_link(names[0]).unwrap(), None);
 }
+
+#[test]
+fn the_links_of_a_group_go_together_and_bear_more_names_than_one() {
+    if !host::enter() {
+        return;
+    }
+    let (pod, inside) = host::pod();
+    let host = Socket::open().unwrap();
+    for name in ["a0", "b0"] {
+        let peer = PeerSpec::new(name).in_netns(&pod).group(78);
+        host.create_link(&LinkSpec::veth(name, peer).group(77))
+            .unwrap();
+    }
+    host.create_link(&LinkSpec::veth("stays", PeerSpec::new("too")))
+        .unwrap();
+    let made = host.get_link("a0").unwrap();
+    assert_eq!((made.group, inside.get_link("a0").unwrap().group), (77, 78));
+    assert_eq!(made.qdisc, "noop");
+    let long = "a name of more than fifteen bytes".replace(' ', "-");
+    host.add_alternative_name(made.index, &long).unwrap();
+    assert_eq!(
+        host.get_link(&long).unwrap().alternative_names,
+        std::slice::from_ref(&long)
+    );
+    assert!(
+        host.add_alternative_name(made.index, &long)
+            .unwrap_err()
+            .is_exists()
+    );
+    assert!(host.remove_group(77).unwrap());
+    assert!(!host.remove_group(77).unwrap());
+    assert!(host.remove_group(0).is_err());
+    assert!(inside.find_link("a0").unwrap().is_none());
+    assert!(host.find_link("stays").unwrap().is_some());
+}
+
+#[test]
+fn an_address_tells_who_gave_it() {
+    if !host::enter() {
+        return;
+    }
+    let host = Socket::open().unwrap();
+    let veth = host
+        .create_link(&LinkSpec::veth("a0", PeerSpec::new("a1")))
+        .unwrap();
+    let ours = AddressSpec::new("10.0.0.1/24".parse().unwrap()).protocol(110);
+    host.add_address(veth.index, ours).unwrap();
+    host.add_address(veth.index, "10.0.1.1/24".parse::<ipnet::IpNet>().unwrap())
+        .unwrap();
+    let given = host.list_addresses(veth.index).unwrap();
+    let protocols: Vec<u8> = given.iter().map(|address| address.protocol).collect();
+    assert_eq!(protocols, [110, 0]);
+}

@@ -192,3 +192,47 @@ fn a_namespace_keeps_its_cookie_and_no_later_one_has_it() {
         netns::remove_at("/run/netns/again").unwrap();
     }
 }
+
+#[test]
+fn the_namespace_of_a_process_is_its_own_for_as_long_as_it_lives() {
+    if !host::enter() {
+        return;
+    }
+    let (pod, _) = host::pod();
+    let mut child = pod
+        .run(|| {
+            Command::new("cat")
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+        })
+        .unwrap()
+        .unwrap();
+    assert!(
+        Netns::of_process(child.id())
+            .unwrap()
+            .is_same(&pod)
+            .unwrap()
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for pid in [child.id(), 0, u32::MAX] {
+        let error = Netns::of_process(pid).unwrap_err();
+        assert!(
+            matches!(error, OpenError::NotFound { .. }),
+            "{pid}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_namespace_that_cannot_be_prepared_leaves_nothing() {
+    if !host::enter() {
+        return;
+    }
+    let path = "/run/netns/new";
+    let refused = netns::create_at_with(path, || Socket::open()?.get_link("nosuchlink").map(drop));
+    assert!(refused.unwrap_err().is_absent());
+    assert!(!std::path::Path::new(path).exists());
+    netns::create_at_with(path, || Ok(())).unwrap();
+    assert!(Netns::open(path).is_ok());
+}

@@ -6,8 +6,8 @@ mod host;
 
 use ipnet::IpNet;
 use netloom_kernel::rtnl::tc::{
-    Action, ClassSpec, Classifier, Discipline, FilterSpec, Handle, MOST_TICKS, Match, QdiscSpec,
-    Tbf, ticks,
+    Action, ClassSpec, Classifier, Discipline, FilterSpec, Handle, MOST_TICKS, Match, Netem,
+    QdiscSpec, Tbf, ticks,
 };
 use netloom_kernel::rtnl::{KindSpec, LinkSpec, PeerSpec, Socket};
 
@@ -296,4 +296,81 @@ fn what_is_not_there_is_named() {
     let unknown = at_root(wire, Discipline::Other("nosuch".into()));
     let error = socket.add_qdisc(&unknown).unwrap_err();
     assert!(error.to_string().contains("nosuch at root"), "{error}");
+}
+
+#[test]
+fn filters_go_by_their_priority_from_either_side_of_clsact() {
+    let Some((socket, wire, ifb)) = stage() else {
+        return;
+    };
+    let clsact = QdiscSpec {
+        link: wire,
+        parent: Handle::INGRESS,
+        handle: Handle::OF_INGRESS,
+        discipline: Discipline::Clsact,
+    };
+    socket.add_qdisc(&clsact).unwrap();
+    let filter = |parent, priority| FilterSpec {
+        link: wire,
+        parent,
+        priority,
+        protocol: FilterSpec::ALL,
+        classifier: Classifier::U32(Vec::new()),
+        class: None,
+        actions: vec![Action::Mirror(ifb)],
+    };
+    for (parent, priority) in [
+        (Handle::COMING_IN, 7),
+        (Handle::COMING_IN, 8),
+        (Handle::LEAVING, 9),
+    ] {
+        socket.add_filter(&filter(parent, priority)).unwrap();
+    }
+    assert!(socket.remove_filter(&filter(Handle::COMING_IN, 7)).unwrap());
+    assert!(!socket.remove_filter(&filter(Handle::COMING_IN, 7)).unwrap());
+    assert_eq!(
+        socket.list_filters(wire, Handle::COMING_IN).unwrap(),
+        [filter(Handle::COMING_IN, 8)]
+    );
+    assert_eq!(
+        socket.list_filters(wire, Handle::LEAVING).unwrap(),
+        [filter(Handle::LEAVING, 9)]
+    );
+}
+
+#[test]
+fn netem_is_read_back_as_it_was_replaced() {
+    let Some((socket, wire, _)) = stage() else {
+        return;
+    };
+    assert!(socket.has_discipline("tbf").unwrap());
+    assert!(!socket.has_discipline("nosuchkind").unwrap());
+    if !socket.has_discipline("netem").unwrap() {
+        return host::skip("the kernel has no netem");
+    }
+    let mut netem = Netem {
+        delay: 20_000_000,
+        jitter: 2_000_000,
+        loss: u32::MAX / 100,
+        duplicate: 5,
+        corrupt: 6,
+        rate: 1_250_000,
+        limit: 1000,
+    };
+    for delay in [20_000_000, 5_000_000_000] {
+        netem.delay = delay;
+        let spec = QdiscSpec {
+            link: wire,
+            parent: Handle::ROOT,
+            handle: Handle::new(0x6e6c, 0),
+            discipline: Discipline::Netem(netem),
+        };
+        socket.replace_qdisc(&spec).unwrap();
+        assert_eq!(socket.find_qdisc(wire, Handle::ROOT).unwrap(), Some(spec));
+    }
+    let shown = tc("qdisc show dev wire");
+    assert!(
+        shown.contains("delay 5s  2ms") || shown.contains("delay 5s 2ms"),
+        "{shown}"
+    );
 }

@@ -14,6 +14,10 @@ impl Plugin for Publish {
         "publish"
     }
 
+    fn release(&self) -> &'static str {
+        concat!("v", env!("CARGO_PKG_VERSION"))
+    }
+
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

@@ -1,13 +1,17 @@
 //! A third party's plugin in thirty lines: last in a chain, it gives the container the name servers
 //! of the configuration's `dns` instead of those that the plugins before it chose.
 
-use netloom_plugin::{AddRequest, AddResult, CheckRequest, DelRequest, Error, Plugin, Undo};
+use netloom_plugin::{AddRequest, AddResult, CheckRequest, Error, Plugin, Undo};
 
 struct Resolver;
 
 impl Plugin for Resolver {
     fn name(&self) -> &'static str {
         "resolver"
+    }
+
+    fn release(&self) -> &'static str {
+        concat!("v", env!("CARGO_PKG_VERSION"))
     }
 
     fn add<'r>(&self, request: &'r AddRequest<'r>, _: &mut Undo<'r>) -> Result<AddResult, Error> {
@@ -24,10 +28,6 @@ impl Plugin for Resolver {
             100,
             "dns in prevResult is not the dns of the configuration",
         ))
-    }
-
-    fn del(&self, _: &DelRequest<'_>) -> Result<(), Error> {
-        Ok(()) // nothing was made
     }
 }
 

@@ -4,25 +4,37 @@ use crate::Plugin;
 use netloom_spec::Version;
 use std::sync::OnceLock;
 
-/// What else the second line is to tell.
-static BUILD: OnceLock<fn() -> String> = OnceLock::new();
-
-/// Has every plugin of this program tell people how it was built, after netloom's version: which C
-/// library it has, say. Nobody is asked before a person is told. The first call counts.
-pub fn tell_build(how: fn() -> String) {
-    let _ = BUILD.set(how);
+/// Who made the plugins of a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Maker {
+    /// The [`release`](Plugin::release) of each plugin that tells none of its own.
+    pub release: &'static str,
+    /// The second line of what a plugin says of itself: by whom it is, and how it was built. Nobody is
+    /// asked before a person is told.
+    pub line: fn() -> String,
 }
 
-/// The lines for somebody who runs the plugin without `CNI_COMMAND`: the first is the reference's,
-/// the second tells what it is by.
+static MAKER: OnceLock<Maker> = OnceLock::new();
+
+/// Tells who made the plugins of this program. The first call counts. Without it they introduce
+/// themselves by their own names and releases alone.
+pub fn tell_maker(maker: Maker) {
+    let _ = MAKER.set(maker);
+}
+
+pub(crate) fn release() -> &'static str {
+    MAKER.get().map_or("version unknown", |maker| maker.release)
+}
+
+/// The lines for somebody who runs the plugin without `CNI_COMMAND`: its title, its maker if that is
+/// told, and the versions of the spec.
 pub(crate) fn text(plugin: &dyn Plugin) -> String {
     let versions: Vec<String> = plugin.versions().iter().map(Version::to_string).collect();
-    let build = BUILD.get().map(|how| format!(" ({})", how()));
+    let maker = MAKER.get().map(|maker| format!("{}\n", (maker.line)()));
     format!(
-        "{}\nnetloom v{}{}\nCNI protocol versions supported: {}\n",
+        "{}\n{}CNI protocol versions supported: {}\n",
         plugin.title(),
-        env!("CARGO_PKG_VERSION"),
-        build.unwrap_or_default(),
+        maker.unwrap_or_default(),
         versions.join(", ")
     )
 }

@@ -1,6 +1,6 @@
 //! Calling another plugin to do a part of the work (CNI spec 1.1.0, section 4).
 
-use crate::dispatch::{self, Linkage};
+use crate::dispatch::{self, Invocation, Linkage};
 use crate::stamp::Stamp;
 use crate::undo::append_detail;
 use crate::{Context, Plugin, Undo, find};
@@ -69,6 +69,19 @@ impl<'a> Delegate<'a> {
     /// As for [`Delegate::look_up`].
     pub fn is_foreign(&self) -> Result<bool, Error> {
         Ok(matches!(self.find()?, Found::Installed(_)))
+    }
+
+    /// Whether it may have to use the pod's link to give its addresses back, and so must be called
+    /// before the link goes. What is no plugin of this program may.
+    #[must_use]
+    pub fn speaks_through_link(&self) -> bool {
+        find(self.context.registry, &self.kind).is_none_or(Plugin::speaks_through_link)
+    }
+
+    /// Whether it is a plugin of this program whose addresses come over the pod's link.
+    #[must_use]
+    pub fn asks_the_link(&self) -> bool {
+        find(self.context.registry, &self.kind).is_some_and(Plugin::speaks_through_link)
     }
 
     /// ADD. After success its DEL is registered with `undo`; after a failure its DEL has been run
@@ -203,15 +216,15 @@ impl<'a> Delegate<'a> {
             Cow::Borrowed(_) => Cow::Borrowed(self.context.stdin),
             Cow::Owned(conf) => Cow::Owned(conf.to_bytes()),
         };
-        let status = dispatch::run_with(
-            self.context.origin,
+        let invocation = Invocation {
             plugin,
-            self.context.registry,
+            registry: self.context.registry,
             env,
-            &mut &*stdin,
-            &mut stdout,
-            &mut stderr,
-        );
+            stdin: &mut &*stdin,
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+        };
+        let status = dispatch::run_with(self.context.origin, invocation);
         if status == 0 {
             return Ok(stdout);
         }

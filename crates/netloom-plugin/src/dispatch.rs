@@ -10,56 +10,49 @@ use crate::{
 use netloom_invoke::Env;
 use netloom_spec::{Error, PluginConf, Version, code};
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{Read, Write};
 use std::time::Instant;
 
-/// Serves one call of `plugin` and returns the exit status: 0, or 1 with an error object on stdout.
+/// One call of a plugin. Everything outside the plugin is in it, so that a plugin can be called in
+/// process.
+pub struct Invocation<'a> {
+    /// The plugin to call.
+    pub plugin: &'a dyn Plugin,
+    /// The plugins that are part of this program: a delegate that is one of them can be called in
+    /// process.
+    pub registry: &'a [&'static dyn Plugin],
+    /// The variables, `CNI_*` among them.
+    pub env: &'a Env,
+    /// Read to its end for every command but VERSION, and not at all for VERSION.
+    pub stdin: &'a mut dyn Read,
+    /// Gets the one document of the call.
+    pub stdout: &'a mut dyn Write,
+    /// Gets the log.
+    pub stderr: &'a mut dyn Write,
+}
+
+impl fmt::Debug for Invocation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invocation")
+            .field("plugin", &self.plugin.name())
+            .field("env", &self.env)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Serves one call and returns the exit status: 0, or 1 with an error object on stdout.
 ///
-/// Everything outside the plugin is a parameter, so that a plugin can be called in process.
-/// `registry` holds the plugins that are part of this program: a delegate found in `CNI_PATH` that
-/// is this very program and names one of them is called in process.
-///
-/// `stdin` is read to its end for every command but VERSION, and not at all for VERSION.
-pub fn run(
-    plugin: &dyn Plugin,
-    registry: &[&'static dyn Plugin],
-    env: &Env,
-    stdin: &mut dyn Read,
-    stdout: &mut dyn Write,
-    stderr: &mut dyn Write,
-) -> i32 {
-    run_with(
-        Origin::outermost(Linkage::SameFile),
-        plugin,
-        registry,
-        env,
-        stdin,
-        stdout,
-        stderr,
-    )
+/// A delegate is called in process when `CNI_PATH` leads to this very program and it is in the
+/// registry.
+pub fn run(invocation: Invocation<'_>) -> i32 {
+    run_with(Origin::outermost(Linkage::SameFile), invocation)
 }
 
 /// [`run`] for a program that has plugins linked in but is not installed as them: delegates of the
-/// `registry` are called in process, whatever is in `CNI_PATH`.
-///
-/// With the plugin and the registry fixed this has the shape of [`Entry`](netloom_invoke::Entry).
-pub fn run_linked(
-    plugin: &dyn Plugin,
-    registry: &[&'static dyn Plugin],
-    env: &Env,
-    mut stdin: &[u8],
-    stdout: &mut dyn Write,
-    stderr: &mut dyn Write,
-) -> i32 {
-    run_with(
-        Origin::outermost(Linkage::Preferred),
-        plugin,
-        registry,
-        env,
-        &mut stdin,
-        stdout,
-        stderr,
-    )
+/// registry are called in process, whatever is in `CNI_PATH`.
+pub fn run_linked(invocation: Invocation<'_>) -> i32 {
+    run_with(Origin::outermost(Linkage::Preferred), invocation)
 }
 
 /// When a delegate that is part of this program is called in process.
@@ -88,15 +81,15 @@ impl Origin {
     }
 }
 
-pub(crate) fn run_with(
-    origin: Origin,
-    plugin: &dyn Plugin,
-    registry: &[&'static dyn Plugin],
-    env: &Env,
-    stdin: &mut dyn Read,
-    stdout: &mut dyn Write,
-    stderr: &mut dyn Write,
-) -> i32 {
+pub(crate) fn run_with(origin: Origin, invocation: Invocation<'_>) -> i32 {
+    let Invocation {
+        plugin,
+        registry,
+        env,
+        stdin,
+        stdout,
+        stderr,
+    } = invocation;
     let newest = plugin.versions().last().copied().unwrap_or(Version::LATEST);
     let mut answer = Answer::new(stdout, newest);
     let stderr = RefCell::new(stderr);

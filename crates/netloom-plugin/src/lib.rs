@@ -6,7 +6,7 @@
 //! turns a panic into a CNI error, undoes a failed ADD step by step, and calls delegates.
 //!
 //! ```no_run
-//! use netloom_plugin::{AddRequest, AddResult, CheckRequest, DelRequest, Error, Plugin, Undo};
+//! use netloom_plugin::{AddRequest, AddResult, Error, Plugin, Undo};
 //!
 //! struct Nothing;
 //!
@@ -16,12 +16,6 @@
 //!     }
 //!     fn add<'r>(&self, request: &'r AddRequest<'r>, _: &mut Undo<'r>) -> Result<AddResult, Error> {
 //!         Ok(request.prev_result()?.unwrap_or_default())
-//!     }
-//!     fn check(&self, _: &CheckRequest<'_>) -> Result<(), Error> {
-//!         Ok(())
-//!     }
-//!     fn del(&self, _: &DelRequest<'_>) -> Result<(), Error> {
-//!         Ok(())
 //!     }
 //! }
 //!
@@ -40,6 +34,8 @@ mod delegate;
 mod dispatch;
 mod gate;
 mod guard;
+pub mod host;
+mod inventory;
 mod multicall;
 mod panics;
 mod plugin;
@@ -48,10 +44,11 @@ pub mod stamp;
 mod undo;
 mod variables;
 
-pub use about::tell_build;
+pub use about::{Maker, tell_maker};
 pub use cleanup::Cleanup;
 pub use delegate::Delegate;
-pub use dispatch::{run, run_linked};
+pub use dispatch::{Invocation, run, run_linked};
+pub use inventory::{Examine, Found, Orphan, Owned, Removal, Scope, Survey, Sweep, of_conf};
 pub use multicall::main;
 pub use plugin::{Needs, Plugin, find};
 pub use request::{AddRequest, CheckRequest, Context, DelRequest, GcRequest, StatusRequest};

@@ -2,7 +2,7 @@
 
 use crate::answer::Answer;
 use crate::stamp::Stamp;
-use crate::{Plugin, find, run};
+use crate::{Invocation, Plugin, find, run};
 use netloom_invoke::Env;
 use netloom_spec::{Error, Version, code};
 use std::ffi::OsString;
@@ -29,7 +29,14 @@ pub fn main(plugins: &[&'static dyn Plugin]) -> ExitCode {
         return code;
     }
     let status = match chosen {
-        Ok((plugin, _)) => run(plugin, plugins, &env, &mut stdin, &mut stdout, &mut stderr),
+        Ok((plugin, _)) => run(Invocation {
+            plugin,
+            registry: plugins,
+            env: &env,
+            stdin: &mut stdin,
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+        }),
         Err(called) => {
             let asked = env
                 .get("CNI_COMMAND")

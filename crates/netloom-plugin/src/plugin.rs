@@ -1,15 +1,22 @@
 //! What a plugin author implements.
 
-use crate::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest, Undo};
-use netloom_spec::{AddResult, Error, PluginConf, Version};
+use crate::host::{ClaimedAddress, Forgotten, Hindrance, HostLink, Pool, Site};
+use crate::inventory::{self, Orphan, Owned, Scope};
+use crate::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use crate::{Cleanup, Undo, about};
+use netloom_spec::{AddResult, Error, NetworkName, PluginConf, Version};
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// One CNI plugin, of any kind: interface, chained or IPAM.
 ///
 /// The framework calls at most one of the five operations per process, after it has checked the
 /// environment, the network's name and the version. An operation reports by its return value only:
 /// it must not write to stdout.
+///
+/// What stands behind the five operations tells about the plugin, for tools such as `netloom doctor`.
+/// The defaults are right for a plugin that has nothing on the host.
 pub trait Plugin: Sync {
     /// The name of the executable, which is the `type` in a configuration: `"bridge"`.
     fn name(&self) -> &'static str;
@@ -21,10 +28,11 @@ pub trait Plugin: Sync {
     }
 
     /// The release at the end of the first line that is printed when somebody runs the plugin without
-    /// a command. Programs read it there (nerdctl the firewall's): a plugin that stands in for the
-    /// reference's gives the reference's release whose behaviour it offers.
+    /// a command: `concat!("v", env!("CARGO_PKG_VERSION"))`, or what [`Maker`](crate::Maker) tells. Programs read it there (nerdctl the
+    /// firewall's): a plugin that stands in for the reference's gives the reference's release whose
+    /// behaviour it offers.
     fn release(&self) -> &'static str {
-        "version unknown"
+        about::release()
     }
 
     /// The whole of that first line, for a plugin whose reference has another form.
@@ -63,36 +71,163 @@ pub trait Plugin: Sync {
     -> Result<AddResult, Error>;
 
     /// CHECK: compares what exists with `prevResult` and the configuration. Called only for
-    /// configurations of version 0.4.0 and later.
+    /// configurations of version 0.4.0 and later. The default is for a plugin that makes nothing.
     ///
     /// # Errors
     /// What is missing or wrong.
-    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error>;
-
-    /// DEL: removes the attachment. What is absent already is success, so that a repeated DEL
-    /// succeeds; past an error it goes on and reports all of them, see [`Cleanup`](crate::Cleanup).
-    ///
-    /// # Errors
-    /// What could not be removed.
-    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error>;
-
-    /// GC: removes everything of this network that belongs to none of the valid attachments.
-    /// Called only for configurations of version 1.1.0 and later.
-    ///
-    /// # Errors
-    /// What could not be removed.
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let _ = request;
         Ok(())
     }
 
+    /// DEL: removes the attachment. What is absent already is success, so that a repeated DEL
+    /// succeeds; past an error it goes on and reports all of them, see [`Cleanup`](crate::Cleanup). The
+    /// default is for a plugin that makes nothing.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        let _ = request;
+        Ok(())
+    }
+
+    /// GC: removes everything of this network that belongs to none of the valid attachments.
+    /// Called only for configurations of version 1.1.0 and later. Unless the plugin does otherwise,
+    /// the IPAM plugin does its part, and what is [`owned`](Plugin::owned) and nobody's is removed.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        let mut cleanup = Cleanup::new();
+        cleanup.step("collect stale addresses", request.forward_to_ipam());
+        request.collect(self.owned(), &mut cleanup);
+        cleanup.finish()
+    }
+
     /// STATUS: says whether an ADD could be served now. Called only for configurations of version
-    /// 1.1.0 and later.
+    /// 1.1.0 and later. Unless the plugin does otherwise, it is for the IPAM plugin to say.
     ///
     /// # Errors
     /// Code 50 when an ADD cannot be served, code 51 when existing containers suffer as well.
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
-        let _ = request;
+        request.forward_to_ipam()
+    }
+
+    /// The kinds of objects that the plugin makes for an attachment and that can outlive it.
+    fn owned(&self) -> &'static [Owned] {
+        &[]
+    }
+
+    /// What is owned of a network and belongs to none of the valid attachments, which GC would remove
+    /// or leave to people. What cannot be read is told in the second list; it does not keep the rest
+    /// from being looked at.
+    fn inventory(&self, scope: &Scope<'_>) -> (Vec<Orphan>, Vec<Error>) {
+        inventory::of_plugin(self.owned(), scope)
+    }
+
+    /// The configurations of the plugins that this one has do its work, IPAM not counted.
+    fn delegates(&self, conf: &PluginConf, network: &NetworkName) -> Vec<PluginConf> {
+        let _ = (conf, network);
+        Vec::new()
+    }
+
+    /// The addresses that the plugin's files or objects are for, whoever added them, each with its owner.
+    /// Whether that lives, the addresses show.
+    ///
+    /// # Errors
+    /// When the files cannot be locked or read, or the kernel does not tell.
+    fn claims(
+        &self,
+        conf: &PluginConf,
+        network: &NetworkName,
+    ) -> Result<Vec<ClaimedAddress>, Error> {
+        let _ = (conf, network);
+        Ok(Vec::new())
+    }
+
+    /// The pools of addresses that the plugin gives from, and how full they are.
+    ///
+    /// # Errors
+    /// When the configuration is bad, or the files cannot be locked or read.
+    fn pools(
+        &self,
+        conf: &PluginConf,
+        network: &NetworkName,
+        version: Version,
+    ) -> Result<Vec<Pool>, Error> {
+        let _ = (conf, network, version);
+        Ok(Vec::new())
+    }
+
+    /// What the plugin's files in their default place hold of networks that are not known and of
+    /// containers that do not live.
+    ///
+    /// # Errors
+    /// When the place cannot be read.
+    fn forgotten(
+        &self,
+        is_known: &dyn Fn(&str) -> bool,
+        living: &[&str],
+    ) -> Result<Vec<Forgotten>, Error> {
+        let _ = (is_known, living);
+        Ok(Vec::new())
+    }
+
+    /// The link on the host by which its pods are reached, if it makes one.
+    fn host_link(&self, conf: &PluginConf) -> Option<HostLink> {
+        let _ = conf;
+        None
+    }
+
+    /// Whether the host forwards for its pods.
+    fn is_gateway(&self, conf: &PluginConf) -> bool {
+        let _ = conf;
+        false
+    }
+
+    /// The kind of link, as the kernel calls it, that the host's kernel must have for a pod, or at
+    /// least for some.
+    ///
+    /// # Errors
+    /// When the configuration is bad.
+    fn link_kind(&self, conf: &PluginConf) -> Result<Option<&'static str>, Error> {
+        let _ = conf;
+        Ok(None)
+    }
+
+    /// Whether what it gives to a pod is the host's, and the same for every pod.
+    fn lends_devices(&self) -> bool {
+        false
+    }
+
+    /// Whether an IPAM plugin talks to somebody by the pod's link, as DHCP does to give a lease back.
+    /// One that does not only keeps books, and can do that when the link is gone.
+    fn speaks_through_link(&self) -> bool {
+        false
+    }
+
+    /// How long an ADD may take that waits for others, where that is longer than usual.
+    fn add_limit(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What on the host keeps its pods from working, though ADD succeeds.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn hindrances(&self, conf: &PluginConf, site: &Site<'_>) -> Result<Vec<Hindrance>, Error> {
+        let _ = (conf, site);
+        Ok(Vec::new())
+    }
+
+    /// The door of the fuzz target `plans`: from a configuration and `CNI_ARGS` to what is going to be
+    /// done. It is in no other build.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    #[cfg(fuzzing)]
+    fn plan(&self, conf: &PluginConf, args: &str) -> Result<(), Error> {
+        let _ = (conf, args);
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! What a plugin is asked to do.
 
 use crate::dispatch::Origin;
-use crate::{Delegate, Plugin};
+use crate::inventory::{Owned, Removal, Scope, Sweep};
+use crate::{Cleanup, Delegate, Plugin};
 use netloom_invoke::Env;
 use netloom_spec::{
     AddResult, Attachment, ContainerId, Error, IfName, NetworkName, PluginConf, Version, code,
@@ -74,13 +75,15 @@ impl Context<'_> {
         Delegate::new(self, kind)
     }
 
-    /// Forwards CHECK, DEL, GC or STATUS to the IPAM plugin. Success when there is none.
+    /// Forwards CHECK, DEL, GC or STATUS to the IPAM plugin. Success when there is none, or when this
+    /// is that plugin.
     ///
     /// # Errors
     /// What the IPAM plugin reported.
     pub fn forward_to_ipam(&self) -> Result<(), Error> {
         match (self.ipam(), self.command) {
             (None, _) => Ok(()),
+            (Some(ipam), _) if ipam.kind() == self.plugin => Ok(()),
             (Some(ipam), "CHECK") => ipam.check(),
             (Some(ipam), "DEL") => ipam.del(),
             (Some(ipam), "GC") => ipam.gc(),
@@ -210,6 +213,30 @@ pub struct GcRequest<'a> {
     /// The attachments to keep. `None` when the runtime sent no list, which is no permission to
     /// remove everything; an empty list is.
     pub valid: Option<Vec<Attachment>>,
+}
+
+impl GcRequest<'_> {
+    /// Removes what the plugin owns of these kinds and what belongs to none of the valid attachments.
+    /// What GC leaves to people is told on stderr. Nothing is removed without a list of the valid.
+    pub fn collect(&self, owned: &[Owned], cleanup: &mut Cleanup) {
+        let Some(valid) = &self.valid else { return };
+        let scope = Scope {
+            conf: self.conf,
+            network: &self.network,
+            version: self.version,
+            valid,
+        };
+        let warn = |message: &str| self.warn(message);
+        for owned in owned {
+            match (owned.sweep)(&scope, Sweep::Remove { warn: &warn }) {
+                Ok(found) => found
+                    .iter()
+                    .filter(|it| it.removal != Removal::Gc)
+                    .for_each(|it| self.warn(&format!("{} {}, and stays", owned.kind, it.what))),
+                Err(error) => cleanup.step(&format!("collect every {}", owned.kind), Err(error)),
+            }
+        }
+    }
 }
 
 /// STATUS: say whether an ADD could be served.

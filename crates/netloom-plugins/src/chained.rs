@@ -4,6 +4,7 @@ pub mod bandwidth;
 pub mod debug;
 pub mod firewall;
 pub mod portmap;
+pub mod ratchet;
 pub mod sbr;
 pub mod tuning;
 pub mod vrf;

@@ -3,37 +3,13 @@
 //! What can be said of any input is asserted here and beside the parsers: no panic, errors of one
 //! line, and what was understood is read again as it was written.
 
+use crate::registry::PLUGINS;
 use crate::{chained, interface, ipam, wiring};
 use netloom_spec::{Error, PluginConf};
 
 pub use chained::firewall::dbus::fuzzing::dbus;
 pub use ipam::dhcp::fuzzing::{dhcp4, dhcp6};
 pub use ipam::host_local::fuzzing::host_local_store;
-
-type Plan = fn(&PluginConf, &str) -> Result<(), Error>;
-
-/// Of every plugin that has a configuration of its own.
-const PLANS: &[Plan] = &[
-    chained::bandwidth::plan,
-    interface::bridge::plan,
-    chained::debug::plan,
-    ipam::dhcp::plan,
-    interface::dummy::plan,
-    chained::firewall::plan,
-    interface::flannel::plan,
-    interface::host_device::plan,
-    ipam::host_local::plan,
-    interface::ipvlan::plan,
-    interface::macvlan::plan,
-    chained::portmap::plan,
-    interface::ptp::plan,
-    chained::sbr::plan,
-    ipam::static_::plan,
-    interface::tap::plan,
-    chained::tuning::plan,
-    interface::vlan::plan,
-    chained::vrf::plan,
-];
 
 /// The files of other programs, and of earlier releases.
 const STATE_FILES: &[fn(&[u8])] = &[
@@ -44,18 +20,19 @@ const STATE_FILES: &[fn(&[u8])] = &[
     chained::tuning::backup::fuzzing::backup,
     chained::tuning::allowlist::fuzzing::allowlist,
     wiring::iptables::fuzzing::saved,
+    chained::ratchet::fuzzing::record,
+    chained::ratchet::fuzzing::topology,
 ];
 
-/// The first byte chooses the plugin; then come `CNI_ARGS`, a NUL, and the configuration.
+/// The name of a plugin, a NUL, `CNI_ARGS`, a NUL, and the configuration. By its name a plugin is found
+/// whatever others there are.
 pub fn plans(input: &[u8]) {
-    let Some((choice, rest)) = input.split_first() else {
-        return;
-    };
-    let end = rest.iter().position(|byte| *byte == 0);
-    let (args, conf) = rest.split_at(end.unwrap_or_default());
-    let conf = PluginConf::parse(conf.strip_prefix(b"\0").unwrap_or(conf));
-    if let (Ok(args), Ok(conf)) = (std::str::from_utf8(args), conf)
-        && let Err(error) = PLANS[usize::from(*choice) % PLANS.len()](&conf, args)
+    let mut parts = input.splitn(3, |byte| *byte == 0);
+    let mut next = || parts.next().unwrap_or_default();
+    let (name, args) = (str::from_utf8(next()), str::from_utf8(next()));
+    if let (Ok(name), Ok(args), Ok(conf)) = (name, args, PluginConf::parse(next()))
+        && let Some(plugin) = netloom_plugin::find(PLUGINS, name)
+        && let Err(error) = plugin.plan(&conf, args)
     {
         assert_ne!(error.code, 0, "{error:?}");
         assert_one_line(&error.msg);

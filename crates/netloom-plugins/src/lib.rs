@@ -5,12 +5,12 @@
 
 #![forbid(unsafe_code)]
 
-/// Defines a plugin's door for the fuzz target `plans`: from a configuration and `CNI_ARGS` to what
-/// is going to be done. It is in no other build.
+/// Defines `Plugin::plan`, the door for the fuzz target `plans`. It is in no other build.
 macro_rules! plan_door {
     ($plan:expr) => {
         #[cfg(fuzzing)]
-        pub(crate) fn plan(
+        fn plan(
+            &self,
             conf: &netloom_spec::PluginConf,
             args: &str,
         ) -> Result<(), netloom_spec::Error> {
@@ -23,7 +23,6 @@ macro_rules! plan_door {
 const REFERENCE: &str = "v1.9.1";
 
 pub mod chained;
-pub mod doctor;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod interface;
@@ -31,4 +30,16 @@ pub mod ipam;
 pub mod registry;
 mod wiring;
 
+pub use wiring::claimant;
 pub use wiring::identity;
+pub use wiring::link_kind::{command_for, lack_of};
+pub use wiring::record;
+
+/// What the plugins say of themselves beside their names.
+pub const MAKER: netloom_plugin::Maker = netloom_plugin::Maker {
+    release: REFERENCE,
+    line: || {
+        let built = netloom_kernel::c_library::describe();
+        format!("netloom v{} ({built})", env!("CARGO_PKG_VERSION"))
+    },
+};

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use netloom_kernel::{c_library, stand_in, stdio};
+use netloom_kernel::{stand_in, stdio};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     }
     // Who called a plugin waits for it to end, and not for the kernel to free what it removed.
     stand_in::allow();
-    netloom_plugin::tell_build(c_library::describe);
+    netloom_plugin::tell_maker(netloom_plugins::MAKER);
     let code = netloom_plugin::main(netloom_plugins::registry::PLUGINS);
     stand_in::take_over();
     code

@@ -1,7 +1,7 @@
 //! The table of all plugins: dispatch by name, VERSION, help, install links and the tests that
 //! every plugin must pass come from it.
 
-use netloom_plugin::{Entry, Plugin};
+use netloom_plugin::{Entry, Invocation, Plugin};
 
 macro_rules! registry {
     ($($plugin:expr),* $(,)?) => {
@@ -10,8 +10,15 @@ macro_rules! registry {
 
         /// Every plugin as a function, in the order of [`PLUGINS`].
         const ENTRIES: &[Entry] = &[$(
-            |env, stdin, stdout, stderr| {
-                netloom_plugin::run_linked(&$plugin, PLUGINS, env, stdin, stdout, stderr)
+            |env, mut stdin, stdout, stderr| {
+                netloom_plugin::run_linked(Invocation {
+                    plugin: &$plugin,
+                    registry: PLUGINS,
+                    env,
+                    stdin: &mut stdin,
+                    stdout,
+                    stderr,
+                })
             }
         ),*];
     };
@@ -32,6 +39,7 @@ registry! {
     crate::interface::macvlan::Macvlan,
     crate::chained::portmap::Portmap,
     crate::interface::ptp::Ptp,
+    crate::chained::ratchet::Ratchet,
     crate::chained::sbr::Sbr,
     crate::ipam::static_::Static,
     crate::interface::tap::Tap,

@@ -7,7 +7,7 @@
 pub(crate) mod announcement;
 pub(crate) mod check;
 pub(crate) mod choice;
-pub(crate) mod claimant;
+pub mod claimant;
 pub(crate) mod claims;
 pub(crate) mod default_route;
 pub(crate) mod detach;
@@ -32,7 +32,7 @@ pub(crate) mod nobody;
 pub(crate) mod owner;
 pub(crate) mod pod;
 pub(crate) mod random;
-pub(crate) mod record;
+pub mod record;
 pub(crate) mod router_advertisements;
 pub(crate) mod routes;
 pub(crate) mod sandbox;

@@ -37,7 +37,30 @@ impl Cni {
         network: impl Into<Network<'a>>,
         valid: Valid<'_>,
     ) -> Result<GcPlan, Error> {
-        let network = network.into();
+        self.gc_within(&network.into(), valid, None)
+    }
+
+    /// [`Cni::gc`] that does no more than was planned, so that nobody sees more go than was agreed to.
+    /// Everything is judged again, and what lives by now stays. What has ended since then stays too,
+    /// until the next GC, and the plugins are told that it is valid.
+    ///
+    /// # Errors
+    /// As for [`Cni::gc`].
+    pub fn gc_as_planned<'a>(
+        &self,
+        network: impl Into<Network<'a>>,
+        planned: &GcPlan,
+        valid: Valid<'_>,
+    ) -> Result<GcPlan, Error> {
+        self.gc_within(&network.into(), valid, Some(planned))
+    }
+
+    fn gc_within(
+        &self,
+        network: &Network<'_>,
+        valid: Valid<'_>,
+        planned: Option<&GcPlan>,
+    ) -> Result<GcPlan, Error> {
         if network.disable_gc {
             return Ok(GcPlan::disabled());
         }
@@ -48,7 +71,10 @@ impl Cni {
         }
         network.is_at_least(Version::V1_1_0)?;
         let _exclusive = self.cache(None).lock_for_gc(network.name)?;
-        let (mut plan, listed) = self.plan_locked(&network, &valid)?;
+        let (mut plan, listed) = self.plan_locked(network, &valid)?;
+        if let Some(planned) = planned {
+            plan.restrict_to(planned);
+        }
         let mut errors: Vec<Error> = listed.into_iter().collect();
         errors.extend(
             std::mem::take(&mut plan.unreadable)
@@ -57,13 +83,13 @@ impl Cni {
         );
         errors.extend(plan.drafts.iter().filter_map(|draft| discard(draft).err()));
         for stale in &plan.stale {
-            errors.extend(self.del_stale(&network, stale).err());
+            errors.extend(self.del_stale(network, stale).err());
         }
         let told = match valid {
             Valid::Untold => None,
             _ => Some(plan.valid.as_slice()),
         };
-        errors.extend(self.ask(&network, &plan, told));
+        errors.extend(self.ask(network, &plan, told));
         Error::join(errors).map(|()| plan)
     }
 

@@ -265,6 +265,53 @@ fn what_is_found_alive_stays() {
 }
 
 #[test]
+fn gc_as_planned_judges_again_and_removes_nothing_that_was_not_planned() {
+    let host = host_with_three();
+    let net = chain("net", "1.1.0");
+    host.cni().add(&net, &rt("c3")).unwrap();
+    let only_c1 = |it: &CachedAttachment| match it.container_id.as_str() {
+        "c1" => Life::Living,
+        _ => Life::Gone,
+    };
+    let planned = host.cni().plan_gc(&net, Valid::Judged(&only_c1)).unwrap();
+    assert_eq!(planned.stale.len(), 2);
+    // Since then one came, one ended, and of the planned one lives again.
+    host.cni().add(&net, &rt("c4")).unwrap();
+    host.log();
+    let judge = |it: &CachedAttachment| match it.container_id.as_str() {
+        "c2" => Life::Living,
+        _ => Life::Gone,
+    };
+    let done = host
+        .cni()
+        .gc_as_planned(&net, &planned, Valid::Judged(&judge));
+    let done = done.unwrap();
+    let log = ["DEL two c3", "DEL one c3", "GC one ", "GC two "];
+    assert_eq!(host.log(), log);
+    assert_eq!((done.stale.len(), done.valid.len()), (1, 3), "{done:?}");
+    let cached = ["net-2-c1-eth0", "net-c1-eth0", "net-c2-eth0", "net-c4-eth0"];
+    assert_eq!(host.cached(), cached);
+    // Whose DEL was not planned is no orphan for the plugins.
+    let told = &host.request("one", "GC")["cni.dev/valid-attachments"];
+    for container in ["c1", "c2", "c4"] {
+        let valid = json!({"containerID": container, "ifname": "eth0"});
+        assert!(told.as_array().unwrap().contains(&valid), "{told}");
+    }
+    // A plan that asks no plugin stays one.
+    let nobody = |_: &CachedAttachment| Life::Gone;
+    let planned = host.cni().plan_gc(&net, Valid::Judged(&nobody)).unwrap();
+    assert!(planned.withheld && planned.plugins.is_empty());
+    let done = host
+        .cni()
+        .gc_as_planned(&net, &planned, Valid::Judged(&judge));
+    assert!(done.unwrap().plugins.is_empty());
+    assert_eq!(
+        host.log(),
+        ["DEL two c1", "DEL one c1", "DEL two c4", "DEL one c4"]
+    );
+}
+
+#[test]
 fn the_path_of_a_namespace_that_another_container_has_now_is_not_told() {
     let host = host_with_chain();
     for container in ["old", "new"] {

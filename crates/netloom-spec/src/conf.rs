@@ -27,8 +27,8 @@ pub struct Attachment {
 ///
 /// The object is kept whole, keys nobody knows included. The keys every plugin
 /// shares are checked to be of the right JSON type when it is read; what they
-/// say is for the reader to check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// say is for the reader to check. The default has no keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PluginConf {
     raw: Map<String, Value>,
 }

@@ -7,7 +7,7 @@ impl Error {
     /// Reads the error object a plugin printed.
     ///
     /// # Errors
-    /// [`code::DECODING`] if `bytes` are not one JSON object of this shape.
+    /// [`code::DECODING`](crate::code::DECODING) if `bytes` are not one JSON object of this shape.
     pub fn parse(bytes: &[u8]) -> Result<Self, Self> {
         decode::from_slice(bytes).map_err(|fault| fault.context("invalid error object"))
     }

@@ -47,7 +47,7 @@ pub use fault::{
 };
 pub use host::Host;
 pub use parallel::parallel;
-pub use plugin::{DEBIAN_DIR, PLUGIN_NAMES, Plugin, PluginDir, link_plugins};
+pub use plugin::{DEBIAN_DIR, Plugin, PluginDir, link_plugins};
 pub use pod::Pod;
 pub use product::{CLOSED, is_release, product};
 pub use sample::Sample;

@@ -1,7 +1,11 @@
 //! Plugin binaries, and calls to them as a runtime makes them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -14,30 +18,22 @@ use crate::skip;
 /// Where Debian's package `containernetworking-plugins` puts the Go binaries.
 pub const DEBIAN_DIR: &str = "/usr/lib/cni";
 
-/// Every name that the multi-call binary may be called by.
-pub const PLUGIN_NAMES: [&str; 21] = [
-    "bandwidth",
-    "bridge",
-    "debug",
-    "dhcp",
-    "dummy",
-    "firewall",
-    "flannel",
-    "host-device",
-    "host-local",
-    "ipvlan",
-    "loopback",
-    "macvlan",
-    "portmap",
-    "ptp",
-    "sample",
-    "sbr",
-    "static",
-    "tap",
-    "tuning",
-    "vlan",
-    "vrf",
-];
+/// Every name that a multi-call binary may be called by, as it tells itself.
+fn names_in(program: &Path) -> Vec<String> {
+    static KNOWN: Mutex<BTreeMap<PathBuf, Vec<String>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let names = known.entry(program.to_owned()).or_insert_with(|| {
+        // The command `netloom` is all plugins too, by that name.
+        let mut list = Command::new(program);
+        list.arg0("netloom-plugins").env_remove("CNI_COMMAND");
+        let listed = list.output();
+        let listed = listed.unwrap_or_else(|error| panic!("cannot run {program:?}: {error}"));
+        let names = String::from_utf8_lossy(&listed.stdout);
+        assert!(!names.is_empty(), "{program:?} lists no plugins");
+        names.lines().map(str::to_owned).collect()
+    });
+    names.clone()
+}
 
 /// A directory with a link for each plugin name to one multi-call binary; removed when dropped.
 pub struct PluginDir(TempDir);
@@ -53,7 +49,7 @@ impl PluginDir {
             .prefix("netloom-plugins-")
             .tempdir()
             .unwrap_or_else(|error| panic!("cannot make a temporary directory: {error}"));
-        for name in PLUGIN_NAMES {
+        for name in names_in(program) {
             link(program, &directory.path().join(name));
         }
         Self(directory)
@@ -77,7 +73,7 @@ pub fn link_plugins(program: impl AsRef<Path>, directory: impl AsRef<Path>) {
     // Not the program itself, over which a test that writes a plugin would write.
     let copy = directory.join(BINARY);
     std::fs::copy(&program, &copy).unwrap_or_else(|error| panic!("cannot make {copy:?}: {error}"));
-    for name in PLUGIN_NAMES.iter().filter(|name| **name != "sample") {
+    for name in names_in(&program) {
         link(Path::new(BINARY), &directory.join(name));
     }
 }

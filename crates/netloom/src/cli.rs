@@ -1,5 +1,7 @@
 //! What the command line accepts: cnitool's verbs, arguments, flags and environment, and more.
 
+pub(crate) mod pod;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::execution::parse_limit;
+use crate::links::cli::Link;
+use crate::topology::cli::Topo;
 
 const AFTER_HELP: &str = "\
 Environment (as cnitool reads it):
@@ -117,6 +121,12 @@ pub(crate) enum Verb {
     Install(Install),
     /// Take netloom's plugins out of a directory, and bring back what was there before.
     Uninstall(Uninstall),
+    /// Links between chosen containers and namespaces: veth, vxlan, macvlan, ipvlan, vlan.
+    Link(Link),
+    /// Many links at once, as a file says: make, change and remove what differs from it.
+    Topo(Topo),
+    #[command(flatten)]
+    Pod(pod::PodVerb),
     /// Build a network in a throw-away host, use it, remove it, and prove that nothing is left.
     Demo(Demo),
     /// Print the completions for a shell.
@@ -274,7 +284,8 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// Only these plugins; `cnitool`, the reference's command, comes only when it is named
+    /// Only these plugins; `cnitool` and `koko`, names of other programs that the command answers
+    /// to, come only when they are named
     /// [default: every plugin].
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,

@@ -10,9 +10,12 @@ mod list;
 mod network;
 mod networks;
 mod new;
+pub(crate) mod pod;
 mod schema;
 mod target;
 mod version;
+
+pub(crate) use network::cni;
 
 use std::io::{self, Write};
 
@@ -22,6 +25,8 @@ use netloom_spec::terminal;
 
 use crate::cli::{Cli, Verb};
 use crate::demo;
+use crate::links;
+use crate::topology;
 
 /// By which name this program was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +54,9 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::List(network) => list::run(options, network),
         Verb::Install(install) => install::run(install),
         Verb::Uninstall(uninstall) => install::uninstall(uninstall),
+        Verb::Link(link) => links::run(options, link),
+        Verb::Topo(topo) => topology::run(options, topo),
+        Verb::Pod(verb) => pod::answer(options, verb),
         Verb::Demo(demo) => demo::run(demo, options.timeout),
         Verb::Completion { shell } => {
             // Not to stdout at once: a disk that is full would be a panic.
@@ -72,18 +80,27 @@ impl Told {
     fn with_status(words: String, status: u8) -> Self {
         Self { words, status }
     }
+
+    /// An exit status that nothing is to be said about: that of somebody else's program.
+    fn silent(status: u8) -> Self {
+        Self::with_status(String::new(), status)
+    }
 }
 
 /// The exit status of a failure.
 pub(crate) fn status_of(error: &anyhow::Error) -> u8 {
-    error.downcast_ref::<Told>().map_or(1, |told| told.status)
+    let told = error.downcast_ref::<Told>().map(|told| told.status);
+    let of_pod = error.downcast_ref::<netloom_run::Error>();
+    told.or(of_pod.map(|it| it.status)).unwrap_or(1)
 }
 
 /// Tells what failed: a line on stderr, and with `--json` the CNI error object on stdout, where one
 /// document is all that there is.
 pub(crate) fn report(error: &anyhow::Error, json: bool) {
     // Whoever closed stderr or stdout learns of the failure from the exit status.
-    note!("netloom: {error:#}");
+    if !error.to_string().is_empty() {
+        note!("netloom: {error:#}");
+    }
     if json && !error.is::<Told>() {
         let object = netloom_spec::Error::new(code_of(error), format!("{error:#}"));
         let _ = writeln!(io::stdout(), "{}", terminal::json(&object.to_json()));

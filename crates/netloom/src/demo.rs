@@ -48,9 +48,10 @@ pub(crate) fn run(options: &Demo, limit: Option<Duration>) -> Result<()> {
         let world = stage::outside(host, outside)?;
         Ok((world, format!("up0 {HOST} ── out0 {OUTSIDE}")))
     })?;
+    let network = network()?;
     let plugins = screen.step("install the plugins", || {
         let dir = PathBuf::from("/run/netloom/bin");
-        let names = install::into(&dir, &["bridge", "host-local"], false)?;
+        let names = install::into(&dir, &types(&network), false)?;
         Ok((
             dir.clone(),
             format!("{} in {}", names.join(" "), dir.display()),
@@ -58,7 +59,6 @@ pub(crate) fn run(options: &Demo, limit: Option<Duration>) -> Result<()> {
     })?;
     let before = stage::inventory(BRIDGE, Path::new(STATE))?;
 
-    let network = network()?;
     let cni = Cni::new([plugins])
         .cache_dir(STATE)
         .exec(Bounded::by(limit));
@@ -101,6 +101,13 @@ fn network() -> Result<NetworkConfigList> {
         }]
     });
     Ok(NetworkConfigList::parse(text.to_string().as_bytes())?)
+}
+
+/// Each plugin that the network needs, and then the one that it has its addresses from.
+fn types(network: &NetworkConfigList) -> Vec<&str> {
+    let plugins = network.plugins.iter();
+    let types = plugins.flat_map(|conf| [Some(conf.plugin_type()), conf.ipam_type()]);
+    types.flatten().collect()
 }
 
 fn attach(screen: &mut Screen, cni: &Cni, network: &NetworkConfigList) -> Result<Vec<Pod>> {

@@ -7,33 +7,33 @@ use std::time::Duration;
 
 use netloom_invoke::{Error, Exec, ProcessExec, Watch};
 use netloom_kernel::signals;
+use netloom_plugin::{Plugin, of_conf};
+use netloom_plugins::registry::PLUGINS;
 use netloom_spec::PluginConf;
 
 /// More than any plugin of netloom's waits for anything but a DHCP server.
 const USUAL: Duration = Duration::from_secs(120);
 
-/// More than the plugin dhcp waits for its daemon, which tries for minutes to get a lease.
-const OF_DHCP: Duration = Duration::from_secs(320);
-
 /// Plugins as processes, that are killed when they take too long.
 pub(crate) struct Bounded {
-    usual: ProcessExec,
-    /// For an ADD that waits for a DHCP server.
-    dhcp: ProcessExec,
+    /// What the user gave, of which zero is none.
+    limit: Option<Duration>,
 }
 
 impl Bounded {
     /// With the limit that the user gave, of which zero is none.
     pub(crate) fn by(limit: Option<Duration>) -> Self {
-        let exec = |limit: Duration| ProcessExec {
-            time_limit: Some(limit).filter(|limit| !limit.is_zero()),
-            watch: Some(Arc::new(Signals)),
-            ..ProcessExec::default()
+        Self { limit }
+    }
+
+    /// How long a call may take. An ADD may have to wait for others.
+    fn limit_of(&self, is_add: bool, stdin: &[u8]) -> Duration {
+        let of_plugins = || {
+            let conf = PluginConf::parse(stdin).ok().filter(|_| is_add)?;
+            of_conf(PLUGINS, &conf).filter_map(Plugin::add_limit).max()
         };
-        Self {
-            usual: exec(limit.unwrap_or(USUAL)),
-            dhcp: exec(limit.unwrap_or(OF_DHCP)),
-        }
+        self.limit
+            .unwrap_or_else(|| of_plugins().map_or(USUAL, |limit| limit.max(USUAL)))
     }
 }
 
@@ -47,10 +47,11 @@ impl Exec for Bounded {
         let is_add = env
             .iter()
             .any(|(name, value)| name == "CNI_COMMAND" && value == "ADD");
-        let is_dhcp = || PluginConf::parse(stdin).is_ok_and(|it| it.ipam_type() == Some("dhcp"));
-        let exec = match is_add && is_dhcp() {
-            true => &self.dhcp,
-            false => &self.usual,
+        let limit = self.limit_of(is_add, stdin);
+        let exec = ProcessExec {
+            time_limit: Some(limit).filter(|limit| !limit.is_zero()),
+            watch: Some(Arc::new(Signals)),
+            ..ProcessExec::default()
         };
         exec.exec_plugin(plugin, stdin, env)
     }

@@ -7,6 +7,23 @@ use clap::Command;
 /// Which verbs belong together. One that is in no group comes at the end.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Attach containers", &["add", "check", "del", "gc"]),
+    (
+        "Run pods",
+        &[
+            "run",
+            "ps",
+            "exec",
+            "logs",
+            "inspect",
+            "wait",
+            "stop",
+            "rm",
+            "net",
+            "image",
+            "docker-run",
+        ],
+    ),
+    ("Join containers", &["link", "topo"]),
     ("Look", &["list", "networks", "status", "doctor", "version"]),
     (
         "Write configurations",

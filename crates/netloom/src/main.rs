@@ -1,6 +1,6 @@
 //! `netloom`, the command: cnitool's verbs, and everything beyond them.
 //!
-//! Called as `cnitool` it answers as cnitool; called by the name of a plugin it is that plugin.
+//! Called as `cnitool` it answers as cnitool, as `koko` it answers as koko; called by the name of a plugin it is that plugin.
 
 #![forbid(unsafe_code)]
 
@@ -37,16 +37,16 @@ mod environment;
 mod execution;
 mod help;
 mod keys;
+mod links;
 mod lint;
 mod near;
 mod pipe;
 mod schema;
+mod topology;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
-
-use netloom_kernel::c_library;
 
 use cli::Cli;
 use command::Caller;
@@ -54,12 +54,22 @@ use command::Caller;
 fn main() -> ExitCode {
     let called = called();
     let plugins = netloom_plugins::registry::PLUGINS;
-    if netloom_plugin::find(plugins, &called).is_some() {
-        netloom_plugin::tell_build(c_library::describe);
+    // By the name of the program that is all plugins it lists them, as that does.
+    if called == "netloom-plugins" || netloom_plugin::find(plugins, &called).is_some() {
+        netloom_plugin::tell_maker(netloom_plugins::MAKER);
         return netloom_plugin::main(plugins);
+    }
+    if let Some(status) = command::pod::role() {
+        return status.into();
     }
     pipe::end_without_output();
     netloom_kernel::signals::pass_on();
+    if called == "koko" {
+        // What is no text is no name of anything either.
+        let words = std::env::args_os().skip(1);
+        let words: Vec<_> = words.map(|it| it.to_string_lossy().into_owned()).collect();
+        return links::koko::main(&words);
+    }
     let cli: Cli = pipe::parse();
     let caller = if called == "cnitool" {
         Caller::Cnitool

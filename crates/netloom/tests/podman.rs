@@ -64,6 +64,60 @@ const WRITTEN_OVER: &[(&str, &[&str])] = &[
     ("mended", &["new keeps"]),
 ];
 
+/// Links of chosen containers.
+const LINKED: &[(&str, &[&str])] = &[
+    ("from one to two", &["two"]),
+    ("from the host", &["one"]),
+    ("listed", &["4"]),
+    (
+        "a container that is none",
+        &["podman has no container three"],
+    ),
+    ("a node of a topology", &["one"]),
+    ("after its restart", &["one"]),
+    (
+        "one that does not run",
+        &["container two of podman does not run"],
+    ),
+];
+
+#[test]
+fn containers_of_podman_are_linked_by_name() {
+    if !can_run() {
+        return;
+    }
+    let netloom = product(env!("CARGO_BIN_EXE_netloom"));
+    run("links.sh", &[&netloom], LINKED);
+}
+
+/// The same for containers that netloom attaches to networks.
+const DOCKER_RUN: &[(&str, &[&str])] = &[
+    (
+        "the script's command",
+        &["eth0    inet 10.22.0.", "lo    inet 127.0.0.1"],
+    ),
+    ("its status", &["7"]),
+    ("a published port", &["page"]),
+    (
+        "a killed shim",
+        &["its shim was killed; its networks are deleted now"],
+    ),
+    ("containers after it", &["[]"]),
+    ("left of it", &["[]"]),
+    ("an image of podman's", &["eth0    inet 10.22.0."]),
+    (
+        "by runc",
+        &[
+            "eth0    inet 10.22.0.",
+            "\tme",
+            "NoNewPrivs:\t1",
+            "CapBnd:\t00000000a00425fb",
+        ],
+    ),
+    ("its status by runc", &["7"]),
+    ("left by runc", &["[ ]"]),
+];
+
 #[test]
 fn podman_runs_containers_through_our_plugins_and_leaves_nothing() {
     if !can_run() {
@@ -103,6 +157,16 @@ fn podman_goes_on_while_other_plugins_are_written_over() {
         netloom = small;
     }
     run("overwrite.sh", &[&netloom], WRITTEN_OVER);
+}
+
+#[test]
+fn docker_run_attaches_podman_s_containers_and_ends_them_whoever_dies() {
+    if !can_run() {
+        return;
+    }
+    let netloom = product(env!("CARGO_BIN_EXE_netloom"));
+    let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom"));
+    run("docker_run.sh", &[plugins.path(), &netloom], DOCKER_RUN);
 }
 
 fn can_run() -> bool {

@@ -13,6 +13,7 @@ mod report;
 mod scenario;
 mod side;
 mod statistics;
+mod topology;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -54,6 +55,8 @@ pub(crate) struct Order {
     ours: PathBuf,
     peer: PathBuf,
     floor: PathBuf,
+    /// `netloom`, if it is measured.
+    command: Option<PathBuf>,
     /// Emptied, used, and removed. On a disk as real nodes have it, not in memory.
     state: PathBuf,
     json: PathBuf,
@@ -87,6 +90,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         ours: absolute(&ours)?,
         peer: absolute(&args.peer)?,
         floor: dist::build_floor(workspace)?,
+        command: command(workspace, args, &ours)?,
         state: scratch.join("state"),
         json: absolute(&json)?,
         rounds: args.rounds,
@@ -107,6 +111,19 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The command, if a scenario that measures it is wanted: beside our plugins, or built.
+fn command(workspace: &Workspace, args: &Args, ours: &Path) -> Result<Option<PathBuf>> {
+    let only = args.only.as_deref().unwrap_or_default();
+    if !scenario::TOPOLOGY.contains(only) {
+        return Ok(None);
+    }
+    let there = ours.join("netloom");
+    if there.exists() {
+        return absolute(&there).map(Some);
+    }
+    dist::build_command(workspace, ours).map(Some)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

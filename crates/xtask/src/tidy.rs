@@ -1,8 +1,10 @@
 //! `cargo xtask tidy`: the rules that neither the compiler nor clippy knows.
 
+mod cycles;
 mod imports;
 mod manifests;
 mod names;
+mod plugin_names;
 mod plugins;
 mod source;
 mod text;
@@ -61,6 +63,14 @@ const RULES: &[Rule] = &[
     rule(
         "plugins do not import each other, and wiring imports no plugin",
         plugins::apart,
+    ),
+    rule(
+        "nobody but a plugin compares with its name, or lists it",
+        plugin_names::compared_by_nobody,
+    ),
+    rule(
+        "modules beside each other import each other in no circle",
+        cycles::none_between_siblings,
     ),
     rule(
         "no file is longer than 600 lines without its tests",

@@ -20,6 +20,18 @@ use crate::unshare::unshare;
 /// # Errors
 /// `is_exists()` if a file is at the path already; whatever failed is undone.
 pub fn create_at(path: impl AsRef<Path>) -> Result<Netns> {
+    create_at_with(path, || Ok(()))
+}
+
+/// Like [`create_at`], with something done in the new namespace before anybody else sees it. If that
+/// fails nothing is left.
+///
+/// # Errors
+/// As [`create_at`], or what `prepare` says.
+pub fn create_at_with(
+    path: impl AsRef<Path>,
+    prepare: impl FnOnce() -> Result<()>,
+) -> Result<Netns> {
     let path = path.as_ref();
     let failed = |errno| Error::of("create network namespace", quoted(path), errno);
     if let Some(parent) = path.parent() {
@@ -28,14 +40,15 @@ pub fn create_at(path: impl AsRef<Path>) -> Result<Netns> {
     }
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     drop(rustix::fs::open(path, flags, Mode::RUSR).map_err(failed)?);
-    bind_new(path).inspect_err(|_| {
+    bind_new(path, prepare).inspect_err(|_| {
         let _ = remove_at(path);
     })
 }
 
-fn bind_new(path: &Path) -> Result<Netns> {
+fn bind_new(path: &Path, prepare: impl FnOnce() -> Result<()>) -> Result<Netns> {
     let _home = Home::remember()?;
     unshare(UnshareFlags::NEWNET)?;
+    prepare()?;
     rustix::mount::mount_bind(OF_THIS_THREAD, path)
         .map_err(|e| Error::of("bind network namespace to", quoted(path), e))?;
     Ok(Netns::from_fd(Netns::current()?.fd, path))

@@ -20,6 +20,7 @@ const IFA_LABEL: u16 = 3;
 const IFA_BROADCAST: u16 = 4;
 const IFA_FLAGS: u16 = 8;
 const IFA_TARGET_NETNSID: u16 = 10;
+const IFA_PROTO: u16 = 11;
 
 /// The flags of an address (`IFA_F_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -77,6 +78,7 @@ pub struct AddressSpec<'a> {
     scope: Scope,
     flags: u32,
     label: Option<&'a str>,
+    protocol: u8,
 }
 
 impl<'a> AddressSpec<'a> {
@@ -89,6 +91,7 @@ impl<'a> AddressSpec<'a> {
             scope: Scope::Universe,
             flags: 0,
             label: None,
+            protocol: 0,
         }
     }
 
@@ -127,6 +130,13 @@ impl<'a> AddressSpec<'a> {
         self
     }
 
+    /// Who gives it, a number that the kernel keeps from Linux 5.18 on; below 4 are its own.
+    #[must_use]
+    pub fn protocol(mut self, protocol: u8) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
     fn request(&self, operation: &'static str, kind: u16, flags: u16, link: u32) -> Request {
         let object = format!("{} on the link with index {link}", self.address);
         let mut header = [
@@ -150,6 +160,9 @@ impl<'a> AddressSpec<'a> {
         }
         if let Some(label) = self.label {
             r.buffer.put_str(IFA_LABEL, label);
+        }
+        if self.protocol != 0 {
+            r.buffer.put_u8(IFA_PROTO, self.protocol);
         }
         if self.flags != 0 {
             r.buffer.put_u32(IFA_FLAGS, self.flags);
@@ -188,19 +201,22 @@ pub struct Address {
     pub flags: AddressFlags,
     /// The IPv4 label, usually the name of the link.
     pub label: Option<String>,
+    /// Who gave it; 0 if nobody said so, and before Linux 5.18.
+    pub protocol: u8,
 }
 
 impl Address {
     pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         let fixed = payload.first_chunk::<8>()?;
         let (mut local, mut address, mut broadcast, mut label) = (None, None, None, None);
-        let mut flags = u32::from(fixed[2]);
+        let (mut flags, mut protocol) = (u32::from(fixed[2]), 0);
         for a in Attributes::after(payload, 8) {
             match a.kind {
                 IFA_LOCAL => local = a.ip(),
                 IFA_ADDRESS => address = a.ip(),
                 IFA_BROADCAST => broadcast = a.ip(),
                 IFA_LABEL => label = Some(a.string()),
+                IFA_PROTO => protocol = a.u8().unwrap_or_default(),
                 IFA_FLAGS => flags = a.u32().unwrap_or(flags),
                 _ => {}
             }
@@ -214,6 +230,7 @@ impl Address {
             scope: Scope::from_wire(fixed[3]),
             flags: AddressFlags(flags),
             label,
+            protocol,
         })
     }
 }

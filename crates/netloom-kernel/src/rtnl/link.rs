@@ -23,17 +23,20 @@ use crate::netlink::{Attributes, Buffer};
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_DELLINK: u16 = 17;
 pub(super) const RTM_GETLINK: u16 = 18;
+const RTM_NEWLINKPROP: u16 = 108;
 const RTM_DELLINKPROP: u16 = 109;
 
 pub(super) const IFLA_ADDRESS: u16 = 1;
 pub(super) const IFLA_IFNAME: u16 = 3;
 pub(super) const IFLA_MTU: u16 = 4;
 pub(super) const IFLA_LINK: u16 = 5;
+const IFLA_QDISC: u16 = 6;
 pub(super) const IFLA_MASTER: u16 = 10;
 pub(super) const IFLA_TXQLEN: u16 = 13;
 const IFLA_OPERSTATE: u16 = 16;
 pub(super) const IFLA_LINKINFO: u16 = 18;
 pub(super) const IFLA_IFALIAS: u16 = 20;
+pub(super) const IFLA_GROUP: u16 = 27;
 pub(super) const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_EXT_MASK: u16 = 29;
 const IFLA_PROMISCUITY: u16 = 30;
@@ -239,6 +242,10 @@ pub struct Link {
     pub lower: Option<u32>,
     /// The namespace id of `lower` if that lives in another network namespace.
     pub lower_netns: Option<i32>,
+    /// The name of the queueing discipline it sends by: `noqueue`, `tbf`, …
+    pub qdisc: String,
+    /// The group it was put in; 0 unless somebody said so.
+    pub group: u32,
     /// The length of the transmit queue in packets.
     pub tx_queue_len: u32,
     /// How many times promiscuous mode was asked for.
@@ -275,6 +282,8 @@ impl Link {
                 IFLA_MTU => link.mtu = a.u32().unwrap_or_default(),
                 IFLA_LINK => link.lower = a.u32().filter(|index| *index != 0),
                 IFLA_MASTER => link.master = a.u32(),
+                IFLA_QDISC => link.qdisc = a.string(),
+                IFLA_GROUP => link.group = a.u32().unwrap_or_default(),
                 IFLA_TXQLEN => link.tx_queue_len = a.u32().unwrap_or_default(),
                 IFLA_OPERSTATE => {
                     link.operational = OperationalState::from_wire(a.u8().unwrap_or_default());

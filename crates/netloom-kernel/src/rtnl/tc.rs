@@ -5,6 +5,7 @@
 mod class;
 mod discipline;
 mod filter;
+mod netem;
 mod qdisc;
 mod rate;
 
@@ -15,6 +16,7 @@ use crate::netlink::Buffer;
 pub use class::{Class, ClassSpec};
 pub use discipline::{Discipline, Tbf};
 pub use filter::{Action, Classifier, Filter, FilterSpec, Match};
+pub use netem::Netem;
 pub use qdisc::{Qdisc, QdiscSpec};
 pub use rate::{MOST_TICKS, longest_packet, passing, ticks, ticks_of};
 
@@ -30,6 +32,10 @@ impl Handle {
     pub const ROOT: Self = Self(0xffff_ffff);
     /// As a parent: where packets come in by a link.
     pub const INGRESS: Self = Self(0xffff_fff1);
+    /// As a filter's parent: where packets come in, of [`Discipline::Clsact`] at [`Handle::INGRESS`].
+    pub const COMING_IN: Self = Self(0xffff_fff2);
+    /// As a filter's parent: where packets leave, of [`Discipline::Clsact`] at [`Handle::INGRESS`].
+    pub const LEAVING: Self = Self(0xffff_fff3);
     /// The handle of whatever is at [`Handle::INGRESS`].
     pub const OF_INGRESS: Self = Self(0xffff_0000);
 

@@ -1,8 +1,8 @@
 //! Calls a plugin in process, as a runtime would call it as a process.
 
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, DelRequest, Env, Error, GcRequest, Plugin, StatusRequest,
-    Undo, Version, run,
+    AddRequest, AddResult, CheckRequest, DelRequest, Env, Error, GcRequest, Invocation, Plugin,
+    StatusRequest, Undo, Version, run,
 };
 use serde_json::Value;
 use std::io::{self, Read};
@@ -63,7 +63,14 @@ pub(crate) fn call_with(
     stdin: &mut dyn Read,
 ) -> Outcome {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let status = run(plugin, registry, env, stdin, &mut stdout, &mut stderr);
+    let status = run(Invocation {
+        plugin,
+        registry,
+        env,
+        stdin,
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+    });
     let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     Outcome {
         status,
@@ -115,6 +122,10 @@ impl Probe {
 impl Plugin for Probe {
     fn name(&self) -> &'static str {
         "probe"
+    }
+
+    fn release(&self) -> &'static str {
+        "v7.0.1"
     }
 
     fn add<'r>(&self, _: &'r AddRequest<'r>, _: &mut Undo<'r>) -> Result<AddResult, Error> {

@@ -2,8 +2,8 @@
 
 use crate::call::{Outcome, call_with, env};
 use netloom_plugin::{
-    AddRequest, AddResult, Attachment, CheckRequest, DelRequest, Env, Error, GcRequest, Plugin,
-    StatusRequest, Undo, run_linked,
+    AddRequest, AddResult, Attachment, CheckRequest, DelRequest, Env, Error, GcRequest, Invocation,
+    Plugin, StatusRequest, Undo, run_linked,
 };
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -343,14 +343,14 @@ fn a_delegate_that_panics_in_process_fails_like_any_other() {
 fn a_program_with_plugins_linked_in_needs_none_installed() {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let stdin = conf("linked");
-    let status = run_linked(
-        UPPER,
-        REGISTRY,
-        &env("ADD"),
-        stdin.as_bytes(),
-        &mut stdout,
-        &mut stderr,
-    );
+    let status = run_linked(Invocation {
+        plugin: UPPER,
+        registry: REGISTRY,
+        env: &env("ADD"),
+        stdin: &mut stdin.as_bytes(),
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+    });
     assert_eq!(
         (status, stderr.as_slice()),
         (0, &b"linked: in process\n"[..])

@@ -225,17 +225,14 @@ fn commands_are_upper_case() {
 }
 
 #[test]
-fn run_by_hand_a_plugin_introduces_itself_on_stderr() {
+fn run_by_hand_a_plugin_introduces_itself_by_its_own_name_and_release() {
     for env in [Env::new(), env("")] {
         let outcome = call_with(&Probe::default(), &[], &env, &mut Untouchable);
         outcome.assert_silent();
-        let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
             outcome.stderr,
-            format!(
-                "CNI probe plugin version unknown\nnetloom v{version}\nCNI protocol versions supported: \
-                 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n"
-            )
+            "CNI probe plugin v7.0.1\nCNI protocol versions supported: \
+             0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n"
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::call::{Adder, CONF, call, env};
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Plugin,
+    AddRequest, AddResult, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Invocation, Plugin,
     StatusRequest, Undo, code, run,
 };
 use std::cell::RefCell;
@@ -133,14 +133,14 @@ fn add_into(pipe: &mut Pipe) -> (i32, Vec<u8>) {
         Ok(AddResult::new())
     });
     let mut stderr = Vec::new();
-    let status = run(
-        &adder,
-        &[],
-        &env("ADD"),
-        &mut CONF.as_bytes(),
-        pipe,
-        &mut stderr,
-    );
+    let status = run(Invocation {
+        plugin: &adder,
+        registry: &[],
+        env: &env("ADD"),
+        stdin: &mut CONF.as_bytes(),
+        stdout: pipe,
+        stderr: &mut stderr,
+    });
     (status, stderr)
 }
 
@@ -180,14 +180,14 @@ fn a_version_that_nobody_reads_is_an_io_error() {
     let mut pipe = broken(0);
     let plugin = crate::call::Probe::default();
     let mut stderr = Vec::new();
-    let status = run(
-        &plugin,
-        &[],
-        &env("VERSION"),
-        &mut &b""[..],
-        &mut pipe,
-        &mut stderr,
-    );
+    let status = run(Invocation {
+        plugin: &plugin,
+        registry: &[],
+        env: &env("VERSION"),
+        stdin: &mut &b""[..],
+        stdout: &mut pipe,
+        stderr: &mut stderr,
+    });
     assert_eq!((status, Error::parse(&stderr).unwrap().code), (1, 5));
 }
 

@@ -20,21 +20,10 @@ mod shape;
 
 use crate::wiring::link_kind::require_links_of;
 use config::Entry;
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
-use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Attachment, Error, NetworkName, PluginConf, Version};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
+use netloom_spec::{AddResult, Error, PluginConf, Version};
 use plan::Plan;
-
-/// The ifbs that GC would remove.
-pub(crate) fn stale(network: &NetworkName, valid: &[Attachment]) -> Result<Vec<String>, Error> {
-    ifb::stale(network, valid)
-}
-
-/// Whether the runtime may limit what pods send, where the configuration does not.
-pub(crate) fn may_need_ifb(conf: &PluginConf) -> Result<bool, Error> {
-    let offered = conf.capabilities().get("bandwidth") == Some(&true);
-    Ok(conf.plugin_type() == "bandwidth" && offered && !Entry::limits_by_itself(conf)?)
-}
 
 /// The plugin `bandwidth`.
 #[derive(Debug, Clone, Copy)]
@@ -43,10 +32,6 @@ pub struct Bandwidth;
 impl Plugin for Bandwidth {
     fn name(&self) -> &'static str {
         "bandwidth"
-    }
-
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
     }
 
     /// Earlier results list no interfaces.
@@ -82,11 +67,15 @@ impl Plugin for Bandwidth {
         del::del(request)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        match &request.valid {
-            Some(valid) => ifb::collect(request.network(), valid),
-            None => Ok(()),
-        }
+    fn owned(&self) -> &'static [Owned] {
+        &[ifb::OWNED]
+    }
+
+    /// The runtime may limit what pods send, where the configuration does not.
+    fn link_kind(&self, conf: &PluginConf) -> Result<Option<&'static str>, Error> {
+        let offered = conf.capabilities().get("bandwidth") == Some(&true);
+        let may_need = offered && !Entry::limits_by_itself(conf)?;
+        Ok(may_need.then_some("ifb"))
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -95,6 +84,6 @@ impl Plugin for Bandwidth {
             None => Ok(()),
         }
     }
-}
 
-plan_door!(|conf, _| Plan::new(conf));
+    plan_door!(|conf, _| Plan::new(conf));
+}

@@ -133,6 +133,8 @@ impl Plugin for Debug {
         config.record(request, &record);
         fault::strike(&config.faults, "STATUS")
     }
+
+    plan_door!(|conf, _| conf.decode::<Config>());
 }
 
 impl Config {
@@ -249,5 +251,3 @@ fn run_hook(context: &Context<'_>, hook: &Hook) {
         Err(error) => context.warn(&format!("hook {hook:?} cannot be run: {error}")),
     }
 }
-
-plan_door!(|conf, _| conf.decode::<Config>());

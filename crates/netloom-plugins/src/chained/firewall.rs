@@ -24,36 +24,70 @@ use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::record;
 use backend::{Backend, packet_filter};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
-use netloom_plugin::{Cleanup, Plugin, Undo};
-use netloom_spec::{AddResult, Attachment, Error, PluginConf, Version, code};
+use netloom_kernel::sysctl;
+use netloom_plugin::host::{Hindrance, HostLink, Mend, Site};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Cleanup, Owned, Plugin, Undo};
+use netloom_spec::{AddResult, Error, PluginConf, Version, code};
 use plan::{Choice, Plan, Wanted, addresses, host_links};
 use std::net::IpAddr;
 
-/// What GC would remove of nftables.
-pub(crate) fn stale_of_nftables(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {
-    Ok(nftables::stale(network, valid)?)
-}
-
-/// What GC would remove of iptables.
-pub(crate) fn stale_of_iptables(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {
-    Ok(iptables::stale(network, valid)?)
-}
+/// What GC removes. What firewalld has does not tell whose it is.
+const OWNED: &[Owned] = &[
+    Owned::of_network("nftables firewall", nftables::sweep),
+    Owned::of_network("iptables firewall", iptables::sweep),
+];
 
 fn unchained() -> Error {
     invalid("missing prevResult from earlier plugin: firewall must be chained")
 }
 
-/// A native chain of nftables that stops all that comes in by one of the links, and the command that
-/// lets it pass there. `v6`: whether pods have addresses of IPv4, and of IPv6.
-pub(crate) fn closed_chain(
-    conf: &PluginConf,
-    links: &[&str],
-    families: [bool; 2],
-) -> Result<Option<(String, String)>, Error> {
+/// A native chain of nftables that stops all that comes in by the network's link, whatever the plugin
+/// lets pass in its own.
+fn closed_chain(conf: &PluginConf, site: &Site<'_>) -> Result<Option<Hindrance>, Error> {
+    let Some(link) = site.link.map(HostLink::pattern) else {
+        return Ok(None);
+    };
     let choice = backend::choose(Plan::lenient(conf).backend)?.choice();
-    let found = closed::find(families, links, closed::mark_of(choice))?;
-    Ok(found.map(|closed| (closed.words(), closed.mend(choice, links))))
+    let found = closed::find(site.families, &[&link], closed::mark_of(choice))?;
+    Ok(found.map(|closed| Hindrance {
+        kind: "firewall",
+        what: closed.words(),
+        mend: Mend::Say(closed.mend(choice, &[&link])),
+    }))
+}
+
+/// The packet filter keeps the pods of one bridge apart only if it sees what the bridge forwards.
+fn unseen(conf: &PluginConf, site: &Site<'_>) -> Vec<Hindrance> {
+    const KEYS: [&str; 2] = [
+        "net.bridge.bridge-nf-call-iptables",
+        "net.bridge.bridge-nf-call-ip6tables",
+    ];
+    let isolates = conf.get("ingressPolicy").and_then(|it| it.as_str()) == Some("isolated");
+    if !isolates || site.link.and_then(HostLink::bridge).is_none() {
+        return Vec::new();
+    }
+    let keys = KEYS.into_iter().zip(site.families);
+    let find = |(key, _): (&str, bool)| {
+        let (state, mend) = match sysctl::get(&key.replace('.', "/")) {
+            Ok(value) if value == "0" => ("0", Mend::sysctl(key, "1")),
+            Err(error) if error.is_absent() => {
+                ("missing", Mend::Say("modprobe br_netfilter".to_owned()))
+            }
+            _ => return None,
+        };
+        let what = format!(
+            "{key} is {state}: ingressPolicy isolated keeps no two pods of one bridge apart"
+        );
+        Some(Hindrance {
+            kind: "sysctl",
+            what,
+            mend,
+        })
+    };
+    keys.filter(|(_, is_used)| *is_used)
+        .filter_map(find)
+        .collect()
 }
 
 /// Iptables' rules cannot undo what another chain of the hook drops, nor can nftables' own.
@@ -77,10 +111,6 @@ pub struct Firewall;
 impl Plugin for Firewall {
     fn name(&self) -> &'static str {
         "firewall"
-    }
-
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
     }
 
     fn versions(&self) -> &'static [Version] {
@@ -150,15 +180,15 @@ impl Plugin for Firewall {
         remove_by(plan.backend, owner, (&ips, &links), &plan.zone, true)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        let Some(valid) = &request.valid else {
-            return Ok(());
-        };
-        let network = request.network().as_str();
-        let mut cleanup = Cleanup::new();
-        cleanup.step("collect stale rules", nftables::collect(network, valid));
-        cleanup.step("collect stale rules", iptables::collect(network, valid));
-        cleanup.finish()
+    fn hindrances(&self, conf: &PluginConf, site: &Site<'_>) -> Result<Vec<Hindrance>, Error> {
+        let mut found = unseen(conf, site);
+        // What the kernel does not show is no finding; STATUS tells what is missing.
+        found.extend(closed_chain(conf, site).unwrap_or_default());
+        Ok(found)
+    }
+
+    fn owned(&self) -> &'static [Owned] {
+        OWNED
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -170,6 +200,8 @@ impl Plugin for Firewall {
             Backend::Nftables => backend::require_nftables().map_err(unavailable),
         }
     }
+
+    plan_door!(|conf, _| Wanted::new(&Plan::new(conf)?, &conf.prev_result()?.unwrap_or_default()));
 }
 
 /// Removes what the attachment has. The configuration need not say by which packet filter that is,
@@ -218,5 +250,3 @@ fn check_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
         _ => nftables::check(owner, &wanted.without_addresses()),
     }
 }
-
-plan_door!(|conf, _| Wanted::new(&Plan::new(conf)?, &conf.prev_result()?.unwrap_or_default()));

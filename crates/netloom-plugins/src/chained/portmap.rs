@@ -24,34 +24,59 @@ mod plan;
 
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
-use crate::wiring::claimant::ClaimedAddress;
 use crate::wiring::fault::invalid;
 use crate::wiring::masquerade::{Backend, BackendChoice};
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::record;
 use netloom_kernel::iptables::{Family, is_available};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
-use netloom_plugin::{Cleanup, Plugin, Undo, code};
-use netloom_spec::{AddResult, Attachment, Error, PluginConf};
+use netloom_kernel::rtnl::{Scope, Socket};
+use netloom_plugin::host::{ClaimedAddress, Hindrance, Mend, Site};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo, code};
+use netloom_spec::{AddResult, Error, NetworkName, PluginConf};
 use nftables::Known;
 use plan::{Masquerade, Plan, Pod};
 
 /// To whose addresses ports lead in a network, by either packet filter.
-pub(crate) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Error> {
+fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Error> {
     let mut claims = nftables::claims(network)?;
     claims.extend(iptables::claims(network)?);
     Ok(claims)
 }
 
-/// What GC would remove of nftables.
-pub(crate) fn stale_of_nftables(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {
-    Ok(nftables::stale(network, valid)?)
-}
+/// What GC removes.
+const OWNED: &[Owned] = &[
+    Owned::of_network("nftables port mapping", nftables::sweep),
+    Owned::of_network("iptables port mapping", iptables::sweep),
+];
 
-/// What GC would remove of iptables.
-pub(crate) fn stale_of_iptables(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {
-    Ok(iptables::stale(network, valid)?)
+/// The link to which kube-proxy by IPVS gives every service's address.
+const SERVICES: &str = "kube-ipvs0";
+
+/// Portmap takes services' addresses there for the host's own, and a service's port for a hostPort.
+fn service_addresses(conf: &PluginConf) -> netloom_kernel::Result<Vec<Hindrance>> {
+    let socket = Socket::open()?;
+    let Some(link) = socket.find_link(SERVICES)? else {
+        return Ok(Vec::new());
+    };
+    let mut listed = socket.list_addresses(link.index)?;
+    listed.retain(|it| it.scope == Scope::Universe);
+    let find = |(v6, key): (bool, &str)| {
+        let mut addresses = listed.iter().map(|it| it.address.addr());
+        let service = addresses.find(|ip| ip.is_ipv6() == v6)?;
+        conf.get(key).is_none().then(|| Hindrance {
+            kind: "conflict",
+            what: format!(
+                "hostPorts are led to pods at services' addresses of {SERVICES} too, as {service}"
+            ),
+            mend: Mend::Say(format!(
+                "spare the services' range by {key}, as docs/plugins/portmap.md has it"
+            )),
+        })
+    };
+    let families = [(false, "conditionsV4"), (true, "conditionsV6")];
+    Ok(families.into_iter().filter_map(find).collect())
 }
 
 /// The plugin `portmap`.
@@ -61,10 +86,6 @@ pub struct Portmap;
 impl Plugin for Portmap {
     fn name(&self) -> &'static str {
         "portmap"
-    }
-
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
     }
 
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
@@ -149,21 +170,17 @@ impl Plugin for Portmap {
         Ok(removed.map(drop)?)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        let Some(valid) = &request.valid else {
-            return Ok(());
-        };
-        let network = request.network().as_str();
-        let mut cleanup = Cleanup::new();
-        cleanup.step(
-            "collect nftables' mappings",
-            nftables::collect(network, valid),
-        );
-        cleanup.step(
-            "collect iptables' mappings",
-            iptables::collect(network, valid),
-        );
-        cleanup.finish()
+    fn hindrances(&self, conf: &PluginConf, _: &Site<'_>) -> Result<Vec<Hindrance>, Error> {
+        let find = || service_addresses(conf);
+        Ok(find().map_err(Fault::kernel(format!("look for {SERVICES}")))?)
+    }
+
+    fn owned(&self) -> &'static [Owned] {
+        OWNED
+    }
+
+    fn claims(&self, _: &PluginConf, network: &NetworkName) -> Result<Vec<ClaimedAddress>, Error> {
+        claims(network.as_str())
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -179,6 +196,8 @@ impl Plugin for Portmap {
         let msg = format!("ports cannot be mapped: {unusable}");
         Err(Error::new(code::PLUGIN_NOT_AVAILABLE, msg))
     }
+
+    plan_door!(|conf, _| Plan::new(conf));
 }
 
 /// What ADD makes, by one of the packet filters.
@@ -258,5 +277,3 @@ fn remove(
     by_iptables?;
     Ok(mapped)
 }
-
-plan_door!(|conf, _| Plan::new(conf));

@@ -31,10 +31,6 @@ impl Plugin for Sbr {
         "sbr"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
         plan::Plan::new(conf)?;
         Ok(Needs::PREV_RESULT)
@@ -59,6 +55,6 @@ impl Plugin for Sbr {
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         plan::Plan::new(request.conf).map(drop)
     }
-}
 
-plan_door!(|conf, _| plan::Plan::new(conf));
+    plan_door!(|conf, _| plan::Plan::new(conf));
+}

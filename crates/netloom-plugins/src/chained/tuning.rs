@@ -25,22 +25,10 @@ mod key;
 mod plan;
 
 use allowlist::Allowlist;
-use backup::Store;
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
-use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Attachment, Error, NetworkName, PluginConf, code};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
+use netloom_spec::{AddResult, Error, PluginConf, code};
 use plan::Plan;
-use std::path::PathBuf;
-
-/// The backups that GC would remove, and the files that are none.
-pub(crate) fn stale(
-    conf: &PluginConf,
-    network: &NetworkName,
-    valid: &[Attachment],
-) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
-    let stale = Store::remembered(conf).stale(network, valid)?;
-    Ok((stale.backups, stale.broken))
-}
 
 /// The plugin `tuning`.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +37,6 @@ pub struct Tuning;
 impl Plugin for Tuning {
     fn name(&self) -> &'static str {
         "tuning"
-    }
-
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
     }
 
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
@@ -76,14 +60,8 @@ impl Plugin for Tuning {
         del::del(request)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        match &request.valid {
-            Some(valid) => {
-                Store::remembered(request.conf)
-                    .collect(request.network(), valid, |words| request.warn(words))
-            }
-            None => Ok(()),
-        }
+    fn owned(&self) -> &'static [Owned] {
+        &[backup::OWNED]
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -96,6 +74,6 @@ impl Plugin for Tuning {
             ..error
         })
     }
-}
 
-plan_door!(|conf, args| Plan::new(conf, &conf.to_bytes(), args, "eth0"));
+    plan_door!(|conf, args| Plan::new(conf, &conf.to_bytes(), args, "eth0"));
+}

@@ -41,10 +41,6 @@ impl Plugin for Vrf {
         "vrf"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn versions(&self) -> &'static [Version] {
         &[
             Version::V0_3_1,
@@ -135,6 +131,8 @@ impl Plugin for Vrf {
         Plan::new(request.conf, "")?;
         require_links_of("vrf")
     }
+
+    plan_door!(|conf, _| Plan::new(conf, "eth0"));
 }
 
 fn unchained() -> Error {
@@ -248,5 +246,3 @@ fn remove_if_idle(socket: &Socket, index: u32) -> Result<(), Fault> {
         .map(drop)
         .map_err(Fault::kernel("failed to remove the VRF"))
 }
-
-plan_door!(|conf, _| Plan::new(conf, "eth0"));

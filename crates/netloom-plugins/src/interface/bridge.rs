@@ -15,17 +15,18 @@ mod add;
 mod check;
 mod config;
 mod device;
-mod gc;
 mod plan;
 mod port;
 mod vlan;
 
-use crate::wiring::detach::{Remains, detach};
+use crate::wiring::detach::detach;
 use crate::wiring::link_kind::{require_links_of, require_vlan_filtering};
 use crate::wiring::router_advertisements::RouterAdvertisements;
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
-use netloom_plugin::{Plugin, Undo};
-use netloom_spec::{AddResult, Error, PluginConf};
+use crate::wiring::{masquerade, record, spoof};
+use netloom_plugin::host::{ClaimedAddress, HostLink};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
+use netloom_spec::{AddResult, Error, NetworkName, PluginConf};
 
 /// The plugin `bridge`.
 #[derive(Debug, Clone, Copy)]
@@ -36,12 +37,8 @@ impl Plugin for Bridge {
         "bridge"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
-        let advertisements = RouterAdvertisements::read(conf);
+        let advertisements = RouterAdvertisements::validate(conf);
         plan::Plan::new(conf, "")?;
         advertisements?;
         Ok(Needs::ADDRESSES)
@@ -60,11 +57,33 @@ impl Plugin for Bridge {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        detach(request, Remains::read(request.conf))
+        detach(request)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        gc::gc(request)
+    /// Links of pods that are gone went with them.
+    fn owned(&self) -> &'static [Owned] {
+        const OWNED: [Owned; 4] = {
+            let [nftables, iptables] = masquerade::OWNED;
+            [nftables, iptables, spoof::OWNED, record::OWNED]
+        };
+        &OWNED
+    }
+
+    fn claims(
+        &self,
+        conf: &PluginConf,
+        network: &NetworkName,
+    ) -> Result<Vec<ClaimedAddress>, Error> {
+        masquerade::claims(conf, network)
+    }
+
+    fn host_link(&self, conf: &PluginConf) -> Option<HostLink> {
+        Some(HostLink::Bridge(config::bridge_name(conf).to_owned()))
+    }
+
+    fn is_gateway(&self, conf: &PluginConf) -> bool {
+        let on = |key| conf.get(key) == Some(&true.into());
+        on("isGateway") || on("isDefaultGateway")
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -75,6 +94,6 @@ impl Plugin for Bridge {
         }
         request.forward_to_ipam()
     }
-}
 
-plan_door!(plan::Plan::new);
+    plan_door!(plan::Plan::new);
+}

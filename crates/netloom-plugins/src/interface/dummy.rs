@@ -7,11 +7,12 @@
 use crate::wiring::dns::OwnDns;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
+use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, require_ipam};
 use netloom_kernel::rtnl::{KindSpec, LinkSpec};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
-use netloom_plugin::{Plugin, Undo};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Dns, Error, PluginConf};
 use serde::Deserialize;
 
@@ -50,12 +51,8 @@ impl Plugin for Dummy {
         "dummy"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
-        let advertisements = RouterAdvertisements::read(conf);
+        let advertisements = RouterAdvertisements::validate(conf);
         Plan::new(conf)?;
         advertisements?;
         Ok(Needs::ADDRESSES)
@@ -82,8 +79,8 @@ impl Plugin for Dummy {
         single_link::del(request, KIND)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        single_link::gc(request)
+    fn owned(&self) -> &'static [Owned] {
+        &[record::OWNED]
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -91,6 +88,6 @@ impl Plugin for Dummy {
         require_links_of(KIND)?;
         request.forward_to_ipam()
     }
-}
 
-plan_door!(|conf, _| Plan::new(conf));
+    plan_door!(|conf, _| Plan::new(conf));
+}

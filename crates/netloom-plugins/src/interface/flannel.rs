@@ -18,28 +18,13 @@ pub(crate) mod subnet_env;
 use crate::wiring::owner::Owner;
 use crate::wiring::record;
 use netloom_plugin::{
-    AddRequest, AddResult, Attachment, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Needs,
+    AddRequest, AddResult, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Needs, Owned,
     Plugin, StatusRequest, Undo, code,
 };
 use netloom_spec::{NetworkName, PluginConf};
 use plan::Plan;
-use std::path::PathBuf;
 use store::Store;
 use subnet_env::SubnetEnv;
-
-/// The saved configurations that GC would remove, and the files that are none.
-pub(crate) fn stale(
-    conf: &PluginConf,
-    network: &NetworkName,
-    valid: &[Attachment],
-) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
-    gc::stale(conf, network, valid)
-}
-
-/// What GC has done by other plugins: their configurations.
-pub(crate) fn delegates(conf: &PluginConf, network: &NetworkName) -> Vec<PluginConf> {
-    gc::all_delegates(conf, network)
-}
 
 /// The plugin `flannel`.
 #[derive(Debug, Clone, Copy)]
@@ -134,6 +119,15 @@ impl Plugin for Flannel {
         store.forget(owner, Some(&saved))
     }
 
+    /// What the delegates made is theirs.
+    fn owned(&self) -> &'static [Owned] {
+        &[gc::OWNED]
+    }
+
+    fn delegates(&self, conf: &PluginConf, network: &NetworkName) -> Vec<PluginConf> {
+        gc::all_delegates(conf, network)
+    }
+
     fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
         let mut cleanup = Cleanup::new();
         gc::collect(request, &mut cleanup);
@@ -150,6 +144,8 @@ impl Plugin for Flannel {
             .with_conf(conf)
             .status()
     }
+
+    plan_door!(|conf, _| Plan::new(conf)?.render(&subnet_env::fuzzing::sample()));
 }
 
 /// A saved configuration with the result of the request, if both speak one version: a delegate
@@ -162,5 +158,3 @@ fn with_result(mut conf: PluginConf, request: &PluginConf) -> PluginConf {
     }
     conf
 }
-
-plan_door!(|conf, _| Plan::new(conf)?.render(&subnet_env::fuzzing::sample()));

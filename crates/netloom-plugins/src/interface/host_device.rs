@@ -32,22 +32,25 @@ use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::sandbox;
 use config::Config;
 use loan::Loan;
-use netloom_plugin::{
-    AddRequest, CheckRequest, Cleanup, DelRequest, GcRequest, Needs, StatusRequest,
-};
-use netloom_plugin::{Plugin, Undo};
+use netloom_plugin::{AddRequest, CheckRequest, Cleanup, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Found, Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf, code};
 use selector::Selector;
 use sysfs::Sysfs;
 
-/// The device whose name GC would restore, by the name that it has now.
-pub(crate) fn stray(conf: &PluginConf) -> Result<Option<String>, Error> {
-    match Selector::remembered(&Config::lenient(conf)) {
-        Some(Selector::Name(name)) => Ok(give_back::stray(&name, &Sysfs::of_host())?
-            .map(|now| format!("{name}, which was lent, is {now} now"))),
-        _ => Ok(None),
+/// A device on the host is in no pod, so whatever its alias says of a loan is over. GC restores its name.
+const LENT: Owned = Owned::of_conf("lent device", |scope, how| {
+    let Some(Selector::Name(name)) = Selector::remembered(&Config::lenient(scope.conf)) else {
+        return Ok(Vec::new());
+    };
+    let sysfs = Sysfs::of_host();
+    let stray = give_back::stray(&name, &sysfs)?;
+    if how.removes() {
+        give_back::restore_name(&name, &sysfs)?;
     }
-}
+    let told = stray.map(|now| format!("{name}, which was lent, is {now} now"));
+    Ok(told.into_iter().map(Found::collectable).collect())
+});
 
 /// The plugin `host-device`.
 #[derive(Debug, Clone, Copy)]
@@ -58,12 +61,8 @@ impl Plugin for HostDevice {
         "host-device"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
-        let advertisements = RouterAdvertisements::read(conf);
+        let advertisements = RouterAdvertisements::validate(conf);
         match plan::Plan::new(conf, &Sysfs::at("/nonexistent")) {
             // What the host has not, is not the configuration's fault.
             Err(error) if error.code != code::INTERNAL && !names_device_later(conf) => {
@@ -121,32 +120,22 @@ impl Plugin for HostDevice {
         cleanup.finish()
     }
 
-    /// A device on the host is in no pod, so whatever its alias says of a loan is over.
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        let mut cleanup = Cleanup::new();
-        cleanup.step("collect stale addresses", request.forward_to_ipam());
-        let selector = Selector::remembered(&Config::lenient(request.conf));
-        if let (Some(_), Some(Selector::Name(name))) = (&request.valid, selector) {
-            cleanup.step(
-                "restore the device's name",
-                give_back::restore_name(&name, &Sysfs::of_host()),
-            );
-        }
-        if let Some(valid) = &request.valid {
-            let forgotten = record::collect(request.network().as_str(), valid);
-            cleanup.step("forget stale attachments", forgotten);
-        }
-        cleanup.finish()
+    fn owned(&self) -> &'static [Owned] {
+        &[LENT, record::OWNED]
+    }
+
+    fn lends_devices(&self) -> bool {
+        true
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         status::status(request, &Sysfs::of_host())
     }
+
+    plan_door!(|conf, _| plan::Plan::new(conf, &sysfs::Sysfs::at("/nonexistent")));
 }
 
 /// Whether the runtime is to name the device, by a capability.
 fn names_device_later(conf: &PluginConf) -> bool {
     conf.capabilities().get("deviceID") == Some(&true)
 }
-
-plan_door!(|conf, _| plan::Plan::new(conf, &sysfs::Sysfs::at("/nonexistent")));

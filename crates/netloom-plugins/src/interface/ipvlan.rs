@@ -15,12 +15,13 @@ use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
+use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use chain::Chain;
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
-use netloom_plugin::{Plugin, Undo};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf};
 use plan::{FLAGS, MODES, Plan};
 
@@ -36,12 +37,8 @@ impl Plugin for Ipvlan {
         "ipvlan"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
-        let advertisements = RouterAdvertisements::read(conf);
+        let advertisements = RouterAdvertisements::validate(conf);
         Plan::new(conf)?;
         advertisements?;
         let has_own_addresses = conf.ipam_type().is_some();
@@ -86,8 +83,8 @@ impl Plugin for Ipvlan {
         single_link::del(request, KIND)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        single_link::gc(request)
+    fn owned(&self) -> &'static [Owned] {
+        &[record::OWNED]
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -99,6 +96,8 @@ impl Plugin for Ipvlan {
         }
         request.forward_to_ipam()
     }
+
+    plan_door!(|conf, _| Plan::new(conf));
 }
 
 /// Mode and, where the configuration has one, flag are those of the plan.
@@ -126,5 +125,3 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
         _ => Ok(()),
     }
 }
-
-plan_door!(|conf, _| Plan::new(conf));

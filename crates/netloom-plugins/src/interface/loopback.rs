@@ -48,10 +48,6 @@ impl Plugin for Loopback {
         "loopback"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn add<'r>(
         &self,
         request: &'r AddRequest<'r>,

@@ -13,11 +13,12 @@ use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
+use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
-use netloom_plugin::{Plugin, Undo};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf};
 use plan::{Plan, mode_name};
 
@@ -33,12 +34,8 @@ impl Plugin for Macvlan {
         "macvlan"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
-        let advertisements = RouterAdvertisements::read(conf);
+        let advertisements = RouterAdvertisements::validate(conf);
         Plan::new(conf, "")?;
         advertisements?;
         Ok(Needs::ADDRESSES)
@@ -74,8 +71,8 @@ impl Plugin for Macvlan {
         single_link::del(request, KIND)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        single_link::gc(request)
+    fn owned(&self) -> &'static [Owned] {
+        &[record::OWNED]
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -84,6 +81,8 @@ impl Plugin for Macvlan {
         status_of_master(plan.place, plan.master.as_deref())?;
         request.forward_to_ipam()
     }
+
+    plan_door!(Plan::new);
 }
 
 /// Mode and queue length are those of the plan.
@@ -110,5 +109,3 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
         _ => Ok(()),
     }
 }
-
-plan_door!(Plan::new);

@@ -13,12 +13,13 @@ mod add;
 mod check;
 mod plan;
 
-use crate::wiring::detach::{Remains, detach};
+use crate::wiring::detach::detach;
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::{masquerade, record};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
-use netloom_plugin::{Cleanup, Plugin, Undo};
-use netloom_spec::{AddResult, Error, PluginConf};
+use netloom_plugin::host::{ClaimedAddress, HostLink};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
+use netloom_spec::{AddResult, Error, NetworkName, PluginConf};
 
 /// Position of the container's interface in the result.
 const CONTAINER: usize = 1;
@@ -32,12 +33,8 @@ impl Plugin for Ptp {
         "ptp"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
-        let advertisements = RouterAdvertisements::read(conf);
+        let advertisements = RouterAdvertisements::validate(conf);
         plan::Plan::new(conf)?;
         advertisements?;
         Ok(Needs::ADDRESSES)
@@ -56,29 +53,37 @@ impl Plugin for Ptp {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        let remains = Remains {
-            spoof_check: false,
-            ..Remains::read(request.conf)
-        };
-        detach(request, remains)
+        detach(request)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        let mut cleanup = Cleanup::new();
-        cleanup.step("collect stale addresses", request.forward_to_ipam());
-        if let Some(valid) = &request.valid {
-            let network = request.network().as_str();
-            let collected = masquerade::collect(network, valid);
-            cleanup.step("collect stale masquerade", collected);
-            cleanup.step("forget stale attachments", record::collect(network, valid));
-        }
-        cleanup.finish()
+    fn owned(&self) -> &'static [Owned] {
+        const OWNED: [Owned; 3] = {
+            let [nftables, iptables] = masquerade::OWNED;
+            [nftables, iptables, record::OWNED]
+        };
+        &OWNED
+    }
+
+    fn claims(
+        &self,
+        conf: &PluginConf,
+        network: &NetworkName,
+    ) -> Result<Vec<ClaimedAddress>, Error> {
+        masquerade::claims(conf, network)
+    }
+
+    fn host_link(&self, _: &PluginConf) -> Option<HostLink> {
+        Some(HostLink::PerPod("veth"))
+    }
+
+    fn is_gateway(&self, _: &PluginConf) -> bool {
+        true
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         plan::Plan::new(request.conf)?;
         request.forward_to_ipam()
     }
-}
 
-plan_door!(|conf, _| plan::Plan::new(conf));
+    plan_door!(|conf, _| plan::Plan::new(conf));
+}

@@ -15,12 +15,13 @@ mod plan;
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::pod::Announce;
+use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site};
 use netloom_kernel::rtnl::{Link, LinkKind};
 use netloom_kernel::tuntap;
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
-use netloom_plugin::{Plugin, Undo};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf, code};
 use plan::Plan;
 use std::ffi::OsString;
@@ -38,16 +39,12 @@ impl Plugin for Tap {
         "tap"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
         create::command_line(arguments)
     }
 
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
-        let advertisements = RouterAdvertisements::read(conf);
+        let advertisements = RouterAdvertisements::validate(conf);
         Plan::new(conf, "")?;
         advertisements?;
         Ok(Needs::ADDRESSES)
@@ -79,8 +76,8 @@ impl Plugin for Tap {
         single_link::del(request, KIND)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        single_link::gc(request)
+    fn owned(&self) -> &'static [Owned] {
+        &[record::OWNED]
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -93,6 +90,8 @@ impl Plugin for Tap {
         plan.refuse_context_without_selinux(code::PLUGIN_NOT_AVAILABLE)?;
         request.forward_to_ipam()
     }
+
+    plan_door!(Plan::new);
 }
 
 /// What only the maker of the device decides. Kernels before 4.20 do not tell.
@@ -152,5 +151,3 @@ fn check_bridge(plan: &Plan, site: &Site<'_>, link: &Link) -> Result<(), Fault> 
         link.name
     )))
 }
-
-plan_door!(Plan::new);

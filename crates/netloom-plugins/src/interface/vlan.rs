@@ -14,11 +14,12 @@ use crate::wiring::check::drift;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::master::Master;
 use crate::wiring::pod::Announce;
+use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec, VlanProtocol};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, GcRequest, Needs, StatusRequest};
-use netloom_plugin::{Plugin, Undo};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
+use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf, code};
 use plan::Plan;
 
@@ -34,12 +35,8 @@ impl Plugin for Vlan {
         "vlan"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
-        let advertisements = RouterAdvertisements::read(conf);
+        let advertisements = RouterAdvertisements::validate(conf);
         Plan::new(conf)?;
         advertisements?;
         Ok(Needs::ADDRESSES)
@@ -79,8 +76,8 @@ impl Plugin for Vlan {
         single_link::del(request, KIND)
     }
 
-    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        single_link::gc(request)
+    fn owned(&self) -> &'static [Owned] {
+        &[record::OWNED]
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -91,6 +88,8 @@ impl Plugin for Vlan {
         }
         request.forward_to_ipam()
     }
+
+    plan_door!(|conf, _| Plan::new(conf));
 }
 
 /// A VLAN cannot be set up on a link that is down.
@@ -120,5 +119,3 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
     }
     Ok(())
 }
-
-plan_door!(|conf, _| Plan::new(conf));

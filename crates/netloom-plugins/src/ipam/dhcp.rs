@@ -36,35 +36,27 @@ mod v6;
 use config::{Wanted, socket};
 use error::DhcpError;
 use identity::Identity;
+use netloom_plugin::host::ClaimedAddress;
 use netloom_plugin::{
-    AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Needs,
-    Plugin, StatusRequest, Undo,
+    AddRequest, AddResult, CheckRequest, Context, DelRequest, Error, Found, GcRequest, Needs,
+    Owned, Plugin, StatusRequest, Undo,
 };
 use netloom_spec::{NetworkName, PluginConf};
 use rpc::client::{CallError, Client};
 use rpc::{CmdArgs, Method};
 use std::ffi::OsString;
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// The files of leases that GC would give back, and the files that are none.
-pub(crate) fn stale(
-    conf: &PluginConf,
-    network: &NetworkName,
-    valid: &[Attachment],
-) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
-    Ok(offline::stale(&socket(conf), network.as_str(), valid)?)
-}
-
-/// The attachments of a network that have leases, with the address of each.
-pub(crate) fn leased(
-    conf: &PluginConf,
-    network: &NetworkName,
-) -> Result<Vec<(Attachment, IpAddr)>, Error> {
-    Ok(offline::leased(&socket(conf), network.as_str())?)
-}
+/// The files of leases that GC gives back, and the files that are none. GC has the daemon do it.
+const OWNED: Owned = Owned::of_conf("DHCP lease", |scope, _| {
+    let socket = socket(scope.conf);
+    let (stale, broken) = offline::stale(&socket, scope.network.as_str(), scope.valid)?;
+    let stale = stale.into_iter().map(|path| path.display().to_string());
+    let stale = stale.map(Found::collectable);
+    Ok(stale.chain(broken.into_iter().map(Found::broken)).collect())
+});
 
 /// The plugin dhcp.
 #[derive(Debug)]
@@ -79,10 +71,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 impl Plugin for Dhcp {
     fn name(&self) -> &'static str {
         "dhcp"
-    }
-
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
     }
 
     fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
@@ -160,6 +148,28 @@ impl Plugin for Dhcp {
         }
     }
 
+    fn owned(&self) -> &'static [Owned] {
+        &[OWNED]
+    }
+
+    fn claims(
+        &self,
+        conf: &PluginConf,
+        network: &NetworkName,
+    ) -> Result<Vec<ClaimedAddress>, Error> {
+        let leased = offline::leased(&socket(conf), network.as_str())?;
+        Ok(leased.into_iter().map(Into::into).collect())
+    }
+
+    fn speaks_through_link(&self) -> bool {
+        true
+    }
+
+    /// More than an ADD waits for the daemon, which tries for minutes to get a lease.
+    fn add_limit(&self) -> Option<Duration> {
+        Some(ADD_LIMIT + Duration::from_secs(20))
+    }
+
     fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
         let Some(valid) = &request.valid else {
             request.warn("GC without cni.dev/valid-attachments, nothing is removed");
@@ -192,6 +202,8 @@ impl Plugin for Dhcp {
             Err(error) => Err(DhcpError::NotAvailable(error).into()),
         }
     }
+
+    plan_door!(config::Wanted::new);
 }
 
 /// What names an attachment in a call.
@@ -259,5 +271,3 @@ fn require_listed(lease: &AddResult, previous: &AddResult) -> Result<(), DhcpErr
         previous: listed.join(", "),
     })
 }
-
-plan_door!(config::Wanted::new);

@@ -23,6 +23,7 @@ pub(crate) mod fuzzing;
 mod healing_tests;
 mod index;
 mod listing;
+mod orphans;
 mod owner;
 mod ranges;
 mod resolv_conf;
@@ -34,22 +35,20 @@ mod table;
 
 use crate::wiring::state_file;
 use allocator::{Pool, take_next};
-pub use config::DATA_DIR;
 use config::{Plan, place};
-use damage::Living;
 use error::HostLocalError;
-pub use forgotten::{Forgotten, forgotten};
 use ipnet::IpNet;
+use netloom_plugin::host::{self, Forgotten};
 use netloom_plugin::{
-    AddRequest, AddResult, Attachment, CheckRequest, Context, DelRequest, Error, GcRequest, Needs,
-    Plugin, StatusRequest, Undo, Version,
+    AddRequest, AddResult, CheckRequest, Cleanup, Context, DelRequest, Error, GcRequest, Needs,
+    Owned, Plugin, StatusRequest, Undo, Version,
 };
 use netloom_spec::{Dns, IpConfig, NetworkName, PluginConf};
 use owner::Owner;
 use ranges::{Range, RangeSet};
 use sandbox::Sandbox;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use store::{Access, Choice, Place, Store};
 use store_error::StoreError;
@@ -65,10 +64,6 @@ pub struct HostLocal;
 impl Plugin for HostLocal {
     fn name(&self) -> &'static str {
         "host-local"
-    }
-
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
     }
 
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
@@ -142,29 +137,50 @@ impl Plugin for HostLocal {
             outcome => outcome,
         };
         let damaged = damage::release(&mut store, &place, request);
-        finish(store, request);
+        finish(store, |trouble| request.warn(trouble));
         released
             .and(damaged)
             .map_err(|errors| HostLocalError::Stores(errors).into())
     }
 
     fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
-        let Some(valid) = &request.valid else {
+        if request.valid.is_none() {
             request.warn("GC without cni.dev/valid-attachments, nothing is removed");
-            return Ok(());
-        };
-        let place = place(request.conf, request.network());
-        let deadline = request.deadline(LOCK_LIMIT);
-        let Some(mut store) = open(&place, Access::Release, deadline)? else {
-            return Ok(());
-        };
-        let living = Living::new(valid, request.conf, request.version());
-        let outcome = damage::collect(&mut store, &place, &living, request);
-        for path in damage::no_files(&place).unwrap_or_default() {
-            request.warn(&format!("{} is no file, and stays", path.display()));
         }
-        finish(store, request);
-        outcome.map_err(|errors| HostLocalError::Stores(errors).into())
+        let mut cleanup = Cleanup::new();
+        request.collect(self.owned(), &mut cleanup);
+        cleanup.finish()
+    }
+
+    fn owned(&self) -> &'static [Owned] {
+        &[orphans::OWNED]
+    }
+
+    /// As far as the reservations tell. One of a version of the reference that wrote no interface down
+    /// counts as the container's `eth0`.
+    fn claims(
+        &self,
+        conf: &PluginConf,
+        network: &NetworkName,
+    ) -> Result<Vec<host::ClaimedAddress>, Error> {
+        orphans::claims(conf, network)
+    }
+
+    fn pools(
+        &self,
+        conf: &PluginConf,
+        network: &NetworkName,
+        version: Version,
+    ) -> Result<Vec<host::Pool>, Error> {
+        orphans::pools(conf, network, version)
+    }
+
+    fn forgotten(
+        &self,
+        is_known: &dyn Fn(&str) -> bool,
+        living: &[&str],
+    ) -> Result<Vec<Forgotten>, Error> {
+        forgotten::forgotten(is_known, living)
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
@@ -175,6 +191,8 @@ impl Plugin for HostLocal {
         let place = place(request.conf, request.network());
         Ok(require_free(&plan.sets, &place)?)
     }
+
+    plan_door!(|conf, args| Plan::new(conf, conf.version()?, args));
 }
 
 /// The addresses of one attachment.
@@ -231,7 +249,7 @@ impl Claim {
                 context.warn(&error.to_string());
             }
         }
-        finish(store, context);
+        finish(store, |trouble| context.warn(trouble));
         outcome.map(|()| reserved)
     }
 
@@ -439,160 +457,15 @@ fn reclaim_once(store: &mut Store, context: &Context<'_>) {
     }
 }
 
-/// The addresses of a network that are known to have been reserved in an earlier run of the kernel.
-///
-/// # Errors
-/// When the store cannot be locked or read.
-pub fn of_earlier_boots(conf: &PluginConf, network: &NetworkName) -> Result<Vec<String>, Error> {
-    let Some(store) = open(
-        &place(conf, network),
-        Access::Read,
-        Instant::now() + LOCK_LIMIT,
-    )?
-    else {
-        return Ok(Vec::new());
-    };
-    let boot = this_boot()?;
-    Ok(store
-        .of_earlier_boots(&boot)
-        .map_err(HostLocalError::from)?)
-}
-
-/// What keeps addresses of a network from being given, and does not say for whom: what is no file,
-/// and what is damaged and may be of one of these attachments.
-///
-/// # Errors
-/// When the directory cannot be read, or the store cannot be locked.
-pub fn obstacles(
-    conf: &PluginConf,
-    network: &NetworkName,
-    valid: &[Attachment],
-) -> Result<Vec<PathBuf>, Error> {
-    let place = place(conf, network);
-    let mut found = damage::no_files(&place).map_err(HostLocalError::from)?;
-    let doubtful = Living::new(valid, conf, Version::LATEST)
-        .others(&held(&place)?)
-        .0;
-    let files = doubtful
-        .iter()
-        .map(|(name, _)| place.reservations().join(name));
-    found.extend(files);
-    Ok(found)
-}
-
-/// The reservations that are of none of these attachments, with their owners.
-///
-/// # Errors
-/// When the store cannot be locked or read.
-pub fn stale(
-    conf: &PluginConf,
-    network: &NetworkName,
-    valid: &[Attachment],
-) -> Result<Vec<String>, Error> {
-    let place = place(conf, network);
-    let all = Living::new(valid, conf, Version::LATEST)
-        .others(&held(&place)?)
-        .1;
-    let told = |(name, owner): (String, Owner)| {
-        let file = place.reservations().join(name);
-        format!("{} of {owner}", file.display())
-    };
-    Ok(all.into_iter().map(told).collect())
-}
-
-/// The attachments that addresses of a network are reserved for, as far as the reservations tell, with
-/// the address of each. One of a version of the reference that wrote no interface down counts as the
-/// container's `eth0`.
-///
-/// # Errors
-/// When the store cannot be locked or read.
-pub fn reserved(
-    conf: &PluginConf,
-    network: &NetworkName,
-) -> Result<Vec<(Attachment, IpAddr)>, Error> {
-    let held = held(&place(conf, network))?;
-    let told = |(name, owner): (String, Owner)| Some((owner.of_whom()?, name.parse().ok()?));
-    Ok(held.into_iter().filter_map(told).collect())
-}
-
-/// Every reservation and whose it is.
-fn held(place: &Place) -> Result<Vec<(String, Owner)>, HostLocalError> {
-    match open(place, Access::Read, Instant::now() + LOCK_LIMIT)? {
-        Some(store) => Ok(store.holders()?),
-        None => Ok(Vec::new()),
-    }
-}
-
-/// How many addresses each pool of a configuration has, and how many of them are taken.
-///
-/// # Errors
-/// When the configuration is bad, or the store cannot be locked or read.
-pub fn usage(
-    conf: &PluginConf,
-    network: &NetworkName,
-    version: Version,
-) -> Result<Vec<Usage>, Error> {
-    let Some(plan) = Plan::without_attachment(conf, version)? else {
-        return Ok(Vec::new());
-    };
-    let taken = held(&place(conf, network))?;
-    let taken: Vec<IpAddr> = taken
-        .iter()
-        .filter_map(|(name, _)| name.parse().ok())
-        .collect();
-    let usage = |set: &RangeSet| Usage {
-        pool: set.to_string(),
-        taken: taken.iter().filter(|it| set.contains(**it)).count() as u128,
-        size: set.ranges().iter().map(Range::size).sum(),
-    };
-    Ok(plan.sets.iter().map(usage).collect())
-}
-
-/// How full a pool is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Its ranges.
-    pub pool: String,
-    /// The addresses that are reserved.
-    pub taken: u128,
-    /// All that can be given, the gateways' not counted.
-    pub size: u128,
-}
-
-fn this_boot() -> Result<String, HostLocalError> {
-    let read = index::boot_id().map_err(store_error::failed("read", Path::new(index::BOOT_ID)));
-    Ok(read?)
-}
-
-/// Frees these addresses, and tells which.
-///
-/// # Errors
-/// When the store cannot be locked or read, or some cannot be freed: the others are.
-pub fn reclaim(conf: &PluginConf, network: &NetworkName) -> Result<Vec<String>, Error> {
-    let Some(mut store) = open(
-        &place(conf, network),
-        Access::Release,
-        Instant::now() + LOCK_LIMIT,
-    )?
-    else {
-        return Ok(Vec::new());
-    };
-    let boot = this_boot()?;
-    let outcome = store.reclaim(&boot);
-    // Trouble with the index makes later calls slow, and they tell it.
-    drop(store.finish());
-    outcome.map_err(|errors| HostLocalError::Stores(errors).into())
-}
-
 fn open(place: &Place, access: Access, deadline: Instant) -> Result<Option<Store>, HostLocalError> {
     let left = deadline.saturating_duration_since(Instant::now());
     Ok(Store::open(place, access, left)?)
 }
 
 /// Trouble with the index is no error of the call, but somebody should know why it is slow.
-fn finish(store: Store, context: &Context<'_>) {
+fn finish(store: Store, warn: impl FnOnce(&str)) {
     if let Some(trouble) = store.finish() {
-        context.warn(&format!("{trouble}; the owner index is not used"));
+        warn(&format!("{trouble}; the owner index is not used"));
     }
 }
 
@@ -618,5 +491,3 @@ fn read_resolv_conf(path: &Path) -> Result<Dns, HostLocalError> {
         })?;
     Ok(resolv_conf::parse(&String::from_utf8_lossy(&bytes)))
 }
-
-plan_door!(|conf, args| Plan::new(conf, conf.version()?, args));

@@ -22,10 +22,6 @@ impl Plugin for Static {
         "static"
     }
 
-    fn release(&self) -> &'static str {
-        crate::REFERENCE
-    }
-
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
         Plan::new(conf, conf.version()?, "")?;
         Ok(Needs::default())
@@ -66,6 +62,8 @@ impl Plugin for Static {
         Plan::new(request.conf, request.version(), "")?;
         Ok(())
     }
+
+    plan_door!(|conf, args| Plan::new(conf, conf.version()?, args));
 }
 
 /// Requires that an address is among the observed ones, with its gateway if it has one.
@@ -101,5 +99,3 @@ fn require(ip: &IpConfig, observed: &[IpConfig], if_name: &str) -> Result<(), St
         _ => Ok(()),
     }
 }
-
-plan_door!(|conf, args| Plan::new(conf, conf.version()?, args));

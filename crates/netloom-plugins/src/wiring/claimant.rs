@@ -1,50 +1,24 @@
-//! Whom an object on the host names as its owner, and the address that it was made for. Where a living
-//! namespace has that address, the owner lives, whoever added it.
+//! Whom an object names as its owner.
 
 use super::owner::{Owner, prefix_of};
+use netloom_plugin::host::{Claimant, ClaimedAddress};
 use netloom_spec::Attachment;
 use std::net::IpAddr;
 
-/// An owner, as far as an object tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claimant {
-    /// The attachment.
-    Attachment(Attachment),
-    /// A container: iptables tells no interface.
-    Container(String),
-    /// A comment of nf_tables that was cut, with the hashes of network, interface and container at its
-    /// beginning.
-    Cut(String),
+/// What the comment of an element or rule of nf_tables tells, which is of this network.
+pub(crate) fn of_comment(network: &str, comment: &str, address: IpAddr) -> ClaimedAddress {
+    let claimant = attachment_in(network, comment)
+        .map_or_else(|| Claimant::Cut(comment.to_owned()), Claimant::Attachment);
+    ClaimedAddress { claimant, address }
 }
 
-/// An address that something on the host was made for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimedAddress {
-    /// For whom.
-    pub claimant: Claimant,
-    /// The pod's address.
-    pub address: IpAddr,
-}
-
-impl ClaimedAddress {
-    /// What the comment of an element or rule of nf_tables tells, which is of this network.
-    pub(crate) fn of_comment(network: &str, comment: &str, address: IpAddr) -> Self {
-        let claimant = attachment_in(network, comment)
-            .map_or_else(|| Claimant::Cut(comment.to_owned()), Claimant::Attachment);
-        Self { claimant, address }
-    }
-}
-
-impl Claimant {
-    /// Whether it is this attachment of the network, or one of the same container where no more is
-    /// told.
-    #[must_use]
-    pub fn is(&self, network: &str, attachment: &Attachment) -> bool {
-        match self {
-            Self::Attachment(own) => own == attachment,
-            Self::Container(id) => *id == attachment.container_id,
-            Self::Cut(comment) => prefix_of(comment) == Owner::of(network, attachment).nft_prefix(),
-        }
+/// Whether it is this attachment of the network, or one of the same container where no more is told.
+#[must_use]
+pub fn is(claimant: &Claimant, network: &str, attachment: &Attachment) -> bool {
+    match claimant {
+        Claimant::Attachment(own) => own == attachment,
+        Claimant::Container(id) => *id == attachment.container_id,
+        Claimant::Cut(comment) => prefix_of(comment) == Owner::of(network, attachment).nft_prefix(),
     }
 }
 
@@ -76,20 +50,20 @@ mod tests {
     #[test]
     fn a_comment_tells_an_attachment_only_if_it_is_whole() {
         let address = "10.1.0.2".parse().unwrap();
-        for (length, is_whole) in [(12, true), (64, true), (100, false)] {
+        for (length, is_whole) in [(12, true), (57, true), (58, false), (100, false)] {
             let attachment = Attachment {
                 container_id: "c".repeat(length),
                 if_name: "eth0".to_owned(),
             };
             let comment = Owner::of("net", &attachment).nft_comment_with(" over others");
-            let found = ClaimedAddress::of_comment("net", &comment, address).claimant;
-            assert!(found.is("net", &attachment), "{found:?}");
+            let found = of_comment("net", &comment, address).claimant;
+            assert!(is(&found, "net", &attachment), "{found:?}");
             assert_eq!(found == Claimant::Attachment(attachment.clone()), is_whole);
             let other = Attachment {
                 if_name: "eth1".to_owned(),
                 ..attachment
             };
-            assert!(!found.is("net", &other), "{found:?}");
+            assert!(!is(&found, "net", &other), "{found:?}");
         }
     }
 }

@@ -11,10 +11,11 @@
 //! meets no other never looks there, and whoever does looks at this one key, so that the cost is that
 //! of the rivals alone. Whatever changes is one transaction, so nothing is between two states.
 
-use super::claimant::{ClaimedAddress, address};
+use super::claimant::{address, of_comment};
 use super::owner::{network_hash, with_note};
 use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, Element, ElementInfo, Key, KeyType, Set, Socket, Table};
+use netloom_plugin::host::ClaimedAddress;
 use std::collections::BTreeMap;
 
 /// In the comment of an element that has others below.
@@ -233,6 +234,13 @@ pub(crate) struct Withdrawn {
     pub(crate) kept: usize,
 }
 
+impl Withdrawn {
+    /// Whose claims they were.
+    pub(crate) fn comments(self) -> impl Iterator<Item = String> {
+        self.gone.into_iter().filter_map(|(_, claim)| claim.comment)
+    }
+}
+
 /// Withdraws all claims of a set that are to go, by key and comment. Reads the whole set.
 pub(crate) fn withdraw(
     socket: &Socket,
@@ -313,7 +321,7 @@ pub(crate) fn claimed_addresses(
             Some(value) => address(value.split_last_chunk::<4>()?.0)?,
             None => address(key)?,
         };
-        Some(ClaimedAddress::of_comment(network, comment, address))
+        Some(of_comment(network, comment, address))
     };
     let mut found = Vec::new();
     for (key, stack) in list(socket, table, set)? {

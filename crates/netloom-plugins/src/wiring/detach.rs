@@ -14,40 +14,21 @@ use netloom_plugin::{Cleanup, DelRequest};
 use netloom_spec::{Error, PluginConf};
 use std::thread::{Builder, ScopedJoinHandle};
 
-/// IPAM plugins that only keep books. Any other may have to talk through the link, as DHCP
-/// does to give its lease back, and so comes before the link goes.
-const BOOKKEEPERS: [&str; 2] = ["host-local", "static"];
-
-/// What DEL needs of the configuration. It is read key by key: DEL must not fail because of
-/// a key that it has no use for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Remains {
-    /// There may be a masquerade.
-    pub(crate) masquerade: Option<BackendChoice>,
-    /// There may be a spoof check.
-    pub(crate) spoof_check: bool,
+/// Whether a key says that there may be something to remove. DEL must not fail because of a value that
+/// cannot be read: that counts as yes.
+pub(crate) fn is_on(conf: &PluginConf, key: &str) -> bool {
+    conf.get(key).is_some_and(|value| *value != false)
 }
 
-impl Remains {
-    /// Never fails; a value that cannot be read counts as the one that means more to remove.
-    pub(crate) fn read(conf: &PluginConf) -> Self {
-        let on = |key| {
-            conf.get(key)
-                .is_some_and(|value| *value != false && !value.is_null())
-        };
-        let backend = conf
-            .get("ipMasqBackend")
-            .and_then(serde_json::Value::as_str);
-        let choice = BackendChoice::parse(backend).unwrap_or(BackendChoice::Any);
-        Self {
-            masquerade: on("ipMasq").then_some(choice),
-            spoof_check: on("macspoofchk"),
-        }
-    }
+/// The packet filters that may have a masquerade.
+fn masquerade_of(conf: &PluginConf) -> Option<BackendChoice> {
+    let backend = conf.get("ipMasqBackend").and_then(|value| value.as_str());
+    let choice = BackendChoice::parse(backend).unwrap_or(BackendChoice::Any);
+    is_on(conf, "ipMasq").then_some(choice)
 }
 
 /// Removes the attachment. What is absent is success; every step is tried.
-pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), Error> {
+pub(crate) fn detach(request: &DelRequest<'_>) -> Result<(), Error> {
     if record::spares(request) {
         return request.forward_to_foreign_ipam();
     }
@@ -73,10 +54,10 @@ pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), E
     let release = |cleanup: &mut Cleanup| {
         cleanup.step("release the addresses", request.forward_to_ipam());
     };
+    // Then it is called before the link goes.
     let early = request
-        .conf
-        .ipam_type()
-        .is_some_and(|kind| !BOOKKEEPERS.contains(&kind));
+        .ipam()
+        .is_some_and(|ipam| ipam.speaks_through_link());
     if early {
         release(&mut cleanup);
     }
@@ -86,8 +67,7 @@ pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), E
     // Removing a link waits long for the kernel's readers: the rest is done meanwhile.
     let outcome = std::thread::scope(|scope| {
         let wire = Builder::new().spawn_scoped(scope, remove_wire);
-        let _open_until_the_link_is_gone =
-            remove_filters(request, remains, addresses, &mut cleanup);
+        let _open_until_the_link_is_gone = remove_filters(request, addresses, &mut cleanup);
         if !early {
             release(&mut cleanup);
         }
@@ -109,11 +89,12 @@ pub(crate) fn detach(request: &DelRequest<'_>, remains: Remains) -> Result<(), E
 /// Returns the socket that it used, for the reason that [`Nftables`] tells.
 fn remove_filters(
     request: &DelRequest<'_>,
-    remains: Remains,
     addresses: Addresses<'_>,
     cleanup: &mut Cleanup,
 ) -> Option<Nftables> {
-    if remains.masquerade.is_none() && !remains.spoof_check {
+    let masquerade = masquerade_of(request.conf);
+    let has_spoof_check = is_on(request.conf, "macspoofchk");
+    if masquerade.is_none() && !has_spoof_check {
         return None;
     }
     let nftables = match Nftables::open() {
@@ -124,13 +105,13 @@ fn remove_filters(
         }
     };
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
-    if let Some(choice) = remains.masquerade {
+    if let Some(choice) = masquerade {
         cleanup.step(
             "remove the masquerade",
             masquerade::remove(&nftables, owner, choice, addresses),
         );
     }
-    if remains.spoof_check {
+    if has_spoof_check {
         cleanup.step("remove the spoof check", spoof::remove(&nftables, owner));
     }
     Some(nftables)

@@ -24,13 +24,17 @@ fn missing((kind, module, option): (&str, &str, &str)) -> String {
 }
 
 /// The command that loads the kind of link which this text says is missing.
-pub(crate) fn command_for(text: &str) -> Option<String> {
+#[must_use]
+pub fn command_for(text: &str) -> Option<String> {
     let (_, module, _) = KINDS.iter().find(|it| text.contains(&missing(**it)))?;
     Some(format!("modprobe {module}"))
 }
 
 /// Says so if the kernel has no links of the kind. Nothing is made to find out.
-pub(crate) fn lack_of(kind: &str) -> Result<Option<String>, Fault> {
+///
+/// # Errors
+/// If the kernel does not say.
+pub fn lack_of(kind: &str) -> Result<Option<String>, Error> {
     let ask = || Socket::open()?.has_link_kind(kind);
     let has = ask().map_err(Fault::kernel(format!(
         "failed to find out whether the kernel has links of kind {kind}"
@@ -42,7 +46,7 @@ pub(crate) fn lack_of(kind: &str) -> Result<Option<String>, Fault> {
 
 /// STATUS: without the kind of link no ADD can be served.
 pub(crate) fn require_links_of(kind: &str) -> Result<(), Error> {
-    let lack = lack_of(kind).unwrap_or_else(|fault| Some(fault.to_string()));
+    let lack = lack_of(kind).unwrap_or_else(|error| Some(error.to_string()));
     lack.map_or(Ok(()), |msg| Err(unavailable(msg)))
 }
 

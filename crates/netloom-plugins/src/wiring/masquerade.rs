@@ -10,12 +10,13 @@ pub(crate) use backend::{Backend, BackendChoice};
 
 use super::Fault;
 use super::check::drift;
-use super::claimant::ClaimedAddress;
+use super::detach::is_on;
 use super::nftables::Nftables;
 use super::owner::Owner;
 use ipnet::IpNet;
-use netloom_plugin::Undo;
-use netloom_spec::{AddResult, Attachment};
+use netloom_plugin::host::ClaimedAddress;
+use netloom_plugin::{Owned, Undo};
+use netloom_spec::{AddResult, NetworkName, PluginConf};
 
 /// Masquerades the addresses of a result of ADD. Doing it again changes nothing.
 pub(crate) fn create<'r>(
@@ -99,32 +100,27 @@ pub(crate) fn check(owner: Owner<'_>, choice: BackendChoice, nets: &[IpNet]) -> 
     }
 }
 
-/// For whom there is masquerade in a network, by either packet filter, with the addresses.
-pub(crate) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, netloom_spec::Error> {
+/// For whom there is masquerade in a network of this configuration, which may have had another when it
+/// was made. Where it is not configured, nobody misses what cannot be read.
+pub(crate) fn claims(
+    conf: &PluginConf,
+    network: &NetworkName,
+) -> Result<Vec<ClaimedAddress>, netloom_spec::Error> {
+    match find_claims(network.as_str()) {
+        Err(_) if !is_on(conf, "ipMasq") => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+/// By either packet filter, with the addresses.
+fn find_claims(network: &str) -> Result<Vec<ClaimedAddress>, netloom_spec::Error> {
     let mut claims = nftables::claims(network)?;
     claims.extend(iptables::claims(network)?);
     Ok(claims)
 }
 
-/// What [`collect`] would remove of nftables.
-pub(crate) fn stale_of_nftables(
-    network: &str,
-    valid: &[Attachment],
-) -> Result<Vec<String>, netloom_spec::Error> {
-    Ok(nftables::stale(network, valid)?)
-}
-
-/// What [`collect`] would remove of iptables.
-pub(crate) fn stale_of_iptables(
-    network: &str,
-    valid: &[Attachment],
-) -> Result<Vec<String>, netloom_spec::Error> {
-    Ok(iptables::stale_chains(network, valid)?)
-}
-
-/// GC: removes what belongs to attachments of the network that are not valid any more.
-pub(crate) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
-    let nftables = nftables::collect(network, valid);
-    let iptables = iptables::collect(network, valid);
-    nftables.and(iptables)
-}
+/// What GC removes.
+pub(crate) const OWNED: [Owned; 2] = [
+    Owned::of_network("nftables masquerade", nftables::sweep).with_key("ipMasq"),
+    Owned::of_network("iptables masquerade", iptables::sweep).with_key("ipMasq"),
+];

@@ -12,7 +12,7 @@ use super::owner::{Owner, network_hash};
 use super::{Fault, sandbox, state_file};
 use netloom_kernel::netns::{Netns, NetnsId};
 use netloom_kernel::rtnl::{Link, Socket};
-use netloom_plugin::{AddRequest, DelRequest, Undo};
+use netloom_plugin::{AddRequest, DelRequest, Found, Owned, Undo};
 use netloom_spec::{Attachment, Error, code};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -311,33 +311,37 @@ pub(crate) fn spares(request: &DelRequest<'_>) -> bool {
     spared
 }
 
-/// GC: removes the records of attachments of the network that are not valid any more.
-pub(crate) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Error> {
-    let stale = stale(network, valid)?;
-    stale
-        .iter()
-        .map(|path| remove(path))
-        .fold(Ok(()), Result::and)
-}
-
-/// What [`collect`] would remove. A device that is still lent must be found and named, whoever is said
-/// to live.
-pub(crate) fn stale(network: &str, valid: &[Attachment]) -> Result<Vec<PathBuf>, Error> {
+/// The records of attachments of the network that are not valid any more. A device that is still lent
+/// must be found and named, whoever is said to live.
+pub(crate) const OWNED: Owned = Owned::of_network("record of an attachment", |scope, how| {
+    let network = scope.network.as_str();
     let own = format!("{}-", network_hash(network));
-    let valid: Vec<_> = (valid.iter())
+    let valid: Vec<_> = (scope.valid.iter())
         .map(|attachment| place(Owner::of(network, attachment)))
         .collect();
     let is_of_network = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();
         name.to_str().is_some_and(|name| name.starts_with(&own))
     };
-    let mut all = all()?;
-    let is_lent = |path: &PathBuf| {
-        read(path).is_some_and(|record| record.lent.is_some() && record.open().is_some())
-    };
-    all.retain(|path| is_of_network(path) && !valid.contains(path) && !is_lent(path));
-    Ok(all)
-}
+    let (mut found, mut removed) = (Vec::new(), Ok(()));
+    for path in all()? {
+        let record = read(&path);
+        let is_lent = || {
+            let mut record = record.iter();
+            record.any(|record| record.lent.is_some() && record.open().is_some())
+        };
+        if !is_of_network(&path) || valid.contains(&path) || is_lent() {
+            continue;
+        }
+        let netns = record.map(|record| record.path).unwrap_or_default();
+        let what = format!("{}, of netns {netns:?}", path.display());
+        found.push(Found::collectable(what));
+        if how.removes() {
+            removed = removed.and(remove(&path));
+        }
+    }
+    removed.map(|()| found)
+});
 
 /// The attachments of the network that a record tells of and that are in use, whoever added them.
 ///
@@ -372,15 +376,6 @@ pub fn lives(
         Some(record) => record.is_in_use(owner, elsewhere),
         None => Ok(false),
     }
-}
-
-/// The same for people: where each is, and whose namespace it is of.
-pub(crate) fn describe_stale(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Error> {
-    let describe = |path: &PathBuf| {
-        let netns = read(path).map(|record| record.path).unwrap_or_default();
-        format!("{}, of netns {netns:?}", path.display())
-    };
-    Ok(stale(network, valid)?.iter().map(describe).collect())
 }
 
 /// The name on the host of the device that has this index there, if a record tells it: what came back

@@ -2,6 +2,7 @@
 
 use super::Fault;
 use netloom_kernel::sysctl;
+use netloom_plugin::Context;
 use netloom_spec::{Error, PluginConf};
 use serde::Deserialize;
 
@@ -25,14 +26,25 @@ struct Config {
 }
 
 impl RouterAdvertisements {
-    /// What the configuration asks for. By DHCPv6 an address comes alone: the prefix and the routes
-    /// are in router advertisements.
-    pub(crate) fn read(conf: &PluginConf) -> Result<Self, Error> {
+    /// What the configuration asks for.
+    pub(crate) fn read(request: &Context<'_>) -> Result<Self, Error> {
+        let ipam = request.ipam();
+        Self::of(request.conf, ipam.is_some_and(|ipam| ipam.asks_the_link()))
+    }
+
+    /// Refuses what [`read`](Self::read) does, whatever the IPAM plugin is.
+    pub(crate) fn validate(conf: &PluginConf) -> Result<(), Error> {
+        Self::of(conf, false).map(drop)
+    }
+
+    /// `is_leased`: the address is leased by the link. By DHCPv6 it comes alone: the prefix and the
+    /// routes are in router advertisements.
+    fn of(conf: &PluginConf, is_leased: bool) -> Result<Self, Error> {
         let config: Config = conf.decode()?;
         Ok(match config.accept_ra {
             Some(true) => Self::AsSet,
             Some(false) => Self::Refused,
-            None if conf.ipam_type() == Some("dhcp") => Self::AsSet,
+            None if is_leased => Self::AsSet,
             None => Self::UnlessAddressed,
         })
     }
@@ -70,7 +82,8 @@ mod tests {
     fn the_key_decides_and_otherwise_the_addresses() {
         let read = |keys: &str| {
             let json = format!(r#"{{"name": "n", "type": "bridge"{keys}}}"#);
-            RouterAdvertisements::read(&PluginConf::parse(json.as_bytes()).unwrap())
+            let conf = PluginConf::parse(json.as_bytes()).unwrap();
+            RouterAdvertisements::of(&conf, conf.ipam_type() == Some("dhcp"))
         };
         let refused = |keys: &str| {
             let read = read(keys).unwrap();

@@ -4,7 +4,6 @@
 //! half made, and never on the host.
 
 mod check;
-mod gc;
 mod remove;
 
 use super::master::{Master, Place};
@@ -19,7 +18,6 @@ use netloom_spec::{AddResult, Dns, Error, code};
 use std::rc::Rc;
 
 pub(crate) use check::check;
-pub(crate) use gc::gc;
 pub(crate) use remove::del;
 use remove::remove_link;
 
@@ -64,7 +62,7 @@ impl<'a> Site<'a> {
 
     /// Opens both sides for ADD, which a link of that name refuses, and an attachment that lives.
     pub(crate) fn open_for_add(request: &'a AddRequest<'a>) -> Result<Self, Error> {
-        let ra = RouterAdvertisements::read(request.conf)?;
+        let ra = RouterAdvertisements::read(request)?;
         let site = Self::open(request.if_name.as_str(), request.netns)?;
         pod::refuse_taken_name(&site.inside, site.name, site.path)?;
         record::refuse_second(request)?;

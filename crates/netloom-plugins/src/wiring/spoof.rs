@@ -13,14 +13,13 @@ use super::check::drift;
 use super::elements::staleness;
 use super::nftables::Nftables;
 use super::owner::{Owner, is_by_hash, prefix_of_instance};
-use super::transaction::atomically;
+use super::transaction::{self, atomically};
 use netloom_kernel::nft::{
     Batch, CHAIN_NAME_MAX, COMMENT_MAX, Chain, ChainInfo, Family, Hook, Rule, RuleInfo, Socket,
     Table, Verdict, priority,
 };
 use netloom_kernel::{MacAddress, Result};
-use netloom_plugin::Undo;
-use netloom_spec::{Attachment, Error};
+use netloom_plugin::{Owned, Undo};
 
 const TABLE: Table<'static> = Table::new(Family::Bridge, "nat");
 const PREROUTING: &str = "PREROUTING";
@@ -313,36 +312,21 @@ pub(crate) fn check(owner: Owner<'_>, port: &str) -> std::result::Result<(), Fau
     }
 }
 
-/// Removes what belongs to attachments of the network that are not valid any more.
-pub(crate) fn collect(network: &str, valid: &[Attachment]) -> std::result::Result<(), Fault> {
-    let is_stale = staleness(network, valid);
-    let collect = |socket: &Socket| {
-        atomically(socket, |socket, batch| {
-            let stale = stale_chains(socket, &is_stale)?;
-            delete_jumps(socket, batch, &stale)?;
-            delete_chains(batch, stale.iter());
-            Ok(())
-        })
-    };
-    let nftables = Nftables::open()?;
-    nftables
-        .with(collect)
-        .map_err(Fault::kernel("failed to collect stale spoof checks"))
-}
+/// The chains of attachments of the network that are not valid any more, and what leads to them.
+pub(crate) const OWNED: Owned = Owned::of_network("spoof check", |scope, how| {
+    let is_stale = staleness(scope.network.as_str(), scope.valid);
+    transaction::sweep(how, "spoof checks", |socket, batch| {
+        let stale = stale_chains(socket, &is_stale)?;
+        delete_jumps(socket, batch, &stale)?;
+        delete_chains(batch, stale.iter());
+        Ok(stale.iter().map(|name| format!("chain {name}")).collect())
+    })
+})
+.with_key("macspoofchk");
 
 fn stale_chains(socket: &Socket, is_stale: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let chains = socket.list_chains(&TABLE)?.into_iter();
     let stale = chains.filter(|chain| chain.name.starts_with(CHAIN_PREFIX));
     let stale = stale.filter(|chain| chain.comment.as_deref().is_some_and(&is_stale));
     Ok(stale.map(|chain| chain.name).collect())
-}
-
-/// The chains that [`collect`] would remove.
-pub(crate) fn stale(
-    network: &str,
-    valid: &[Attachment],
-) -> std::result::Result<Vec<String>, Error> {
-    let find = || stale_chains(&Socket::open()?, staleness(network, valid));
-    let chains = find().map_err(Fault::kernel("failed to read the spoof checks"))?;
-    Ok(chains.iter().map(|name| format!("chain {name}")).collect())
 }

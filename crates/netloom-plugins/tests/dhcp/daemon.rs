@@ -3,7 +3,8 @@
 use crate::acquire::wait_until;
 use crate::lan::{Lan, conf, configure};
 use crate::running::{LEASES, Running, SOCKET};
-use netloom_plugins::doctor::{Known, examine};
+use netloom_plugin::Survey;
+use netloom_plugins::registry::PLUGINS;
 use netloom_spec::{Attachment, NetworkName, PluginConf};
 use netloom_testkit::{Call, Host, Plugin, PluginDir};
 use rustix::process::Signal;
@@ -315,14 +316,15 @@ fn without_a_daemon_all_pods_at_once_give_their_leases_back() {
 /// The leases that doctor names if this container alone is valid.
 fn named(conf: &Value, valid: &str) -> Vec<String> {
     let plugin = PluginConf::parse(conf.to_string().as_bytes()).unwrap();
-    let (found, errors) = examine(&Known {
+    let survey = Survey {
+        registry: PLUGINS,
         network: &NetworkName::new(plugin.name()).unwrap(),
         plugins: &[plugin],
-        valid: &[Attachment {
-            container_id: valid.to_owned(),
-            if_name: "eth0".to_owned(),
-        }],
-    });
+    };
+    let (found, errors) = survey.orphans(&[Attachment {
+        container_id: valid.to_owned(),
+        if_name: "eth0".to_owned(),
+    }]);
     assert!(errors.is_empty(), "{errors:?}");
     let leases = found.into_iter().filter(|it| it.kind == "DHCP lease");
     leases.map(|it| it.what).collect()

@@ -9,7 +9,7 @@
 //! ```json add needs=vlan,iptables setup="ip link add eth9 type veth peer name out9"
 //! ```
 //!
-//! A new page is one line in `pages!`.
+//! A new page is run with all others that have no line in `pages!`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -18,6 +18,7 @@ mod example;
 mod page;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use netloom_plugins::registry::PLUGINS;
 use page::{Page, names};
@@ -48,6 +49,7 @@ pages! {
     the_examples_of_macvlan_work = "macvlan",
     the_examples_of_portmap_work = "portmap",
     the_examples_of_ptp_work = "ptp",
+    the_examples_of_ratchet_work = "ratchet",
     the_examples_of_sbr_work = "sbr",
     the_examples_of_static_work = "static",
     the_examples_of_tap_work = "tap",
@@ -65,20 +67,62 @@ const SECTIONS: [&str; 5] = [
     "## CHECK, DEL, GC, STATUS",
 ];
 
+/// Pages that have no line in `pages!`. Those that have are run at the same time.
 #[test]
-fn every_plugin_has_a_page_and_every_page_is_tested() {
+fn the_examples_of_all_other_pages_work() {
+    for name in names() {
+        if !TESTED.contains(&name.as_str()) {
+            example::run_all(&Page::read(&name));
+        }
+    }
+}
+
+/// What is there for every plugin, beside its code and its line in the registry.
+#[test]
+fn nothing_is_forgotten_of_any_plugin() {
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let rows = |name: &str| {
+        readme
+            .matches(&format!("\n| [{name}](docs/plugins/"))
+            .count()
+    };
+    let mut forgotten = Vec::new();
+    for plugin in PLUGINS {
+        let name = plugin.name();
+        if !names().contains(name) {
+            forgotten.push(format!(
+                "{name} has no page: write docs/plugins/{name}.md in the form of the others, with a block \
+                 `json add` that is run here"
+            ));
+        }
+        if rows(name) != 1 {
+            forgotten.push(format!(
+                "README.md has no row for {name}: add `| [{name}](docs/plugins/{name}.md) | what it does |` to \
+                 its table"
+            ));
+        }
+        let module = name.replace('-', "_");
+        let places = ["", "_"].map(|end| format!("{tests}/{module}{end}"));
+        let is_tested = |place: &String| {
+            Path::new(place).is_dir() || Path::new(&format!("{place}.rs")).is_file()
+        };
+        if !places.iter().any(is_tested) {
+            forgotten.push(format!(
+                "{name} has no tests: write crates/netloom-plugins/tests/{module}.rs, as CONTRIBUTING.md has it"
+            ));
+        }
+    }
     let plugins: BTreeSet<String> = PLUGINS.iter().map(|p| p.name().to_owned()).collect();
-    assert_eq!(
-        names(),
-        plugins,
-        "the pages in docs/plugins (left), the plugins (right)"
-    );
-    let tested = TESTED.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        names(),
-        tested,
-        "the pages in docs/plugins (left), those in `pages!` (right)"
-    );
+    for name in names().difference(&plugins) {
+        forgotten.push(format!("docs/plugins/{name}.md is of no plugin: remove it"));
+    }
+    let all = readme.matches("](docs/plugins/").count();
+    if forgotten.is_empty() && all != PLUGINS.len() {
+        forgotten.push("README.md has rows of plugins that there are not: remove them".to_owned());
+    }
+    assert!(forgotten.is_empty(), "\n{}", forgotten.join("\n"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ struct Subject {
     mode: fn(&str) -> u32,
 }
 
-const SUBJECTS: [Subject; 3] = [
+const SUBJECTS: [Subject; 4] = [
     Subject {
         name: "host-local",
         conf: || {
@@ -69,6 +69,26 @@ const SUBJECTS: [Subject; 3] = [
         state: "/run/cni/tuning",
         passing: &[],
         mode: |_| 0o600,
+    },
+    Subject {
+        name: "ratchet",
+        conf: || {
+            let annotations = json!({
+                "ratchet": "true", "ratchet.pod_name": "pod", "ratchet.primary": "true",
+                "ratchet.local_ip": "10.0.0.1", "ratchet.local_ifname": "in1",
+                "ratchet.pair_name": "pair", "ratchet.pair_ip": "10.0.0.2",
+                "ratchet.pair_ifname": "in2"
+            });
+            json!({"cniVersion": "1.1.0", "name": "blue", "type": "ratchet",
+                   "runtimeConfig": {"io.kubernetes.cri.pod-annotations": annotations}})
+        },
+        prepare: |_| {},
+        state: "/var/lib/cni/netloom/ratchet",
+        passing: &[],
+        mode: |path| {
+            let is_directory = path == "blue" || (path.contains("/asked-") && !path.contains(':'));
+            if is_directory { 0o700 } else { 0o600 }
+        },
     },
 ];
 

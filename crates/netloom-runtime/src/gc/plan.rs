@@ -58,6 +58,30 @@ impl GcPlan {
         self.stale.is_empty() && self.plugins.is_empty() && self.drafts.is_empty()
     }
 
+    /// The attachments that somebody cares for: those that stay, and those that DEL removes with all
+    /// that is theirs.
+    pub fn accounted(&self) -> Vec<Attachment> {
+        let stale = self.stale.iter().map(|it| named(&it.attachment));
+        self.valid.iter().cloned().chain(stale).collect()
+    }
+
+    /// Leaves what an earlier plan did not have.
+    pub(super) fn restrict_to(&mut self, planned: &Self) {
+        let was_planned = |it: &StaleAttachment| {
+            let mut stale = planned.stale.iter();
+            stale.any(|other| named(&other.attachment) == named(&it.attachment))
+        };
+        let stale = std::mem::take(&mut self.stale);
+        let (stale, new): (Vec<_>, Vec<_>) = stale.into_iter().partition(was_planned);
+        self.stale = stale;
+        self.valid
+            .extend(new.iter().map(|it| named(&it.attachment)));
+        self.drafts.retain(|draft| planned.drafts.contains(draft));
+        let was_asked = |it: &Asked| planned.requests.iter().any(|asked| asked.conf == it.conf);
+        self.requests.retain(was_asked);
+        self.plugins.retain(|it| planned.plugins.contains(it));
+    }
+
     pub(super) fn disabled() -> Self {
         Self {
             disabled: true,
@@ -111,16 +135,9 @@ impl GcPlan {
             _ if withheld => Vec::new(),
             _ => requests,
         };
-        let mut plugins: Vec<String> = Vec::new();
-        for asked in &requests {
-            let kind = asked.conf.plugin_type();
-            if !plugins.iter().any(|listed| listed == kind) {
-                plugins.push(kind.to_owned());
-            }
-        }
         Ok(Self {
             stale,
-            plugins,
+            plugins: types(&requests),
             valid: valid_now,
             beside,
             unreadable,
@@ -130,6 +147,18 @@ impl GcPlan {
             requests,
         })
     }
+}
+
+/// The types of the plugins that are asked, each once.
+fn types(requests: &[Asked]) -> Vec<String> {
+    let mut types: Vec<String> = Vec::new();
+    for asked in requests {
+        let kind = asked.conf.plugin_type();
+        if !types.iter().any(|listed| listed == kind) {
+            types.push(kind.to_owned());
+        }
+    }
+    types
 }
 
 fn named(cached: &CachedAttachment) -> Attachment {

@@ -86,42 +86,34 @@ fn visit_entries<'de, V: Visitor<'de>>(
     object: &Map<String, Value>,
     visitor: V,
 ) -> Result<V::Value, Fault> {
-    let entries = object
-        .iter()
-        .map(|(key, value)| (key.as_str(), key.as_str(), value));
-    visitor.visit_map(Entries {
-        rest: entries,
-        current: None,
-    })
+    visitor.visit_map(Entries::of_map(object))
 }
 
 /// The entries of a struct: for each field the one key that stands for it.
+///
+/// There is one such function for each type that is read anywhere, so all that does not depend on the
+/// type is elsewhere: it was a twelfth of the plugin binary.
 fn visit_fields<'de, V: Visitor<'de>>(
     object: &Map<String, Value>,
     fields: &'static [&'static str],
     visitor: V,
 ) -> Result<V::Value, Fault> {
     trace::saw_fields(fields);
-    let named = fields
-        .iter()
-        .filter(|field| **field != REST)
-        .filter_map(|field| find(object, field).map(|(spelled, value)| (*field, spelled, value)));
+    let unmatched = unmatched(object, fields);
+    visitor.visit_map(Entries::of_struct(object, fields, unmatched.as_ref()))
+}
+
+/// What no field stands for, if the struct has a field for that.
+fn unmatched(object: &Map<String, Value>, fields: &[&str]) -> Option<Value> {
     if !fields.contains(&REST) {
-        return visitor.visit_map(Entries {
-            rest: named,
-            current: None,
-        });
+        return None;
     }
-    let unmatched = object
-        .iter()
-        .filter(|(key, _)| !fields.iter().any(|field| field.eq_ignore_ascii_case(key)))
-        .map(|(key, value)| (key.clone(), value.clone()));
-    let unmatched = Value::Object(unmatched.collect());
-    let entries = named.chain([(REST, REST, &unmatched)]);
-    visitor.visit_map(Entries {
-        rest: entries,
-        current: None,
-    })
+    let is_field = |key: &str| fields.iter().any(|field| field.eq_ignore_ascii_case(key));
+    let mut unmatched = Map::new();
+    for (key, value) in object.iter().filter(|(key, _)| !is_field(key)) {
+        unmatched.insert(key.clone(), value.clone());
+    }
+    Some(Value::Object(unmatched))
 }
 
 macro_rules! forward {
@@ -257,13 +249,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         match self.0 {
             Value::String(text) => visitor.visit_enum(StrDeserializer::new(text)),
             Value::Object(object) => {
-                let entries = object
-                    .iter()
-                    .map(|(key, value)| (key.as_str(), key.as_str(), value));
-                let access = Entries {
-                    rest: entries,
-                    current: None,
-                };
+                let access = Entries::of_map(object);
                 visitor.visit_enum(MapAccessDeserializer::new(access))
             }
             other => Err(Fault::wrong_type(
@@ -343,12 +329,45 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
 
 /// The entries of an object not yet visited: the name the visitor knows, the
 /// key as the document spells it, the value.
-struct Entries<'a, I> {
-    rest: I,
+struct Entries<'a> {
+    rest: std::vec::IntoIter<(&'a str, &'a str, &'a Value)>,
     current: Option<(&'a str, &'a Value)>,
 }
 
-impl<'a, 'de, I: Iterator<Item = (&'a str, &'a str, &'a Value)>> MapAccess<'de> for Entries<'a, I> {
+impl<'a> Entries<'a> {
+    fn of(entries: Vec<(&'a str, &'a str, &'a Value)>) -> Self {
+        Self {
+            rest: entries.into_iter(),
+            current: None,
+        }
+    }
+
+    fn of_map(object: &'a Map<String, Value>) -> Self {
+        let entries = object.iter();
+        Self::of(
+            entries
+                .map(|(key, value)| (key.as_str(), key.as_str(), value))
+                .collect(),
+        )
+    }
+
+    fn of_struct(
+        object: &'a Map<String, Value>,
+        fields: &[&'a str],
+        unmatched: Option<&'a Value>,
+    ) -> Self {
+        let mut entries = Vec::with_capacity(fields.len());
+        for field in fields.iter().filter(|field| **field != REST) {
+            if let Some((spelled, value)) = find(object, field) {
+                entries.push((*field, spelled, value));
+            }
+        }
+        entries.extend(unmatched.map(|value| (REST, REST, value)));
+        Self::of(entries)
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(

@@ -1,7 +1,7 @@
 //! `doctor`: what is wrong on this host, and the command that mends it.
 //!
 //! Every kind of finding has one place: what plugins leave behind is found by
-//! [`netloom_plugins::doctor`], the rest in the modules beside this one. Nothing is changed, but by
+//! `Plugin::inventory`, the rest in the modules beside this one. Nothing is changed, but by
 //! `--fix`.
 
 mod cache;
@@ -18,10 +18,11 @@ mod reservation;
 use std::path::Path;
 
 use anyhow::Result;
-use netloom_plugins::doctor::{Known, examine};
-use netloom_plugins::ipam::host_local::{self, Usage};
+use netloom_plugin::host::{HostLink, Pool};
+use netloom_plugin::{Plugin, Removal, of_conf};
+use netloom_plugins::registry::PLUGINS;
 use netloom_runtime::{CacheSurvey, CachedAttachment, Cni, GcPlan, Judge as _, Life, Valid, load};
-use netloom_spec::{Attachment, NetworkConfigList, NetworkName, PluginConf, Version};
+use netloom_spec::{NetworkConfigList, NetworkName, PluginConf, Version};
 use serde_json::json;
 
 use super::life::Judge;
@@ -29,7 +30,7 @@ use super::network::cni;
 use super::{Told, gc, list};
 use crate::cli::{Doctor, Options};
 
-use finding::{Finding, Severity, gravest};
+use finding::{Finding, Mend, Severity, gravest};
 
 /// A pool this full, in percent, is worth a word.
 const NEARLY_FULL: u128 = 90;
@@ -77,7 +78,7 @@ pub(super) fn run(options: &Options, doctor: &Doctor) -> Result<()> {
     }
 }
 
-type Pools = Vec<(String, Usage)>;
+type Pools = Vec<(String, Pool)>;
 
 fn examine_host(options: &Options) -> Result<(Vec<Finding>, Pools)> {
     let cni = cni(options);
@@ -130,11 +131,11 @@ impl Host {
         }
         let mend = network.collect();
         let of_dead = network.collect_dead(self.is_configured(network));
-        let finding = |kind: &'static str, what: String, mend: &str| Finding {
+        let finding = |kind: &'static str, what: String, mend: Mend| Finding {
             kind,
             network: name.clone(),
             what,
-            mend: mend.to_owned(),
+            mend,
         };
         let mut findings: Vec<_> = network
             .plan
@@ -144,41 +145,33 @@ impl Host {
                 let it = &stale.attachment;
                 let addresses = list::addresses(&self.cni, it).join(" ");
                 let what = format!("{} {} {addresses}", it.container_id, it.if_name);
-                finding("dead attachment", what.trim().to_owned(), &of_dead)
+                finding("dead attachment", what.trim().to_owned(), of_dead.clone())
             })
             .collect();
         findings.extend(network.plan.drafts.iter().map(|draft| {
             let what = format!("{draft:?} was not written to its end");
-            finding("cache file", what, &of_dead)
+            finding("cache file", what, of_dead.clone())
         }));
         let Ok(network_name) = NetworkName::new(name) else {
             return findings;
         };
         // What belongs to a dead attachment that is cached goes with it.
-        let mut accounted = network.plan.valid.clone();
-        accounted.extend(network.plan.stale.iter().map(|it| Attachment {
-            container_id: it.attachment.container_id.clone(),
-            if_name: it.attachment.if_name.clone(),
-        }));
-        let (found, errors) = examine(&Known {
-            network: &network_name,
-            plugins: &network.plugins,
-            valid: &accounted,
-        });
+        let accounted = network.plan.accounted();
+        let survey = gc::survey(&network_name, &network.plugins);
+        let (mut found, errors) = survey.orphans(&accounted);
+        found.extend(survey.orphans_of_others(&accounted));
         findings.extend(found.into_iter().map(|it| {
-            let restored = |file| reservation::restored(self, network, file);
-            let mend = match it.broken {
-                Some(file) if it.kind == "reservation" && file.is_file() => restored(&file),
-                Some(file) => remove(&file),
-                None => mend.clone(),
+            let mend = match it.removal {
+                Removal::Restore(file) => reservation::restored(self, network, &file).into(),
+                Removal::File(file) => remove(&file).into(),
+                Removal::Gc => mend.clone(),
             };
-            finding(it.kind, it.what, &mend)
+            finding(it.kind, it.what, mend)
         }));
-        findings.extend(
-            errors
-                .into_iter()
-                .map(|error| finding("unreadable", error.to_string(), "see what the error says")),
-        );
+        findings.extend(errors.into_iter().map(|error| {
+            let what = error.to_string();
+            finding("unreadable", what, "see what the error says".into())
+        }));
         findings
     }
 }
@@ -205,59 +198,82 @@ impl Network {
         }
     }
 
+    /// The plugins of its configuration that netloom has, those of its IPAM among them.
+    fn configured(&self) -> impl Iterator<Item = (&'static dyn Plugin, &PluginConf)> {
+        let plugins = self.list.plugins.iter();
+        plugins.flat_map(|conf| of_conf(PLUGINS, conf).map(move |plugin| (plugin, conf)))
+    }
+
+    /// How its pods are reached from the host, as it is configured.
+    fn link(&self) -> Option<HostLink> {
+        self.configured()
+            .find_map(|(plugin, conf)| plugin.host_link(conf))
+    }
+
+    /// The same by all its plugins, those of former configurations and delegates included.
+    fn all_links(&self) -> Vec<HostLink> {
+        let Ok(name) = NetworkName::new(&self.list.name) else {
+            return Vec::new();
+        };
+        let configured = gc::survey(&name, &self.plugins).configured();
+        let links = configured.iter();
+        links
+            .filter_map(|(plugin, conf)| plugin.host_link(conf))
+            .collect()
+    }
+
     fn has_gc(&self) -> bool {
         let version = self.list.cni_version.parse::<Version>();
         version.is_ok_and(|version| version >= Version::V1_1_0)
     }
 
     /// The command that collects what the plugins know of.
-    fn collect(&self) -> String {
+    fn collect(&self) -> Mend {
         if !self.has_gc() {
             let name = quoted(&self.list.name);
             return format!(
                 "raise cniVersion to 1.1.0, which is the first with GC; then netloom gc {name} --yes"
-            );
+            )
+            .into();
         }
         self.command(self.plan.valid.is_empty())
     }
 
     /// The command that collects what is cached. A network without configuration is known by what
     /// is cached, so with the last of it goes all else.
-    fn collect_dead(&self, is_configured: bool) -> String {
+    fn collect_dead(&self, is_configured: bool) -> Mend {
         self.command(!is_configured && self.has_gc() && self.plan.valid.is_empty())
     }
 
     /// As long as one is known to live, or dies only now, the plugins are asked; else only where
     /// `all` is to go.
-    fn command(&self, all: bool) -> String {
+    fn command(&self, all: bool) -> Mend {
         let name = quoted(&self.list.name);
         match all {
             // Whoever has neither a reservation nor a lease is found by nothing here.
-            true => format!("when no container of others is on it: netloom gc {name} --all --yes"),
-            false => format!("netloom gc {name} --yes"),
+            true => format!("when no container of others is on it: netloom gc {name} --all --yes")
+                .into(),
+            false => Mend::Gc(self.list.name.clone()),
         }
     }
 
     /// The pools, and a finding for each that is nearly full.
-    fn pools(&self, findings: &mut Vec<Finding>) -> Vec<(String, Usage)> {
+    fn pools(&self, findings: &mut Vec<Finding>) -> Pools {
         let Ok(name) = NetworkName::new(&self.list.name) else {
             return Vec::new();
         };
         let version = self.list.cni_version.parse().unwrap_or(Version::LATEST);
         let mut pools = Vec::new();
-        for conf in &self.list.plugins {
-            if conf.ipam_type() != Some("host-local") {
-                continue;
-            }
+        for (plugin, conf) in self.configured() {
             let mut finding = |kind, what, mend: &str| {
                 findings.push(Finding {
                     kind,
                     network: self.list.name.clone(),
                     what,
-                    mend: mend.to_owned(),
+                    mend: mend.into(),
                 });
             };
-            match host_local::usage(conf, &name, version) {
+            match plugin.pools(conf, &name, version) {
                 Err(error) => finding("pool", error.to_string(), "correct the configuration"),
                 Ok(usages) => {
                     for usage in usages {
@@ -277,7 +293,7 @@ impl Network {
     }
 }
 
-fn print_json(findings: &[Finding], pools: &[(String, Usage)], fixed: &[String]) {
+fn print_json(findings: &[Finding], pools: &[(String, Pool)], fixed: &[String]) {
     let findings: Vec<_> = findings.iter().map(Finding::object).collect();
     let pools: Vec<_> = pools
         .iter()

@@ -1,6 +1,5 @@
 //! `gc`: what networks still hold for attachments that are gone.
 
-mod boot;
 mod keep;
 mod show;
 mod went;
@@ -8,10 +7,11 @@ mod went;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result, bail};
+use netloom_plugin::Sweep;
 use netloom_runtime::{CachedAttachment, Cni, Error, GcPlan, Life, Valid, load};
-use netloom_spec::{NetworkConfigList, PluginConf, terminal};
+use netloom_spec::{NetworkConfigList, NetworkName, PluginConf, terminal};
 
-pub(super) use went::plugins;
+pub(super) use went::{plugins, survey};
 
 use super::Caller;
 use super::life::Judge;
@@ -26,11 +26,14 @@ struct Planned {
     confs: Vec<PluginConf>,
     /// What the plugins will remove.
     objects: Vec<went::Object>,
-    /// What host-local reserved before the last reboot.
+    /// What was reserved before the last reboot.
     addresses: Vec<String>,
 }
 
 pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
+    if caller == Caller::Netloom && !gc.dry_run {
+        super::pod::end_dead();
+    }
     let cni = cni(options);
     if caller == Caller::Cnitool {
         // It removes all that is not told, and would do so beside an option that says less.
@@ -77,11 +80,7 @@ pub(super) fn run(options: &Options, gc: &Gc, caller: Caller) -> Result<()> {
     if planned.iter().any(has_work) && !gc.yes {
         confirm(&cni, &planned)?;
     }
-    let reclaim = |network: &NetworkConfigList| match gc.stale_boot && !network.disable_gc {
-        true => boot::reclaim(network, &cached),
-        false => Ok(Vec::new()),
-    };
-    errors.extend(collect(&cni, planned, valid, gc.network.is_some(), reclaim));
+    errors.extend(collect(&cni, planned, valid, gc.network.is_some()));
     Ok(joined(errors)?)
 }
 
@@ -95,12 +94,16 @@ impl Planned {
         stale_boot: bool,
     ) -> Result<Self, netloom_spec::Error> {
         let plan = cni.plan_gc(&network, valid)?;
+        let confs = plugins(&network, cached);
         let addresses = match stale_boot && !plan.disabled {
-            true => boot::addresses(&network, cached)?,
+            true => {
+                let name = NetworkName::new(&network.name)?;
+                survey(&name, &confs).of_earlier_boots(Sweep::Look)?
+            }
             false => Vec::new(),
         };
         let mut planned = Self {
-            confs: plugins(&network, cached),
+            confs,
             objects: Vec::new(),
             network,
             plan,
@@ -108,6 +111,18 @@ impl Planned {
         };
         planned.objects = planned.look_for_objects();
         Ok(planned)
+    }
+}
+
+impl Planned {
+    /// Frees what was reserved before the last reboot, if it was shown. What is freed.
+    fn free(&self) -> Result<Vec<String>, netloom_spec::Error> {
+        if self.addresses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let name = NetworkName::new(&self.network.name)?;
+        let warn = |message: &str| note!("netloom: {name}: {message}");
+        survey(&name, &self.confs).of_earlier_boots(Sweep::Remove { warn: &warn })
     }
 }
 
@@ -124,18 +139,12 @@ fn joined(mut errors: Vec<Error>) -> Result<(), Error> {
     }
 }
 
-/// Does what was shown; what ended since then is collected too. What failed.
-fn collect(
-    cni: &Cni,
-    planned: Vec<Planned>,
-    valid: Valid<'_>,
-    is_named: bool,
-    reclaim: impl Fn(&NetworkConfigList) -> Result<Vec<String>, netloom_spec::Error>,
-) -> Vec<Error> {
+/// Does what was shown, and no more. What failed.
+fn collect(cni: &Cni, planned: Vec<Planned>, valid: Valid<'_>, is_named: bool) -> Vec<Error> {
     let mut errors = Vec::new();
     for it in planned {
         let (network, stale) = (&it.network, it.stale_in_words(cni));
-        match cni.gc(network, valid) {
+        match cni.gc_as_planned(network, &it.plan, valid) {
             // Who asked for this network and got nothing must know why.
             Ok(plan) if plan.withheld && is_named && plan.is_empty() => {
                 errors.push(Error::NothingValid {
@@ -146,11 +155,10 @@ fn collect(
             Err(error) => errors.push(error),
         }
         it.tell_what_went(cni, &stale);
-        let reclaimed = reclaim(network).map_err(|error| of_network(&network.name, error));
-        match reclaimed {
+        match it.free() {
             Ok(freed) if freed.is_empty() => {}
             Ok(freed) => note!("netloom: {}: freed {}", network.name, freed.join(" ")),
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(of_network(&network.name, error)),
         }
     }
     errors

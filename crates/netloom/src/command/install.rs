@@ -18,8 +18,8 @@ use kept::Kept;
 
 /// The multi-call binary, to which links made by hand lead.
 const BINARY: &str = "netloom-plugins";
-/// The reference's command, whose name is another program's: only when asked for.
-const CNITOOL: &str = "cnitool";
+/// Other programs' names that the command answers to: only when asked for.
+const COMMANDS: [&str; 2] = ["cnitool", "koko"];
 
 pub(crate) fn run(install: &Install) -> Result<()> {
     let dir = &install.bin_dir;
@@ -52,7 +52,7 @@ pub(crate) fn into<'n>(dir: &Path, names: &[&'n str], force: bool) -> Result<Vec
     fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
     let (plugins, command) = sources(names)?;
     let program = |name: &str| match name {
-        CNITOOL => command.as_ref(),
+        name if COMMANDS.contains(&name) => command.as_ref(),
         _ => plugins.as_ref(),
     };
     let mut names = names.to_vec();
@@ -107,7 +107,11 @@ fn foretell(dir: &Path, names: &[&str], force: bool) -> Result<()> {
     let (plugins, command) = sources(names)?;
     for name in names {
         let path = dir.join(name);
-        let program = if *name == CNITOOL { &command } else { &plugins };
+        let program = if COMMANDS.contains(name) {
+            &command
+        } else {
+            &plugins
+        };
         let same = program.as_ref().is_some_and(|it| it.is_at(&path, name));
         let what = match fs::symlink_metadata(&path) {
             Err(_) => "would be new",
@@ -147,7 +151,7 @@ fn roll_back(dir: &Path, dry_run: bool) -> Result<()> {
 pub(crate) fn uninstall(uninstall: &Uninstall) -> Result<()> {
     let dir = &uninstall.bin_dir;
     let mut names = plugins();
-    names.push(CNITOOL);
+    names.extend(COMMANDS);
     // Links lead to it, so that it comes last.
     names.push(BINARY);
     let there = |name: &&str| fs::symlink_metadata(dir.join(name)).is_ok();
@@ -196,11 +200,12 @@ fn names<'n>(asked: &[&'n str]) -> Result<Vec<&'n str>> {
     if asked.is_empty() {
         return Ok(known);
     }
-    let unknown = |name: &&&str| **name != CNITOOL && !known.contains(*name);
+    let unknown = |name: &&&str| !COMMANDS.contains(*name) && !known.contains(*name);
     if let Some(name) = asked.iter().find(unknown) {
         bail!(
-            "no plugin {name:?} in this program, it holds {}, and {CNITOOL}",
-            known.join(", ")
+            "no plugin {name:?} in this program, it holds {}, and {}",
+            known.join(", "),
+            COMMANDS.join(" and ")
         );
     }
     let mut names = asked.to_vec();
@@ -240,12 +245,12 @@ fn sources(names: &[&str]) -> Result<(Option<Program>, Option<Program>)> {
     let own = std::env::current_exe().context("find the path of this program")?;
     let small = own.with_file_name(BINARY);
     let read = |path: PathBuf| Program::read(path).map(Some);
-    let plugins = match names.iter().any(|name| *name != CNITOOL) {
+    let plugins = match names.iter().any(|name| !COMMANDS.contains(name)) {
         true if small.is_file() => read(small)?,
         true => read(own.clone())?,
         false => None,
     };
-    let command = match names.contains(&CNITOOL) {
+    let command = match names.iter().any(|name| COMMANDS.contains(name)) {
         true => read(own)?,
         false => None,
     };

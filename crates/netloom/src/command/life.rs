@@ -10,9 +10,12 @@ use std::rc::Rc;
 
 use netloom_kernel::netns::{Netns, NetnsId, OpenError};
 use netloom_kernel::rtnl::Socket;
-use netloom_plugins::doctor::{Claimant, ClaimedAddress, claims, with_delegates};
-use netloom_plugins::doctor::{lives as lives_by_record, living as living_by_records};
+use netloom_plugin::host::{Claimant, ClaimedAddress};
+use netloom_plugin::{Plugin, Survey, of_conf};
+use netloom_plugins::claimant;
 use netloom_plugins::identity;
+use netloom_plugins::record;
+use netloom_plugins::registry::PLUGINS;
 use netloom_runtime::{CachedAttachment, Cni, Life, RuntimeConf};
 use netloom_spec::{AddResult, Attachment, Error, NetworkName, PluginConf, code};
 
@@ -94,7 +97,7 @@ impl Judge {
 
     /// Whether a record says that it lives; also when that cannot be found out.
     fn is_remembered(&self, it: &CachedAttachment) -> bool {
-        lives_by_record(&it.network, &attachment(it), &|id| self.path_of(id)).unwrap_or(true)
+        record::lives(&it.network, &attachment(it), &|id| self.path_of(id)).unwrap_or(true)
     }
 
     fn path_of(&self, namespace: NetnsId) -> Result<Option<PathBuf>, Error> {
@@ -191,10 +194,19 @@ impl netloom_runtime::Judge for Judge {
             .filter(|it| self.life_at_its_path(it) == Life::Living)
             .map(attachment)
             .collect();
-        let mut beside = living_by_records(network.as_str(), &|id| self.path_of(id))?;
+        let mut beside = record::living(network.as_str(), &|id| self.path_of(id))?;
         beside.retain(|it| !known.contains(it));
-        for claimed in claims(&network, &with_delegates(plugins, &network))? {
-            let is_named = |it: &Attachment| claimed.claimant.is(network.as_str(), it);
+        let survey = Survey {
+            registry: PLUGINS,
+            network: &network,
+            plugins,
+        };
+        let mut claims = Vec::new();
+        for (plugin, conf) in survey.configured() {
+            claims.extend(plugin.claims(&conf, &network)?);
+        }
+        for claimed in claims {
+            let is_named = |it: &Attachment| claimant::is(&claimed.claimant, network.as_str(), it);
             let is_known = known.iter().chain(&beside).any(is_named);
             if !is_known && self.inhabited()?.has_any(&[claimed.address]) {
                 beside.push(self.named(claimed)?);
@@ -230,6 +242,6 @@ fn look_inside(
 fn is_lent(it: &CachedAttachment) -> bool {
     it.list().is_some_and(|list| {
         let mut plugins = list.plugins.iter();
-        plugins.any(|conf| conf.plugin_type() == "host-device")
+        plugins.any(|conf| of_conf(PLUGINS, conf).any(Plugin::lends_devices))
     })
 }

@@ -122,7 +122,7 @@ pub(super) fn status(options: &Options, network: &Network) -> Result<()> {
 }
 
 /// The runtime library with the plugin directories of CNI_PATH and the cache of the options.
-pub(super) fn cni(options: &Options) -> Cni {
+pub(crate) fn cni(options: &Options) -> Cni {
     Cni::new(environment::plugin_dirs())
         .cache_dir(&options.cache_dir)
         .exec(Bounded::by(options.timeout))

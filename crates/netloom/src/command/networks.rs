@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use comfy_table::{Table, presets};
-use netloom_plugins::ipam::host_local;
+use netloom_plugin::host::Pool;
+use netloom_plugin::of_conf;
+use netloom_plugins::registry::PLUGINS;
 use netloom_runtime::load::{self, NetworkFile};
 use netloom_spec::{NetworkName, Version, terminal};
 use serde_json::json;
@@ -14,8 +16,7 @@ use crate::cli::Options;
 struct Row {
     file: NetworkFile,
     plugins: Vec<String>,
-    /// Range, addresses taken, addresses there are.
-    pools: Vec<(String, u64, u64)>,
+    pools: Vec<Pool>,
     attachments: usize,
 }
 
@@ -58,7 +59,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         let pools = row
             .pools
             .iter()
-            .map(|(pool, taken, size)| format!("{pool}: {taken} of {size}"));
+            .map(|it| format!("{}: {} of {}", it.pool, it.taken, it.size));
         table.add_row([
             terminal::one_line(&row.file.list.name).into_owned(),
             terminal::one_line(&row.file.list.cni_version).into_owned(),
@@ -72,31 +73,27 @@ pub(super) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// How full the pools of host-local are; of a configuration that cannot be used nothing is known.
-fn pools(file: &NetworkFile) -> Vec<(String, u64, u64)> {
+/// How full the plugins' pools are; of a configuration that cannot be used nothing is known.
+fn pools(file: &NetworkFile) -> Vec<Pool> {
     let Ok(name) = NetworkName::new(&file.list.name) else {
         return Vec::new();
     };
     let version = file.list.cni_version.parse().unwrap_or(Version::LATEST);
-    let plugins = file
-        .list
-        .plugins
-        .iter()
-        .filter(|it| it.ipam_type() == Some("host-local"));
-    let usages = plugins.filter_map(|conf| host_local::usage(conf, &name, version).ok());
-    // More than a program can count is as good as all it can.
-    let count = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
-    usages
+    let plugins = file.list.plugins.iter();
+    let plugins = plugins.flat_map(|conf| of_conf(PLUGINS, conf).map(move |it| (it, conf)));
+    plugins
+        .filter_map(|(plugin, conf)| plugin.pools(conf, &name, version).ok())
         .flatten()
-        .map(|it| (it.pool.to_string(), count(it.taken), count(it.size)))
         .collect()
 }
 
 fn object(row: &Row) -> serde_json::Value {
+    // More than a program can count is as good as all it can.
+    let count = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
     let pools = row
         .pools
         .iter()
-        .map(|(pool, taken, size)| json!({"pool": pool, "taken": taken, "size": size}));
+        .map(|it| json!({"pool": it.pool, "taken": count(it.taken), "size": count(it.size)}));
     json!({
         "name": row.file.list.name,
         "cniVersion": row.file.list.cni_version,

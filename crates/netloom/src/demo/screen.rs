@@ -60,6 +60,9 @@ impl Screen {
             self.paint("32", "The demo is green:"),
             self.steps
         );
+        println!(
+            "Next: `netloom run --rm -it --net NAME sh` is a shell in a pod on a network of yours."
+        );
     }
 
     fn paint(&self, code: &str, text: &str) -> String {

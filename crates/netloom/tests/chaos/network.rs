@@ -48,7 +48,8 @@ pub(crate) const NETWORKS: [Network; 6] = [
     network("fix", None),
 ];
 
-fn plugins(name: &str) -> Value {
+/// Their configurations, in the order of the chain.
+pub(crate) fn plugins(name: &str) -> Value {
     let pool = |n: u8| {
         json!({"type": "host-local", "ranges": [
             [{"subnet": format!("10.{n}.0.0/24")}], [{"subnet": format!("fd00:{n}::/64")}]

@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use netloom_plugin::{Removal, Survey};
+use netloom_plugins::registry::PLUGINS;
+use netloom_spec::{Attachment, NetworkName, PluginConf};
 use netloom_testkit::Snapshot;
+use serde_json::Value;
 
 use crate::call::{Hand, Operation, gc_keeping};
 use crate::disk::files;
 use crate::lan::Daemon;
 use crate::model::{Living, Slot, State, ids_in};
-use crate::network::{BRIDGES, NETWORKS};
+use crate::network::{BRIDGES, NETWORKS, plugins};
 use crate::world::World;
 
 /// How long the kernel may take to end namespaces.
@@ -47,6 +51,7 @@ impl World {
             let keep: Vec<String> = on.map(|(id, _)| id.clone()).collect();
             let outcome = gc_keeping(network.name, &keep);
             assert!(outcome.is_success(), "GC fails at the end\n{outcome}");
+            assert_nothing_is_collectable(network.name, keep);
         }
         self.tally
             .count(&format!("living at the end: {}", self.living().len()));
@@ -226,6 +231,29 @@ impl World {
         let mut ids = living.keys();
         !owner.is_empty() && ids.any(|id| id != owner && id.starts_with(owner))
     }
+}
+
+/// What plugins own and GC would remove is all somebody's who is kept.
+fn assert_nothing_is_collectable(network: &str, keep: Vec<String>) {
+    let confs = plugins(network);
+    let conf = |conf: &Value| PluginConf::parse(conf.to_string().as_bytes()).unwrap();
+    let confs: Vec<_> = confs.as_array().unwrap().iter().map(conf).collect();
+    let survey = Survey {
+        registry: PLUGINS,
+        network: &NetworkName::new(network).unwrap(),
+        plugins: &confs,
+    };
+    let eth0 = |container_id| Attachment {
+        container_id,
+        if_name: "eth0".to_owned(),
+    };
+    let kept: Vec<_> = keep.into_iter().map(eth0).collect();
+    let (mut orphans, errors) = survey.orphans(&kept);
+    orphans.retain(|orphan| orphan.removal == Removal::Gc);
+    assert!(
+        orphans.is_empty() && errors.is_empty(),
+        "after GC of {network}: {orphans:#?} {errors:#?}"
+    );
 }
 
 /// What one attachment has.

@@ -1,6 +1,7 @@
 //! The plugins in a directory: a file for each name, what they replace, and what they answer as.
 
 use crate::{CONF_DIR, NETLOOM, PLUGINS, Words, called, configure, mynet, path};
+use netloom_plugins::registry::PLUGINS as PLUGINS_THERE_ARE;
 use netloom_testkit::{Call, Host, Outcome, product};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -8,28 +9,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 20] = [
-    "bandwidth",
-    "bridge",
-    "debug",
-    "dhcp",
-    "dummy",
-    "firewall",
-    "flannel",
-    "host-device",
-    "host-local",
-    "ipvlan",
-    "loopback",
-    "macvlan",
-    "portmap",
-    "ptp",
-    "sbr",
-    "static",
-    "tap",
-    "tuning",
-    "vlan",
-    "vrf",
-];
+/// The names of all plugins, in alphabetical order.
+fn plugin_names() -> Vec<&'static str> {
+    PLUGINS_THERE_ARE
+        .iter()
+        .map(|plugin| plugin.name())
+        .collect()
+}
 
 /// The plugin that a program says it is.
 fn answers_as(program: &Path) -> String {
@@ -129,7 +115,7 @@ fn writing_over_a_name_in_any_way_changes_that_name_only() {
         "install -m 755 /run/other $P",
         "rm $P; cp /run/other $P",
     ];
-    for name in NAMES {
+    for name in plugin_names() {
         for way in ways {
             let others = || {
                 let mut all = listing(Path::new(PLUGINS));
@@ -146,7 +132,7 @@ fn writing_over_a_name_in_any_way_changes_that_name_only() {
             ));
         }
     }
-    for name in NAMES {
+    for name in plugin_names() {
         assert_eq!(answers_as(&in_plugins(name)), name);
     }
 }
@@ -237,10 +223,10 @@ fn every_name_is_a_file_of_its_own_that_can_be_executed() {
     let Some(_host) = host() else { return };
     let files = listing(Path::new(PLUGINS));
     let names: Vec<_> = files.keys().filter(|it| *it != ".netloom").collect();
-    assert_eq!(names, NAMES, "no cnitool unless it is asked for");
+    assert_eq!(names, plugin_names(), "no cnitool unless it is asked for");
     let inodes: std::collections::BTreeSet<_> = files.values().map(|it| it.0).collect();
     assert_eq!(inodes.len(), files.len());
-    for name in NAMES {
+    for name in plugin_names() {
         let it = fs::symlink_metadata(in_plugins(name)).unwrap();
         assert!(
             it.is_file() && it.permissions().mode() & 0o777 == 0o755,
@@ -342,12 +328,12 @@ fn the_links_of_former_releases_become_files_and_come_back() {
     let Some(_host) = bare() else { return };
     fs::create_dir_all(PLUGINS).unwrap();
     fs::write(in_plugins("netloom-plugins"), "of a former release").unwrap();
-    for name in NAMES {
+    for name in plugin_names() {
         symlink("netloom-plugins", in_plugins(name)).unwrap();
     }
     let before = listing(Path::new(PLUGINS));
     install(&[]);
-    for name in NAMES {
+    for name in plugin_names() {
         assert!(fs::symlink_metadata(in_plugins(name)).unwrap().is_file());
         assert_eq!(answers_as(&in_plugins(name)), name);
     }
@@ -385,17 +371,20 @@ fn dry_run_tells_and_changes_nothing() {
 }
 
 #[test]
-fn names_are_chosen_and_cnitool_comes_only_by_its_name() {
+fn names_are_chosen_and_cnitool_and_koko_come_only_by_their_names() {
     let Some(_host) = bare() else { return };
-    install(&["cnitool", "loopback"]);
+    install(&["cnitool", "koko", "loopback"]);
     let names: Vec<_> = listing(Path::new(PLUGINS)).into_keys().collect();
-    assert_eq!(names, [".netloom", "cnitool", "loopback"]);
+    assert_eq!(names, [".netloom", "cnitool", "koko", "loopback"]);
     // It answers as cnitool under another name too.
     fs::rename(in_plugins("cnitool"), "/run/tool").unwrap();
     let help = called(Path::new("/run/tool"), &["--help"]).run();
     assert!(help.is_success(), "{help}");
+    fs::rename(in_plugins("koko"), "/run/links").unwrap();
+    let version = called(Path::new("/run/links"), &["-v"]).run();
+    assert!(version.stdout.starts_with("koko of netloom"), "{version}");
     let unknown = run(&["install", "frobnicate"]);
-    unknown.fails_with_words(&["frobnicate", "loopback", "cnitool"]);
+    unknown.fails_with_words(&["frobnicate", "loopback", "cnitool and koko"]);
 }
 
 #[test]

@@ -9,12 +9,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// A child of the plugin. It writes both down when it takes signals: a shell starts it with some ignored.
+const CHILD: &str = "echo $PPID $$ >/run/pids.new; mv /run/pids.new /run/pids; exec sleep 1000";
+
 /// A plugin that hangs at one verb, with a child that holds its streams, and writes down both.
 fn hanging(at: &str) -> Option<(Host, Pod)> {
     let host = host()?;
     let lines = format!(
         "#!/bin/sh\ncat >/dev/null\n\
-         [ $CNI_COMMAND = {at} ] && {{ env --default-signal sleep 1000 & echo $$ $! >/run/pids.new; mv /run/pids.new /run/pids; wait; }}\n\
+         [ $CNI_COMMAND = {at} ] && {{ env --default-signal sh -c '{CHILD}' & wait; }}\n\
          echo $CNI_COMMAND >>/run/asked\n\
          echo '{{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"1.1.0\"]}}'\n"
     );

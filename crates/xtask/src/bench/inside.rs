@@ -15,6 +15,7 @@ use super::report::{Report, Row};
 use super::scenario::{self, Scenario};
 use super::side::Pod;
 use super::statistics::{Samples, milliseconds};
+use super::topology;
 
 /// Before each call: what the kernel put off from the call before is mostly done by then.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -36,6 +37,9 @@ pub(crate) fn run(order: &str) -> Result<ExitCode> {
     for scenario in &scenarios {
         eprintln!("measuring {} ({})", scenario.name, scenario.what);
         let measured = match scenario.at_once {
+            _ if scenario.topologies => {
+                topology::measure(scenario, &order).map(|rows| report.rows.extend(rows))
+            }
             _ if scenario.connects => {
                 connect::measure(scenario, &order).map(|rows| report.rows.extend(rows))
             }

@@ -26,9 +26,13 @@ pub(crate) struct Scenario {
     pub(crate) at_once: u16,
     /// Whether connections are measured instead of calls.
     pub(crate) connects: bool,
+    /// Whether the command's topologies are measured instead of plugins.
+    pub(crate) topologies: bool,
     pub(crate) size: u32,
 }
 
+/// The scenario of `netloom topo`.
+pub(crate) const TOPOLOGY: &str = "topology";
 const SIZES: [u32; 4] = [10, 1_000, 10_000, 60_000];
 const MAPPINGS: [u32; 2] = [10, 10_000];
 const BURSTS: [u16; 4] = [1, 30, 100, 300];
@@ -46,6 +50,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         most_rounds: u16::MAX,
         at_once: 0,
         connects: false,
+        topologies: false,
         size: 0,
     };
     let mut all = vec![
@@ -128,6 +133,15 @@ pub(crate) fn all() -> Vec<Scenario> {
             })
         });
     }
+    all.push(Scenario {
+        most_rounds: 15,
+        topologies: true,
+        ..scenario(
+            TOPOLOGY,
+            "netloom topo: 500 links over 100 namespaces; again unchanged; destroy",
+            |_, _| Ok(Vec::new()),
+        )
+    });
     // Last, and one side after the other: what 10,000 chains of iptables do to the host stays.
     for size in MAPPINGS {
         all.push(Scenario {

@@ -96,7 +96,13 @@ const LIBRARY: [&str; 4] = [
     "netloom-plugin",
 ];
 /// Crates whose tests talk to the kernel.
-const NETWORK: [&str; 3] = ["netloom-kernel", "netloom-testkit", "netloom-plugins"];
+const NETWORK: [&str; 5] = [
+    "netloom-kernel",
+    "netloom-testkit",
+    "netloom-links",
+    "netloom-plugins",
+    "netloom-run",
+];
 
 /// Whether a test program is one of the network tier.
 pub(super) fn is_network(built: &Built) -> bool {

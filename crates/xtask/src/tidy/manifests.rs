@@ -12,19 +12,32 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
     ("netloom-runtime", Some(&["netloom-invoke", "netloom-spec"])),
     ("netloom-plugin", Some(&["netloom-invoke", "netloom-spec"])),
     ("netloom-kernel", Some(&[])),
+    // Of the spec, only how names and hardware addresses are written.
+    ("netloom-links", Some(&["netloom-kernel", "netloom-spec"])),
     (
         "netloom-plugins",
-        Some(&["netloom-plugin", "netloom-kernel", "netloom-spec"]),
+        Some(&[
+            "netloom-plugin",
+            "netloom-kernel",
+            "netloom-links",
+            "netloom-spec",
+        ]),
+    ),
+    (
+        "netloom-run",
+        Some(&["netloom-runtime", "netloom-kernel", "netloom-spec"]),
     ),
     (
         "netloom",
         Some(&[
+            "netloom-run",
             "netloom-runtime",
             "netloom-plugins",
             "netloom-spec",
             "netloom-invoke",
             "netloom-plugin",
             "netloom-kernel",
+            "netloom-links",
         ]),
     ),
     ("netloom-testkit", None),

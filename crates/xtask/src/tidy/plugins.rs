@@ -46,7 +46,7 @@ pub(crate) fn apart(tree: &Tree) -> Vec<Finding> {
 }
 
 /// The first two names of a path that leads into a plugin.
-fn plugin_of(path: &[String]) -> Option<&[String]> {
+pub(super) fn plugin_of(path: &[String]) -> Option<&[String]> {
     path.get(..2)
         .filter(|start| KINDS.contains(&start[0].as_str()))
 }

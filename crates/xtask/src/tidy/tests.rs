@@ -206,3 +206,59 @@ fn unsafe_without_its_reason_is_found() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with(&format!("{path}:3:")), "{found:?}");
 }
+
+#[test]
+fn a_plugins_name_is_compared_and_listed_by_the_plugin_alone() {
+    let plugin = |name: &str, rest: &str| {
+        format!(
+            "impl Plugin for P {{\n    fn name(&self) -> &'static str {{\n        \"{name}\"\n    }}\n}}\n{rest}"
+        )
+    };
+    let (sbr, ptp) = (
+        plugin("sbr", "fn f(x: &str) -> bool { x == \"sbr\" }\n"),
+        plugin("ptp", ""),
+    );
+    let of = |path: &str, code: &str| {
+        let code = format!("//! Documentation, of \"ptp\" == \"sbr\".\n{code}\n");
+        let mut found = findings(&[
+            ("crates/netloom-plugins/src/chained/sbr.rs", &sbr),
+            ("crates/netloom-plugins/src/interface/ptp.rs", &ptp),
+            (path, &code),
+        ]);
+        found.retain(|it| it.contains("the plugin's name"));
+        found
+    };
+    for code in [
+        "fn f() -> bool { conf.plugin_type() == \"ptp\" }",
+        "fn f() -> bool { \"ptp\" != conf.plugin_type() }",
+        "fn f() -> bool { conf.ipam_type() == Some(\"ptp\") }",
+        "fn f() { match x { \"ptp\" => {} _ => {} } }",
+        "fn f() { match x { Some(\"ptp\") if y => {} _ => {} } }",
+        "fn f() -> bool { matches!(x, \"ptp\" | \"other\") }",
+    ] {
+        for path in [
+            "crates/netloom/src/main.rs",
+            "crates/netloom-plugins/src/wiring/veth.rs",
+            "crates/netloom-plugins/src/chained/other.rs",
+        ] {
+            let found = of(path, code);
+            assert_eq!(found.len(), 1, "{code}: {found:?}");
+            assert!(found[0].contains("\"ptp\"; ask the plugin"), "{found:?}");
+        }
+        assert_eq!(of("crates/netloom-testkit/src/lib.rs", code), [""; 0]);
+    }
+    let list = "const NAMES: [&str; 2] = [\n    \"sbr\",\n    \"ptp\",\n];";
+    let found = of("crates/netloom/src/main.rs", list);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains(":3: lists"), "{found:?}");
+    for code in [
+        "fn f() -> Value { json!({\"type\": \"ptp\"}) }",
+        "const KINDS: [(&str, u8); 1] = [(\"ptp\", 1)];",
+        "const NAME: &str = \"ptp\";",
+        "fn f() -> bool {\n    // This is no plugin's name, but a keyword.\n    x == \"ptp\"\n}",
+        "const WORDS: [&str; 2] = [\"ptp\", \"other\"];",
+        "#[cfg(test)]\nmod tests { fn f() -> bool { x == \"ptp\" } }",
+    ] {
+        assert_eq!(of("crates/netloom/src/main.rs", code), [""; 0], "{code}");
+    }
+}

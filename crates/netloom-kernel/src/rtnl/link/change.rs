@@ -2,6 +2,7 @@
 
 use super::super::bridge_port::{BridgePortChange, put_port};
 use super::bridge::{BridgeOptions, put_bridge};
+use super::vxlan::VxlanOptions;
 use super::{
     IFLA_ADDRESS, IFLA_AF_SPEC, IFLA_IFALIAS, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINKINFO,
     IFLA_MASTER, IFLA_MTU, IFLA_TXQLEN,
@@ -25,6 +26,7 @@ pub struct LinkChange<'a> {
     alias: Option<&'a str>,
     arp_notify: Option<bool>,
     bridge: Option<BridgeOptions>,
+    vxlan: Option<VxlanOptions>,
     port: Option<BridgePortChange>,
 }
 
@@ -121,6 +123,13 @@ impl<'a> LinkChange<'a> {
         self
     }
 
+    /// Settings of a vxlan. Its remote address can change; the kernel refuses another VNI or port.
+    #[must_use]
+    pub fn vxlan(mut self, options: VxlanOptions) -> Self {
+        self.vxlan = Some(options);
+        self
+    }
+
     /// Settings of a bridge's port. The link must be a port already: joining and this cannot be
     /// one message, but they can be one [`Batch`](super::super::Batch).
     #[must_use]
@@ -173,11 +182,15 @@ impl<'a> LinkChange<'a> {
                 });
             });
         }
-        if self.bridge.is_some() || self.port.is_some() {
+        if self.bridge.is_some() || self.vxlan.is_some() || self.port.is_some() {
             buffer.nest(IFLA_LINKINFO, |b| {
                 if let Some(options) = &self.bridge {
                     b.put_str(IFLA_INFO_KIND, "bridge");
                     b.nest(IFLA_INFO_DATA, |b| put_bridge(b, options));
+                }
+                if let Some(options) = &self.vxlan {
+                    b.put_str(IFLA_INFO_KIND, "vxlan");
+                    b.nest(IFLA_INFO_DATA, |b| options.put(b));
                 }
                 if let Some(change) = &self.port {
                     put_port(b, change);

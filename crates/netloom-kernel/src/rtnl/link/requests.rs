@@ -3,12 +3,14 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::{
-    IFLA_ALT_IFNAME, IFLA_EXT_MASK, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER,
-    IFLA_NET_NS_FD, IFLA_PROP_LIST, IFLA_TARGET_NETNSID, Link, LinkRef, RTM_DELLINK,
-    RTM_DELLINKPROP, RTM_GETLINK, RTM_NEWLINK, header,
+    IFLA_ALT_IFNAME, IFLA_EXT_MASK, IFLA_GROUP, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO,
+    IFLA_MASTER, IFLA_NET_NS_FD, IFLA_PROP_LIST, IFLA_TARGET_NETNSID, Link, LinkRef, RTM_DELLINK,
+    RTM_DELLINKPROP, RTM_GETLINK, RTM_NEWLINK, RTM_NEWLINKPROP, header,
 };
 use crate::error::{Error, Result};
-use crate::netlink::{Buffer, NLM_F_CREATE, NLM_F_DUMP, NLM_F_ECHO, NLM_F_EXCL, Request};
+use crate::netlink::{
+    Buffer, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_ECHO, NLM_F_EXCL, Request,
+};
 use crate::netns::Netns;
 use crate::rtnl::{Batch, LinkChange, LinkSpec, Socket};
 
@@ -73,6 +75,29 @@ fn remove(link: LinkRef<'_>) -> Request {
     );
     link.put_name(&mut r.buffer);
     r.absent_is_success()
+}
+
+fn remove_group(group: u32) -> Request {
+    let object = format!("in the group {group}");
+    let mut r = Request::new("remove links", object, RTM_DELLINK, 0, &header(0, 0, 0));
+    r.buffer.put_u32(IFLA_GROUP, group);
+    r.absent_is_success()
+}
+
+fn add_alternative_name(index: u32, name: &str) -> Request {
+    let object = format!("\"{name}\" to the link with index {index}");
+    let flags = NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND;
+    let head = header(index, 0, 0);
+    let mut r = Request::new(
+        "add alternative name",
+        object,
+        RTM_NEWLINKPROP,
+        flags,
+        &head,
+    );
+    r.buffer
+        .nest(IFLA_PROP_LIST, |b| b.put_str(IFLA_ALT_IFNAME, name));
+    r
 }
 
 /// The links of one kind, filtered by the kernel.
@@ -244,6 +269,14 @@ impl Socket {
         self.execute(rename(index, name)).map(drop)
     }
 
+    /// Gives a link one more name, of at most 127 bytes. It stays when the link is moved.
+    ///
+    /// # Errors
+    /// `is_exists()` if a link of the namespace has the name; `is_unsupported()` before Linux 5.5.
+    pub fn add_alternative_name(&self, index: u32, name: &str) -> Result<()> {
+        self.execute(add_alternative_name(index, name)).map(drop)
+    }
+
     /// Takes an alternative name from a link.
     ///
     /// # Errors
@@ -301,6 +334,17 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Removes all links of a group in one request: one wait of the kernel for all of them. Their
+    /// veth peers go with them. `false` if there was none.
+    ///
+    /// # Errors
+    /// EINVAL for group 0; EOPNOTSUPP if one of them cannot be removed, and then none is.
+    pub fn remove_group(&self, group: u32) -> Result<bool> {
+        self.execute(remove_group(group))
+    }
+}
+
 /// How often another index is tried when a link of the other namespace has it.
 const INDEX_ATTEMPTS: u32 = 8;
 
@@ -331,6 +375,18 @@ impl Batch<'_> {
     /// See [`Socket::rename_link`].
     pub fn rename_link(&mut self, index: u32, name: &str) -> &mut Self {
         self.push(rename(index, name))
+    }
+
+    /// See [`Socket::create_link_in`], without its second tries; the links are not returned.
+    pub fn create_link_in(&mut self, netns: &Netns, spec: &LinkSpec<'_>) -> &mut Self {
+        let mut request = create(spec);
+        put_netns(&mut request.buffer, netns);
+        self.push(request)
+    }
+
+    /// See [`Socket::add_alternative_name`].
+    pub fn add_alternative_name(&mut self, index: u32, name: &str) -> &mut Self {
+        self.push(add_alternative_name(index, name))
     }
 
     /// See [`Socket::remove_link`].

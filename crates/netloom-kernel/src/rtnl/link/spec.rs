@@ -2,8 +2,8 @@
 
 use super::super::{KindSpec, PeerSpec};
 use super::{
-    IFLA_ADDRESS, IFLA_IFALIAS, IFLA_IFNAME, IFLA_LINK, IFLA_MASTER, IFLA_MTU, IFLA_NUM_RX_QUEUES,
-    IFLA_NUM_TX_QUEUES, IFLA_TXQLEN,
+    IFLA_ADDRESS, IFLA_GROUP, IFLA_IFALIAS, IFLA_IFNAME, IFLA_LINK, IFLA_MASTER, IFLA_MTU,
+    IFLA_NUM_RX_QUEUES, IFLA_NUM_TX_QUEUES, IFLA_TXQLEN,
 };
 use crate::MacAddress;
 use crate::netlink::Buffer;
@@ -31,6 +31,7 @@ pub struct LinkSpec<'a> {
     mtu: Option<u32>,
     master: Option<u32>,
     lower: Option<u32>,
+    group: Option<u32>,
     alias: Option<&'a str>,
     tx_queue_len: Option<u32>,
     kind: KindSpec<'a>,
@@ -48,6 +49,7 @@ impl<'a> LinkSpec<'a> {
             mtu: None,
             master: None,
             lower: None,
+            group: None,
             alias: None,
             tx_queue_len: None,
             kind,
@@ -103,6 +105,14 @@ impl<'a> LinkSpec<'a> {
         self
     }
 
+    /// The group it is in, by which links can be removed together; 0 is that of all others. A
+    /// veth's peer is told its own by [`PeerSpec::group`].
+    #[must_use]
+    pub fn group(mut self, group: u32) -> Self {
+        self.group = Some(group);
+        self
+    }
+
     /// Its alias, up to 255 bytes.
     #[must_use]
     pub fn alias(mut self, alias: &'a str) -> Self {
@@ -126,6 +136,7 @@ impl<'a> LinkSpec<'a> {
             (IFLA_MTU, self.mtu),
             (IFLA_MASTER, self.master),
             (IFLA_LINK, self.lower),
+            (IFLA_GROUP, self.group),
             (IFLA_TXQLEN, self.tx_queue_len),
         ];
         for (kind, value) in numbers {

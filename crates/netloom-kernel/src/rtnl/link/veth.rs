@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::{
-    IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_NET_NS_FD, IFLA_NUM_RX_QUEUES, IFLA_NUM_TX_QUEUES,
-    header,
+    IFLA_ADDRESS, IFLA_GROUP, IFLA_IFNAME, IFLA_MTU, IFLA_NET_NS_FD, IFLA_NUM_RX_QUEUES,
+    IFLA_NUM_TX_QUEUES, header,
 };
 use crate::MacAddress;
 use crate::netlink::Buffer;
@@ -21,6 +21,7 @@ pub struct PeerSpec<'a> {
     netns: Option<BorrowedFd<'a>>,
     mac: Option<MacAddress>,
     mtu: Option<u32>,
+    group: Option<u32>,
 }
 
 impl<'a> PeerSpec<'a> {
@@ -32,6 +33,7 @@ impl<'a> PeerSpec<'a> {
             netns: None,
             mac: None,
             mtu: None,
+            group: None,
         }
     }
 
@@ -56,6 +58,13 @@ impl<'a> PeerSpec<'a> {
         self
     }
 
+    /// The group it is in; 0 is that of all others.
+    #[must_use]
+    pub fn group(mut self, group: u32) -> Self {
+        self.group = Some(group);
+        self
+    }
+
     pub(super) fn put(&self, buffer: &mut Buffer) {
         buffer.nest(VETH_INFO_PEER, |b| {
             b.raw(&header(0, 0, 0));
@@ -65,6 +74,9 @@ impl<'a> PeerSpec<'a> {
             }
             if let Some(mtu) = self.mtu {
                 b.put_u32(IFLA_MTU, mtu);
+            }
+            if let Some(group) = self.group {
+                b.put_u32(IFLA_GROUP, group);
             }
             b.put_u32(IFLA_NUM_TX_QUEUES, 1);
             b.put_u32(IFLA_NUM_RX_QUEUES, 1);

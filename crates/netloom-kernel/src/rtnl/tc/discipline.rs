@@ -1,5 +1,6 @@
 //! The kinds of queueing disciplines.
 
+use super::netem::Netem;
 use super::{TCA_OPTIONS, put_kind, rate};
 use crate::netlink::{Attributes, Buffer};
 
@@ -16,6 +17,8 @@ const HTB_RATE_TO_QUANTUM: u32 = 10;
 pub enum Discipline {
     /// Lets packets pass at a rate.
     Tbf(Tbf),
+    /// Delays, loses and spoils packets.
+    Netem(Netem),
     /// Divides a link among classes.
     Htb {
         /// The minor number of the class of packets that no filter puts into another.
@@ -50,6 +53,7 @@ impl Discipline {
     pub fn name(&self) -> &str {
         match self {
             Self::Tbf(_) => "tbf",
+            Self::Netem(_) => "netem",
             Self::Htb { .. } => "htb",
             Self::Pfifo(_) => "pfifo",
             Self::Bfifo(_) => "bfifo",
@@ -63,6 +67,7 @@ impl Discipline {
         put_kind(buffer, self.name());
         match self {
             Self::Tbf(tbf) => buffer.nest(TCA_OPTIONS, |b| tbf.put(b)),
+            Self::Netem(netem) => buffer.nest(TCA_OPTIONS, |b| netem.put(b)),
             Self::Htb { default_class } => buffer.nest(TCA_OPTIONS, |b| {
                 let mut init = [0; 20];
                 init[..4].copy_from_slice(&HTB_VERSION.to_ne_bytes());
@@ -79,6 +84,7 @@ impl Discipline {
     pub(super) fn parse(kind: &str, options: &[u8]) -> Option<Self> {
         Some(match kind {
             "tbf" => Self::Tbf(Tbf::parse(options)?),
+            "netem" => Self::Netem(Netem::parse(options)?),
             "htb" => {
                 let init = Attributes::find(options, TCA_HTB_INIT)?;
                 // The kernel takes a minor number, and keeps more bits than one has.

@@ -292,6 +292,12 @@ fn remove_all(link: u32, parent: Handle) -> Request {
     Request::new("remove filters", object, RTM_DELTFILTER, 0, &head).absent_is_success()
 }
 
+/// All filters of one priority, which are for one protocol.
+fn remove_of_priority(spec: &FilterSpec) -> Request {
+    let head = header(spec.link, Handle::default(), spec.parent, spec.info());
+    Request::new("remove filter", spec.object(), RTM_DELTFILTER, 0, &head).absent_is_success()
+}
+
 impl Socket {
     /// Adds a filter.
     ///
@@ -299,6 +305,14 @@ impl Socket {
     /// `is_absent()` if there is no such link or parent, or the kernel lacks the classifier.
     pub fn add_filter(&self, spec: &FilterSpec) -> Result<()> {
         self.execute(spec.request()).map(drop)
+    }
+
+    /// Removes the filters of the priority and the protocol of `spec`, whatever they are for.
+    ///
+    /// # Errors
+    /// Anything but absence.
+    pub fn remove_filter(&self, spec: &FilterSpec) -> Result<bool> {
+        self.execute(remove_of_priority(spec))
     }
 
     /// Removes all filters of a discipline or class.

@@ -3,12 +3,14 @@
 use super::discipline::Discipline;
 use super::{Handle, Head, TCA_KIND, TCA_OPTIONS, header};
 use crate::error::Result;
-use crate::netlink::{Attributes, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Request};
+use crate::netlink::{Attributes, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REPLACE, Request};
 use crate::rtnl::{Batch, Socket};
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
 const RTM_GETQDISC: u16 = 38;
+/// The index of `lo`, which is the first link of every namespace.
+const LOOPBACK: u32 = 1;
 
 /// A queueing discipline to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,17 +47,24 @@ fn place(link: u32, parent: Handle) -> String {
     format!("at {parent} of the link with index {link}")
 }
 
-fn add(spec: &QdiscSpec) -> Request {
+fn put(spec: &QdiscSpec, operation: &'static str, flags: u16) -> Request {
     let object = format!(
         "{} {}",
         spec.discipline.name(),
         place(spec.link, spec.parent)
     );
     let head = header(spec.link, spec.handle, spec.parent, 0);
-    let flags = NLM_F_CREATE | NLM_F_EXCL;
-    let mut r = Request::new("add qdisc", object, RTM_NEWQDISC, flags, &head);
+    let mut r = Request::new(operation, object, RTM_NEWQDISC, flags, &head);
     spec.discipline.put(&mut r.buffer);
     r
+}
+
+fn add(spec: &QdiscSpec) -> Request {
+    put(spec, "add qdisc", NLM_F_CREATE | NLM_F_EXCL)
+}
+
+fn replace(spec: &QdiscSpec) -> Request {
+    put(spec, "replace qdisc", NLM_F_CREATE | NLM_F_REPLACE)
 }
 
 fn remove(link: u32, parent: Handle) -> Request {
@@ -72,6 +81,34 @@ impl Socket {
     /// such link or parent, or the kernel lacks the kind.
     pub fn add_qdisc(&self, spec: &QdiscSpec) -> Result<()> {
         self.execute(add(spec)).map(drop)
+    }
+
+    /// Adds a queueing discipline, in the place of the one that is there.
+    ///
+    /// # Errors
+    /// `is_absent()` if there is no such link or parent, or the kernel lacks the kind.
+    pub fn replace_qdisc(&self, spec: &QdiscSpec) -> Result<()> {
+        self.execute(replace(spec)).map(drop)
+    }
+
+    /// Whether the kernel has a kind of queueing discipline that wants options, as netem and tbf do.
+    /// None is added.
+    ///
+    /// # Errors
+    /// `is_denied()`: it is for the privileged.
+    pub fn has_discipline(&self, kind: &str) -> Result<bool> {
+        // Without its options the kind refuses to begin, and a kind that is not there is not found.
+        let head = header(LOOPBACK, Handle::default(), Handle::ROOT, 0);
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
+        let mut r = Request::new("ask for qdisc", kind.to_owned(), RTM_NEWQDISC, flags, &head);
+        super::put_kind(&mut r.buffer, kind);
+        match self.execute(r) {
+            // EEXIST: somebody has one on `lo`, and nothing is known; the kind is asked for later.
+            Err(error) if error.is_exists() || error.errno() == libc::EINVAL => Ok(true),
+            Err(error) if error.is_absent() => Ok(false),
+            Err(error) => Err(error),
+            Ok(_) => Ok(true),
+        }
     }
 
     /// Removes a queueing discipline with all that is below it: the kernel's own takes its place.
@@ -112,6 +149,11 @@ impl Batch<'_> {
     /// See [`Socket::add_qdisc`].
     pub fn add_qdisc(&mut self, spec: &QdiscSpec) -> &mut Self {
         self.push(add(spec))
+    }
+
+    /// See [`Socket::replace_qdisc`].
+    pub fn replace_qdisc(&mut self, spec: &QdiscSpec) -> &mut Self {
+        self.push(replace(spec))
     }
 
     /// See [`Socket::remove_qdisc`].

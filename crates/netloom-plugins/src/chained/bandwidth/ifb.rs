@@ -4,8 +4,8 @@ use crate::wiring::owner::{Owner, network_hash};
 use crate::wiring::{Fault, random};
 use netloom_kernel::MacAddress;
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec, Socket};
-use netloom_plugin::{Cleanup, Undo};
-use netloom_spec::{Attachment, Error, NetworkName};
+use netloom_plugin::{Cleanup, Found, Owned, Undo};
+use netloom_spec::{Attachment, Error};
 
 /// Makes it: up, and as upstream makes it without a queue of its own. It has no alias yet.
 pub(super) fn create(
@@ -101,28 +101,29 @@ fn find_stale(
     Ok(links)
 }
 
-/// What [`collect`] would remove.
-pub(super) fn stale(network: &NetworkName, valid: &[Attachment]) -> Result<Vec<String>, Error> {
-    let find = || find_stale(&Socket::open()?, network.as_str(), valid);
-    let links = find().map_err(Fault::kernel("failed to look for stale links"))?;
-    let told = |link: Link| format!("{} ({})", link.name, link.alias.unwrap_or_default());
-    Ok(links.into_iter().map(told).collect())
-}
-
-/// Removes the ifbs of a network that belong to none of the valid attachments.
-pub(super) fn collect(network: &NetworkName, valid: &[Attachment]) -> Result<(), Error> {
-    let failed = || Fault::kernel("failed to collect stale links");
+/// The ifbs of a network that belong to none of the valid attachments.
+pub(super) const OWNED: Owned = Owned::of_network("ifb", |scope, how| {
+    let failed = || Fault::kernel("failed to sweep ifbs");
     let host = Socket::open().map_err(failed())?;
-    let mut batch = host.batch();
-    for link in find_stale(&host, network.as_str(), valid).map_err(failed())? {
-        batch.remove_link(link.index);
-    }
+    let links = find_stale(&host, scope.network.as_str(), scope.valid).map_err(failed())?;
     let mut cleanup = Cleanup::new();
-    for (_, error) in batch.commit_all().map_err(failed())?.failures {
-        cleanup.step("remove a link", Err(failed()(error)));
+    if how.removes() {
+        let mut batch = host.batch();
+        for link in &links {
+            batch.remove_link(link.index);
+        }
+        for (_, error) in batch.commit_all().map_err(failed())?.failures {
+            cleanup.step("remove a link", Err(failed()(error)));
+        }
     }
-    cleanup.finish()
-}
+    let told = |link: Link| format!("{} ({})", link.name, link.alias.unwrap_or_default());
+    cleanup.finish()?;
+    Ok(links
+        .into_iter()
+        .map(told)
+        .map(Found::collectable)
+        .collect())
+});
 
 fn is_ifb(link: &Link) -> bool {
     link.kind == Some(LinkKind::Ifb)

@@ -16,7 +16,8 @@ use crate::wiring::iptables::Saved;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use netloom_kernel::iptables::{self, Family};
-use netloom_spec::Attachment;
+use netloom_plugin::{Found, Scope};
+use netloom_spec::Error;
 use script::Script;
 use std::net::IpAddr;
 use sweep::Sweep;
@@ -130,36 +131,24 @@ fn compare(script: impl Fn(bool) -> Script) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Removes the rules of attachments of the network that are not valid any more, as far as a chain
-/// tells whose they are.
-pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
-    let nftables = Nftables::open()?;
-    for family in FAMILIES {
-        find_stale(&nftables, family, network, valid)?.run(&nftables, family)?;
-    }
-    Ok(())
-}
-
-fn find_stale(
-    nftables: &Nftables,
-    family: Family,
-    network: &str,
-    valid: &[Attachment],
-) -> Result<Sweep, Fault> {
-    if !iptables::is_available(family) || !there::may_have_rules(nftables, family)? {
-        return Ok(Sweep::default());
-    }
-    Ok(Sweep::stale(&save(family)?, network, valid))
-}
-
-/// The attachments' own chains that [`collect`] would remove with the rules that they stand for.
-pub(super) fn stale(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Fault> {
+/// The own chains of attachments of the network that are not valid any more, with the rules that they
+/// stand for.
+pub(super) fn sweep(
+    scope: &Scope<'_>,
+    how: netloom_plugin::Sweep<'_>,
+) -> Result<Vec<Found>, Error> {
     let nftables = Nftables::open()?;
     let mut chains = Vec::new();
     for family in FAMILIES {
-        let found = find_stale(&nftables, family, network, valid)?;
-        let told = |chain: &String| format!("chain {chain} ({family})");
+        if !iptables::is_available(family) || !there::may_have_rules(&nftables, family)? {
+            continue;
+        }
+        let found = Sweep::stale(&save(family)?, scope.network.as_str(), scope.valid);
+        let told = |chain: &String| Found::collectable(format!("chain {chain} ({family})"));
         chains.extend(found.markers().iter().map(told));
+        if how.removes() {
+            found.run(&nftables, family)?;
+        }
     }
     Ok(chains)
 }

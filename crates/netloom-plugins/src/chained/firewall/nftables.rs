@@ -18,18 +18,18 @@ mod wires;
 use super::plan::Wanted;
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
-use crate::wiring::claims::{Claim, Place, Shape, comments, delete_set, withdraw};
+use crate::wiring::claims::{Claim, Place, Shape, delete_set, withdraw};
 use crate::wiring::elements::{delete_rules, rules_of, staleness};
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::{Owner, named_by, network_hash, prefix_of_instance};
-use crate::wiring::transaction::atomically;
+use crate::wiring::transaction::{self, atomically};
 pub(super) use foreign::MARK;
 use foundation::{PASS, PODS, TABLE};
 use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, CtState, Element, Field, Key, KeyType};
 use netloom_kernel::nft::{Rule, RuleInfo, Set, Socket};
 use netloom_kernel::rtnl;
-use netloom_spec::Attachment;
+use netloom_plugin::{Found, Scope, Sweep};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -368,34 +368,38 @@ fn missing(owner: Owner<'_>, wanted: &Wanted) -> Result<Option<String>> {
     }))
 }
 
-/// Removes the network's elements that belong to no valid attachment, the sets in which no address
-/// is left, and its bridges that are gone.
-pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Result<(), Fault> {
-    let is_stale = staleness(network, valid);
-    let collect = |socket: &Socket| {
-        let host = rtnl::Socket::open()?;
-        atomically(socket, |socket, batch| {
-            let rules = socket.list_rules(&TABLE, PODS)?;
-            for v6 in [false, true] {
-                let set = set_of(network, v6);
-                let is_stale = |_: &[u8], comment: &str| is_stale(comment);
-                let kept = withdraw(socket, batch, &TABLE, &set, is_stale)?.kept;
-                if kept == 0 && socket.get_set(&TABLE, &set)?.is_some() {
-                    delete_rules(batch, &TABLE, PODS, &rules, |comment| comment == set);
-                    delete_set(socket, batch, &TABLE, &set)?;
-                }
+/// The network's elements that belong to no valid attachment, by their comments, and its bridges that
+/// are gone. The sets in which no address is left go too: those are nobody's.
+pub(super) fn sweep(
+    scope: &Scope<'_>,
+    how: Sweep<'_>,
+) -> std::result::Result<Vec<Found>, netloom_spec::Error> {
+    let network = scope.network.as_str();
+    let is_stale = staleness(network, scope.valid);
+    let host = rtnl::Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    transaction::sweep(how, "firewall rules of nftables", |socket, batch| {
+        let mut found = Vec::new();
+        let rules = socket.list_rules(&TABLE, PODS)?;
+        for v6 in [false, true] {
+            let set = set_of(network, v6);
+            let is_stale = |_: &[u8], comment: &str| is_stale(comment);
+            let withdrawn = withdraw(socket, batch, &TABLE, &set, is_stale)?;
+            if withdrawn.kept == 0 && socket.get_set(&TABLE, &set)?.is_some() {
+                delete_rules(batch, &TABLE, PODS, &rules, |comment| comment == set);
+                delete_set(socket, batch, &TABLE, &set)?;
             }
-            wires::sweep(socket, batch, &[], &is_stale)?;
-            for bridge in lost_bridges(socket, &host, network)? {
-                foundation::forget(socket, batch, &bridge)?;
-            }
-            Ok(())
-        })
-    };
-    let nftables = Nftables::open()?;
-    nftables.with(collect).map_err(Fault::kernel(
-        "failed to collect stale firewall rules of nftables",
-    ))
+            found.extend(withdrawn.comments());
+        }
+        // Whose addresses are there is named by them.
+        let wired = wires::sweep(socket, batch, &[], &is_stale)?.into_iter();
+        let alone = wired.filter(|owner| !found.contains(owner));
+        found.extend(alone.collect::<Vec<_>>());
+        for bridge in lost_bridges(socket, &host, network)? {
+            foundation::forget(socket, batch, &bridge)?;
+            found.push(format!("bridge {bridge}, which is gone"));
+        }
+        Ok(found)
+    })
 }
 
 /// The bridges to which the network gave a policy, and that are gone.
@@ -407,31 +411,4 @@ fn lost_bridges(socket: &Socket, host: &rtnl::Socket, network: &str) -> Result<V
         }
     }
     Ok(lost)
-}
-
-/// What [`collect`] would remove, but for sets without addresses, which are nobody's.
-pub(super) fn stale(
-    network: &str,
-    valid: &[Attachment],
-) -> std::result::Result<Vec<String>, Fault> {
-    let is_stale = staleness(network, valid);
-    let find = || {
-        let (socket, host) = (Socket::open()?, rtnl::Socket::open()?);
-        let mut found = Vec::new();
-        for v6 in [false, true] {
-            found.extend(comments(&socket, &TABLE, &set_of(network, v6))?);
-        }
-        // Whose addresses are there is named by them.
-        let wired = wires::owners(&socket)?;
-        let alone = wired.into_iter().filter(|owner| !found.contains(owner));
-        found.extend(alone.collect::<Vec<_>>());
-        found.retain(|comment| is_stale(comment));
-        let lost = lost_bridges(&socket, &host, network)?;
-        found.extend(
-            lost.iter()
-                .map(|bridge| format!("bridge {bridge}, which is gone")),
-        );
-        Ok(found)
-    };
-    find().map_err(Fault::kernel("failed to read nftables' firewall rules"))
 }

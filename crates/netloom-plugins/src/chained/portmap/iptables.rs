@@ -9,7 +9,6 @@ use super::nftables::Known;
 use super::plan::{Plan, Pod};
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
-use crate::wiring::claimant::ClaimedAddress;
 use crate::wiring::iptables::direct::{Chains, led_to};
 use crate::wiring::iptables::{Saved, presence};
 use crate::wiring::masquerade::BackendChoice;
@@ -18,7 +17,9 @@ use crate::wiring::owner::Owner;
 use ipnet::IpNet;
 use netloom_kernel::iptables::{self, Family};
 use netloom_kernel::nft::RuleInfo;
-use netloom_spec::Attachment;
+use netloom_plugin::host::ClaimedAddress;
+use netloom_plugin::{Found, Scope, Sweep};
+use netloom_spec::Error;
 use script::Script;
 use seen::Seen;
 
@@ -181,19 +182,6 @@ fn remove_renamed(
     renamed.remove_ours(nftables, is_own).map(drop)
 }
 
-/// Removes the chains of containers that have no valid attachment to the network. The chain does
-/// not tell interfaces apart, so one valid attachment keeps a container's chain.
-pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
-    let nftables = Nftables::open()?;
-    for family in FAMILIES {
-        let (saved, chains) = find_stale(&nftables, family, network, valid)?;
-        if let Some(text) = script::sweep(&saved, &chains) {
-            restore(family, &text)?;
-        }
-    }
-    Ok(())
-}
-
 /// To whose addresses the network's chains lead.
 pub(super) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Fault> {
     let nftables = Nftables::open()?;
@@ -214,30 +202,20 @@ fn read(nftables: &Nftables, family: Family) -> Result<Saved, Fault> {
     Ok(Saved::parse(&text, "nat"))
 }
 
-/// The chains, and the table that they are in.
-fn find_stale(
-    nftables: &Nftables,
-    family: Family,
-    network: &str,
-    valid: &[Attachment],
-) -> Result<(Saved, Vec<String>), Fault> {
-    let saved = read(nftables, family)?;
-    let mut chains = script::stale(&saved, network, valid);
-    chains.retain(|chain| saved.declares(chain));
-    Ok((saved, chains))
-}
-
-/// The chains that [`collect`] would remove.
-pub(super) fn stale(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Fault> {
+/// The chains of containers that have no valid attachment to the network. The chain does not tell
+/// interfaces apart, so one valid attachment keeps a container's chain.
+pub(super) fn sweep(scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Error> {
     let nftables = Nftables::open()?;
     let mut told = Vec::new();
     for family in FAMILIES {
-        let (_, chains) = find_stale(&nftables, family, network, valid)?;
-        told.extend(
-            chains
-                .iter()
-                .map(|chain| format!("chain {chain} ({family})")),
-        );
+        let saved = read(&nftables, family)?;
+        let mut chains = script::stale(&saved, scope.network.as_str(), scope.valid);
+        chains.retain(|chain| saved.declares(chain));
+        let words = |chain: &String| Found::collectable(format!("chain {chain} ({family})"));
+        told.extend(chains.iter().map(words));
+        if let (true, Some(text)) = (how.removes(), script::sweep(&saved, &chains)) {
+            restore(family, &text)?;
+        }
     }
     Ok(told)
 }

@@ -44,7 +44,7 @@ pub(super) use loopback::Loopback;
 use netloom_kernel::nft::{Batch, Element, Socket};
 use netloom_kernel::{Error as KernelError, Result};
 use netloom_spec::Error;
-pub(super) use remove::{claims, collect, remove, stale};
+pub(super) use remove::{claims, remove, sweep};
 use scope::Scope;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};

@@ -8,8 +8,8 @@ use crate::wiring::owner::{Owner, hash16};
 use crate::wiring::state_file;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Link;
-use netloom_plugin::Cleanup;
-use netloom_spec::{Attachment, Error, Mac, NetworkName, PluginConf, code, decode};
+use netloom_plugin::{Cleanup, Found, Scope, Sweep};
+use netloom_spec::{Attachment, Error, Mac, PluginConf, code, decode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::ser::{PrettyFormatter, Serializer};
@@ -147,18 +147,15 @@ impl Backup {
     }
 }
 
-/// Files that nobody needs.
-#[derive(Debug, Default)]
-pub(super) struct Stale {
-    /// Those of attachments that are not valid any more.
-    pub(super) backups: Vec<PathBuf>,
-    /// Those that are no backups, so that nothing tells whose they are.
-    pub(super) broken: Vec<PathBuf>,
-}
-
 /// `dataDir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Store(PathBuf);
+
+/// The backups of attachments that are not valid any more, and the files that are none.
+pub(super) const OWNED: netloom_plugin::Owned =
+    netloom_plugin::Owned::of_conf("tuning backup", |scope, how| {
+        Store::remembered(scope.conf).sweep(scope, how)
+    });
 
 impl Store {
     /// `dataDir`; the default if it is empty.
@@ -210,24 +207,20 @@ impl Store {
         state_file::remove(&self.path(owner)?).map_err(|error| self.failure("remove", &error))
     }
 
-    /// What is of this network and of no valid attachment. What upstream wrote does not say whose it
-    /// is, and counts as somebody's.
-    pub(super) fn stale(
-        &self,
-        network: &NetworkName,
-        valid: &[Attachment],
-    ) -> Result<Stale, Error> {
+    /// What is of the scope's network and of no valid attachment. What upstream wrote does not say whose
+    /// it is, and counts as somebody's.
+    fn sweep(&self, scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Error> {
+        let network = scope.network.as_str();
         let named = |it: &Attachment| (it.container_id.clone(), it.if_name.clone());
-        let names: HashSet<(String, String)> = valid.iter().map(named).collect();
-        let paths: HashSet<PathBuf> = valid
-            .iter()
-            .map(|attachment| self.usual(Owner::of(network.as_str(), attachment)))
+        let names: HashSet<(String, String)> = scope.valid.iter().map(named).collect();
+        let paths: HashSet<PathBuf> = (scope.valid.iter())
+            .map(|attachment| self.usual(Owner::of(network, attachment)))
             .collect();
         let is_valid = |mark: &Mark, path: &PathBuf| match mark.names() {
             Some((id, name)) => names.contains(&(id.to_owned(), name.to_owned())),
             None => paths.contains(path),
         };
-        let mut stale = Stale::default();
+        let (mut found, mut cleanup) = (Vec::new(), Cleanup::new());
         for path in self.list()? {
             let content = match state_file::read(&path) {
                 Ok(Some(content)) => content,
@@ -236,38 +229,22 @@ impl Store {
                 // One that is no file must not keep others from being collected.
                 Err(_) => Vec::new(),
             };
-            let mark = match Backup::parse(&content) {
-                Some(backup) => backup.netloom,
-                None => {
-                    stale.broken.push(path);
-                    continue;
-                }
+            let Some(backup) = Backup::parse(&content) else {
+                found.push(Found::broken(path));
+                continue;
             };
-            let is_stale = |mark: Mark| mark.network == network.as_str() && !is_valid(&mark, &path);
-            if mark.is_some_and(is_stale) {
-                stale.backups.push(path);
+            let is_stale = |mark: Mark| mark.network == network && !is_valid(&mark, &path);
+            if !backup.netloom.is_some_and(is_stale) {
+                continue;
+            }
+            found.push(Found::collectable(path.display().to_string()));
+            if how.removes() {
+                let removed = state_file::remove(&path);
+                let removed = removed.map_err(|error| self.failure("remove", &error));
+                cleanup.step(&format!("collect {}", path.display()), removed);
             }
         }
-        Ok(stale)
-    }
-
-    /// Removes the files of attachments that are not valid any more, and tells of the broken ones.
-    pub(super) fn collect(
-        &self,
-        network: &NetworkName,
-        valid: &[Attachment],
-        warn: impl Fn(&str),
-    ) -> Result<(), Error> {
-        let stale = self.stale(network, valid)?;
-        for path in &stale.broken {
-            warn(&format!("{} is no backup, and stays", path.display()));
-        }
-        let mut cleanup = Cleanup::new();
-        for path in stale.backups {
-            let removed = state_file::remove(&path).map_err(|error| self.failure("remove", &error));
-            cleanup.step(&format!("collect {}", path.display()), removed);
-        }
-        cleanup.finish()
+        cleanup.finish().map(|()| found)
     }
 
     fn list(&self) -> Result<Vec<PathBuf>, Error> {

@@ -8,6 +8,12 @@ use serde::Deserialize;
 /// The bridge that is used when the configuration names none.
 const DEFAULT_BRIDGE: &str = "cni0";
 
+/// The name in a configuration, or the default one.
+pub(super) fn bridge_name(conf: &PluginConf) -> &str {
+    let named = conf.get("bridge").and_then(|name| name.as_str());
+    named.filter(|it| !it.is_empty()).unwrap_or(DEFAULT_BRIDGE)
+}
+
 /// Upstream's keys, unvalidated.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

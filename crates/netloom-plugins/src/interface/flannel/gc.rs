@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use super::store::{Listed, Store};
 use super::subnet_env::SubnetEnv;
-use netloom_plugin::{Cleanup, GcRequest};
+use netloom_plugin::{Cleanup, Found, GcRequest, Owned};
 use netloom_spec::{Attachment, Error, NetworkName, PluginConf};
 use std::path::PathBuf;
 
@@ -49,15 +49,14 @@ fn find_stale(
     Ok((listed, broken))
 }
 
-/// What [`collect`] would remove itself, and the files that are no configurations.
-pub(super) fn stale(
-    conf: &PluginConf,
-    network: &NetworkName,
-    valid: &[Attachment],
-) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
-    let (stale, broken) = find_stale(conf, network, Some(valid))?;
-    Ok((stale.into_iter().map(|saved| saved.path).collect(), broken))
-}
+/// The saved configurations of attachments that are not valid any more, and the files that are none. GC
+/// removes them after the delegate's DEL, by [`collect`].
+pub(super) const OWNED: Owned = Owned::of_conf("flannel configuration", |scope, _| {
+    let (stale, broken) = find_stale(scope.conf, scope.network, Some(scope.valid))?;
+    let stale = stale.iter().map(|saved| saved.path.display().to_string());
+    let stale = stale.map(Found::collectable);
+    Ok(stale.chain(broken.into_iter().map(Found::broken)).collect())
+});
 
 /// The configurations of all delegates whose GC [`collect`] may call.
 pub(super) fn all_delegates(conf: &PluginConf, network: &NetworkName) -> Vec<PluginConf> {

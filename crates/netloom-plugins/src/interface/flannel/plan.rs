@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 const SUBNET_FILE: &str = "/run/flannel/subnet.env";
 const DATA_DIR: &str = "/var/lib/cni/flannel";
+/// As upstream: the delegate where none is named, which is asked to be a gateway.
+const USUAL_DELEGATE: &str = "bridge";
 
 /// Upstream's keys, unvalidated.
 #[derive(Debug, Default, Deserialize)]
@@ -115,7 +117,7 @@ fn delegate(
     if !conf.cni_version().is_empty() {
         delegate.set("cniVersion", json!(conf.cni_version()));
     }
-    set_default(&mut delegate, "type", json!("bridge"));
+    set_default(&mut delegate, "type", json!(USUAL_DELEGATE));
     match delegate.plugin_type() {
         "" => {
             return Err(invalid(
@@ -127,7 +129,7 @@ fn delegate(
             let text = "delegate.type \"flannel\": flannel needs another plugin such as \"bridge\"";
             return Err(invalid(text));
         }
-        "bridge" => set_default(&mut delegate, "isGateway", json!(true)),
+        USUAL_DELEGATE => set_default(&mut delegate, "isGateway", json!(true)),
         _ => {}
     }
     if let Some(runtime_config) = runtime_config {

@@ -25,7 +25,7 @@ pub(super) fn add<'r>(
     undo: &mut Undo<'r>,
 ) -> Result<AddResult, Error> {
     let plan = Plan::new(request.conf, sysfs)?;
-    let ra = RouterAdvertisements::read(request.conf)?;
+    let ra = RouterAdvertisements::read(request)?;
     let netns = sandbox::open(request.netns)?;
     let mut result = if plan.user_space {
         let mut result = AddResult::new();

@@ -19,7 +19,7 @@ pub(super) fn add<'r>(
     undo: &mut Undo<'r>,
 ) -> Result<AddResult, Error> {
     let plan = Plan::new(request.conf)?;
-    let ra = RouterAdvertisements::read(request.conf)?;
+    let ra = RouterAdvertisements::read(request)?;
     let netns = sandbox::open(request.netns)?;
     let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
     let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;

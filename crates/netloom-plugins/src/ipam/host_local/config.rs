@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Where the state is unless `dataDir` says otherwise.
-pub const DATA_DIR: &str = "/var/lib/cni/networks";
+pub(super) const DATA_DIR: &str = "/var/lib/cni/networks";
 
 /// The wire form.
 #[derive(Default, Deserialize)]

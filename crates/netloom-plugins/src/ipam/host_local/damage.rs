@@ -6,7 +6,7 @@ use super::owner::Owner;
 use super::ranges::RangeSet;
 use super::store::{Place, Store};
 use super::store_error::{StoreError, failed};
-use netloom_plugin::{Attachment, Context, DelRequest, Version};
+use netloom_plugin::{Attachment, DelRequest, Sweep, Version};
 use netloom_spec::PluginConf;
 use rustix::io::Errno;
 use std::cell::RefCell;
@@ -130,7 +130,7 @@ pub(super) fn collect(
     store: &mut Store,
     place: &Place,
     living: &Living,
-    context: &Context<'_>,
+    how: Sweep<'_>,
 ) -> Result<(), Vec<StoreError>> {
     let damaged = RefCell::new(Vec::new());
     let freed = store.retain(|name, owner| {
@@ -144,7 +144,7 @@ pub(super) fn collect(
         is_damaged
     });
     let mut errors = freed.err().unwrap_or_default();
-    let damaged = free_damaged(store, place, living, damaged.into_inner(), context);
+    let damaged = free_damaged(store, place, living, damaged.into_inner(), how);
     errors.extend(damaged.err().into_iter().flatten());
     match errors.is_empty() {
         true => Ok(()),
@@ -158,7 +158,7 @@ fn free_damaged(
     place: &Place,
     living: &Living,
     damaged: Vec<Held>,
-    context: &Context<'_>,
+    how: Sweep<'_>,
 ) -> Result<(), Vec<StoreError>> {
     if damaged.is_empty() {
         return Ok(());
@@ -169,10 +169,10 @@ fn free_damaged(
         let file = place.reservations().join(&name).display().to_string();
         if living.may_have(&name, &owner, &held) {
             let why = "kept, as it may be of a valid attachment";
-            context.warn(&format!("{file} is damaged: {why}"));
+            how.warn(&format!("{file} is damaged: {why}"));
             continue;
         }
-        context.warn(&format!("{file} is damaged: freed"));
+        how.warn(&format!("{file} is damaged: freed"));
         let freed = store.release_names(&owner, &[name]);
         errors.extend(freed.err().into_iter().flatten());
     }

@@ -6,25 +6,13 @@ use super::listing::is_reservation;
 use super::store::Place;
 use super::store_error::failed;
 use netloom_plugin::Error;
+use netloom_plugin::host::Forgotten;
 use netloom_spec::{ContainerId, NetworkName};
 use rustix::io::Errno;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-
-/// What the default `dataDir` holds of a network that is not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Forgotten {
-    /// The network's name.
-    pub network: String,
-    /// Where its reservations are, and what netloom keeps beside them.
-    pub directories: Vec<PathBuf>,
-    /// How many addresses are reserved.
-    pub reservations: usize,
-    /// The addresses.
-    pub addresses: Vec<IpAddr>,
-}
+use std::path::Path;
 
 /// The networks in the default `dataDir` that are not known and hold no reservation of these
 /// containers, which live: on whatever network that is known of. A runtime that attaches a
@@ -32,8 +20,8 @@ pub struct Forgotten {
 ///
 /// # Errors
 /// When the directory cannot be read. A network that cannot be read is none of them.
-pub fn forgotten(
-    is_known: impl Fn(&str) -> bool,
+pub(super) fn forgotten(
+    is_known: &dyn Fn(&str) -> bool,
     living: &[&str],
 ) -> Result<Vec<Forgotten>, Error> {
     let mut found = Vec::new();
@@ -53,9 +41,10 @@ pub fn forgotten(
             let mut directories = vec![place.reservations(), place.index()];
             directories.retain(|directory| directory.is_dir());
             found.push(Forgotten {
+                kind: "reservation",
                 network: place.network,
                 directories,
-                reservations: containers.len(),
+                count: containers.len(),
                 addresses: addresses.into_iter().flatten().collect(),
             });
         }

@@ -3,7 +3,6 @@
 
 use super::super::Fault;
 use super::super::check::drift;
-use super::super::claimant::ClaimedAddress;
 use super::super::iptables::direct::{Chains, led_to};
 use super::super::iptables::presence;
 use super::super::nftables::Nftables;
@@ -13,7 +12,9 @@ use super::{Addresses, BackendChoice};
 use ipnet::IpNet;
 use netloom_kernel::iptables::{self, Family};
 use netloom_kernel::nft::RuleInfo;
-use netloom_spec::Attachment;
+use netloom_plugin::host::ClaimedAddress;
+use netloom_plugin::{Found, Scope, Sweep};
+use netloom_spec::Error;
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
@@ -138,32 +139,24 @@ pub(super) fn check(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Removes the chains of containers that have no valid attachment to the network. The chain
-/// does not tell interfaces apart, so one valid attachment keeps a container's chain.
-pub(super) fn collect(network: &str, valid: &[Attachment]) -> Result<(), Fault> {
-    let nftables = Nftables::open()?;
-    for family in FAMILIES {
-        if !iptables::is_available(family) || !presence::may_have_nat_table(&nftables, family)? {
-            continue;
-        }
-        if let Some(text) = stale(&save(family)?, network, valid) {
-            restore(family, &text)?;
-        }
-    }
-    Ok(())
-}
-
-/// The chains that [`collect`] would remove.
-pub(super) fn stale_chains(network: &str, valid: &[Attachment]) -> Result<Vec<String>, Fault> {
+/// The chains of containers that have no valid attachment to the network. The chain does not tell
+/// interfaces apart, so one valid attachment keeps a container's chain.
+pub(super) fn sweep(scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Error> {
     let nftables = Nftables::open()?;
     let mut chains = Vec::new();
     for family in FAMILIES {
         if !iptables::is_available(family) || !presence::may_have_nat_table(&nftables, family)? {
             continue;
         }
-        let script = stale(&save(family)?, network, valid).unwrap_or_default();
-        let removed = script.lines().filter_map(|line| line.strip_prefix("-X "));
-        chains.extend(removed.map(|chain| format!("chain {chain} ({family})")));
+        let Some(script) = stale(&save(family)?, scope.network.as_str(), scope.valid) else {
+            continue;
+        };
+        let gone = script.lines().filter_map(|line| line.strip_prefix("-X "));
+        let told = gone.map(|chain| Found::collectable(format!("chain {chain} ({family})")));
+        chains.extend(told);
+        if how.removes() {
+            restore(family, &script)?;
+        }
     }
     Ok(chains)
 }

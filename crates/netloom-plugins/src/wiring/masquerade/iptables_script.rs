@@ -2,11 +2,11 @@
 //! what is read from `iptables-save`. Chain, comments and rules are those of the Go
 //! reference plugins.
 
-use super::super::claimant::{Claimant, ClaimedAddress};
 use super::super::iptables::{Saved, append, delete, value_of};
 use super::super::owner::Owner;
 use ipnet::IpNet;
 use netloom_kernel::nft::RuleInfo;
+use netloom_plugin::host::{Claimant, ClaimedAddress};
 use netloom_spec::Attachment;
 use std::fmt::Write as _;
 use std::net::IpAddr;

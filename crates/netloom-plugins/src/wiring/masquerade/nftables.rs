@@ -17,17 +17,19 @@
 
 use super::super::Fault;
 use super::super::check::drift;
-use super::super::claimant::ClaimedAddress;
-use super::super::claims::{Place, claimed_addresses, comments, delete_set, withdraw};
+use super::super::claimant::of_comment;
+use super::super::claims::{Place, claimed_addresses, delete_set, withdraw};
 use super::super::elements::{delete_rules, has_prefix, rules_of, staleness};
 use super::super::nftables::Nftables;
 use super::super::owner::{Owner, named_by, network_hash, prefix_of_instance};
-use super::super::transaction::atomically;
+use super::super::transaction::{self, atomically};
 use super::entry::{Entry, SET_PREFIX, set_comment_prefix, subnet_of};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, Chain, Family, Hook, Key, Rule, Socket, Table, priority};
-use netloom_spec::Attachment;
+use netloom_plugin::host::ClaimedAddress;
+use netloom_plugin::{Found, Scope, Sweep};
+use netloom_spec::Error;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const TABLE: Table<'static> = Table::new(Family::Inet, "cni_plugins_masquerade")
@@ -265,30 +267,6 @@ fn missing(owner: Owner<'_>, nets: &[IpNet]) -> Result<Option<String>> {
     Ok((way.len() < 3).then(|| format!("masquerade: chain {POSTROUTING} lacks its rules")))
 }
 
-/// Removes the network's elements and rules that belong to no valid attachment, and the sets in
-/// which no address is left.
-pub(super) fn collect(network: &str, valid: &[Attachment]) -> std::result::Result<(), Fault> {
-    let is_stale = staleness(network, valid);
-    let collect = |socket: &Socket| {
-        atomically(socket, |socket, batch| {
-            let rules = socket.list_rules(&TABLE, MASQ_CHECKS)?;
-            delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, &is_stale);
-            for set in sets_of(socket, network)? {
-                let is_stale = |_: &[u8], comment: &str| is_stale(comment);
-                if withdraw(socket, batch, &TABLE, &set, is_stale)?.kept == 0 {
-                    delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, |comment| comment == set);
-                    delete_set(socket, batch, &TABLE, &set)?;
-                }
-            }
-            Ok(())
-        })
-    };
-    let nftables = Nftables::open()?;
-    nftables
-        .with(collect)
-        .map_err(Fault::kernel("failed to collect stale masquerade"))
-}
-
 /// For whom the network's elements and rules are. Those of a rule of Go's are for one address.
 pub(super) fn claims(network: &str) -> std::result::Result<Vec<ClaimedAddress>, Fault> {
     let find = || {
@@ -302,7 +280,7 @@ pub(super) fn claims(network: &str) -> std::result::Result<Vec<ClaimedAddress>, 
             if let (Some(comment), Some(address)) = (&rule.comment, rule.saddr())
                 && comment.starts_with(&own)
             {
-                found.push(ClaimedAddress::of_comment(network, comment, address));
+                found.push(of_comment(network, comment, address));
             }
         }
         Ok(found)
@@ -310,22 +288,26 @@ pub(super) fn claims(network: &str) -> std::result::Result<Vec<ClaimedAddress>, 
     find().map_err(Fault::kernel("failed to read nftables' masquerade"))
 }
 
-/// The network's elements and rules that belong to no valid attachment, by their comments.
-pub(super) fn stale(
-    network: &str,
-    valid: &[Attachment],
-) -> std::result::Result<Vec<String>, Fault> {
-    let is_stale = staleness(network, valid);
-    let find = || {
-        let socket = Socket::open()?;
+/// The network's elements and rules that belong to no valid attachment, by their comments. The sets
+/// in which no address is left go too.
+pub(super) fn sweep(scope: &Scope<'_>, how: Sweep<'_>) -> std::result::Result<Vec<Found>, Error> {
+    let network = scope.network.as_str();
+    let is_stale = staleness(network, scope.valid);
+    transaction::sweep(how, "masquerade of nftables", |socket, batch| {
         let mut found = Vec::new();
-        for set in sets_of(&socket, network)? {
-            found.extend(comments(&socket, &TABLE, &set)?);
-        }
         let rules = socket.list_rules(&TABLE, MASQ_CHECKS)?;
+        for set in sets_of(socket, network)? {
+            let is_stale = |_: &[u8], comment: &str| is_stale(comment);
+            let withdrawn = withdraw(socket, batch, &TABLE, &set, is_stale)?;
+            if withdrawn.kept == 0 {
+                delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, |comment| comment == set);
+                delete_set(socket, batch, &TABLE, &set)?;
+            }
+            found.extend(withdrawn.comments());
+        }
+        delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, &is_stale);
         found.extend(rules.into_iter().filter_map(|rule| rule.comment));
         found.retain(|comment| is_stale(comment));
         Ok(found)
-    };
-    find().map_err(Fault::kernel("failed to read nftables' masquerade"))
+    })
 }

@@ -17,7 +17,7 @@ pub(super) fn findings(host: &Host, unreadable: &[CacheError]) -> Vec<Finding> {
             kind: "cache file",
             network: String::new(),
             what: error.to_string(),
-            mend: mend(host, error),
+            mend: mend(host, error).into(),
         })
         .collect()
 }

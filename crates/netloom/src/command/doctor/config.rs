@@ -2,15 +2,13 @@
 //! and what the kernel must be set to.
 
 use std::fs;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
-use netloom_kernel::rtnl::{Scope, Socket};
-use netloom_kernel::sysctl;
-use netloom_plugins::doctor;
-use netloom_spec::{PluginConf, code};
+use netloom_plugin::host::{self, HostLink, Site};
+use netloom_spec::code;
 use serde_json::Value;
 
+use super::finding::Mend;
 use super::{Finding, Host, Network, plugins};
 
 pub(super) fn findings(host: &Host) -> Vec<Finding> {
@@ -20,7 +18,7 @@ pub(super) fn findings(host: &Host) -> Vec<Finding> {
             kind: "configuration",
             network: problem.network.clone().unwrap_or_default(),
             what: problem.error.to_string(),
-            mend: "correct the file".to_owned(),
+            mend: "correct the file".into(),
         });
     }
     for network in &host.networks {
@@ -49,37 +47,39 @@ pub(super) fn findings(host: &Host) -> Vec<Finding> {
     findings.extend(two_gateways(&host.networks));
     findings.extend(forwarding(&host.networks));
     findings.extend(kernel(&host.networks));
-    findings.extend(isolation(&host.networks));
-    findings.extend(closed_chains(&host.networks));
-    findings.extend(service_addresses(&host.networks));
+    findings.extend(hindrances(&host.networks));
     findings
 }
 
 /// Something that is missing on the host, with the command that provides it if there is one.
 fn lacking(network: &Network, kind: &'static str, what: String) -> Finding {
-    let command = doctor::command_for(&what);
+    let command = netloom_plugins::command_for(&what);
     let mend = command.unwrap_or_else(|| "provide what the plugin asks for".to_owned());
-    of(network, kind, what, &mend)
+    of(network, kind, what, mend)
 }
 
 /// What only some pods need, so that STATUS is good without it.
 fn kernel(networks: &[Network]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for network in networks {
-        for conf in &network.list.plugins {
-            let lack = doctor::lack_of_kernel(conf).unwrap_or_else(|error| Some(error.msg));
+        for (plugin, conf) in network.configured() {
+            let lack = plugin.link_kind(conf).and_then(|kind| match kind {
+                Some(kind) => netloom_plugins::lack_of(kind),
+                None => Ok(None),
+            });
+            let lack = lack.unwrap_or_else(|error| Some(error.msg));
             findings.extend(lack.map(|what| lacking(network, "kernel", what)));
         }
     }
     findings
 }
 
-fn of(network: &Network, kind: &'static str, what: String, mend: &str) -> Finding {
+fn of(network: &Network, kind: &'static str, what: String, mend: impl Into<Mend>) -> Finding {
     Finding {
         kind,
         network: network.list.name.clone(),
         what,
-        mend: mend.to_owned(),
+        mend: mend.into(),
     }
 }
 
@@ -129,35 +129,29 @@ pub(super) fn subnets(network: &Network) -> Vec<IpNet> {
     subnets
 }
 
-/// The name of the bridge that a plugin makes and, if it gives it addresses, those of its pools.
-fn bridge(conf: &PluginConf) -> Option<&str> {
-    let named = conf.get("bridge").and_then(Value::as_str);
-    (conf.plugin_type() == "bridge").then(|| named.filter(|it| !it.is_empty()).unwrap_or("cni0"))
-}
-
 /// The bridges that the networks' configurations name.
-pub(super) fn bridges(networks: &[Network]) -> Vec<(&Network, &str)> {
-    networks
-        .iter()
-        .flat_map(|network| {
-            let named = network.plugins.iter().filter_map(bridge);
-            named.map(move |bridge| (network, bridge))
-        })
-        .collect()
-}
-
-fn is_gateway(conf: &PluginConf) -> bool {
-    let on = |key| conf.get(key) == Some(&Value::Bool(true));
-    on("isGateway") || on("isDefaultGateway")
+pub(super) fn bridges(networks: &[Network]) -> Vec<(&Network, String)> {
+    let of_network = |network| {
+        let bridge = move |link| match link {
+            HostLink::Bridge(name) => Some((network, name)),
+            HostLink::PerPod(_) => None,
+        };
+        Network::all_links(network).into_iter().filter_map(bridge)
+    };
+    networks.iter().flat_map(of_network).collect()
 }
 
 /// Two networks that each make one bridge their gateway.
 fn two_gateways(networks: &[Network]) -> Vec<Finding> {
-    let mut gateways: Vec<(&Network, &str)> = Vec::new();
+    let mut gateways: Vec<(&Network, String)> = Vec::new();
     let mut findings = Vec::new();
     for network in networks {
-        for conf in network.list.plugins.iter().filter(|conf| is_gateway(conf)) {
-            let Some(name) = bridge(conf) else { continue };
+        for (plugin, conf) in network.configured() {
+            let (Some(HostLink::Bridge(name)), true) =
+                (plugin.host_link(conf), plugin.is_gateway(conf))
+            else {
+                continue;
+            };
             let other = gateways.iter().find(|(_, bridge)| *bridge == name);
             if let Some((other, _)) =
                 other.filter(|(other, _)| other.list.name != network.list.name)
@@ -184,8 +178,10 @@ fn forwarding(networks: &[Network]) -> Vec<Finding> {
     ];
     let mut findings = Vec::new();
     for network in networks.iter().filter(|it| !it.plan.valid.is_empty()) {
-        let routes = |conf: &PluginConf| conf.plugin_type() == "ptp" || is_gateway(conf);
-        if !network.list.plugins.iter().any(routes) {
+        if !network
+            .configured()
+            .any(|(plugin, conf)| plugin.is_gateway(conf))
+        {
             continue;
         }
         for (v4, key) in KEYS {
@@ -194,7 +190,7 @@ fn forwarding(networks: &[Network]) -> Vec<Finding> {
             let off = fs::read_to_string(file).is_ok_and(|text| text.trim() == "0");
             if needed && off {
                 let what = format!("{key} is 0: its pods reach nothing beyond the host");
-                findings.push(of(network, "sysctl", what, &format!("sysctl -w {key}=1")));
+                findings.push(of(network, "sysctl", what, host::Mend::sysctl(key, "1")));
             }
         }
     }
@@ -207,91 +203,20 @@ fn has_subnet(network: &Network, v4: bool) -> bool {
     subnets.iter().any(|net| net.addr().is_ipv4() == v4)
 }
 
-/// The packet filter keeps the pods of one bridge apart only if it sees what the bridge forwards.
-fn isolation(networks: &[Network]) -> Vec<Finding> {
-    const KEYS: [(bool, &str); 2] = [
-        (true, "net.bridge.bridge-nf-call-iptables"),
-        (false, "net.bridge.bridge-nf-call-ip6tables"),
-    ];
-    let isolates = |conf: &PluginConf| {
-        let policy = conf.get("ingressPolicy").and_then(Value::as_str);
-        conf.plugin_type() == "firewall" && policy == Some("isolated")
-    };
+/// What else keeps pods from working, as the plugins tell.
+fn hindrances(networks: &[Network]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for network in networks {
-        let mut plugins = network.list.plugins.iter();
-        if !plugins.any(isolates) || !network.list.plugins.iter().any(|it| bridge(it).is_some()) {
-            continue;
-        }
-        for (_, key) in KEYS.iter().filter(|(v4, _)| has_subnet(network, *v4)) {
-            let (state, mend) = match sysctl::get(&key.replace('.', "/")) {
-                Ok(value) if value == "0" => ("0", format!("sysctl -w {key}=1")),
-                Err(error) if error.is_absent() => ("missing", "modprobe br_netfilter".to_owned()),
-                _ => continue,
-            };
-            let what = format!(
-                "{key} is {state}: ingressPolicy isolated keeps no two pods of one bridge apart"
-            );
-            findings.push(of(network, "sysctl", what, &mend));
-        }
-    }
-    findings
-}
-
-/// A native chain of nftables drops or rejects what the firewall plugin lets pass in its own.
-fn closed_chains(networks: &[Network]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for network in networks {
-        let plugins = &network.list.plugins;
-        let link = plugins.iter().find_map(|conf| match conf.plugin_type() {
-            // As the host's ends of its wires are named.
-            "ptp" => Some("veth*"),
-            _ => bridge(conf),
-        });
-        let Some(link) = link else { continue };
-        let families = [true, false].map(|v4| has_subnet(network, v4));
-        for conf in plugins {
-            // What the kernel does not show is no finding; STATUS tells what is missing.
-            let found = doctor::closed_chain(conf, &[link], families).unwrap_or_default();
-            findings.extend(found.map(|(what, mend)| of(network, "firewall", what, &mend)));
-        }
-    }
-    findings
-}
-
-/// kube-proxy by IPVS gives every service's address to a link of the host, so that portmap takes them
-/// for the host's own, and a service's port for a hostPort.
-fn service_addresses(networks: &[Network]) -> Vec<Finding> {
-    const LINK: &str = "kube-ipvs0";
-    let addresses = || -> netloom_kernel::Result<Vec<IpAddr>> {
-        let socket = Socket::open()?;
-        let Some(link) = socket.find_link(LINK)? else {
-            return Ok(Vec::new());
+        let link = network.link();
+        let site = Site {
+            link: link.as_ref(),
+            families: [true, false].map(|v4| has_subnet(network, v4)),
         };
-        let listed = socket.list_addresses(link.index)?.into_iter();
-        let global = listed.filter(|it| it.scope == Scope::Universe);
-        Ok(global.map(|it| it.address.addr()).collect())
-    };
-    let addresses = addresses().unwrap_or_default();
-    let mut findings = Vec::new();
-    for network in networks {
-        for conf in &network.list.plugins {
-            if conf.plugin_type() != "portmap" {
-                continue;
-            }
-            for (v6, key) in [(false, "conditionsV4"), (true, "conditionsV6")] {
-                let service = addresses.iter().find(|ip| ip.is_ipv6() == v6);
-                let Some(service) = service.filter(|_| conf.get(key).is_none()) else {
-                    continue;
-                };
-                let what = format!(
-                    "hostPorts are led to pods at services' addresses of {LINK} too, as {service}"
-                );
-                let mend = format!(
-                    "spare the services' range by {key}, as docs/plugins/portmap.md has it"
-                );
-                findings.push(of(network, "conflict", what, &mend));
-            }
+        for (plugin, conf) in network.configured() {
+            // What the kernel does not show is no finding; STATUS tells what is missing.
+            let found = plugin.hindrances(conf, &site).unwrap_or_default();
+            let found = found.into_iter();
+            findings.extend(found.map(|it| of(network, it.kind, it.what, it.mend)));
         }
     }
     findings

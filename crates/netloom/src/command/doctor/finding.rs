@@ -1,10 +1,14 @@
 //! What doctor finds, how grave it is, and how it is told.
 
+use std::fmt;
 use std::io::{self, Write as _};
 
 use anyhow::Result;
+use netloom_plugin::host;
 use netloom_spec::terminal;
 use serde_json::{Value, json};
+
+use super::quoted;
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,16 +48,60 @@ pub(super) struct Finding {
     /// The network it belongs to; empty if it is of none, or of several.
     pub(super) network: String,
     pub(super) what: String,
-    /// The command, or in words what to do.
-    pub(super) mend: String,
+    pub(super) mend: Mend,
 }
+
+/// What mends a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mend {
+    /// A GC of this network, which keeps everybody who lives.
+    Gc(String),
+    /// A sysctl, to be set to this value.
+    Sysctl { key: String, value: String },
+    /// A command, or in words what to do.
+    Say(String),
+}
+
+impl From<String> for Mend {
+    fn from(words: String) -> Self {
+        Self::Say(words)
+    }
+}
+
+impl From<&str> for Mend {
+    fn from(words: &str) -> Self {
+        Self::Say(words.to_owned())
+    }
+}
+
+impl From<host::Mend> for Mend {
+    fn from(mend: host::Mend) -> Self {
+        match mend {
+            host::Mend::Sysctl { key, value } => Self::Sysctl { key, value },
+            host::Mend::Say(words) => Self::Say(words),
+        }
+    }
+}
+
+impl fmt::Display for Mend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gc(network) => write!(f, "netloom gc {} --yes", quoted(network)),
+            Self::Sysctl { key, value } => write!(f, "sysctl -w {key}={value}"),
+            Self::Say(words) => f.write_str(words),
+        }
+    }
+}
+
+/// The kind of a bridge that no pod uses, which is kept for the next one.
+pub(super) const IDLE_BRIDGE: &str = "bridge";
 
 impl Finding {
     /// Follows from the kind.
     pub(super) fn severity(&self) -> Severity {
         match self.kind {
-            // It is kept for the next pod; only pods with a limit want the other.
-            "bridge" | "kernel" => Severity::Note,
+            // Only some pods want it.
+            IDLE_BRIDGE | "kernel" => Severity::Note,
             "missing link" | "plugin" | "status" | "configuration" | "sysctl" | "unreadable" => {
                 Severity::Error
             }
@@ -73,7 +121,7 @@ impl Finding {
     pub(super) fn object(&self) -> Value {
         json!({
             "severity": self.severity().word(), "kind": self.kind, "network": self.network,
-            "what": self.what, "mend": self.mend,
+            "what": self.what, "mend": self.mend.to_string(),
         })
     }
 }
@@ -88,7 +136,7 @@ pub(super) fn print(findings: &[Finding]) -> Result<()> {
             stdout,
             "{}\n    {}",
             it.line(),
-            terminal::one_line(&it.mend)
+            terminal::one_line(&it.mend.to_string())
         )?;
     }
     Ok(())

@@ -7,59 +7,45 @@
 use anyhow::{Context, Result};
 use netloom_kernel::sysctl;
 
-use super::finding::Finding;
-use super::quoted;
+use super::finding::{Finding, Mend};
 use crate::cli::{Gc, Options};
 use crate::command::{Caller, gc};
 
-/// Does what is safe, each command once, and tells which were done. One that fails does not keep the
-/// others from being done: the second look finds what is left.
+/// Does what is safe, each once, and tells which were done. One that fails does not keep the others from
+/// being done: the second look finds what is left.
 pub(super) fn safe(options: &Options, findings: &[Finding]) -> Vec<String> {
-    let mut done: Vec<String> = Vec::new();
-    let mut failed: Vec<&str> = Vec::new();
-    for it in findings {
-        let is_new = !done.contains(&it.mend) && !failed.contains(&it.mend.as_str());
-        if let (true, Some(fix)) = (is_new, Fix::of(it)) {
-            match fix.carry_out(options) {
-                Ok(()) => done.push(it.mend.clone()),
-                Err(error) => {
-                    note!("netloom: {}: {error:#}", it.mend);
-                    failed.push(&it.mend);
-                }
-            }
+    let mut tried: Vec<&Mend> = Vec::new();
+    let mut done = Vec::new();
+    for mend in findings.iter().map(|it| &it.mend) {
+        if tried.contains(&mend) {
+            continue;
+        }
+        tried.push(mend);
+        match carry_out(options, mend) {
+            Some(Ok(())) => done.push(mend.to_string()),
+            Some(Err(error)) => note!("netloom: {mend}: {error:#}"),
+            None => {}
         }
     }
     done
 }
 
-enum Fix<'a> {
-    Gc(&'a str),
-    Sysctl(&'a str, &'a str),
-}
-
-impl<'a> Fix<'a> {
-    fn of(it: &'a Finding) -> Option<Self> {
-        // With `--all` nobody would be kept.
-        if it.mend == format!("netloom gc {} --yes", quoted(&it.network)) {
-            return Some(Self::Gc(&it.network));
+/// Nothing where it is for people to do.
+fn carry_out(options: &Options, mend: &Mend) -> Option<Result<()>> {
+    match mend {
+        Mend::Gc(network) => {
+            let network = Some(network.clone());
+            let gc = Gc {
+                network,
+                yes: true,
+                ..Gc::default()
+            };
+            Some(gc::run(options, &gc, Caller::Netloom))
         }
-        let (key, value) = it.mend.strip_prefix("sysctl -w ")?.split_once('=')?;
-        (it.kind == "sysctl").then_some(Self::Sysctl(key, value))
-    }
-
-    fn carry_out(&self, options: &Options) -> Result<()> {
-        match self {
-            Self::Gc(network) => gc::run(
-                options,
-                &Gc {
-                    network: Some((*network).to_owned()),
-                    yes: true,
-                    ..Gc::default()
-                },
-                Caller::Netloom,
-            ),
-            Self::Sysctl(key, value) => sysctl::set(&key.replace('.', "/"), value)
-                .with_context(|| format!("set {key} to {value}")),
+        Mend::Sysctl { key, value } => {
+            let set = sysctl::set(&key.replace('.', "/"), value);
+            Some(set.with_context(|| format!("set {key} to {value}")))
         }
+        Mend::Say(_) => None,
     }
 }

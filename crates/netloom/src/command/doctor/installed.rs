@@ -50,7 +50,7 @@ fn examine(dir: &Path, installed: &[Installed], is_release: bool) -> Vec<Finding
         kind: "plugin file",
         network: String::new(),
         what,
-        mend,
+        mend: mend.into(),
     };
     let mut findings = Vec::new();
     for it in installed {

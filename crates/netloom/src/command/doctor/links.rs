@@ -1,14 +1,16 @@
 //! Links of the host that no living attachment uses: ports of the networks' bridges, the host's ends
-//! of ptp, and bridges without ports.
+//! of links that each pod has of its own, and bridges without ports.
 
 use std::collections::HashSet;
 
 use anyhow::Result;
 use netloom_kernel::rtnl::{Address, Link, LinkKind, Socket};
+use netloom_plugin::host::HostLink;
 use netloom_plugins::identity;
 use netloom_runtime::RuntimeConf;
 
 use super::config::{bridges, subnets};
+use super::finding::IDLE_BRIDGE;
 use super::{Finding, Host, Network, quoted};
 
 pub(super) fn findings(host: &Host) -> Result<Vec<Finding>> {
@@ -16,7 +18,7 @@ pub(super) fn findings(host: &Host) -> Result<Vec<Finding>> {
     let links = socket.list_links()?;
     let used = Used::of(host, &socket);
     let mut findings = of_bridges(host, &links, &used);
-    findings.extend(of_ptp(host, &socket, &links, &used)?);
+    findings.extend(of_pods(host, &socket, &links, &used)?);
     Ok(findings)
 }
 
@@ -44,20 +46,22 @@ fn of_bridges(host: &Host, links: &[Link], used: &Used<'_>) -> Vec<Finding> {
         let is_idle = |network: &&Network| !network.plan.disabled && network.plan.valid.is_empty();
         if ports.is_empty() && sharing.iter().all(is_idle) {
             findings.push(Finding {
-                kind: "bridge",
+                kind: IDLE_BRIDGE,
                 network: network.list.name.clone(),
                 what: format!("{name} has no ports"),
-                mend: format!("ip link del {}", quoted(name)),
+                mend: format!("ip link del {}", quoted(name)).into(),
             });
         }
     }
     findings
 }
 
-/// The host's ends of ptp have the gateway's address, of a subnet of their network.
-fn of_ptp(host: &Host, socket: &Socket, links: &[Link], used: &Used<'_>) -> Result<Vec<Finding>> {
-    let is_ptp = |network: &&Network| network.plugins.iter().any(|it| it.plugin_type() == "ptp");
-    let networks: Vec<_> = host.networks.iter().filter(is_ptp).collect();
+/// The host's ends of links that each pod has of its own have the gateway's address, of a subnet of their
+/// network.
+fn of_pods(host: &Host, socket: &Socket, links: &[Link], used: &Used<'_>) -> Result<Vec<Finding>> {
+    let is_per_pod = |link: &HostLink| matches!(link, HostLink::PerPod(_));
+    let has_any = |network: &&Network| network.all_links().iter().any(is_per_pod);
+    let networks: Vec<_> = host.networks.iter().filter(has_any).collect();
     if networks.is_empty() {
         return Ok(Vec::new());
     }
@@ -86,7 +90,7 @@ fn veth(network: &Network, link: &Link, place: &str) -> Finding {
         kind: "veth",
         network: network.list.name.clone(),
         what: format!("{} {place}", link.name),
-        mend: format!("ip link del {}", quoted(&link.name)),
+        mend: format!("ip link del {}", quoted(&link.name)).into(),
     }
 }
 

@@ -23,7 +23,8 @@ pub(super) fn findings(host: &Host) -> Vec<Finding> {
             quoted(&it.netns),
             quoted(&it.container_id),
             quoted(&it.if_name)
-        ),
+        )
+        .into(),
     })
     .collect()
 }

@@ -20,7 +20,7 @@ pub(super) fn findings(network: &Network, error: Error) -> Vec<Finding> {
         kind: "plugin",
         network: network.list.name.clone(),
         what: error.to_string().replace('\n', " "),
-        mend: mend(error),
+        mend: mend(error).into(),
     };
     errors.iter().map(finding).collect()
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use netloom_plugins::doctor::{Known, examine, with_delegates};
+use netloom_plugin::{Removal, Survey};
+use netloom_plugins::registry::PLUGINS;
 use netloom_runtime::{CachedAttachment, Cni};
-use netloom_spec::{Attachment, NetworkConfigList, NetworkName, PluginConf};
+use netloom_spec::{NetworkConfigList, NetworkName, PluginConf};
 
 use super::super::list::addresses;
 use super::Planned;
@@ -12,8 +13,7 @@ use super::Planned;
 /// A kind of object, and the object.
 pub(super) type Object = (&'static str, String);
 
-/// The plugins of a network, those that its cached attachments were added with, and those that they
-/// have do their work.
+/// The plugins of a network, and those that its cached attachments were added with.
 pub(in super::super) fn plugins(
     list: &NetworkConfigList,
     cached: &[CachedAttachment],
@@ -28,9 +28,18 @@ pub(in super::super) fn plugins(
             plugins.push(conf);
         }
     }
-    match NetworkName::new(&list.name) {
-        Ok(name) => with_delegates(&plugins, &name),
-        Err(_) => plugins,
+    plugins
+}
+
+/// What netloom's plugins tell of a network.
+pub(in super::super) fn survey<'a>(
+    network: &'a NetworkName,
+    plugins: &'a [PluginConf],
+) -> Survey<'a> {
+    Survey {
+        registry: PLUGINS,
+        network,
+        plugins,
     }
 }
 
@@ -43,17 +52,9 @@ impl Planned {
         if self.plan.plugins.is_empty() {
             return Vec::new();
         }
-        let mut owners = self.plan.valid.clone();
-        owners.extend(self.plan.stale.iter().map(|it| Attachment {
-            container_id: it.attachment.container_id.clone(),
-            if_name: it.attachment.if_name.clone(),
-        }));
-        let (found, _) = examine(&Known {
-            network: &network,
-            plugins: &self.confs,
-            valid: &owners,
-        });
-        let collected = found.into_iter().filter(|it| it.broken.is_none());
+        let owners = self.plan.accounted();
+        let (found, _) = survey(&network, &self.confs).orphans(&owners);
+        let collected = found.into_iter().filter(|it| it.removal == Removal::Gc);
         collected.map(|it| (it.kind, it.what)).collect()
     }
 

@@ -152,7 +152,7 @@ impl Routing {
 }
 
 /// `struct ifinfomsg`
-fn link(index: u32, up: bool) -> [u8; LINK] {
+pub(crate) fn link(index: u32, up: bool) -> [u8; LINK] {
     let mut bytes = [0; LINK];
     bytes[4..8].copy_from_slice(&index.to_ne_bytes());
     let flags = if up { UP } else { 0 };

@@ -3,6 +3,7 @@
 //! It reads no configuration, checks nothing, answers nothing and cleans nothing up when it fails. What a plugin takes
 //! beyond it is the price of being a plugin; what it takes itself is the kernel's.
 
+mod cables;
 mod kernel;
 mod netlink;
 
@@ -23,7 +24,8 @@ floor add NETNS HOST_LINK BRIDGE ADDRESS GATEWAY FILE [NFT_TABLE NFT_SET]
 floor del NETNS ADDRESS FILE [NFT_TABLE NFT_SET]
 floor ptp NETNS HOST_LINK ADDRESS GATEWAY
 floor macvlan NETNS MASTER ADDRESS GATEWAY
-floor remove NETNS";
+floor remove NETNS
+floor cables NETNS_PREFIX NODES EACH";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os()
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ["ptp", netns, link, address, gateway] => ptp(netns, link, [address, gateway]),
         ["macvlan", netns, master, address, gateway] => macvlan(netns, master, [address, gateway]),
         ["remove", netns] => remove(netns),
+        ["cables", prefix, nodes, each] => cables(prefix, [nodes, each]),
         _ => Err(io::Error::other(USAGE)),
     };
     match done {
@@ -115,6 +118,11 @@ fn macvlan(netns: &str, master: &str, addresses: [&str; 2]) -> io::Result<()> {
     enter(&netns)?;
     let inside = kernel::Routing::open()?;
     inside.configure(inside.index_of("eth0")?, address, gateway)
+}
+
+fn cables(prefix: &str, numbers: [&str; 2]) -> io::Result<()> {
+    let [nodes, each] = numbers.map(|word| word.parse().map_err(io::Error::other));
+    cables::make(prefix, nodes?, each?)
 }
 
 fn remove(netns: &str) -> io::Result<()> {

@@ -11,7 +11,7 @@
 
 use super::super::plan::Wanted;
 use super::foundation::TABLE;
-use crate::wiring::claims::{Place, Shape, comments, withdraw};
+use crate::wiring::claims::{Place, Shape, withdraw};
 use crate::wiring::owner::Owner;
 use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, Field, Key, KeyType, Rule, Set, Socket};
@@ -133,32 +133,25 @@ pub(super) fn remove(
     Ok(())
 }
 
-/// Withdraws everything that is to go, whatever the addresses are but these.
+/// Withdraws everything that is to go, whatever the addresses are but these. Whose it was.
 pub(super) fn sweep(
     socket: &Socket,
     batch: &mut Batch<'_>,
     but: &[IpAddr],
     is_gone: impl Fn(&str) -> bool,
-) -> Result<()> {
+) -> Result<Vec<String>> {
+    let mut owners = Vec::new();
     let known = |key: &[u8]| {
         but.iter()
             .any(|ip| key.starts_with(Key::new().ip(*ip).bytes()))
     };
     for set in sets() {
-        withdraw(socket, batch, &TABLE, set, |key, comment| {
+        let withdrawn = withdraw(socket, batch, &TABLE, set, |key, comment| {
             !known(key) && is_gone(comment)
         })?;
+        owners.extend(withdrawn.comments());
     }
-    Ok(())
-}
-
-/// Everyone who has something there.
-pub(super) fn owners(socket: &Socket) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for set in sets() {
-        found.extend(comments(socket, &TABLE, set)?);
-    }
-    Ok(found)
+    Ok(owners)
 }
 
 /// The address whose packets would be taken for another's, because its link is not there.

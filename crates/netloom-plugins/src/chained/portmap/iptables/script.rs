@@ -3,10 +3,10 @@
 use super::super::mapping::{Mapping, Transport};
 use super::super::plan::{Masquerade, Plan};
 use super::seen::Seen;
-use crate::wiring::claimant::{Claimant, ClaimedAddress};
 use crate::wiring::iptables::{Saved, append, delete, insert, value_of};
 use crate::wiring::owner::Owner;
 use ipnet::IpNet;
+use netloom_plugin::host::{Claimant, ClaimedAddress};
 use netloom_spec::Attachment;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

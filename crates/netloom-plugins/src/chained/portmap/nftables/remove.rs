@@ -9,17 +9,18 @@ use super::{Known, Mapped, loopback, upstream_rules};
 use crate::chained::portmap::mapping::Transport;
 use crate::chained::portmap::plan::{Masquerade, Plan, Pod};
 use crate::wiring::Fault;
-use crate::wiring::claimant::{ClaimedAddress, address};
+use crate::wiring::claimant::address;
 use crate::wiring::claims::{Claim, Place, Stack, claimed_addresses, comments, withdraw};
 use crate::wiring::elements::staleness;
 use crate::wiring::masquerade::Backend;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::{Owner, prefix_of, prefix_of_instance};
-use crate::wiring::transaction::atomically;
+use crate::wiring::transaction::{self, atomically};
 use ipnet::IpNet;
 use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, Key, Socket};
-use netloom_spec::Attachment;
+use netloom_plugin as plugin;
+use netloom_plugin::host::ClaimedAddress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -307,64 +308,39 @@ fn all_sets(socket: &Socket, half: Half) -> Result<Vec<String>> {
         .collect())
 }
 
-/// GC: removes the network's elements that belong to no valid attachment, and its conditions that
-/// nothing is mapped under any more. Upstream's rules do not tell their network, so they stay.
-pub(in super::super) fn collect(
-    network: &str,
-    valid: &[Attachment],
-) -> std::result::Result<(), Fault> {
-    let is_stale = staleness(network, valid);
-    let collect = |socket: &Socket| {
-        atomically(socket, |socket, batch| {
-            for half in Half::BOTH {
-                if socket.get_table(half.table())?.is_none() {
-                    continue;
-                }
-                for set in all_sets(socket, half)? {
-                    let is_stale = |_: &[u8], comment: &str| is_stale(comment);
-                    withdraw(socket, batch, half.table(), &set, is_stale)?;
-                }
-                for scope in layout::scopes(socket, half)? {
-                    if scope.is_of(network) && is_idle(socket, half, &scope, &is_stale)? {
-                        layout::delete_scope(socket, batch, half, &scope)?;
-                    }
-                }
-            }
-            Ok(())
-        })
-    };
-    Nftables::open()?
-        .with(collect)
-        .map_err(Fault::kernel("failed to collect stale port mappings"))
-}
-
-/// Whose elements [`collect`] would remove, by their comments.
-pub(in super::super) fn stale(
-    network: &str,
-    valid: &[Attachment],
-) -> std::result::Result<Vec<String>, Fault> {
-    let is_stale = staleness(network, valid);
-    let find = || {
-        let socket = Socket::open()?;
+/// GC: the network's elements that belong to no valid attachment, by whose they are. Its conditions that
+/// nothing is mapped under any more go too. Upstream's rules do not tell their network, so they stay.
+pub(in super::super) fn sweep(
+    scope: &plugin::Scope<'_>,
+    how: plugin::Sweep<'_>,
+) -> std::result::Result<Vec<plugin::Found>, plugin::Error> {
+    let network = scope.network.as_str();
+    let is_stale = staleness(network, scope.valid);
+    transaction::sweep(how, "port mappings of nftables", |socket, batch| {
         let mut owners = BTreeMap::new();
         for half in Half::BOTH {
-            if socket.get_table(half.table())?.is_some() {
-                let mut found = Vec::new();
-                for set in all_sets(&socket, half)? {
-                    found.extend(comments(&socket, half.table(), &set)?);
-                }
+            if socket.get_table(half.table())?.is_none() {
+                continue;
+            }
+            for set in all_sets(socket, half)? {
+                let is_stale = |_: &[u8], comment: &str| is_stale(comment);
+                let withdrawn = withdraw(socket, batch, half.table(), &set, is_stale)?;
                 // One for each owner, if possible without a digest in it.
-                for comment in found.into_iter().filter(|comment| is_stale(comment)) {
+                for comment in withdrawn.comments() {
                     let owner = prefix_of(&comment).to_owned();
                     if record::is_of_another(&comment) || !owners.contains_key(&owner) {
                         owners.insert(owner, comment);
                     }
                 }
             }
+            for scope in layout::scopes(socket, half)? {
+                if scope.is_of(network) && is_idle(socket, half, &scope, &is_stale)? {
+                    layout::delete_scope(socket, batch, half, &scope)?;
+                }
+            }
         }
         Ok(owners.into_values().collect())
-    };
-    find().map_err(Fault::kernel("failed to read nftables' port mappings"))
+    })
 }
 
 /// To whose addresses the network's ports lead.

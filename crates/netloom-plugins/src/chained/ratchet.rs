@@ -1,0 +1,127 @@
+//! ratchet: point-to-point links between pods.
+//!
+//! In a chain it adds links to what the plugins before it made. With `delegate` it has another plugin
+//! attach the pod first, and with `boot_network` yet another those pods that are to have links: that
+//! is the form of the first ratchet.
+//!
+//! | object | owner |
+//! |---|---|
+//! | a veth from pod to pod, or a pod's end of a vxlan to another host | both pods: it goes with the first of them |
+//! | `<store>/<network>/<container id>:<interface>` | the attachment |
+//! | `<store>/<network>/pod-…`, `asked-…/…` | the pod's newest attachment |
+//! | what a delegate makes | the delegate's, see there |
+//!
+//! Whose a link is, is told by the kernel: its ends have the group of the network's links, and an
+//! alternative name each that follows from the link.
+
+mod add;
+mod annotation;
+mod check;
+mod config;
+mod del;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+mod gc;
+mod keys;
+mod link;
+mod meet;
+mod plan;
+mod record;
+mod store;
+mod topology;
+mod unlink;
+mod wait;
+
+use crate::wiring::fault::invalid;
+use crate::wiring::link_kind::require_links_of;
+use crate::wiring::owner::Owner;
+use netloom_plugin::{
+    AddRequest, AddResult, CheckRequest, DelRequest, Error, GcRequest, Owned, Plugin,
+    StatusRequest, Undo, code,
+};
+use netloom_spec::{NetworkName, PluginConf};
+#[cfg(fuzzing)]
+use plan::Plan;
+
+/// The plugin `ratchet`.
+#[derive(Debug, Clone, Copy)]
+pub struct Ratchet;
+
+impl Plugin for Ratchet {
+    fn name(&self) -> &'static str {
+        "ratchet"
+    }
+
+    fn release(&self) -> &'static str {
+        "v0.0.0"
+    }
+
+    fn add<'r>(
+        &self,
+        request: &'r AddRequest<'r>,
+        undo: &mut Undo<'r>,
+    ) -> Result<AddResult, Error> {
+        add::add(request, undo)
+    }
+
+    fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
+        check::check(request)
+    }
+
+    fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
+        del::del(request)
+    }
+
+    /// What the delegates made is theirs.
+    fn owned(&self) -> &'static [Owned] {
+        &[gc::OWNED]
+    }
+
+    fn delegates(&self, conf: &PluginConf, network: &NetworkName) -> Vec<PluginConf> {
+        gc::all_delegates(conf, network)
+    }
+
+    fn link_kind(&self, _: &PluginConf) -> Result<Option<&'static str>, Error> {
+        Ok(Some("veth"))
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        gc::collect(request)
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        let config = config::Config::read(request.conf)?;
+        let store = store::Store::of(&config.store, request.network())?;
+        store.usable().map_err(|error| Error {
+            code: code::PLUGIN_NOT_AVAILABLE,
+            ..error
+        })?;
+        require_links_of("veth")?;
+        for conf in del::configured(request.conf) {
+            let delegate = request.delegate(conf.plugin_type());
+            delegate.with_conf(conf).status()?;
+        }
+        Ok(())
+    }
+
+    plan_door!(|conf, args| Plan::new(conf, args, "eth0"));
+}
+
+/// What went wrong with a link, as CNI has it.
+fn failure(error: netloom_links::Error) -> Error {
+    use netloom_links::Error as Links;
+    match &error {
+        Links::Invalid(_) | Links::Unsupported { .. } => invalid(error.to_string()),
+        // The kernel has not removed yet what a namespace had that is gone.
+        Links::Kernel(cause) if cause.is_exists() => {
+            let what = format!("{cause}; if it is of a pod that has just ended, try again");
+            Error::new(code::TRY_AGAIN_LATER, what)
+        }
+        _ => Error::new(code::INTERNAL, error.to_string()),
+    }
+}
+
+/// The attachment that a request is about.
+fn owner_of<'r>(request: &'r AddRequest<'r>) -> Owner<'r> {
+    Owner::new(request.network(), &request.container_id, &request.if_name)
+}

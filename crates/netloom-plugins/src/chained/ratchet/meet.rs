@@ -1,0 +1,236 @@
+//! Which links can be made now: those whose other pod is there and has agreed.
+//!
+//! Whoever comes second makes the whole link, both ends in both namespaces. All of this happens under
+//! the lock of the network's store, so that of two pods that come at once each sees the other, or is
+//! seen by it.
+
+use super::link::{End, Link};
+use super::plan::{Plan, Wanted};
+use super::record::Record;
+use super::store::Store;
+use super::topology::Tunnel;
+use crate::wiring::Fault;
+use netloom_links::{Interface, LinkId, Outside, Place, Side, Vxlan};
+use netloom_spec::{Error, NetworkName};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use std::collections::BTreeMap;
+
+/// Every other pod takes two descriptors, and usually a process may have 1024.
+const FEW: usize = 200;
+
+/// As many as the process may allow itself. If that is refused there is an error that says so.
+fn allow_many_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// A link of the pod that is being attached, and what is to become of it.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) link: Link,
+    pub(super) tunnel: Option<Tunnel>,
+    /// Why it cannot be made yet; `None` if it can.
+    pub(super) pending: Option<String>,
+}
+
+/// Another pod of this host.
+#[derive(Debug)]
+pub(super) struct Peer {
+    record: Record,
+    pub(super) place: Place,
+}
+
+/// The other pods that links of this one lead to. One that is gone is `None`.
+pub(super) type Peers = BTreeMap<String, Option<Peer>>;
+
+/// The name that a link of a network has in the kernel. The ends of a tunnel have one each: their
+/// hardware addresses follow from it, and must not be the same.
+pub(super) fn link_id(network: &NetworkName, link: &Link) -> LinkId {
+    let name = match link.hosts {
+        Some(_) => format!("{} by {}", link.id(), link.own.id()),
+        None => link.id(),
+    };
+    LinkId::new(topology(network), name)
+}
+
+/// What the links of a network are together.
+pub(super) fn topology(network: &NetworkName) -> String {
+    format!("ratchet {network}")
+}
+
+/// Looks for the other pods, and decides about each link.
+pub(super) fn candidates(
+    plan: &Plan,
+    pod: &str,
+    store: &Store,
+) -> Result<(Vec<Candidate>, Peers), Error> {
+    let mut peers = Peers::new();
+    let mut found = Vec::new();
+    if plan.wanted.len() > FEW {
+        allow_many_files();
+    }
+    for wanted in &plan.wanted {
+        if wanted.tunnel.is_none() {
+            meet(&mut peers, &wanted.link.peer.pod, store)?;
+        }
+        found.push(decide(plan, wanted, &peers));
+    }
+    for asker in store.askers(pod)? {
+        for (link, alone) in asker.wanted() {
+            let link = link.reversed();
+            let known = plan.wanted.iter().any(|own| own.link.has_ends_of(&link));
+            if !alone || link.own.pod != pod || known {
+                continue;
+            }
+            meet(&mut peers, &link.peer.pod, store)?;
+            found.extend(accept(plan, link, &peers));
+        }
+    }
+    Ok((found, peers))
+}
+
+fn meet(peers: &mut Peers, pod: &str, store: &Store) -> Result<(), Error> {
+    if peers.contains_key(pod) {
+        return Ok(());
+    }
+    let peer = match store.current(pod)? {
+        Some(record) => {
+            let place = record.open_place(store.boot())?;
+            place.map(|place| Peer { record, place })
+        }
+        None => None,
+    };
+    peers.insert(pod.to_owned(), peer);
+    Ok(())
+}
+
+/// About a link that this pod asks for.
+fn decide(plan: &Plan, wanted: &Wanted, peers: &Peers) -> Candidate {
+    let Wanted {
+        link,
+        alone,
+        tunnel,
+    } = wanted.clone();
+    let pending = |why: String, link| Candidate {
+        link,
+        tunnel: None,
+        pending: Some(why),
+    };
+    if tunnel.is_some() {
+        return Candidate {
+            link,
+            tunnel,
+            pending: None,
+        };
+    }
+    let Some(Some(peer)) = peers.get(&link.peer.pod) else {
+        let why = format!("pod {:?} is not attached on this host", link.peer.pod);
+        return pending(why, link);
+    };
+    let named = (peer.record.wanted())
+        .map(|(theirs, _)| theirs.reversed())
+        .find(|theirs| theirs.has_ends_of(&link));
+    if let Some(theirs) = named {
+        return Candidate {
+            link: agreed(link, theirs),
+            tunnel,
+            pending: None,
+        };
+    }
+    let agrees = alone && (!plan.config.mutual || (peer.record.open && same_namespace(&link)));
+    if !agrees {
+        let why = format!("pod {:?} does not ask for it", link.peer.pod);
+        return pending(why, link);
+    }
+    Candidate {
+        link,
+        tunnel,
+        pending: None,
+    }
+}
+
+/// About a link that only the other pod asks for.
+fn accept(plan: &Plan, link: Link, peers: &Peers) -> Option<Candidate> {
+    let agrees = !plan.config.mutual || (plan.open && same_namespace(&link));
+    let lives = matches!(peers.get(&link.peer.pod), Some(Some(_)));
+    (agrees && lives).then_some(Candidate {
+        link,
+        tunnel: None,
+        pending: None,
+    })
+}
+
+/// Each pod decides about its own end.
+fn agreed(own: Link, theirs: Link) -> Link {
+    let mtu = match (own.mtu, theirs.mtu) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
+    Link {
+        own: own.own,
+        peer: theirs.peer,
+        mtu,
+        hosts: None,
+    }
+}
+
+fn same_namespace(link: &Link) -> bool {
+    let namespace = |end: &End| end.pod.split_once('/').map(|(it, _)| it.to_owned());
+    namespace(&link.own) == namespace(&link.peer)
+}
+
+/// A link for the kernel. `host` is where tunnels are made from.
+pub(super) fn for_kernel<'p>(
+    network: &NetworkName,
+    candidate: &Candidate,
+    own: &'p Place,
+    host: Option<&'p Place>,
+    peers: &'p Peers,
+) -> Result<netloom_links::Link<'p>, Error> {
+    let link = &candidate.link;
+    let id = link_id(network, link);
+    let near = end(&link.own, link.mtu, own);
+    if let (Some(tunnel), Some(host)) = (candidate.tunnel, host) {
+        let by = Outside::Vxlan(Vxlan {
+            local: Some(tunnel.local),
+            port: tunnel.port,
+            ..Vxlan::to(tunnel.remote, tunnel.vni)
+        });
+        return Ok(netloom_links::Link::outside(id, near, host, by));
+    }
+    let Some(Some(peer)) = peers.get(&link.peer.pod) else {
+        let what = format!("pod {:?} is gone", link.peer.pod);
+        return Err(Fault::Drift(what).into());
+    };
+    let far = end(&link.peer, link.mtu, &peer.place);
+    Ok(match side(link) {
+        Side::A => netloom_links::Link::cable(id, near, far),
+        Side::B => netloom_links::Link::cable(id, far, near),
+    })
+}
+
+/// Which end of the link this pod has: both pods say the same.
+pub(super) fn side(link: &Link) -> Side {
+    match link.own.id() < link.peer.id() || link.hosts.is_some() {
+        true => Side::A,
+        false => Side::B,
+    }
+}
+
+fn end<'p>(end: &End, mtu: Option<u32>, place: &'p Place) -> netloom_links::End<'p> {
+    let route = |hop: &super::link::Hop| netloom_links::Route {
+        destination: hop.dst,
+        gateway: hop.gw,
+    };
+    let interface = Interface {
+        name: end.if_name.clone(),
+        mac: end.mac.map(|mac| mac.0),
+        mtu,
+        addresses: end.addresses.clone(),
+        routes: end.routes.iter().map(route).collect(),
+        impairment: end.impairment(),
+        ..Interface::default()
+    };
+    netloom_links::End { place, interface }
+}

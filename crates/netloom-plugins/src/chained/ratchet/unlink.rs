@@ -1,0 +1,95 @@
+//! Taking a pod's links away, by their marks. Happens under the lock of the store.
+
+use super::link::Link;
+use super::meet;
+use super::record::Record;
+use super::store::Store;
+use crate::wiring::Fault;
+use netloom_links::{Place, remove_topology};
+use netloom_plugin::Cleanup;
+use netloom_spec::{Error, NetworkName};
+
+/// Removes the links of an attachment, and what makes other pods find it. The record itself stays.
+pub(super) fn unlink(store: &Store, record: &Record, network: &NetworkName) -> Result<(), Error> {
+    let mut cleanup = Cleanup::new();
+    // Of a former run of the kernel nothing but files is left.
+    if record.boot == store.boot() && !record.pod.is_empty() {
+        cleanup.step("remove the links", remove(store, record, network));
+    }
+    cleanup.step("stop asking for links", store.stop_asking(record));
+    cleanup.step("remove the pod from the store", store.unpoint(record));
+    cleanup.finish()
+}
+
+fn remove(store: &Store, record: &Record, network: &NetworkName) -> Result<(), Error> {
+    let newest = store.current(&record.pod)?;
+    let later = newest.filter(|newest| newest.owner() != record.owner());
+    match (record.open_place(store.boot())?, later) {
+        (Some(place), later) => {
+            let later = later
+                .map(|later| later.open_place(store.boot()))
+                .transpose()?;
+            // A later container may have the same namespace; the links are that one's then.
+            if later
+                .flatten()
+                .is_some_and(|later| later.id() == place.id())
+            {
+                return Ok(());
+            }
+            let removed = remove_topology(&place, &meet::topology(network));
+            removed.map(drop).map_err(super::failure)
+        }
+        (None, None) => remove_other_ends(store, record, network),
+        (None, Some(_)) => Ok(()),
+    }
+}
+
+/// The namespace is gone, and the kernel removes the other ends as well, in its own time. Whoever is
+/// told that the attachment is gone need not wait for that.
+fn remove_other_ends(store: &Store, record: &Record, network: &NetworkName) -> Result<(), Error> {
+    let mut links: Vec<Link> = record.wanted().map(|(link, _)| link).collect();
+    for asker in store.askers(&record.pod)? {
+        let theirs = asker.wanted().map(|(link, _)| link.reversed());
+        links.extend(theirs.filter(|link| link.own.pod == record.pod));
+    }
+    let mut cleanup = Cleanup::new();
+    for link in links {
+        let removed = (|| {
+            let Some(peer) = store.current(&link.peer.pod)? else {
+                return Ok(());
+            };
+            match peer.open_place(store.boot())? {
+                Some(place) => remove_marked(&link.clone().reversed(), &place, network),
+                None => Ok(()),
+            }
+        })();
+        cleanup.step(&format!("remove {}", link.peer.id()), removed);
+    }
+    cleanup.finish()
+}
+
+/// A host has one tunnel of a number. The pod's next container is to have those that this one has; a
+/// cable it gets anew.
+pub(super) fn free_tunnels(
+    store: &Store,
+    former: &Record,
+    network: &NetworkName,
+) -> Result<(), Error> {
+    let Some(place) = former.open_place(store.boot())? else {
+        return Ok(());
+    };
+    let links = former.wanted().map(|(link, _)| link);
+    links
+        .filter(|link| link.hosts.is_some())
+        .try_for_each(|link| remove_marked(&link, &place, network))
+}
+
+fn remove_marked(link: &Link, place: &Place, network: &NetworkName) -> Result<(), Error> {
+    let mark = meet::link_id(network, link).mark(meet::side(link));
+    let socket = place.socket();
+    let failed = || Fault::kernel(format!("remove {:?} of {place}", link.own.if_name));
+    if let Some(end) = socket.find_link(mark.as_str()).map_err(failed())? {
+        socket.remove_link(end.index).map_err(failed())?;
+    }
+    Ok(())
+}

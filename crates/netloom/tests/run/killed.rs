@@ -1,0 +1,248 @@
+//! Whoever is killed: after the next `netloom ps` everything is as before.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+
+use netloom_testkit::{Host, Sample, Snapshot, product, skip};
+use serde_json::{Value, json};
+
+use crate::{NETLOOM, PLUGINS, call, detached, host, init_of, kill, parent_of, picture, succeeds};
+
+/// Ends what is dead, and compares.
+#[track_caller]
+fn nothing_is_left(host: &Host, before: &Snapshot) {
+    succeeds(&call(&["ps"]));
+    picture(host).assert_same_as(before);
+}
+
+/// Whether the process is there and has not ended.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+#[test]
+fn a_killed_shim_takes_the_pod_along_and_the_next_call_deletes_its_networks() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    let id = detached(&[
+        "--rm", "--net", "mynet", "--net", "two", "-p", "8080:80", "sleep", "1000",
+    ]);
+    let init = init_of(&id);
+    kill(parent_of(init));
+    let outcome = call(&["ps", "-a"]);
+    assert!(outcome.stderr.contains("shim was killed"), "{outcome}");
+    assert!(!runs(init), "the pod's first process");
+    nothing_is_left(&host, &before);
+
+    let id = detached(&["--net", "mynet", "sleep", "1000"]);
+    kill(parent_of(init_of(&id)));
+    assert!(succeeds(&call(&["ps", "-a"])).contains("exited (137)"));
+    succeeds(&call(&["rm", &id]));
+    picture(&host).assert_same_as(&before);
+}
+
+#[test]
+fn a_pod_whose_state_is_damaged_is_forgotten_by_force_and_collected() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    let id = detached(&["--net", "mynet", "sleep", "1000"]);
+    kill(parent_of(init_of(&id)));
+    std::fs::write(format!("/run/netloom/pods/{id}/pod.json"), "{").unwrap();
+    let outcome = call(&["ps"]);
+    assert!(outcome.stderr.contains("pod.json"), "{outcome}");
+    assert_eq!(call(&["rm", &id]).code(), Some(125));
+    let forgotten = call(&["rm", "-f", &id]);
+    assert!(forgotten.stderr.contains("netloom gc"), "{forgotten}");
+    assert!(call(&["gc", "--yes", "mynet"]).is_success());
+    picture(&host).assert_same_as(&before);
+}
+
+#[test]
+fn gc_ends_the_pods_of_killed_shims_too() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    let id = detached(&["--rm", "--net", "mynet", "sleep", "1000"]);
+    kill(parent_of(init_of(&id)));
+    let outcome = call(&["gc", "--yes", "mynet"]);
+    assert!(outcome.stderr.contains("shim was killed"), "{outcome}");
+    assert!(outcome.is_success(), "{outcome}");
+    picture(&host).assert_same_as(&before);
+}
+
+#[test]
+fn a_killed_first_process_ends_the_pod() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    let id = detached(&[
+        "--net",
+        "mynet",
+        "--",
+        "sh",
+        "-c",
+        "sleep 1000 & sleep 1000",
+    ]);
+    kill(init_of(&id));
+    assert_eq!(succeeds(&call(&["wait", &id])), "137");
+    succeeds(&call(&["rm", &id]));
+    picture(&host).assert_same_as(&before);
+}
+
+/// A foreground with a pod that has said that it runs.
+fn foreground() -> (std::process::Child, u32) {
+    let mut child = Command::new(product(NETLOOM))
+        .args([
+            "run", "--rm", "--init", "--net", "mynet", "--net", "two", "--", "sh", "-c",
+        ])
+        .arg("echo up; exec sleep 1000")
+        .env("CNI_PATH", PLUGINS)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let stdout = child.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    assert_eq!(line, "up\n");
+    let pods = call(&["ps", "-q"]);
+    let init = init_of(succeeds(&pods).lines().next().unwrap());
+    (child, init)
+}
+
+#[test]
+fn a_killed_foreground_ends_the_pod() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    let (mut child, _) = foreground();
+    let id = succeeds(&call(&["ps", "-q"]));
+    kill(child.id());
+    child.wait().unwrap();
+    // The shim sees it by itself.
+    call(&["wait", &id]);
+    nothing_is_left(&host, &before);
+}
+
+#[test]
+fn a_foreground_and_a_shim_killed_together_leave_nothing() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    let (mut child, init) = foreground();
+    let shim = parent_of(init);
+    kill(child.id());
+    kill(shim);
+    child.wait().unwrap();
+    nothing_is_left(&host, &before);
+}
+
+#[test]
+fn a_foreground_whose_shim_was_killed_says_so() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    let (mut child, init) = foreground();
+    kill(parent_of(init));
+    assert_eq!(child.wait().unwrap().code(), Some(137));
+    nothing_is_left(&host, &before);
+}
+
+#[test]
+fn a_signal_to_the_foreground_is_the_commands() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    for (signal, expected) in [
+        (rustix::process::Signal::TERM, 143),
+        (rustix::process::Signal::INT, 130),
+    ] {
+        let (mut child, _) = foreground();
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(expected));
+    }
+    picture(&host).assert_same_as(&before);
+}
+
+/// What the foreground sends a shim.
+fn specification() -> Value {
+    let list = |file: &str| -> Value {
+        let text = std::fs::read_to_string(format!("{}/{file}", crate::CONF_DIR)).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let (mynet, two) = (list("10-mynet.conflist"), list("20-two.conf"));
+    let two = json!({"cniVersion": "1.0.0", "name": "two", "plugins": [two]});
+    let attachment = |list: &Value, if_name: &str| {
+        json!({
+            "network": list["name"], "if_name": if_name, "config": list.to_string(),
+            "plugins": list["plugins"], "args": [], "capability_args": {},
+        })
+    };
+    json!({
+        "id": "0123456789abcdef0123456789abcdef", "name": "", "command": ["true"],
+        "env": [["PATH", "/bin:/usr/bin"]], "cwd": "/", "user": "", "hostname": "x", "root": "host",
+        "volumes": [], "network": "own",
+        "attachments": [attachment(&mynet, "eth0"), attachment(&two, "eth1")],
+        "dns": {"servers": [], "search": [], "options": []}, "hosts": [], "ports": [],
+        "capabilities": 0, "tty": false, "interactive": false, "detach": false, "remove": true,
+        "init": false,
+        "cni": {"plugin_dirs": [PLUGINS], "cache_dir": "/var/lib/cni", "timeout": null},
+    })
+}
+
+/// Plays the foreground to a shim that strace kills at its `number`th system call; whether it lived to
+/// its end.
+fn shim_killed_at(number: usize, specification: &Value) -> bool {
+    let (mut own, theirs) = UnixStream::pair().unwrap();
+    rustix::io::fcntl_setfd(theirs.as_fd(), rustix::io::FdFlags::empty()).unwrap();
+    let child = Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "-e"])
+        .arg(format!("inject=all:signal=KILL:when={number}"))
+        .arg(product(NETLOOM))
+        .args(["pod-shim", &theirs.as_raw_fd().to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut child = child.unwrap();
+    drop(theirs);
+    let mut done = false;
+    // A shim that is dead hears nothing.
+    let _ = own.write_all(format!("{specification}\n").as_bytes());
+    for line in BufReader::new(own.try_clone().unwrap()).lines() {
+        let Ok(line) = line else { break };
+        if line.contains("ended") {
+            let _ = own.write_all(b"\"goOn\"\n");
+        }
+        done |= line.contains("done");
+    }
+    child.wait().unwrap();
+    done
+}
+
+#[test]
+fn a_shim_killed_at_any_system_call_leaves_nothing() {
+    if !netloom_testkit::probe::has_program("strace") {
+        return skip("no strace");
+    }
+    let Some(host) = host() else { return };
+    let specification = specification();
+    assert!(shim_killed_at(60_000, &specification), "it runs");
+    let before = picture(&host);
+    let sample = Sample::of_this_run();
+    println!("the system calls: {sample}");
+    let mut number = 1;
+    let mut struck = 0;
+    loop {
+        if sample.has(number) {
+            let done = shim_killed_at(number, &specification);
+            nothing_is_left(&host, &before);
+            if done {
+                break;
+            }
+            struck += 1;
+        }
+        number += 1;
+        assert!(number < 5000, "the shim makes more and more system calls");
+    }
+    assert!(struck > 10, "only {struck} system calls were struck");
+}
