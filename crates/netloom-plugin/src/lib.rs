@@ -50,7 +50,7 @@ pub use delegate::Delegate;
 pub use dispatch::{Invocation, run, run_linked};
 pub use inventory::{Examine, Found, Orphan, Owned, Removal, Scope, Survey, Sweep, of_conf};
 pub use multicall::main;
-pub use plugin::{Plugin, find};
+pub use plugin::{Needs, Plugin, find};
 pub use request::{AddRequest, CheckRequest, Context, DelRequest, GcRequest, StatusRequest};
 pub use undo::Undo;
 

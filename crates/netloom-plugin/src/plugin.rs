@@ -48,6 +48,18 @@ pub trait Plugin: Sync {
         None
     }
 
+    /// Judges a configuration as ADD does before its first effect: with its name and version, and
+    /// without `CNI_ARGS` and `runtimeConfig`. Looks at nothing but the configuration. What ADD would
+    /// refuse for the configuration's sake is refused here in the same words, because both ask the
+    /// same code. A plugin that does not say refuses nothing.
+    ///
+    /// # Errors
+    /// As ADD.
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let _ = conf;
+        Ok(Needs::default())
+    }
+
     /// ADD: makes the attachment and describes it.
     ///
     /// Whatever is created is registered with `undo` at once; when this returns an error, panics,
@@ -218,6 +230,29 @@ pub trait Plugin: Sync {
         let _ = (conf, args);
         Ok(())
     }
+}
+
+/// What a valid configuration needs of the plugins around it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// ADD calls the plugin that `ipam.type` names, if it names one, with the same configuration:
+    /// that plugin's judgement counts too.
+    pub addresses: bool,
+    /// ADD wants the result of a plugin before it in the list.
+    pub prev_result: bool,
+}
+
+impl Needs {
+    /// Of a plugin that makes an interface and has its addresses from an IPAM plugin.
+    pub const ADDRESSES: Self = Self {
+        addresses: true,
+        prev_result: false,
+    };
+    /// Of a plugin that works on what another one made.
+    pub const PREV_RESULT: Self = Self {
+        addresses: false,
+        prev_result: true,
+    };
 }
 
 /// The plugin of that name in a table of plugins.

@@ -20,6 +20,7 @@
 
 mod fault;
 mod node;
+mod trace;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,7 +28,9 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, code};
 use fault::Fault;
+pub use fault::Step;
 use node::{Node, ObjectNode};
+pub use trace::{Trace, traced};
 
 /// Reads `T` from a value.
 ///

@@ -27,6 +27,9 @@ Try it:
   netloom add mynet /var/run/netns/testing       attach a namespace to the network `mynet`
   netloom del mynet /var/run/netns/testing       and detach it
 
+Exit status: 0 is success, 1 that it failed, 2 that the command line or a file named there cannot be
+used, 141 that nobody reads the output any more. doctor and lint have their own: see their help.
+
 Called as `cnitool`, it answers as cnitool. Called by the name of a plugin (bridge, host-local, ...),
 it is that plugin.";
 
@@ -101,10 +104,21 @@ pub(crate) enum Verb {
     Status(Network),
     /// Show the spec versions of every plugin of a network, or netloom's own.
     Version(OptionalNetwork),
-    /// Verify a configuration: its form, its plugins, their versions.
-    Validate(OptionalNetwork),
+    /// Verify a configuration: its form, its plugins, their versions, and what the plugins would refuse.
+    Validate(Validate),
+    /// Tell what is wrong in network configurations, with line and column, and what would be right.
+    /// The exit status is 0 unless ADD would refuse something: then 1; and 2 for misuse.
+    Lint(Lint),
     /// Show cached attachments: which container is on which network, with which addresses.
     List(OptionalNetwork),
+    /// Show the configured networks: their plugins, who is attached, how full their pools are.
+    Networks,
+    /// Tell what a key of a plugin means.
+    Explain(Explain),
+    /// Make a plugin to begin with: its program, a configuration, a test, and what to do next.
+    New(New),
+    /// Print a JSON Schema of configuration lists, or of one plugin's object, for editors.
+    Schema(Schema),
     /// Put the plugins into a directory under the names runtimes look for, each a file of its own.
     Install(Install),
     /// Take netloom's plugins out of a directory, and bring back what was there before.
@@ -135,7 +149,8 @@ pub(crate) enum Verb {
 pub(crate) struct Target {
     /// The `name` in the network's configuration.
     pub(crate) network: String,
-    /// The network namespace: a path such as /var/run/netns/NAME or /proc/PID/ns/net.
+    /// The network namespace: a path such as /var/run/netns/NAME, a NAME of `ip netns`, or the id of
+    /// a process in it.
     pub(crate) netns: PathBuf,
     /// The container's id [default: cnitool's, which follows from the namespace's path].
     #[arg(long, value_name = "ID")]
@@ -199,6 +214,81 @@ pub(crate) struct Gc {
 pub(crate) struct OptionalNetwork {
     /// The `name` in a network's configuration; without it, all.
     pub(crate) network: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// The `name` in a network's configuration, or the path of a file; without it, all networks.
+    pub(crate) network: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// PLUGIN.KEY as in bridge.isGateway, a PLUGIN for all its keys, or a KEY for all plugins.
+    #[arg(value_name = "PLUGIN.KEY")]
+    pub(crate) what: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// A plugin, such as bridge [default: lists of plugins].
+    pub(crate) plugin: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The plugin's name, which is the `type` in configurations.
+    pub(crate) name: String,
+    /// What it does, in Rust, or another language.
+    #[arg(long, value_enum, default_value_t = Kind::Chained)]
+    pub(crate) kind: Kind,
+    /// The directory to make [default: the plugin's name].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// A clone of netloom to build on [default: its repository, over git].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) netloom: Option<PathBuf>,
+}
+
+/// What a plugin does, or the language that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Makes an interface.
+    Interface,
+    /// Works on what the plugins before it made.
+    Chained,
+    /// Gives addresses to a plugin that asks for them.
+    Ipam,
+    /// Has another plugin do the work.
+    Meta,
+    /// A chained one in shell.
+    Shell,
+    /// A chained one in Python.
+    Python,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lint {
+    /// A file, a directory, or - for stdin [default: the directory of network configurations].
+    #[arg(value_name = "FILE|DIR")]
+    pub(crate) target: Option<PathBuf>,
+    /// Write what is mended without doubt into the files.
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// How findings are shown.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+/// For whom findings are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// With the lines of the file, as rustc does.
+    Human,
+    /// One JSON document.
+    Json,
+    /// Workflow commands, which GitHub shows beside the lines.
+    Github,
 }
 
 #[derive(Debug, Args)]

@@ -1,12 +1,17 @@
 //! The verbs.
 
 mod doctor;
+mod explain;
 mod gc;
 pub(crate) mod install;
 mod life;
+mod lint;
 mod list;
 mod network;
+mod networks;
+mod new;
 pub(crate) mod pod;
+mod schema;
 mod target;
 mod trace;
 mod trial;
@@ -43,6 +48,11 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Status(network) => network::status(options, network),
         Verb::Version(network) => version::run(options, network),
         Verb::Validate(network) => version::validate(options, network),
+        Verb::Networks => networks::run(options),
+        Verb::Explain(explain) => explain::run(options, explain),
+        Verb::Schema(wanted) => schema::run(wanted),
+        Verb::New(wanted) => new::run(wanted),
+        Verb::Lint(lint) => lint::run(options, lint),
         Verb::List(network) => list::run(options, network),
         Verb::Install(install) => install::run(install),
         Verb::Uninstall(uninstall) => install::uninstall(uninstall),

@@ -52,6 +52,25 @@ pub(crate) fn capability_args() -> Result<Map<String, Value>> {
     }
 }
 
+/// The path of a namespace that is given by its path, its name of `ip netns`, or the id of a process
+/// in it. What names a file is its path, as for cnitool.
+pub(crate) fn netns_path(given: &Path) -> PathBuf {
+    let is_word = given.components().count() == 1 && given.is_relative();
+    if !is_word || given.exists() || matches!(given.to_str(), Some("." | "..")) {
+        return given.to_owned();
+    }
+    let named = Path::new("/var/run/netns").join(given);
+    let is_number = given
+        .to_str()
+        .is_some_and(|text| text.parse::<u32>().is_ok());
+    let of_process = Path::new("/proc").join(given).join("ns/net");
+    match is_number && !named.exists() && of_process.exists() {
+        true => of_process,
+        // Also one that is gone: DEL has the same container id then.
+        false => named,
+    }
+}
+
 /// The namespace's path made absolute, without asking whether it exists (DEL need not find it).
 pub(crate) fn absolute_netns(netns: &Path) -> Result<PathBuf> {
     ensure!(!netns.as_os_str().is_empty(), "the netns path is empty");

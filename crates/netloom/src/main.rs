@@ -35,8 +35,13 @@ mod command;
 mod demo;
 mod environment;
 mod execution;
+mod help;
+mod keys;
 mod links;
+mod lint;
+mod near;
 mod pipe;
+mod schema;
 mod topology;
 
 use std::ffi::OsString;

@@ -6,6 +6,8 @@ use std::process;
 
 use clap::Parser;
 
+use crate::help::grouped;
+
 /// What a shell calls the end by SIGPIPE, which is how other tools end here.
 const SIGPIPE_STATUS: i32 = 141;
 
@@ -27,7 +29,9 @@ pub(crate) fn end_without_output() {
 
 /// The command line; help that cannot be printed is a failure.
 pub(crate) fn parse<C: Parser>() -> C {
-    C::try_parse().unwrap_or_else(|answer| {
+    let matches = grouped(C::command()).try_get_matches();
+    let parsed = matches.and_then(|mut matches| C::from_arg_matches_mut(&mut matches));
+    parsed.unwrap_or_else(|answer| {
         let printed = answer.print().and_then(|()| io::stdout().flush());
         process::exit(match printed {
             Err(error) if !answer.use_stderr() => status(&format!("stdout: {error}")),

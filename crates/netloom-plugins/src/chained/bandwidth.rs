@@ -20,7 +20,7 @@ mod shape;
 
 use crate::wiring::link_kind::require_links_of;
 use config::Entry;
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf, Version};
 use plan::Plan;
@@ -44,6 +44,11 @@ impl Plugin for Bandwidth {
             Version::V1_1_0,
         ];
         SINCE
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Plan::new(conf)?;
+        Ok(Needs::PREV_RESULT)
     }
 
     fn add<'r>(

@@ -10,8 +10,8 @@ mod fault;
 use fault::Fault;
 use netloom_kernel::netns::Netns;
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, Context, DelRequest, Error, GcRequest, Plugin,
-    StatusRequest, Undo, code,
+    AddRequest, AddResult, CheckRequest, Context, DelRequest, Error, GcRequest, Needs, Plugin,
+    PluginConf, StatusRequest, Undo, code,
 };
 use rustix::fs::OFlags;
 use serde::Deserialize;
@@ -58,8 +58,13 @@ impl Plugin for Debug {
         "v1.3.0"
     }
 
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Config::strict(conf)?;
+        Ok(Needs::default())
+    }
+
     fn add<'r>(&self, request: &'r AddRequest<'r>, _: &mut Undo<'r>) -> Result<AddResult, Error> {
-        let config = Config::strict(request)?;
+        let config = Config::strict(request.conf)?;
         let result = request.prev_result()?.unwrap_or_default();
         config.record(
             request,
@@ -77,7 +82,7 @@ impl Plugin for Debug {
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
-        let config = Config::strict(request)?;
+        let config = Config::strict(request.conf)?;
         config.record(
             request,
             &Record {
@@ -124,7 +129,7 @@ impl Plugin for Debug {
             command: "CmdStatus",
             ..Record::default()
         };
-        let config = Config::strict(request)?;
+        let config = Config::strict(request.conf)?;
         config.record(request, &record);
         fault::strike(&config.faults, "STATUS")
     }
@@ -133,8 +138,8 @@ impl Plugin for Debug {
 }
 
 impl Config {
-    fn strict(context: &Context<'_>) -> Result<Self, Error> {
-        let config: Self = context.conf.decode()?;
+    fn strict(conf: &PluginConf) -> Result<Self, Error> {
+        let config: Self = conf.decode()?;
         let lists = [
             ("addHooks", &config.add_hooks),
             ("checkHooks", &config.check_hooks),
@@ -152,7 +157,7 @@ impl Config {
 
     /// For DEL and GC, which a configuration that became unreadable must not make impossible.
     fn lenient(context: &Context<'_>) -> Self {
-        Self::strict(context).unwrap_or_else(|error| {
+        Self::strict(context.conf).unwrap_or_else(|error| {
             context.warn(&format!(
                 "recording to stderr, without hooks and faults: {error}"
             ));

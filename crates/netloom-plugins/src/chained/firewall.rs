@@ -26,7 +26,7 @@ use crate::wiring::record;
 use backend::{Backend, packet_filter};
 use netloom_kernel::sysctl;
 use netloom_plugin::host::{Hindrance, HostLink, Mend, Site};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Cleanup, Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf, Version, code};
 use plan::{Choice, Plan, Wanted, addresses, host_links};
@@ -116,6 +116,11 @@ impl Plugin for Firewall {
     fn versions(&self) -> &'static [Version] {
         // As upstream: prevResult, which it lives by, is of 0.3.0, and CHECK of 0.4.0.
         &[Version::V0_4_0, Version::V1_0_0, Version::V1_1_0]
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Plan::new(conf)?;
+        Ok(Needs::PREV_RESULT)
     }
 
     fn add<'r>(

@@ -33,7 +33,7 @@ use crate::wiring::record;
 use netloom_kernel::iptables::{Family, is_available};
 use netloom_kernel::rtnl::{Scope, Socket};
 use netloom_plugin::host::{ClaimedAddress, Hindrance, Mend, Site};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo, code};
 use netloom_spec::{AddResult, Error, NetworkName, PluginConf};
 use nftables::Known;
@@ -87,6 +87,11 @@ pub struct Portmap;
 impl Plugin for Portmap {
     fn name(&self) -> &'static str {
         "portmap"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Plan::new(conf)?;
+        Ok(Needs::PREV_RESULT)
     }
 
     fn add<'r>(

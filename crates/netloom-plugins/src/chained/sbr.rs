@@ -18,7 +18,8 @@ mod plan;
 mod pod;
 
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, DelRequest, Error, Plugin, StatusRequest, Undo,
+    AddRequest, AddResult, CheckRequest, DelRequest, Error, Needs, Plugin, PluginConf,
+    StatusRequest, Undo,
 };
 
 /// The plugin `sbr`.
@@ -28,6 +29,11 @@ pub struct Sbr;
 impl Plugin for Sbr {
     fn name(&self) -> &'static str {
         "sbr"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        plan::Plan::new(conf)?;
+        Ok(Needs::PREV_RESULT)
     }
 
     fn add<'r>(

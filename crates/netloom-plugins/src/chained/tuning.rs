@@ -25,9 +25,9 @@ mod key;
 mod plan;
 
 use allowlist::Allowlist;
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
-use netloom_spec::{AddResult, Error, code};
+use netloom_spec::{AddResult, Error, PluginConf, code};
 use plan::Plan;
 
 /// The plugin `tuning`.
@@ -37,6 +37,11 @@ pub struct Tuning;
 impl Plugin for Tuning {
     fn name(&self) -> &'static str {
         "tuning"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Plan::new(conf, &conf.to_bytes(), "", "eth0")?;
+        Ok(Needs::PREV_RESULT)
     }
 
     fn add<'r>(

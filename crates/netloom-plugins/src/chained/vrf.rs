@@ -26,8 +26,8 @@ use crate::wiring::{Fault, tables};
 use membership::{Belongings, Restore};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkChange, LinkKind, LinkSpec, Socket, table};
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, DelRequest, Error, Plugin, StatusRequest, Undo, Version,
-    code,
+    AddRequest, AddResult, CheckRequest, DelRequest, Error, Needs, Plugin, PluginConf,
+    StatusRequest, Undo, Version, code,
 };
 use plan::Plan;
 use std::rc::Rc;
@@ -48,6 +48,11 @@ impl Plugin for Vrf {
             Version::V1_0_0,
             Version::V1_1_0,
         ]
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Plan::new(conf, "eth0")?;
+        Ok(Needs::PREV_RESULT)
     }
 
     fn add<'r>(

@@ -21,9 +21,10 @@ mod vlan;
 
 use crate::wiring::detach::detach;
 use crate::wiring::link_kind::{require_links_of, require_vlan_filtering};
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::{masquerade, record, spoof};
 use netloom_plugin::host::{ClaimedAddress, HostLink};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, NetworkName, PluginConf};
 
@@ -34,6 +35,13 @@ pub struct Bridge;
 impl Plugin for Bridge {
     fn name(&self) -> &'static str {
         "bridge"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::validate(conf);
+        plan::Plan::new(conf, "")?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

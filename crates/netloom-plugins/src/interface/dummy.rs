@@ -8,9 +8,10 @@ use crate::wiring::dns::OwnDns;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, require_ipam};
 use netloom_kernel::rtnl::{KindSpec, LinkSpec};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Dns, Error, PluginConf};
 use serde::Deserialize;
@@ -48,6 +49,13 @@ impl Plan {
 impl Plugin for Dummy {
     fn name(&self) -> &'static str {
         "dummy"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::validate(conf);
+        Plan::new(conf)?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

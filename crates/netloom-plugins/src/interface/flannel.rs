@@ -18,8 +18,8 @@ pub(crate) mod subnet_env;
 use crate::wiring::owner::Owner;
 use crate::wiring::record;
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Owned, Plugin,
-    StatusRequest, Undo, code,
+    AddRequest, AddResult, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Needs, Owned,
+    Plugin, StatusRequest, Undo, code,
 };
 use netloom_spec::{NetworkName, PluginConf};
 use plan::Plan;
@@ -47,6 +47,11 @@ impl Plugin for Flannel {
         };
         let release = self.release();
         format!("CNI Plugin flannel version {release} (linux/{machine}) commit unknown")
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Plan::new(conf)?;
+        Ok(Needs::default())
     }
 
     fn add<'r>(

@@ -28,12 +28,13 @@ mod sysfs;
 
 use crate::wiring::owner::Owner;
 use crate::wiring::record::{self, Record};
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::sandbox;
 use config::Config;
 use loan::Loan;
-use netloom_plugin::{AddRequest, CheckRequest, Cleanup, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, Cleanup, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Found, Owned, Plugin, Undo};
-use netloom_spec::{AddResult, Error};
+use netloom_spec::{AddResult, Error, PluginConf, code};
 use selector::Selector;
 use sysfs::Sysfs;
 
@@ -58,6 +59,19 @@ pub struct HostDevice;
 impl Plugin for HostDevice {
     fn name(&self) -> &'static str {
         "host-device"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::validate(conf);
+        match plan::Plan::new(conf, &Sysfs::at("/nonexistent")) {
+            // What the host has not, is not the configuration's fault.
+            Err(error) if error.code != code::INTERNAL && !names_device_later(conf) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(
@@ -119,4 +133,9 @@ impl Plugin for HostDevice {
     }
 
     plan_door!(|conf, _| plan::Plan::new(conf, &sysfs::Sysfs::at("/nonexistent")));
+}
+
+/// Whether the runtime is to name the device, by a capability.
+fn names_device_later(conf: &PluginConf) -> bool {
+    conf.capabilities().get("deviceID") == Some(&true)
 }

@@ -16,12 +16,13 @@ use crate::wiring::check::drift;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use chain::Chain;
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
-use netloom_spec::{AddResult, Error};
+use netloom_spec::{AddResult, Error, PluginConf};
 use plan::{FLAGS, MODES, Plan};
 
 /// The kernel's name of the kind of link.
@@ -34,6 +35,17 @@ pub struct Ipvlan;
 impl Plugin for Ipvlan {
     fn name(&self) -> &'static str {
         "ipvlan"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::validate(conf);
+        Plan::new(conf)?;
+        advertisements?;
+        let has_own_addresses = conf.ipam_type().is_some();
+        Ok(Needs {
+            addresses: true,
+            prev_result: !has_own_addresses,
+        })
     }
 
     fn add<'r>(

@@ -14,11 +14,12 @@ use crate::wiring::check::drift;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
-use netloom_spec::{AddResult, Error};
+use netloom_spec::{AddResult, Error, PluginConf};
 use plan::{Plan, mode_name};
 
 /// The kernel's name of the kind of link.
@@ -31,6 +32,13 @@ pub struct Macvlan;
 impl Plugin for Macvlan {
     fn name(&self) -> &'static str {
         "macvlan"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::validate(conf);
+        Plan::new(conf, "")?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

@@ -14,9 +14,10 @@ mod check;
 mod plan;
 
 use crate::wiring::detach::detach;
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::{masquerade, record};
 use netloom_plugin::host::{ClaimedAddress, HostLink};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, NetworkName, PluginConf};
 
@@ -30,6 +31,13 @@ pub struct Ptp;
 impl Plugin for Ptp {
     fn name(&self) -> &'static str {
         "ptp"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::validate(conf);
+        plan::Plan::new(conf)?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

@@ -16,12 +16,13 @@ use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site};
 use netloom_kernel::rtnl::{Link, LinkKind};
 use netloom_kernel::tuntap;
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
-use netloom_spec::{AddResult, Error, code};
+use netloom_spec::{AddResult, Error, PluginConf, code};
 use plan::Plan;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -40,6 +41,13 @@ impl Plugin for Tap {
 
     fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
         create::command_line(arguments)
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::validate(conf);
+        Plan::new(conf, "")?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

@@ -15,11 +15,12 @@ use crate::wiring::link_kind::require_links_of;
 use crate::wiring::master::Master;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
+use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec, VlanProtocol};
-use netloom_plugin::{AddRequest, CheckRequest, DelRequest, StatusRequest};
+use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
-use netloom_spec::{AddResult, Error, code};
+use netloom_spec::{AddResult, Error, PluginConf, code};
 use plan::Plan;
 
 /// The kernel's name of the kind of link.
@@ -32,6 +33,13 @@ pub struct Vlan;
 impl Plugin for Vlan {
     fn name(&self) -> &'static str {
         "vlan"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let advertisements = RouterAdvertisements::validate(conf);
+        Plan::new(conf)?;
+        advertisements?;
+        Ok(Needs::ADDRESSES)
     }
 
     fn add<'r>(

@@ -39,8 +39,8 @@ use error::DhcpError;
 use identity::Identity;
 use netloom_plugin::host::ClaimedAddress;
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, Context, DelRequest, Error, Found, GcRequest, Owned,
-    Plugin, StatusRequest, Undo,
+    AddRequest, AddResult, CheckRequest, Context, DelRequest, Error, Found, GcRequest, Needs,
+    Owned, Plugin, StatusRequest, Undo,
 };
 use netloom_spec::{NetworkName, PluginConf};
 use rpc::client::{CallError, Client};
@@ -77,6 +77,11 @@ impl Plugin for Dhcp {
     fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
         let (first, rest) = arguments.split_first()?;
         (first == "daemon").then(|| daemon::main(rest))
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Wanted::new(conf, "")?;
+        Ok(Needs::default())
     }
 
     fn add<'r>(

@@ -41,8 +41,8 @@ use error::HostLocalError;
 use ipnet::IpNet;
 use netloom_plugin::host::{self, Forgotten};
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, Cleanup, Context, DelRequest, Error, GcRequest, Owned,
-    Plugin, StatusRequest, Undo, Version,
+    AddRequest, AddResult, CheckRequest, Cleanup, Context, DelRequest, Error, GcRequest, Needs,
+    Owned, Plugin, StatusRequest, Undo, Version,
 };
 use netloom_spec::{Dns, IpConfig, NetworkName, PluginConf};
 use owner::Owner;
@@ -65,6 +65,16 @@ pub struct HostLocal;
 impl Plugin for HostLocal {
     fn name(&self) -> &'static str {
         "host-local"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        let version = conf.version()?;
+        match conf.capabilities().get("ipRanges") {
+            // The runtime may name the ranges.
+            Some(true) => drop(Plan::without_attachment(conf, version)?),
+            _ => drop(Plan::new(conf, version, "")?),
+        }
+        Ok(Needs::default())
     }
 
     fn add<'r>(

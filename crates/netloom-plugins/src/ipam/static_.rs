@@ -8,9 +8,9 @@ mod plan;
 
 use error::StaticError;
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, DelRequest, Error, Plugin, StatusRequest, Undo,
+    AddRequest, AddResult, CheckRequest, DelRequest, Error, Needs, Plugin, StatusRequest, Undo,
 };
-use netloom_spec::IpConfig;
+use netloom_spec::{IpConfig, PluginConf};
 use plan::Plan;
 
 /// The plugin static.
@@ -20,6 +20,11 @@ pub struct Static;
 impl Plugin for Static {
     fn name(&self) -> &'static str {
         "static"
+    }
+
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        Plan::new(conf, conf.version()?, "")?;
+        Ok(Needs::default())
     }
 
     fn add<'r>(&self, request: &'r AddRequest<'r>, _: &mut Undo<'r>) -> Result<AddResult, Error> {

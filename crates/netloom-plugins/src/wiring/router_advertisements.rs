@@ -32,6 +32,11 @@ impl RouterAdvertisements {
         Self::of(request.conf, ipam.is_some_and(|ipam| ipam.asks_the_link()))
     }
 
+    /// Refuses what [`read`](Self::read) does, whatever the IPAM plugin is.
+    pub(crate) fn validate(conf: &PluginConf) -> Result<(), Error> {
+        Self::of(conf, false).map(drop)
+    }
+
     /// `is_leased`: the address is leased by the link. By DHCPv6 it comes alone: the prefix and the
     /// routes are in router advertisements.
     fn of(conf: &PluginConf, is_leased: bool) -> Result<Self, Error> {

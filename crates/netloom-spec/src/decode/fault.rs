@@ -5,12 +5,15 @@ use std::fmt::{self, Write as _};
 use serde::de::{self, Expected, Unexpected};
 use serde_json::Value;
 
+use super::trace;
 use crate::error::{Error, code};
 
 /// One step from a value to one inside it.
-#[derive(Debug)]
-pub(super) enum Step {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// To the value of this key of an object, as the document spells it.
     Key(String),
+    /// To this element of an array, from 0 on.
     Index(usize),
 }
 
@@ -106,7 +109,9 @@ impl std::error::Error for Fault {}
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        Self::new(fault.code, fault.to_string())
+        let error = Self::new(fault.code, fault.to_string());
+        trace::failed(fault.path);
+        error
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::fault::{Fault, Step};
 use super::find;
+use super::trace;
 
 /// The field that receives the keys no other field matched.
 const REST: &str = "*";
@@ -97,6 +98,7 @@ fn visit_fields<'de, V: Visitor<'de>>(
     fields: &'static [&'static str],
     visitor: V,
 ) -> Result<V::Value, Fault> {
+    trace::saw_fields(fields);
     let unmatched = unmatched(object, fields);
     visitor.visit_map(Entries::of_struct(object, fields, unmatched.as_ref()))
 }
@@ -314,7 +316,7 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
         };
         let index = self.next;
         self.next += 1;
-        let decoded = seed.deserialize(Node(element));
+        let decoded = trace::inside(|| Step::Index(index), || seed.deserialize(Node(element)));
         decoded
             .map(Some)
             .map_err(|fault| fault.showing(element).at(Step::Index(index)))
@@ -385,7 +387,10 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
         let (spelled, value) = self.current.take().unwrap_or(("", &Value::Null));
-        let decoded = seed.deserialize(Node(value));
+        let decoded = trace::inside(
+            || Step::Key(spelled.to_owned()),
+            || seed.deserialize(Node(value)),
+        );
         decoded.map_err(|fault| fault.showing(value).at(Step::Key(spelled.to_owned())))
     }
 }

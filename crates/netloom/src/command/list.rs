@@ -14,6 +14,16 @@ use crate::cli::{OptionalNetwork, Options};
 pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
     let cni = cni(options);
     let mut attachments = cni.cached_attachments(None)?;
+    attachments.sort_by(|a, b| {
+        let key = |it: &CachedAttachment| {
+            (
+                it.network.clone(),
+                it.container_id.clone(),
+                it.if_name.clone(),
+            )
+        };
+        key(a).cmp(&key(b))
+    });
     if let Some(name) = &network.network {
         attachments.retain(|it| it.network == *name);
         if attachments.is_empty()
@@ -29,13 +39,21 @@ pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["NETWORK", "CONTAINER", "INTERFACE", "ADDRESSES", "NETNS"]);
+    table.set_header([
+        "NETWORK",
+        "CONTAINER",
+        "INTERFACE",
+        "ADDRESSES",
+        "AGE",
+        "NETNS",
+    ]);
     for it in &attachments {
         table.add_row([
             terminal::one_line(&it.network),
-            terminal::one_line(&it.container_id),
+            terminal::one_line(short(&it.container_id, &attachments)),
             terminal::one_line(&it.if_name),
             addresses(&cni, it).join(" ").into(),
+            age(options, it).unwrap_or_else(|| "?".to_owned()).into(),
             format!(
                 "{}{}",
                 terminal::one_line(&it.netns),
@@ -46,6 +64,38 @@ pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
     }
     println!("{table}");
     Ok(())
+}
+
+/// How much of a runtime's id is shown, as docker and podman do.
+const SHOWN: usize = 12;
+/// Hex digits of the ids that runtimes choose.
+const WHOLE: usize = 64;
+
+/// The beginning of a runtime's long id where that tells it from the others; of other ids all.
+fn short<'a>(id: &'a str, all: &[CachedAttachment]) -> &'a str {
+    let is_long = id.len() == WHOLE && id.bytes().all(|it| it.is_ascii_hexdigit());
+    let start = if is_long { &id[..SHOWN] } else { return id };
+    let is_clear = all
+        .iter()
+        .all(|it| it.container_id == id || !it.container_id.starts_with(start));
+    if is_clear { start } else { id }
+}
+
+/// How long ago it was added: when its cache file was written.
+fn age(options: &Options, it: &CachedAttachment) -> Option<String> {
+    let file = |between: &str| {
+        let name = [&*it.network, &*it.container_id, &*it.if_name].join(between);
+        options.cache_dir.join("results").join(name)
+    };
+    // The second where another attachment has the first name.
+    let metadata = ["+", "-"].iter().find_map(|it| file(it).metadata().ok())?;
+    let seconds = metadata.modified().ok()?.elapsed().ok()?.as_secs();
+    Some(match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7199 => format!("{}m", seconds / 60),
+        7200..=172_799 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86400),
+    })
 }
 
 fn object(cni: &Cni, it: &CachedAttachment) -> serde_json::Value {

@@ -12,7 +12,7 @@ use crate::environment;
 
 /// What ADD is to make, from the command line and the environment alone.
 pub(super) fn new(options: &Options, target: &Target) -> Result<RuntimeConf> {
-    let netns = environment::absolute_netns(&target.netns)?;
+    let netns = environment::absolute_netns(&environment::netns_path(&target.netns))?;
     let id = match &target.container_id {
         Some(id) => id.clone(),
         None => environment::container_id(&netns),

@@ -1,13 +1,17 @@
 //! `version` and `validate`: what plugins support, and whether a configuration can work.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 use comfy_table::{Table, presets};
 use netloom_kernel::c_library;
-use netloom_runtime::load;
+use netloom_runtime::load::{self, NetworkFile};
 use netloom_spec::{NetworkConfigList, NetworkName, Version, terminal};
 
 use super::network::{cni, find};
-use crate::cli::{OptionalNetwork, Options};
+use crate::cli::{OptionalNetwork, Options, Validate};
+use crate::lint::draw;
+use crate::lint::finding::Level;
 
 pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
     let Some(name) = &network.network else {
@@ -41,17 +45,40 @@ pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
     }
 }
 
-pub(super) fn validate(options: &Options, network: &OptionalNetwork) -> Result<()> {
-    let directory = load::directory(&options.conf_dir)?;
-    if let Some(name) = &network.network {
-        return one(options, &directory.find(name)?.list);
+pub(super) fn validate(options: &Options, validate: &Validate) -> Result<()> {
+    match &validate.network {
+        Some(path) if is_path(path) => validate_file(options, Path::new(path)),
+        Some(name) => one(options, &load::directory(&options.conf_dir)?.find(name)?),
+        None => validate_all(options),
     }
+}
+
+/// A network's name has no slash; a file of the working directory is `./NAME` or has an ending.
+fn is_path(text: &str) -> bool {
+    let ending = [".conflist", ".conf", ".json"]
+        .iter()
+        .any(|it| text.ends_with(it));
+    text.contains('/') || (ending && Path::new(text).is_file())
+}
+
+fn validate_file(options: &Options, path: &Path) -> Result<()> {
+    let is_list = path.extension().is_some_and(|it| it == "conflist");
+    let list = match is_list {
+        true => load::list_from_file(path)?,
+        false => NetworkConfigList::from_conf(&load::plugin_from_file(path)?)?,
+    };
+    let path = path.to_owned();
+    one(options, &NetworkFile { path, list })
+}
+
+fn validate_all(options: &Options) -> Result<()> {
+    let directory = load::directory(&options.conf_dir)?;
     let mut failed = directory.problems.len();
     for problem in &directory.problems {
         say!("✘ {}", problem.error);
     }
     for file in &directory.networks {
-        if let Err(error) = one(options, &file.list) {
+        if let Err(error) = one(options, file) {
             failed += 1;
             say!("✘ {} ({}): {error:#}", file.list.name, file.path.display());
         }
@@ -65,10 +92,16 @@ pub(super) fn validate(options: &Options, network: &OptionalNetwork) -> Result<(
     }
 }
 
-fn one(options: &Options, list: &NetworkConfigList) -> Result<()> {
+fn one(options: &Options, file: &NetworkFile) -> Result<()> {
+    let list = &file.list;
     // Every plugin refuses a bad one, as the reference's do.
     NetworkName::new(&list.name)?;
     let capabilities = cni(options).validate(list)?;
+    let report = super::lint::report(&file.path)?;
+    let errors: Vec<_> = report.errors().map(|it| draw::line(&report, it)).collect();
+    if !errors.is_empty() {
+        bail!("{}", errors.join("\n"));
+    }
     let plugins: Vec<_> = list
         .plugins
         .iter()
@@ -82,6 +115,13 @@ fn one(options: &Options, list: &NetworkConfigList) -> Result<()> {
     );
     if !capabilities.is_empty() {
         say!("  capabilities: {}", capabilities.join(", "));
+    }
+    for finding in report
+        .findings
+        .iter()
+        .filter(|it| it.level == Level::Warning)
+    {
+        say!("  {}", draw::line(&report, finding));
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod leftovers;
 mod life;
 mod limit;
 mod living;
+mod look;
 mod missing_binary;
 mod output;
 mod pipe;
