@@ -17,8 +17,6 @@ mod trace;
 mod trial;
 mod version;
 
-pub(crate) use network::cni;
-
 use std::io::{self, Write};
 
 use anyhow::Result;
@@ -61,7 +59,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Link(link) => links::run(options, link),
         Verb::Topo(topo) => topology::run(options, topo),
         Verb::Pod(verb) => pod::answer(options, verb),
-        Verb::Demo(demo) => demo::run(demo, options.timeout),
+        Verb::Demo(demo) => demo::run(demo, options.timeout, install::into),
         Verb::Completion { shell } => {
             // Not to stdout at once: a disk that is full would be a panic.
             let mut script = Vec::new();

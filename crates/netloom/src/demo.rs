@@ -2,7 +2,6 @@
 
 mod probe;
 mod screen;
-pub(crate) mod stage;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,8 +17,8 @@ use netloom_spec::{AddResult, NetworkConfigList};
 use serde_json::json;
 
 use crate::cli::Demo;
-use crate::command::install;
 use crate::execution::Bounded;
+use crate::stage;
 use screen::{PodLine, Screen};
 
 const BRIDGE: &str = "demo0";
@@ -35,8 +34,12 @@ struct Pod {
     result: AddResult,
 }
 
+/// Puts plugins of these names into a directory, and tells what it put there; `false`: not in the place of
+/// others.
+pub(crate) type Install = for<'n> fn(&Path, &[&'n str], bool) -> Result<Vec<&'n str>>;
+
 /// `limit`: how long a plugin may run, if the user says.
-pub(crate) fn run(options: &Demo, limit: Option<Duration>) -> Result<()> {
+pub(crate) fn run(options: &Demo, limit: Option<Duration>, install: Install) -> Result<()> {
     let mut screen = Screen::new(options.plain);
     screen.step("a throw-away host", || {
         let kind = stage::enter()?;
@@ -51,7 +54,7 @@ pub(crate) fn run(options: &Demo, limit: Option<Duration>) -> Result<()> {
     let network = network()?;
     let plugins = screen.step("install the plugins", || {
         let dir = PathBuf::from("/run/netloom/bin");
-        let names = install::into(&dir, &types(&network), false)?;
+        let names = install(&dir, &types(&network), false)?;
         Ok((
             dir.clone(),
             format!("{} in {}", names.join(" "), dir.display()),

@@ -13,7 +13,7 @@ mod verbs;
 
 use anyhow::Result;
 
-use crate::cli::Options;
+use crate::options::Options;
 use cli::{Link, LinkVerb};
 
 /// The topology that single links are of.

@@ -32,6 +32,7 @@ macro_rules! print_json {
 
 mod cli;
 mod command;
+mod configured;
 mod demo;
 mod environment;
 mod execution;
@@ -40,8 +41,10 @@ mod keys;
 mod links;
 mod lint;
 mod near;
+mod options;
 mod pipe;
 mod schema;
+mod stage;
 mod topology;
 
 use std::ffi::OsString;

@@ -16,7 +16,7 @@ mod yaml;
 
 use anyhow::Result;
 
-use crate::cli::Options;
+use crate::options::Options;
 use cli::{Topo, TopoVerb};
 
 pub(crate) fn run(options: &Options, topo: &Topo) -> Result<()> {

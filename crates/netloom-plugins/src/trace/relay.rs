@@ -1,7 +1,7 @@
 //! Running the plugin, with all that is said passed on and kept.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
@@ -101,33 +101,20 @@ fn relay(child: &mut Child, said: &mut Said) -> io::Result<()> {
     }
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
     loop {
-        let mut fds = vec![PollFd::new(&process, PollFlags::IN)];
-        let caller = rustix::stdio::stdin();
         let wants_more = request.wants_more();
-        match (&request.to, wants_more) {
-            (Some(_), true) => fds.push(PollFd::from_borrowed_fd(caller, PollFlags::IN)),
-            (Some(to), false) => fds.push(PollFd::new(to, PollFlags::OUT)),
-            (None, _) => {}
-        }
-        let has_request = request.to.is_some();
-        fds.extend(stdout.as_ref().map(|it| PollFd::new(it, PollFlags::IN)));
-        fds.extend(stderr.as_ref().map(|it| PollFd::new(it, PollFlags::IN)));
-        match poll(&mut fds, None) {
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(errno) => return Err(errno.into()),
-        }
-        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        let ended = ready[0];
-        let mut at = 1;
-        let mut next = |is_there: bool| {
-            let is_ready = is_there && ready[at];
-            at += usize::from(is_there);
-            is_ready
+        let asked = match (&request.to, wants_more) {
+            (Some(_), true) => Some((rustix::stdio::stdin(), PollFlags::IN)),
+            (Some(to), false) => Some((to.as_fd(), PollFlags::OUT)),
+            (None, _) => None,
         };
-        let for_request = next(has_request);
-        let for_stdout = next(stdout.is_some());
-        let for_stderr = next(stderr.is_some());
+        let read = |fd| Some((fd, PollFlags::IN));
+        let ready = ready([
+            read(process.as_fd()),
+            asked,
+            stdout.as_ref().map(AsFd::as_fd).and_then(read),
+            stderr.as_ref().map(AsFd::as_fd).and_then(read),
+        ])?;
+        let [ended, for_request, for_stdout, for_stderr] = ready;
         if for_request && !ended {
             if wants_more {
                 request.read(&mut said.stdin)?;
@@ -135,25 +122,36 @@ fn relay(child: &mut Child, said: &mut Said) -> io::Result<()> {
             request.write();
         }
         if for_stdout {
-            pass_on(
-                &mut stdout,
-                &mut said.stdout,
-                rustix::stdio::stdout(),
-                ended,
-            );
+            let to = rustix::stdio::stdout();
+            pass_on(&mut stdout, &mut said.stdout, to, ended);
         }
         if for_stderr {
-            pass_on(
-                &mut stderr,
-                &mut said.stderr,
-                rustix::stdio::stderr(),
-                ended,
-            );
+            let to = rustix::stdio::stderr();
+            pass_on(&mut stderr, &mut said.stderr, to, ended);
         }
         if ended {
             return Ok(());
         }
     }
+}
+
+/// Waits for any of these, as far as they are there, and tells which came.
+fn ready<const N: usize>(
+    wanted: [Option<(BorrowedFd<'_>, PollFlags)>; N],
+) -> io::Result<[bool; N]> {
+    let there = wanted.iter().flatten();
+    let mut fds: Vec<_> = there
+        .map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
+        .collect();
+    loop {
+        match poll(&mut fds, None) {
+            Ok(_) => break,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    let mut came = fds.iter().map(|fd| !fd.revents().is_empty());
+    Ok(wanted.map(|it| it.is_some() && came.next().unwrap_or(false)))
 }
 
 /// Passes on what has arrived; at the end of the plugin all that is in the pipe.

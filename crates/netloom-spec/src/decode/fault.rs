@@ -5,17 +5,9 @@ use std::fmt::{self, Write as _};
 use serde::de::{self, Expected, Unexpected};
 use serde_json::Value;
 
+use super::step::Step;
 use super::trace;
 use crate::error::{Error, code};
-
-/// One step from a value to one inside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// To the value of this key of an object, as the document spells it.
-    Key(String),
-    /// To this element of an array, from 0 on.
-    Index(usize),
-}
 
 /// A decoding error, given its path step by step on the way out.
 #[derive(Debug)]

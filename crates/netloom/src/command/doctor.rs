@@ -26,9 +26,10 @@ use netloom_spec::{NetworkConfigList, NetworkName, PluginConf, Version};
 use serde_json::json;
 
 use super::life::Judge;
-use super::network::cni;
 use super::{Told, gc, list};
-use crate::cli::{Doctor, Options};
+use crate::cli::Doctor;
+use crate::configured::cni;
+use crate::options::Options;
 
 use finding::{Finding, Mend, Severity, gravest};
 

@@ -5,9 +5,10 @@ use comfy_table::{Table, presets};
 use netloom_plugins::registry::PLUGINS;
 use serde_json::json;
 
-use crate::cli::{Explain, Options};
+use crate::cli::Explain;
 use crate::keys::{self, Key};
 use crate::near::nearest;
+use crate::options::Options;
 
 pub(super) fn run(options: &Options, explain: &Explain) -> Result<()> {
     let (plugin, key) = match explain.what.split_once('.') {

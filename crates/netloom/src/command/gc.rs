@@ -15,8 +15,9 @@ pub(super) use went::{plugins, survey};
 
 use super::Caller;
 use super::life::Judge;
-use super::network::{cni, find};
-use crate::cli::{Gc, Options};
+use crate::cli::Gc;
+use crate::configured::{cni, find};
+use crate::options::Options;
 
 /// A network and what is to be done about it.
 struct Planned {

@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use netloom_runtime::load;
 
 use super::Told;
-use crate::cli::{Format, Lint, Options};
+use crate::cli::{Format, Lint};
 use crate::lint::finding::Level;
 use crate::lint::{Report, beside, copies, draw, fix};
+use crate::options::Options;
 
 /// How often what was mended is looked at again: a mistake may hide another.
 const ROUNDS: usize = 20;

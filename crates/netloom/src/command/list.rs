@@ -8,8 +8,9 @@ use netloom_runtime::{CachedAttachment, Cni, RuntimeConf};
 use netloom_spec::{AddResult, terminal};
 use serde_json::json;
 
-use super::network::{cni, find};
-use crate::cli::{OptionalNetwork, Options};
+use crate::cli::OptionalNetwork;
+use crate::configured::{cni, find};
+use crate::options::Options;
 
 pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
     let cni = cni(options);

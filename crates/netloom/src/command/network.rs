@@ -1,18 +1,15 @@
 //! `add`, `check`, `del` and `status`: one attachment to one network.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use anyhow::{Context, Result};
-use netloom_kernel::signals;
-use netloom_runtime::{Cni, DelMode, RuntimeConf, load, undeclared_capabilities};
+use netloom_runtime::{Cni, DelMode, RuntimeConf, undeclared_capabilities};
 use netloom_spec::{NetworkConfigList, Version, terminal};
 
 use super::target::{self, Attachment};
-use crate::cli::{Del, Network, Options, Target};
-use crate::environment;
-use crate::execution::Bounded;
-use crate::near::nearest;
+use crate::cli::{Del, Network, Target};
+use crate::configured::{cni, find};
+use crate::options::Options;
 
 pub(super) fn add(options: &Options, target: &Target) -> Result<()> {
     let network = find(options, &target.network)?;
@@ -119,43 +116,4 @@ fn never_attached(it: &Attachment) -> String {
 
 pub(super) fn status(options: &Options, network: &Network) -> Result<()> {
     Ok(cni(options).status(&find(options, &network.network)?)?)
-}
-
-/// The runtime library with the plugin directories of CNI_PATH and the cache of the options.
-pub(crate) fn cni(options: &Options) -> Cni {
-    Cni::new(environment::plugin_dirs())
-        .cache_dir(&options.cache_dir)
-        .exec(Bounded::by(options.timeout))
-        .on_wait(|held| {
-            // Nothing but this waits.
-            signals::expect_none();
-            note!("netloom: {held}");
-        })
-}
-
-/// The network of this name in the configuration directory.
-pub(super) fn find(options: &Options, name: &str) -> Result<NetworkConfigList> {
-    load::find_by_name(&options.conf_dir, name).map_err(|error| {
-        let hint = match &error {
-            load::Error::NotFound { dir, .. } => hint(dir, name),
-            _ => String::new(),
-        };
-        let mut error = netloom_spec::Error::from(error);
-        error.msg.push_str(&hint);
-        error.into()
-    })
-}
-
-/// What was probably meant by a name that no network has.
-fn hint(dir: &Path, name: &str) -> String {
-    if name.contains('/') {
-        return "; the network's name comes first, then the namespace".to_owned();
-    }
-    let known = load::directory(dir)
-        .map(|it| it.networks)
-        .unwrap_or_default();
-    match nearest(name, known.iter().map(|it| it.list.name.as_str())) {
-        Some(near) => format!("; did you mean {near:?}?"),
-        None => String::new(),
-    }
 }

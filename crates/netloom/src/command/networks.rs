@@ -9,8 +9,8 @@ use netloom_runtime::load::{self, NetworkFile};
 use netloom_spec::{NetworkName, Version, terminal};
 use serde_json::json;
 
-use super::network::cni;
-use crate::cli::Options;
+use crate::configured::cni;
+use crate::options::Options;
 
 /// One configured network.
 struct Row {

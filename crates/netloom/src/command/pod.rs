@@ -14,10 +14,10 @@ use netloom_run::{CniPlace, Pod, Store, client, enter, recover, sandbox, shim};
 use netloom_runtime::Cni;
 
 use super::Told;
-use crate::cli::Options;
 use crate::cli::pod::{Exec, NetVerb, OnePod, PodVerb, Rm, Stop};
 use crate::environment;
 use crate::execution::Bounded;
+use crate::options::Options;
 
 /// Answers if this process is a part of a pod.
 pub(crate) fn role() -> Option<u8> {

@@ -6,9 +6,10 @@ use netloom_kernel::rtnl::Socket;
 use netloom_runtime::{CachedAttachment, Cni, RuntimeConf};
 use netloom_spec::NetworkConfigList;
 
-use super::network::find;
-use crate::cli::{Options, Target};
+use crate::cli::Target;
+use crate::configured::find;
 use crate::environment;
+use crate::options::Options;
 
 /// What ADD is to make, from the command line and the environment alone.
 pub(super) fn new(options: &Options, target: &Target) -> Result<RuntimeConf> {

@@ -18,7 +18,8 @@ use netloom_kernel::netns::Netns;
 use netloom_kernel::signals;
 
 use super::{Misuse, Told};
-use crate::cli::{Options, Try, TryStep};
+use crate::cli::{Try, TryStep};
+use crate::options::Options;
 use attempt::Attempt;
 use host::Pod;
 use report::{Report, Title};

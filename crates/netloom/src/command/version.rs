@@ -8,10 +8,11 @@ use netloom_kernel::c_library;
 use netloom_runtime::load::{self, NetworkFile};
 use netloom_spec::{NetworkConfigList, NetworkName, Version, terminal};
 
-use super::network::{cni, find};
-use crate::cli::{OptionalNetwork, Options, Validate};
+use crate::cli::{OptionalNetwork, Validate};
+use crate::configured::{cni, find};
 use crate::lint::draw;
 use crate::lint::finding::Level;
+use crate::options::Options;
 
 pub(super) fn run(options: &Options, network: &OptionalNetwork) -> Result<()> {
     let Some(name) = &network.network else {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::endpoint::Endpoint;
 use super::places::everywhere;
 use super::verbs::ours;
-use crate::cli::Options;
-use crate::command::cni;
+use crate::configured::cni;
+use crate::options::Options;
 
 pub(super) fn run(options: &Options, topology: Option<&str>) -> Result<()> {
     let prefix = topology.map(mark_prefix);

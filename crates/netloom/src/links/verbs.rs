@@ -14,8 +14,8 @@ use super::cli::{self, Wanted};
 use super::endpoint::{Endpoint, Other, mac, number};
 use super::lock::Lock;
 use super::places::Places;
-use crate::cli::Options;
-use crate::command::cni;
+use crate::configured::cni;
+use crate::options::Options;
 
 pub(super) fn add(options: &Options, wanted: &Wanted) -> Result<()> {
     let asked = Asked::parse(wanted)?;

@@ -13,11 +13,11 @@ use netloom_runtime::Cni;
 use super::cli::Destroy;
 use super::verbs::is_missing;
 use super::{file, record};
-use crate::cli::Options;
-use crate::command::cni;
+use crate::configured::cni;
 use crate::links::at::{At, NAMED};
 use crate::links::lock::Lock;
 use crate::links::places::everywhere;
+use crate::options::Options;
 
 /// How many namespaces are emptied at once: for each of them the kernel waits.
 const AT_ONCE: usize = 8;

@@ -17,11 +17,11 @@ use super::file;
 use super::here::Here;
 use super::model::Topology;
 use super::record;
-use crate::cli::Options;
-use crate::command::cni;
+use crate::configured::cni;
 use crate::links::at::{At, NAMED};
 use crate::links::lock::Lock;
 use crate::links::ls;
+use crate::options::Options;
 
 /// A topology, and what of it is here.
 struct Read {

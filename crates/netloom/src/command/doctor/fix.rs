@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 use netloom_kernel::sysctl;
 
 use super::finding::{Finding, Mend};
-use crate::cli::{Gc, Options};
+use crate::cli::Gc;
 use crate::command::{Caller, gc};
+use crate::options::Options;
 
 /// Does what is safe, each once, and tells which were done. One that fails does not keep the others from
 /// being done: the second look finds what is left.

@@ -5,7 +5,7 @@ use netloom_plugins::registry::PLUGINS;
 use netloom_runtime::CacheSurvey;
 
 use super::{Finding, Host, quoted};
-use crate::cli::Options;
+use crate::options::Options;
 
 pub(super) fn findings(options: &Options, host: &Host, survey: &CacheSurvey) -> Vec<Finding> {
     let problems = &host.configured.problems;

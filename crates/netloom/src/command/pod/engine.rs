@@ -7,8 +7,8 @@ use anyhow::Result;
 use netloom_run::{EngineCall, Error, NetworkMode, PodSpec, Root, client};
 
 use super::{ask, end_with, place, run, store};
-use crate::cli::Options;
 use crate::cli::pod::EngineRun;
+use crate::options::Options;
 
 /// The engine that joins a namespace which is there before the container.
 const PODMAN: &str = "podman";
@@ -61,13 +61,11 @@ pub(super) fn run(options: &Options, it: &EngineRun) -> Result<()> {
         program: PODMAN.to_owned(),
         arguments: words.rest,
     };
+    let shown = [PODMAN, "run"].map(str::to_owned).into_iter();
+    let ports = words.ports.iter().map(|it| ask::port(it));
     let spec = PodSpec {
         name: String::new(),
-        command: [
-            vec![PODMAN.to_owned(), "run".to_owned()],
-            call.arguments.clone(),
-        ]
-        .concat(),
+        command: shown.chain(call.arguments.iter().cloned()).collect(),
         env: Vec::new(),
         cwd: "/".to_owned(),
         user: String::new(),
@@ -79,11 +77,7 @@ pub(super) fn run(options: &Options, it: &EngineRun) -> Result<()> {
         attachments,
         dns: Default::default(),
         hosts: Vec::new(),
-        ports: words
-            .ports
-            .iter()
-            .map(|it| ask::port(it))
-            .collect::<Result<_, _>>()?,
+        ports: ports.collect::<Result<_, _>>()?,
         capabilities: 0,
         tty: false,
         interactive: true,

@@ -9,8 +9,8 @@ use netloom_run::image::{Image, Images, Reference, Source, Unpacked};
 use netloom_run::{Error, Root, Store};
 use serde_json::json;
 
-use crate::cli::Options;
 use crate::cli::pod::{ImageVerb, Run};
+use crate::options::Options;
 
 /// What begins the name of an image where a command could stand.
 const SCHEMES: [&str; 4] = ["docker://", "docker-archive:", "oci-archive:", "oci:"];

@@ -15,8 +15,8 @@ use netloom_spec::NetworkConfigList;
 
 use super::image;
 use super::{ask, end_with, place, store};
-use crate::cli::Options;
 use crate::cli::pod::Run;
+use crate::options::Options;
 
 /// Where programs are, where an image does not say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -188,7 +188,7 @@ fn resolve(
         match net_argument::parse(text)? {
             NetArgument::Networks(networks) => {
                 for network in networks {
-                    let list = super::super::network::find(options, &network.network);
+                    let list = crate::configured::find(options, &network.network);
                     wanted.push((
                         network,
                         list.map_err(|error| Error::new(error.to_string()))?,
@@ -283,7 +283,7 @@ pub(super) fn one_more(
         (Some(one), None) => one,
         _ => return Err(Error::new(format!("{text:?} is more than one network"))),
     };
-    let list = super::super::network::find(options, &wanted.network);
+    let list = crate::configured::find(options, &wanted.network);
     let list = list.map_err(|error| Error::new(error.to_string()))?;
     let taken = |name: &String| state.spec.attachments.iter().any(|it| it.if_name == *name);
     let free = (0..).map(|n| format!("eth{n}")).find(|name| !taken(name));

@@ -11,8 +11,8 @@ use netloom_spec::terminal;
 use serde_json::{Value, json};
 
 use super::{find, store};
-use crate::cli::Options;
 use crate::cli::pod::{OnePod, Ps};
+use crate::options::Options;
 
 /// Characters of a command in the table.
 const COMMAND: usize = 40;

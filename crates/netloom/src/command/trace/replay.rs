@@ -16,7 +16,7 @@ use netloom_spec::terminal;
 use super::log::{self, Call};
 use crate::cli::TraceReplay;
 use crate::command::{Misuse, Told};
-use crate::demo::stage;
+use crate::stage;
 
 const POD: &str = "/run/netns/pod1";
 

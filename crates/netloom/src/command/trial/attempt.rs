@@ -14,7 +14,8 @@ use super::host::Stage;
 use super::leftovers::{self, Left};
 use super::processes::{self, Process};
 use super::witness::{Call, Witness};
-use crate::cli::{Options, TryStep};
+use crate::cli::TryStep;
+use crate::options::Options;
 
 /// The attachments' cache, out of the way of what plugins write.
 const CACHE: &str = "/run/netloom/cache";

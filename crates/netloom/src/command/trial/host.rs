@@ -12,8 +12,8 @@ use netloom_runtime::RuntimeConf;
 
 use super::subject::Subject;
 use crate::command::install;
-use crate::demo::stage;
 use crate::environment;
+use crate::stage;
 
 const HOST: &str = "203.0.113.2/24";
 const OUTSIDE: &str = "203.0.113.1/24";

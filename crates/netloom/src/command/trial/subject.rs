@@ -11,8 +11,8 @@ use netloom_runtime::load;
 use netloom_spec::{NetworkConfigList, NetworkName, decode};
 use serde_json::{Value, json};
 
-use crate::cli::Options;
 use crate::environment;
+use crate::options::Options;
 
 /// A network, and where its plugins are.
 pub(super) struct Subject {
