@@ -20,6 +20,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::rtnl::{Group, Link, Socket, Subscription};
@@ -73,12 +74,24 @@ impl Announcer {
                 }
                 (IpAddr::V6(_), None, _) => Ok(()),
             };
-            told = told.and(one.map_err(|errno| {
-                let on = format_args!("{} on the link with index {link}", ip.addr());
-                Error::of("announce address", on, errno)
-            }));
+            told = told.and(one.map_err(|errno| failed(ip.addr(), link, errno)));
         }
         told.and(ask_for_own(of, link, &asked))
+    }
+
+    /// The same by frames, for the network namespace of the calling thread: it passes also in the moment
+    /// between a link's coming up and IPv6 noticing it, and takes 10 ms and more.
+    ///
+    /// # Errors
+    /// The first that could not be announced; the others were tried.
+    pub fn announce_by_frames(&self, link: u32, mac: MacAddress) -> Result<()> {
+        let packets = packet::open()?;
+        let mut told = Ok(());
+        for ip in self.ips.iter().map(IpNet::addr) {
+            let sent = packet::send(&packets, link, &packet::frame_of(mac, ip));
+            told = told.and(sent.map_err(|errno| failed(ip, link, errno)));
+        }
+        told
     }
 
     /// Leaves a child behind that announces the addresses as soon as the link has a carrier, and ends
@@ -112,6 +125,11 @@ impl Announcer {
         }));
         Ok(())
     }
+}
+
+fn failed(ip: IpAddr, link: u32, errno: Errno) -> Error {
+    let on = format_args!("{ip} on the link with index {link}");
+    Error::of("announce address", on, errno)
 }
 
 /// Whether an IPv4 address is in the subnet of another one of them. The kernel asks from the first

@@ -88,7 +88,7 @@ impl Plugin for Vrf {
         settle(socket, link.index, name)?;
         // The link forgot its neighbours, and they may have lost what they knew.
         let announcement = pod.within(|| Announcement::of_result(&result, &link))?;
-        announcement.send(socket);
+        announcement.send(pod.netns(), socket);
         Ok(result)
     }
 

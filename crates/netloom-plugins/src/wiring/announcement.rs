@@ -69,16 +69,19 @@ impl Announcement {
                 let wait = || Announcer::when_carrier(inside, &link, &ips, CARRIER_PATIENCE);
                 let _ = netns.run(wait);
             }
-            _ => self.send(inside),
+            _ => self.send(netns, inside),
         }
     }
 
     /// Tells it. Nothing depends on it: what cannot be said is found out by asking, as ever. So it
     /// is no failure of ADD, on a link that knows no neighbours as on one that lost its carrier.
-    /// `inside` is a socket of the link's namespace.
-    pub(crate) fn send(&self, inside: &Socket) {
-        if let (Some(announcer), Some(mac)) = (&self.announcer, self.mac) {
-            let _ = announcer.announce(inside, self.link, mac);
+    /// `inside` is a socket of the link's namespace, `netns`.
+    pub(crate) fn send(&self, netns: &Netns, inside: &Socket) {
+        let (Some(announcer), Some(mac)) = (&self.announcer, self.mac) else {
+            return;
+        };
+        if announcer.announce(inside, self.link, mac).is_err() {
+            let _ = netns.run(|| announcer.announce_by_frames(self.link, mac));
         }
     }
 }

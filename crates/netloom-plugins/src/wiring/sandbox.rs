@@ -100,6 +100,11 @@ impl Alone {
         })
     }
 
+    /// The pod's namespace.
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
     /// Runs a closure in the pod's namespace.
     pub(crate) fn within<T>(&self, inside: impl FnOnce() -> T) -> Result<T, Fault> {
         self.netns

@@ -233,7 +233,7 @@ impl<'a> Site<'a> {
             subnet: Subnet::OnLink,
             announce,
         };
-        pod::configure(pod, result, manner)?.send(&self.inside);
+        pod::configure(pod, result, manner)?.send(&self.netns, &self.inside);
         Ok(())
     }
 }

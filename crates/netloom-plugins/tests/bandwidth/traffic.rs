@@ -84,9 +84,19 @@ fn receive(mut stream: TcpStream) -> f64 {
     total as f64 * 8.0 / seconds / PAYLOAD
 }
 
-fn assert_near(what: &str, actual: f64, wanted: f64) {
-    println!("{what}: {:.2} Mbit/s of {:.0}", actual / 1e6, wanted / 1e6);
-    let ratio = actual / wanted;
+/// How often it is measured at most: a busy machine passes less than the limit, and never more.
+const TRIES: usize = 5;
+
+fn assert_near(what: &str, measure: impl Fn() -> f64, wanted: f64) {
+    let mut ratio = 0.0;
+    for _ in 0..TRIES {
+        let actual = measure();
+        println!("{what}: {:.2} Mbit/s of {:.0}", actual / 1e6, wanted / 1e6);
+        ratio = actual / wanted;
+        if ratio >= 0.85 {
+            break;
+        }
+    }
     assert!(
         (0.85..=1.15).contains(&ratio),
         "{what}: {ratio:.2} of what was asked for"
@@ -103,8 +113,8 @@ fn each_direction_passes_at_the_rate_asked_for() {
     let Some(lab) = Lab::new() else { return };
     let pod = lab.pod();
     lab.plugin.add(&conf(limits()), &pod).succeeds();
-    assert_near("to the pod", rate(&pod, &Direction::ToPod), 20e6);
-    assert_near("from the pod", rate(&pod, &Direction::FromPod), 40e6);
+    assert_near("to the pod", || rate(&pod, &Direction::ToPod), 20e6);
+    assert_near("from the pod", || rate(&pod, &Direction::FromPod), 40e6);
     // And afterwards as fast as it can.
     lab.plugin.del(&conf(limits()), &pod).succeeds_silently();
     assert!(rate(&pod, &Direction::ToPod) > 200e6);
@@ -124,14 +134,13 @@ fn shaped_subnets_pass_at_the_rate_asked_for_and_others_freely() {
         let mut conf = conf(limits());
         conf[key] = json!([net]);
         lab.plugin.add(&conf, &pod).succeeds();
-        let (to, from) = (
-            rate(&pod, &Direction::ToPod),
-            rate(&pod, &Direction::FromPod),
-        );
+        let to = || rate(&pod, &Direction::ToPod);
+        let from = || rate(&pod, &Direction::FromPod);
         if limited {
             assert_near(&format!("{key} {net}, to the pod"), to, 20e6);
             assert_near(&format!("{key} {net}, from the pod"), from, 40e6);
         } else {
+            let (to, from) = (to(), from());
             println!("{key} {net}: {:.0} and {:.0} Mbit/s", to / 1e6, from / 1e6);
             assert!(to > 100e6 && from > 100e6, "{key} {net}: {to} {from}");
         }

@@ -58,7 +58,7 @@ pub(super) fn add<'r>(
         netns
             .run(tell)
             .map_err(Fault::kernel("failed to enter the netns"))?
-            .send(&inside);
+            .send(&netns, &inside);
     }
     Ok(result)
 }

@@ -71,7 +71,7 @@ pub(super) fn add<'r>(
     }
     // Before it was up, the bridge forwarded nothing of it.
     if let Some(announcement) = announcement {
-        announcement.send(&inside);
+        announcement.send(&netns, &inside);
     }
     if let Some(dns) = own_dns {
         result.dns = dns;

@@ -52,7 +52,7 @@ pub(super) fn add<'r>(
     };
     let announcement = pod::configure(pod, &mut result, manner)?;
     route_to_pod(&host, &wire.host, &result)?;
-    announcement.send(&inside);
+    announcement.send(&netns, &inside);
     if let Some(choice) = plan.masquerade {
         masquerade::create(&Nftables::open()?, owner, choice, &result, undo)?;
     }
