@@ -17,6 +17,16 @@ pub enum Step {
     Index(usize),
 }
 
+/// The path that errors write so: `links[0].mtu`. A dot in a key is not told from one between keys.
+pub(super) fn steps(place: &str) -> Vec<Step> {
+    let words = place.split(['.', '[']).filter(|word| !word.is_empty());
+    let step = |word: &str| match word.strip_suffix(']').map(str::parse) {
+        Some(Ok(index)) => Step::Index(index),
+        _ => Step::Key(word.to_owned()),
+    };
+    words.map(step).collect()
+}
+
 /// A decoding error, given its path step by step on the way out.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -62,6 +72,12 @@ impl Fault {
     /// The same, one step further out.
     pub(super) fn at(mut self, step: Step) -> Self {
         self.path.push(step);
+        self
+    }
+
+    /// The same, of a value at this place.
+    pub(super) fn below(mut self, place: &str) -> Self {
+        self.path.extend(steps(place).into_iter().rev());
         self
     }
 

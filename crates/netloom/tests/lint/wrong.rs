@@ -40,6 +40,37 @@ const OBJECTS: &[Wrong] = &[
         "NL003",
         None,
     ),
+    wrong(
+        "ratchet",
+        r#""required": «"yes"», "wait": 3"#,
+        "NL003",
+        Some("true"),
+    ),
+    wrong("ratchet", r#""wait": «31»"#, "NL006", None),
+    wrong(
+        "ratchet",
+        r#"«"mutuel"»: true"#,
+        "NL004",
+        Some("\"mutual\""),
+    ),
+    wrong(
+        "ratchet",
+        r#""links": [{"if": "in1", "peer": "default/b", "peerIf": "in2", "addresses": ["10.1.0.1/24", «7»]}]"#,
+        "NL003",
+        Some("\"7\""),
+    ),
+    wrong(
+        "ratchet",
+        r#""links": [{"if": "in1", "peer": "default/b", "peerIf": "in2", "mtu": «67»}]"#,
+        "NL006",
+        None,
+    ),
+    wrong(
+        "ratchet",
+        r#""links": [{"if": "in1", "peer": "default/b", "peerIf": "in2", «"adresses"»: []}]"#,
+        "NL004",
+        Some("\"addresses\""),
+    ),
     wrong("macvlan", r#""mtu": «-1»"#, "NL006", None),
     wrong("ipvlan", r#""mtu": «67»"#, "NL006", None),
     wrong(
