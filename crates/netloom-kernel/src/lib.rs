@@ -30,6 +30,7 @@
 
 pub mod announce;
 pub mod c_library;
+pub mod child;
 pub mod conntrack;
 pub mod daemon;
 mod error;

@@ -17,7 +17,7 @@ const NOBODY: i32 = 0;
 /// A child is about to come: it gets what comes before it.
 const SOON: i32 = -1;
 
-/// [`NOBODY`], [`SOON`], or the child's process group.
+/// [`NOBODY`], [`SOON`], the child's process group, or minus the number of a child without one.
 static GROUP: AtomicI32 = AtomicI32::new(NOBODY);
 /// What is to be passed on to the child that is about to come; 0 for nothing.
 static PENDING: AtomicI32 = AtomicI32::new(0);
@@ -68,6 +68,16 @@ pub fn child_started(group: u32) {
     }
 }
 
+/// The child runs in this program's own process group: signals are passed on to it alone. It gets what
+/// came before.
+pub fn child_alone_started(process: u32) {
+    GROUP.store(-process.cast_signed(), SeqCst);
+    match PENDING.swap(0, SeqCst) {
+        0 => {}
+        signal => send(process.cast_signed(), signal),
+    }
+}
+
 /// There is no child to wait for: a signal ends the program, also one that no child got.
 pub fn expect_none() {
     GROUP.store(NOBODY, SeqCst);
@@ -86,8 +96,8 @@ pub fn end_as_asked() {
     }
 }
 
-/// Within a handler it takes effect when that returns.
-fn end_by(signal: i32) {
+/// Ends the program by a signal. Within a handler it takes effect when that returns.
+pub fn end_by(signal: i32) {
     // SAFETY: both may be called at any time, in a handler as well.
     unsafe {
         libc::signal(signal, libc::SIG_DFL);

@@ -112,16 +112,6 @@ pub fn mount_tmpfs(directory: impl AsRef<Path>) -> Result<()> {
         .map_err(|e| Error::of("mount tmpfs on", quoted(directory), e))
 }
 
-/// Mounts a sysfs that shows the current network namespace's links over `/sys`.
-///
-/// # Errors
-/// If the mount is refused.
-pub fn mount_sysfs() -> Result<()> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    rustix::mount::mount("sysfs", "/sys", "sysfs", flags, None)
-        .map_err(|e| Error::of("mount sysfs on", "\"/sys\"", e))
-}
-
 fn open_namespace(path: &str) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty())

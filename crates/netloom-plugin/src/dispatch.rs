@@ -164,21 +164,7 @@ impl Call<'_> {
                 if variables.netns_override || !guard::is_own_netns(attached.netns)? {
                     return self.del(context, attached);
                 }
-                // The container is gone, and its path, say /proc/PID/ns/net, leads to the host now.
-                context.warn(&format!(
-                    "CNI_NETNS {:?} is the plugin's own netns: DEL goes on without a netns",
-                    attached.netns
-                ));
-                let env = self.env.clone().with("CNI_NETNS", "");
-                let context = Context {
-                    env: &env,
-                    ..context
-                };
-                let attached = Attached {
-                    netns: "",
-                    ..attached
-                };
-                self.del(context, attached)
+                self.del_without_netns(context, attached)
             }
             Operation::Check(attached) => self.check(context, attached),
             Operation::Gc => {
@@ -256,6 +242,24 @@ impl Call<'_> {
             netns,
             args,
         })
+    }
+
+    /// DEL when the container is gone, and its path, say /proc/PID/ns/net, leads to the host now.
+    fn del_without_netns(&self, context: Context<'_>, attached: Attached<'_>) -> Result<(), Error> {
+        context.warn(&format!(
+            "CNI_NETNS {:?} is the plugin's own netns: DEL goes on without a netns",
+            attached.netns
+        ));
+        let env = self.env.clone().with("CNI_NETNS", "");
+        let context = Context {
+            env: &env,
+            ..context
+        };
+        let attached = Attached {
+            netns: "",
+            ..attached
+        };
+        self.del(context, attached)
     }
 
     fn del(

@@ -22,6 +22,7 @@ const BUILD: usize = 24;
 const VERSION: usize = 56;
 const NAME: usize = 88;
 const DEBUG: usize = 152;
+const WRAPPER: usize = 153;
 
 /// Read byte by byte as atomics, which the compiler must not take for constants: the file is
 /// changed after it was built.
@@ -93,7 +94,23 @@ impl Stamp {
     /// As it was built.
     #[must_use]
     pub fn blank(self) -> Self {
-        self.filled("", 0, &[0; 32])
+        let mut stamp = self.filled("", 0, &[0; 32]);
+        stamp.0[WRAPPER] = 0;
+        stamp
+    }
+
+    /// Makes the file a wrapper, which runs the plugins of its names that are elsewhere.
+    #[must_use]
+    pub fn wrapping(self) -> Self {
+        let mut stamp = self.blank();
+        stamp.0[WRAPPER] = 1;
+        stamp
+    }
+
+    /// Whether the file is a wrapper.
+    #[must_use]
+    pub fn is_wrapper(&self) -> bool {
+        self.0[WRAPPER] != 0
     }
 
     /// Its bytes.

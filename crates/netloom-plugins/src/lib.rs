@@ -28,6 +28,7 @@ pub mod fuzzing;
 pub mod interface;
 pub mod ipam;
 pub mod registry;
+pub mod trace;
 mod wiring;
 
 pub use wiring::claimant;

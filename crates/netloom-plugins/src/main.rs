@@ -11,6 +11,9 @@ use std::process::ExitCode;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
+    if let Some(code) = netloom_plugins::trace::run_as_wrapper() {
+        return code;
+    }
     if stdio::output_was_closed() && std::env::var_os("CNI_COMMAND").is_some_and(|it| it == "ADD") {
         // Nobody could undo by it what nobody was told of. A stderr that fails as well changes nothing.
         let _ = writeln!(

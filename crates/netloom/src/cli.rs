@@ -2,6 +2,7 @@
 
 pub(crate) mod pod;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,7 +80,8 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_limit)]
     pub(crate) timeout: Option<Duration>,
 
-    /// Print failures as the CNI error object on stdout, beside the words on stderr.
+    /// Print failures as the CNI error object on stdout, beside the words on stderr; of a verb that
+    /// reports, the report as a document.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
@@ -121,6 +123,13 @@ pub(crate) enum Verb {
     Install(Install),
     /// Take netloom's plugins out of a directory, and bring back what was there before.
     Uninstall(Uninstall),
+    /// Try a network or a plugin in a throw-away host, and see what each call did and what is left.
+    /// Needs no root where user namespaces are allowed. The exit status is 1 where a step failed or
+    /// something is left.
+    Try(Try),
+    /// See every call of a plugin that a runtime makes: its times, request, answer and stderr.
+    #[command(subcommand)]
+    Trace(TraceVerb),
     /// Links between chosen containers and namespaces: veth, vxlan, macvlan, ipvlan, vlan.
     Link(Link),
     /// Many links at once, as a file says: make, change and remove what differs from it.
@@ -318,6 +327,124 @@ pub(crate) struct Demo {
     /// Do not colour the output.
     #[arg(long)]
     pub(crate) plain: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Try {
+    /// A configured network's name, a configuration file, a plugin, or a project's directory
+    /// [default: the first file of ./conf].
+    #[arg(value_name = "NETWORK|CONF|PLUGIN|DIR")]
+    pub(crate) subject: Option<String>,
+    /// How many pods.
+    #[arg(long, default_value_t = 1, value_name = "N",
+        value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) pods: u8,
+    /// What is called, in this order, each for every pod: add, check, del, status.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "add,check,del,del",
+        value_name = "STEPS"
+    )]
+    pub(crate) steps: Vec<TryStep>,
+    /// Open a shell in the host before the first DEL.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) hold: bool,
+    /// A command to run in the first pod before the first DEL.
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// A command of CNI that a trial calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TryStep {
+    Add,
+    Check,
+    Del,
+    Status,
+}
+
+impl TryStep {
+    /// Its value of `CNI_COMMAND`.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Self::Add => "ADD",
+            Self::Check => "CHECK",
+            Self::Del => "DEL",
+            Self::Status => "STATUS",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TraceVerb {
+    /// Make a directory of wrappers, one for each plugin, to be put first into CNI_PATH or a runtime's
+    /// plugin directories. The plugins themselves are not touched.
+    Install(TraceInstall),
+    /// Remove the wrappers from a directory.
+    Uninstall {
+        /// The directory that `trace install` made.
+        dir: PathBuf,
+    },
+    /// Run a program that finds plugins by CNI_PATH, and show what it called.
+    Run(TraceRun),
+    /// Show the calls, each operation as a waterfall.
+    Show(TraceShow),
+    /// Make a call again in a throw-away host.
+    Replay(TraceReplay),
+}
+
+/// Where the wrappers write down the calls.
+const TRACE_LOG: &str = "/var/log/netloom/trace.jsonl";
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceInstall {
+    /// The directory to make, apart from the plugins.
+    pub(crate) dir: PathBuf,
+    /// Where the plugins are (repeatable) [default: CNI_PATH].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Vec<PathBuf>,
+    /// Where the calls are written down; at 16 MiB it becomes FILE.1.
+    #[arg(long, value_name = "FILE", default_value = TRACE_LOG)]
+    pub(crate) log: PathBuf,
+    /// Write down values of keys such as password and token as they are.
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceRun {
+    /// Where the plugins are (repeatable) [default: CNI_PATH].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Vec<PathBuf>,
+    /// The program and its arguments.
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceShow {
+    /// Where the calls were written down.
+    #[arg(long, value_name = "FILE", default_value = TRACE_LOG)]
+    pub(crate) log: PathBuf,
+    /// Only calls for the container whose id begins so.
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// Only the last operation.
+    #[arg(long)]
+    pub(crate) last: bool,
+    /// Then show further calls as they end.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceReplay {
+    /// The number that `trace show` gives the call.
+    pub(crate) number: usize,
+    /// Where the calls were written down.
+    #[arg(long, value_name = "FILE", default_value = TRACE_LOG)]
+    pub(crate) log: PathBuf,
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ mod new;
 pub(crate) mod pod;
 mod schema;
 mod target;
+mod trace;
+mod trial;
 mod version;
 
 pub(crate) use network::cni;
@@ -54,6 +56,8 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::List(network) => list::run(options, network),
         Verb::Install(install) => install::run(install),
         Verb::Uninstall(uninstall) => install::uninstall(uninstall),
+        Verb::Try(arguments) => trial::run(options, arguments),
+        Verb::Trace(verb) => trace::run(verb, options.json),
         Verb::Link(link) => links::run(options, link),
         Verb::Topo(topo) => topology::run(options, topo),
         Verb::Pod(verb) => pod::answer(options, verb),
@@ -87,8 +91,16 @@ impl Told {
     }
 }
 
+/// What was asked for cannot be meant; nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misuse(String);
+
 /// The exit status of a failure.
 pub(crate) fn status_of(error: &anyhow::Error) -> u8 {
+    if error.is::<Misuse>() {
+        return 2;
+    }
     let told = error.downcast_ref::<Told>().map(|told| told.status);
     let of_pod = error.downcast_ref::<netloom_run::Error>();
     told.or(of_pod.map(|it| it.status)).unwrap_or(1)

@@ -2,7 +2,7 @@
 
 mod probe;
 mod screen;
-mod stage;
+pub(crate) mod stage;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};

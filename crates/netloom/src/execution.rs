@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netloom_invoke::{Error, Exec, ProcessExec, Watch};
+use netloom_invoke::{Error, Exec, ProcessExec, Stderr, Watch};
 use netloom_kernel::signals;
 use netloom_plugin::{Plugin, of_conf};
 use netloom_plugins::registry::PLUGINS;
@@ -18,12 +18,17 @@ const USUAL: Duration = Duration::from_secs(120);
 pub(crate) struct Bounded {
     /// What the user gave, of which zero is none.
     limit: Option<Duration>,
+    /// Where the plugins' stderr goes.
+    stderr: Stderr,
 }
 
 impl Bounded {
     /// With the limit that the user gave, of which zero is none.
     pub(crate) fn by(limit: Option<Duration>) -> Self {
-        Self { limit }
+        Self {
+            limit,
+            stderr: Stderr::default(),
+        }
     }
 
     /// How long a call may take. An ADD may have to wait for others.
@@ -34,6 +39,14 @@ impl Bounded {
         };
         self.limit
             .unwrap_or_else(|| of_plugins().map_or(USUAL, |limit| limit.max(USUAL)))
+    }
+}
+
+impl Bounded {
+    /// The same, with the plugins' stderr elsewhere.
+    pub(crate) fn with_stderr(mut self, stderr: &Stderr) -> Self {
+        self.stderr = stderr.clone();
+        self
     }
 }
 
@@ -51,7 +64,7 @@ impl Exec for Bounded {
         let exec = ProcessExec {
             time_limit: Some(limit).filter(|limit| !limit.is_zero()),
             watch: Some(Arc::new(Signals)),
-            ..ProcessExec::default()
+            stderr: self.stderr.clone(),
         };
         exec.exec_plugin(plugin, stdin, env)
     }

@@ -52,6 +52,9 @@ use cli::Cli;
 use command::Caller;
 
 fn main() -> ExitCode {
+    if let Some(code) = netloom_plugins::trace::run_as_wrapper() {
+        return code;
+    }
     let called = called();
     let plugins = netloom_plugins::registry::PLUGINS;
     // By the name of the program that is all plugins it lists them, as that does.

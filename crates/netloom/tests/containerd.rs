@@ -45,7 +45,29 @@ fn containerd_runs_a_container_through_our_plugins_and_leaves_nothing() {
         return;
     }
     let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom"));
-    let seen = run("run.sh", plugins.path());
+    runs_a_container(plugins.path());
+}
+
+#[test]
+fn containerd_runs_the_same_container_through_the_wrappers_of_trace() {
+    if !can_run() {
+        return;
+    }
+    let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom"));
+    let folder = tempfile::tempdir().unwrap();
+    let (wrapped, log) = (folder.path().join("bin"), folder.path().join("trace.jsonl"));
+    let mut install = Command::new(product(env!("CARGO_BIN_EXE_netloom")));
+    install.args(["trace", "install"]).arg(&wrapped);
+    install.arg("--from").arg(plugins.path());
+    install.arg("--log").arg(&log);
+    assert!(install.status().unwrap().success());
+    runs_a_container(&wrapped);
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(text.contains("\"plugin\":\"bridge\""), "{text}");
+}
+
+fn runs_a_container(plugins: &Path) {
+    let seen = run("run.sh", plugins);
     let (inside, left) = seen.split_once("--- left behind\n").expect(&seen);
     for expected in [
         "inet 10.88.0.2/16",

@@ -128,6 +128,30 @@ fn podman_runs_containers_through_our_plugins_and_leaves_nothing() {
 }
 
 #[test]
+fn podman_runs_the_same_containers_through_the_wrappers_of_trace() {
+    if !can_run() {
+        return;
+    }
+    let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom"));
+    let folder = tempfile::tempdir().unwrap();
+    let (wrapped, log) = (folder.path().join("bin"), folder.path().join("trace.jsonl"));
+    let mut install = Command::new(product(env!("CARGO_BIN_EXE_netloom")));
+    install.args(["trace", "install"]).arg(&wrapped);
+    install
+        .arg("--from")
+        .arg(plugins.path())
+        .arg("--log")
+        .arg(&log);
+    assert!(install.status().unwrap().success());
+    run("run.sh", &[&wrapped], EXPECTED);
+    let text = std::fs::read_to_string(&log).unwrap();
+    for plugin in ["bridge", "host-local", "portmap", "firewall", "tuning"] {
+        let part = format!("\"plugin\":\"{plugin}\"");
+        assert!(text.contains(&part), "{plugin} was not traced");
+    }
+}
+
+#[test]
 fn podman_s_cache_goes_from_go_to_netloom_and_back() {
     if !can_run() {
         return;

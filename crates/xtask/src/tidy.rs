@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules that neither the compiler nor clippy knows.
 
 mod cycles;
+mod functions;
 mod imports;
 mod manifests;
 mod names;
@@ -73,8 +74,12 @@ const RULES: &[Rule] = &[
         cycles::none_between_siblings,
     ),
     rule(
-        "no file is longer than 600 lines without its tests",
+        "no file is longer than 500 lines without its tests",
         text::short_files,
+    ),
+    rule(
+        "no function is longer than 60 lines, tests left out",
+        functions::short,
     ),
     rule(
         "every crate begins with its documentation",

@@ -128,6 +128,16 @@ impl Channel {
         Ok(Self::on(endpoint::subscribed(protocol, groups)?, 0))
     }
 
+    /// Has the kernel keep so many bytes for a reader that is late, as far as it allows it.
+    pub(crate) fn keep(&self, bytes: usize) {
+        let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+        for option in [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF] {
+            if set_option(&self.socket, libc::SOL_SOCKET, option, bytes).is_ok() {
+                return;
+            }
+        }
+    }
+
     fn on(socket: OwnedFd, sequence: u32) -> Self {
         Self {
             socket,

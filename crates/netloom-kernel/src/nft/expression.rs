@@ -149,19 +149,8 @@ impl Expression {
                 offset,
                 length,
                 register,
-            } => put(b, "payload", |b| {
-                b.put_be32(1, *register);
-                b.put_be32(2, *base as u32);
-                b.put_be32(3, (*offset).into());
-                b.put_be32(4, (*length).into());
-            }),
-            Self::Bitwise { mask, xor } => put(b, "bitwise", |b| {
-                b.put_be32(1, REG_1);
-                b.put_be32(2, REG_1);
-                b.put_be32(3, mask.length.into());
-                put_data(b, 4, mask);
-                put_data(b, 5, xor);
-            }),
+            } => put_payload(b, *base, *offset, *length, *register),
+            Self::Bitwise { mask, xor } => put_bitwise(b, mask, xor),
             Self::Cmp(compare, data) => put(b, "cmp", |b| {
                 b.put_be32(1, REG_1);
                 b.put_be32(2, *compare as u32);
@@ -172,19 +161,10 @@ impl Expression {
                 invert,
                 verdict,
                 data,
-            } => put(b, "lookup", |b| {
-                b.put_str(1, set);
-                b.put_be32(2, REG_1);
-                if *verdict {
-                    b.put_be32(3, REG_VERDICT);
-                }
-                if let Some(register) = data {
-                    b.put_be32(3, *register);
-                }
-                if *invert {
-                    b.put_be32(5, 1);
-                }
-            }),
+            } => {
+                let target = if *verdict { Some(REG_VERDICT) } else { *data };
+                put_lookup(b, set, target, *invert);
+            }
             Self::Verdict(verdict) => put(b, "immediate", |b| {
                 b.put_be32(1, REG_VERDICT);
                 b.nest(2, |b| verdict.put(b));
@@ -193,50 +173,21 @@ impl Expression {
                 b.put_be32(1, *register);
                 put_data(b, 2, data);
             }),
-            Self::Masquerade { flags } => put(b, "masq", |b| {
-                if *flags != 0 {
-                    b.put_be32(1, *flags);
-                }
-            }),
+            Self::Masquerade { flags } => put_masquerade(b, *flags),
             Self::Nat {
                 destination,
                 ip6,
                 port,
                 port_register,
                 flags,
-            } => put(b, "nat", |b| {
-                b.put_be32(1, (*destination).into());
-                b.put_be32(2, if *ip6 { 10 } else { 2 });
-                b.put_be32(3, REG_1);
-                if *port {
-                    b.put_be32(5, *port_register);
-                }
-                if *flags != 0 {
-                    b.put_be32(7, *flags);
-                }
-            }),
-            Self::FibDaddrType => put(b, "fib", |b| {
-                b.put_be32(1, REG_1);
-                b.put_be32(2, 3); // the type of the address
-                b.put_be32(3, 2); // of the destination
-            }),
-            Self::CtState => put(b, "ct", |b| {
-                b.put_be32(2, 0);
-                b.put_be32(1, REG_1);
-            }),
-            Self::CtStatus => put(b, "ct", |b| {
-                b.put_be32(2, 2);
-                b.put_be32(1, REG_1);
-            }),
-            Self::Ip6Write { offset } => put(b, "payload", |b| {
-                b.put_be32(2, Base::Network as u32);
-                b.put_be32(3, (*offset).into());
-                b.put_be32(4, 16);
-                b.put_be32(5, REG_1);
-                b.put_be32(6, 0); // IPv6 has no checksum of its own
-                b.put_be32(7, 0);
-                b.put_be32(8, 1); // but those of TCP and UDP cover the addresses
-            }),
+            } => {
+                let port = port.then_some(*port_register);
+                put_nat(b, *destination, *ip6, port, *flags);
+            }
+            Self::FibDaddrType => put_fib_daddr_type(b),
+            Self::CtState => put_ct(b, 0),
+            Self::CtStatus => put_ct(b, 2),
+            Self::Ip6Write { offset } => put_ip6_write(b, *offset),
             Self::Counter => put(b, "counter", |_| {}),
         }
     }
@@ -246,6 +197,90 @@ fn put(b: &mut Buffer, name: &str, data: impl FnOnce(&mut Buffer)) {
     b.nest(NFTA_LIST_ELEM, |b| {
         b.put_str(NFTA_EXPR_NAME, name);
         b.nest(NFTA_EXPR_DATA, data);
+    });
+}
+
+fn put_payload(b: &mut Buffer, base: Base, offset: u8, length: u8, register: u32) {
+    put(b, "payload", |b| {
+        b.put_be32(1, register);
+        b.put_be32(2, base as u32);
+        b.put_be32(3, offset.into());
+        b.put_be32(4, length.into());
+    });
+}
+
+/// Writes an address into the IPv6 header.
+fn put_ip6_write(b: &mut Buffer, offset: u8) {
+    put(b, "payload", |b| {
+        b.put_be32(2, Base::Network as u32);
+        b.put_be32(3, offset.into());
+        b.put_be32(4, 16);
+        b.put_be32(5, REG_1);
+        b.put_be32(6, 0); // IPv6 has no checksum of its own
+        b.put_be32(7, 0);
+        b.put_be32(8, 1); // but those of TCP and UDP cover the addresses
+    });
+}
+
+fn put_bitwise(b: &mut Buffer, mask: &Data, xor: &Data) {
+    put(b, "bitwise", |b| {
+        b.put_be32(1, REG_1);
+        b.put_be32(2, REG_1);
+        b.put_be32(3, mask.length.into());
+        put_data(b, 4, mask);
+        put_data(b, 5, xor);
+    });
+}
+
+/// `target`: the register that gets what a map has for the key.
+fn put_lookup(b: &mut Buffer, set: &str, target: Option<u32>, invert: bool) {
+    put(b, "lookup", |b| {
+        b.put_str(1, set);
+        b.put_be32(2, REG_1);
+        if let Some(register) = target {
+            b.put_be32(3, register);
+        }
+        if invert {
+            b.put_be32(5, 1);
+        }
+    });
+}
+
+/// `port`: the register that the port is in.
+fn put_nat(b: &mut Buffer, destination: bool, ip6: bool, port: Option<u32>, flags: u32) {
+    put(b, "nat", |b| {
+        b.put_be32(1, destination.into());
+        b.put_be32(2, if ip6 { 10 } else { 2 });
+        b.put_be32(3, REG_1);
+        if let Some(register) = port {
+            b.put_be32(5, register);
+        }
+        if flags != 0 {
+            b.put_be32(7, flags);
+        }
+    });
+}
+
+fn put_masquerade(b: &mut Buffer, flags: u32) {
+    put(b, "masq", |b| {
+        if flags != 0 {
+            b.put_be32(1, flags);
+        }
+    });
+}
+
+fn put_fib_daddr_type(b: &mut Buffer) {
+    put(b, "fib", |b| {
+        b.put_be32(1, REG_1);
+        b.put_be32(2, 3); // the type of the address
+        b.put_be32(3, 2); // of the destination
+    });
+}
+
+fn put_ct(b: &mut Buffer, key: u32) {
+    put(b, "ct", |b| {
+        b.put_be32(2, key);
+        b.put_be32(1, REG_1);
     });
 }
 

@@ -171,11 +171,6 @@ impl Rule {
         self.compare(Field::EtherSaddr, Compare::Equal, &mac)
     }
 
-    /// `ether daddr M`.
-    pub fn ether_daddr_eq(self, mac: MacAddress) -> Self {
-        self.compare(Field::EtherDaddr, Compare::Equal, &mac)
-    }
-
     /// `iifname "N"`.
     pub fn iifname_eq(self, name: &str) -> Self {
         self.compare(Field::Iifname, Compare::Equal, &link_name(name))
@@ -184,11 +179,6 @@ impl Rule {
     /// `iifname != "N"`.
     pub fn iifname_ne(self, name: &str) -> Self {
         self.compare(Field::Iifname, Compare::NotEqual, &link_name(name))
-    }
-
-    /// `oifname "N"`.
-    pub fn oifname_eq(self, name: &str) -> Self {
-        self.compare(Field::Oifname, Compare::Equal, &link_name(name))
     }
 
     /// `oifname != "N"`.

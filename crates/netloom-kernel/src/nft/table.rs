@@ -28,6 +28,16 @@ pub enum Family {
 }
 
 impl Family {
+    /// Every family.
+    pub const ALL: [Self; 6] = [
+        Self::Inet,
+        Self::Ip,
+        Self::Ip6,
+        Self::Bridge,
+        Self::Arp,
+        Self::Netdev,
+    ];
+
     pub(super) fn to_wire(self) -> u8 {
         match self {
             Self::Inet => 1,

@@ -8,8 +8,8 @@ use crate::MacAddress;
 use crate::error::Result;
 use crate::netlink::{Attributes, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, Request};
 
-const RTM_NEWNEIGH: u16 = 28;
-const RTM_DELNEIGH: u16 = 29;
+pub(super) const RTM_NEWNEIGH: u16 = 28;
+pub(super) const RTM_DELNEIGH: u16 = 29;
 const RTM_GETNEIGH: u16 = 30;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
@@ -118,7 +118,7 @@ pub struct Neighbour {
 }
 
 impl Neighbour {
-    fn parse(payload: &[u8]) -> Option<Self> {
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         let fixed = payload.first_chunk::<12>()?;
         let (mut ip, mut mac) = (None, None);
         for a in Attributes::after(payload, 12) {

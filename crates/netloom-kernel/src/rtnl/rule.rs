@@ -7,8 +7,8 @@ use super::{Batch, Socket};
 use crate::error::Result;
 use crate::netlink::{Attributes, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, Request};
 
-const RTM_NEWRULE: u16 = 32;
-const RTM_DELRULE: u16 = 33;
+pub(super) const RTM_NEWRULE: u16 = 32;
+pub(super) const RTM_DELRULE: u16 = 33;
 const RTM_GETRULE: u16 = 34;
 const FRA_DST: u16 = 1;
 const FRA_SRC: u16 = 2;
@@ -176,7 +176,7 @@ impl RuleSpec {
         r
     }
 
-    fn parse(payload: &[u8]) -> Option<Self> {
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         let fixed = payload.first_chunk::<12>()?;
         let mut rule = Self::to_table(Family::from_wire(fixed[0])?, fixed[4].into());
         rule.action = RuleAction::from_wire(fixed[7]);

@@ -1,6 +1,6 @@
 //! Traffic control: queueing disciplines, their classes, and filters.
 //!
-//! The verbs are on [`Socket`](super::Socket) and [`Batch`](super::Batch), as all of rtnetlink's.
+//! The verbs are on [`Socket`] and [`Batch`](super::Batch), as all of rtnetlink's.
 
 mod class;
 mod discipline;
@@ -11,7 +11,9 @@ mod rate;
 
 use std::fmt;
 
-use crate::netlink::Buffer;
+use crate::error::Result;
+use crate::netlink::{Attributes, Buffer, NLM_F_DUMP, Request};
+use crate::rtnl::Socket;
 
 pub use class::{Class, ClassSpec};
 pub use discipline::{Discipline, Tbf};
@@ -87,6 +89,58 @@ impl Head {
             handle: Handle(word(8)),
             parent: Handle(word(12)),
             info: word(16),
+        })
+    }
+}
+
+/// An object of traffic control, as far as it is the same for all kinds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrafficControl {
+    /// `qdisc`, `class` or `filter`.
+    pub object: &'static str,
+    /// The index of its link.
+    pub link: u32,
+    /// Where it is attached.
+    pub parent: Handle,
+    /// Its own name; of a filter the kernel's number.
+    pub handle: Handle,
+    /// `tbf`, `ingress`, `u32`, ...
+    pub kind: String,
+}
+
+impl TrafficControl {
+    /// Reads a notification of this type; `None` for one of another.
+    pub(super) fn parse(kind: u16, payload: &[u8]) -> Option<Self> {
+        let object = match kind {
+            36 | 37 => "qdisc",
+            40 | 41 => "class",
+            44 | 45 => "filter",
+            _ => return None,
+        };
+        let head = Head::parse(payload)?;
+        let kind = Attributes::find(&payload[Head::LEN..], TCA_KIND)?.string();
+        Some(Self {
+            object,
+            link: head.link,
+            parent: head.parent,
+            handle: head.handle,
+            kind,
+        })
+    }
+}
+
+impl Socket {
+    /// All queueing disciplines of the namespace, the kernel's own included.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn list_qdiscs(&self) -> Result<Vec<TrafficControl>> {
+        let head = header(0, Handle::default(), Handle::default(), 0);
+        let object = "of all links".to_owned();
+        let kind = qdisc::RTM_GETQDISC;
+        let request = Request::new("list qdiscs", object, kind, NLM_F_DUMP, &head);
+        self.dump(request, |header, payload| {
+            TrafficControl::parse(header.kind, payload)
         })
     }
 }

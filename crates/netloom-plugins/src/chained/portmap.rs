@@ -21,6 +21,7 @@ mod localhost;
 mod mapping;
 mod nftables;
 mod plan;
+mod refusal;
 
 use crate::wiring::Fault;
 use crate::wiring::check::drift;

@@ -22,6 +22,7 @@ mod flags;
 pub(crate) mod fuzzing;
 mod gob;
 mod identity;
+mod log;
 mod offline;
 mod port;
 mod port6;

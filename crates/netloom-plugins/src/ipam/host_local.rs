@@ -26,6 +26,7 @@ mod listing;
 mod orphans;
 mod owner;
 mod ranges;
+mod release;
 mod resolv_conf;
 mod sandbox;
 mod store;
@@ -131,9 +132,9 @@ impl Plugin for HostLocal {
             return Ok(());
         };
         let own = Owner::attachment(id, if_name);
-        let released = match sandbox::release(&mut store, &place, &own, request) {
+        let released = match release::reservations(&mut store, &place, &own, request) {
             // Very old versions of the reference did not write the interface.
-            Ok(false) => sandbox::release(&mut store, &place, &Owner::container(id), request),
+            Ok(false) => release::reservations(&mut store, &place, &Owner::container(id), request),
             outcome => outcome,
         };
         let damaged = damage::release(&mut store, &place, request);

@@ -1,11 +1,13 @@
 //! DEL of a pod that hangs on a veth: everything of the attachment goes, whatever is left of
 //! the pod.
 
+use super::configured::is_on;
+use super::ends::Ends;
 use super::masquerade::{Addresses, BackendChoice};
 use super::nftables::Nftables;
 use super::owner::Owner;
 use super::record::{self, Record};
-use super::veth::{Ends, remove_wire};
+use super::veth::remove_wire;
 use super::{masquerade, sandbox, spoof};
 use ipnet::IpNet;
 use netloom_kernel::netns::Netns;
@@ -13,12 +15,6 @@ use netloom_kernel::rtnl::Socket;
 use netloom_plugin::{Cleanup, DelRequest};
 use netloom_spec::{Error, PluginConf};
 use std::thread::{Builder, ScopedJoinHandle};
-
-/// Whether a key says that there may be something to remove. DEL must not fail because of a value that
-/// cannot be read: that counts as yes.
-pub(crate) fn is_on(conf: &PluginConf, key: &str) -> bool {
-    conf.get(key).is_some_and(|value| *value != false)
-}
 
 /// The packet filters that may have a masquerade.
 fn masquerade_of(conf: &PluginConf) -> Option<BackendChoice> {

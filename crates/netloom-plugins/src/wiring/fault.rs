@@ -1,7 +1,7 @@
 //! What can go wrong with the wiring, and the CNI code of each.
 
 use super::gateway::NoGateway;
-use super::master::Place;
+use super::place::Place;
 use netloom_kernel::netns::OpenError;
 use netloom_spec::{Error, code};
 

@@ -5,9 +5,9 @@
 //! are alone in the pod bear a mark with their container in the alias. A link without one is compared with the result of ADD: by its MAC address where the link has one
 //! of its own, else by its addresses.
 
+use super::ends::Ends;
 use super::owner::Owner;
 use super::record::Record;
-use super::veth::Ends;
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Link, LinkKind, Socket};
 use netloom_spec::{AddResult, Attachment, Mac};

@@ -10,7 +10,7 @@ pub(crate) use backend::{Backend, BackendChoice};
 
 use super::Fault;
 use super::check::drift;
-use super::detach::is_on;
+use super::configured::is_on;
 use super::nftables::Nftables;
 use super::owner::Owner;
 use ipnet::IpNet;

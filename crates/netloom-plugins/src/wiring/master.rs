@@ -1,40 +1,13 @@
 //! The link that a pod's link stands on: `master` of macvlan, ipvlan and vlan.
 
 use super::fault::invalid;
+use super::place::Place;
 use super::tables::FAMILIES;
 use super::{Fault, check, default_route, mtu};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, Route, Socket};
 use netloom_spec::Error;
 use std::fmt;
-
-/// Where the master is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// On the host.
-    Host,
-    /// In the pod: `linkInContainer`.
-    Pod,
-}
-
-impl Place {
-    /// Reads `linkInContainer`.
-    pub(crate) fn new(link_in_container: bool) -> Self {
-        if link_in_container {
-            Self::Pod
-        } else {
-            Self::Host
-        }
-    }
-
-    /// For messages.
-    pub(crate) fn words(self) -> &'static str {
-        match self {
-            Self::Host => "on the host",
-            Self::Pod => "in the container",
-        }
-    }
-}
 
 /// A link to stand on.
 #[derive(Debug)]

@@ -126,7 +126,6 @@ pub(crate) fn configure(
 ) -> Result<Announcement, Fault> {
     let untold = (pod.version < Version::V1_1_0).then(|| result.routes.clone());
     default_route::stand_behind(pod.socket, &mut result.routes)?;
-    let Manner { dad, subnet, .. } = manner;
     let own = |ip: &&IpConfig| ip.interface == Some(pod.position);
     let ips: Vec<_> = result.ips.iter().filter(own).collect();
     let v6 = ips.iter().find(|ip| ip.address.addr().is_ipv6());
@@ -149,39 +148,54 @@ pub(crate) fn configure(
         batch.set_link(pod.index, &LinkChange::new().arp_notify(true));
     }
     for ip in &ips {
-        let mut spec = AddressSpec::new(ip.address);
-        if dad == Dad::Off {
-            spec = spec.no_dad();
-        }
-        if subnet == Subnet::BehindGateway {
-            spec = spec.no_prefix_route();
-        }
-        batch.add_address(pod.index, spec);
+        batch.add_address(pod.index, address_spec(ip, manner));
     }
     batch.set_link(pod.index, &pod.up());
     // A route by way of a tentative source address would not serve yet.
-    if v6 && dad != Dad::Off {
+    if v6 && manner.dad != Dad::Off {
         commit(batch, pod.name)?;
         settle(pod.socket, pod.index, pod.name)?;
         batch = pod.socket.batch();
     }
-    if subnet == Subnet::BehindGateway {
-        for ip in &ips {
-            route_by_gateway(&mut batch, pod.index, ip);
-        }
-    }
-    for route in &result.routes {
-        let mut spec = route_spec(route, pod.index, result);
-        if subnet == Subnet::BehindGateway && leads_into_subnet(route, &ips) {
-            spec = spec.onlink();
-        }
-        batch.add_route_beside(&spec);
-    }
+    add_routes(&mut batch, &pod, result, &ips, manner.subnet);
     if let Some(untold) = untold {
         result.routes = untold;
     }
     commit(batch, pod.name)?;
     Ok(announcement)
+}
+
+fn address_spec(ip: &IpConfig, manner: Manner) -> AddressSpec<'static> {
+    let mut spec = AddressSpec::new(ip.address);
+    if manner.dad == Dad::Off {
+        spec = spec.no_dad();
+    }
+    if manner.subnet == Subnet::BehindGateway {
+        spec = spec.no_prefix_route();
+    }
+    spec
+}
+
+fn add_routes(
+    batch: &mut Batch<'_>,
+    pod: &PodLink<'_>,
+    result: &AddResult,
+    ips: &[&IpConfig],
+    subnet: Subnet,
+) {
+    let is_behind = subnet == Subnet::BehindGateway;
+    if is_behind {
+        for ip in ips {
+            route_by_gateway(batch, pod.index, ip);
+        }
+    }
+    for route in &result.routes {
+        let mut spec = route_spec(route, pod.index, result);
+        if is_behind && leads_into_subnet(route, ips) {
+            spec = spec.onlink();
+        }
+        batch.add_route_beside(&spec);
+    }
 }
 
 /// Takes the place of the subnet's own route: the gateway is on the link, the subnet behind it.

@@ -6,7 +6,8 @@
 mod check;
 mod remove;
 
-use super::master::{Master, Place};
+use super::master::Master;
+use super::place::Place;
 use super::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
 use super::record::{self, Links};
 use super::router_advertisements::RouterAdvertisements;

@@ -1,13 +1,16 @@
 //! The wire between host and pod.
 
+use super::ends::Ends;
 use super::owner::Owner;
+use super::pod::PodLink;
 use super::record::{Links, Record};
+use super::router_advertisements::RouterAdvertisements;
 use super::{Fault, identity, mtu, random, sysctls};
 use netloom_kernel::MacAddress;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkChange, LinkSpec, PeerSpec, Socket};
-use netloom_plugin::Undo;
-use netloom_spec::{AddResult, Error, Interface, IpConfig, Mac};
+use netloom_plugin::{AddRequest, Undo};
+use netloom_spec::{AddResult, Error, Interface, Mac};
 
 /// How often another random name is tried when one is taken.
 const NAME_ATTEMPTS: usize = 10;
@@ -41,6 +44,28 @@ impl Wire {
             pod: self.pod_index,
             host: Some(self.host.index),
             lent: None,
+        }
+    }
+
+    /// The pod's end, ready for addresses; `position` is its own in the result's `interfaces`.
+    pub(crate) fn pod_link<'a>(
+        &self,
+        request: &'a AddRequest<'a>,
+        (netns, inside): (&'a Netns, &'a Socket),
+        ra: RouterAdvertisements,
+        position: usize,
+    ) -> PodLink<'a> {
+        PodLink {
+            netns,
+            socket: inside,
+            name: request.if_name.as_str(),
+            index: self.pod_index,
+            mac: Some(self.pod_mac),
+            position,
+            mtu: self.host.mtu,
+            ra,
+            version: request.version(),
+            mark: None,
         }
     }
 }
@@ -88,22 +113,7 @@ pub(crate) fn create_wire<'r>(
                 });
             }
             Err(error) if error.is_exists() && attempt < NAME_ATTEMPTS => {
-                let host_taken = host
-                    .find_link(&name)
-                    .map_err(Fault::kernel("look up a veth"))?;
-                match host_taken {
-                    None => {
-                        return Err(Fault::NameTaken {
-                            name: pod.name.to_owned(),
-                            netns: pod.netns.path().display().to_string(),
-                        });
-                    }
-                    // The mark went to it. Which it had cannot be known any more.
-                    Some(other) if other.alias.as_deref() == Some(&mark) => {
-                        let _ = host.set_link(other.index, &LinkChange::new().alias(""));
-                    }
-                    Some(_) => {}
-                }
+                make_way(host, pod, &name, &mark)?;
             }
             Err(error) => {
                 let what = format!("failed to make the veth {name} and its peer {:?}", pod.name);
@@ -116,6 +126,25 @@ pub(crate) fn create_wire<'r>(
         }
     }
     unreachable!("the last attempt returns")
+}
+
+/// After a name was refused: if it is the host's, another one can be tried; else the pod has a link
+/// of the name that its end was to get.
+fn make_way(host: &Socket, pod: PodEnd<'_>, name: &str, mark: &str) -> Result<(), Fault> {
+    let found = host
+        .find_link(name)
+        .map_err(Fault::kernel("look up a veth"))?;
+    let Some(other) = found else {
+        return Err(Fault::NameTaken {
+            name: pod.name.to_owned(),
+            netns: pod.netns.path().display().to_string(),
+        });
+    };
+    // The mark went to it. Which it had cannot be known any more.
+    if other.alias.as_deref() == Some(mark) {
+        let _ = host.set_link(other.index, &LinkChange::new().alias(""));
+    }
+    Ok(())
 }
 
 /// The kernel takes no alias for a link that it makes, so a second message, in the same system call,
@@ -256,38 +285,5 @@ fn remove_veth(
         socket.remove_link(link.index)
     } else {
         Ok(false)
-    }
-}
-
-/// The two ends of the wire in a result of ADD.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Ends<'a> {
-    /// The host's end.
-    pub(crate) host: Option<&'a Interface>,
-    /// The position of the pod's end in `interfaces`.
-    pub(crate) pod_position: Option<usize>,
-}
-
-impl<'a> Ends<'a> {
-    /// Finds them as upstream's plugins list them: the host's end stands right before the
-    /// container's interface.
-    pub(crate) fn of(result: &'a AddResult, if_name: &str) -> Self {
-        let listed = &result.interfaces;
-        let pod = listed
-            .iter()
-            .position(|i| i.name == if_name && !i.sandbox.is_empty());
-        let host = pod.and_then(|at| at.checked_sub(1)).map(|at| &listed[at]);
-        Self {
-            host: host.filter(|host| host.sandbox.is_empty() && !host.mac.is_empty()),
-            pod_position: pod,
-        }
-    }
-
-    /// The addresses of the pod's end. Old results do not say whose an address is; then it
-    /// counts as the pod's.
-    pub(crate) fn ips<'r>(&self, result: &'r AddResult) -> impl Iterator<Item = &'r IpConfig> {
-        let position = self.pod_position;
-        let own = move |of: Option<usize>| of.is_none() || position.is_none() || of == position;
-        result.ips.iter().filter(move |ip| own(ip.interface))
     }
 }

@@ -257,6 +257,12 @@ fn sources(names: &[&str]) -> Result<(Option<Program>, Option<Program>)> {
     Ok((plugins, command))
 }
 
+/// The program of the plugins, made a wrapper by its stamp.
+pub(crate) fn wrapper() -> Result<Vec<u8>> {
+    let (plugins, _) = sources(&["bridge"])?;
+    Ok(plugins.context("the program of the plugins")?.wrapper())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

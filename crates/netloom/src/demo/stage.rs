@@ -1,4 +1,4 @@
-//! The stage of the demo: a host that exists only for this process, and a world outside it.
+//! The stage of the demo and of trials: a host that exists only for this process, and a world outside it.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use netloom_kernel::nft;
 use netloom_kernel::rtnl::{LinkChange, LinkSpec, PeerSpec, Scope, Socket};
 use netloom_kernel::unshare::{self, Isolation};
 
-/// Everything the demo writes is below this tmpfs, which ends with the process.
-pub(super) const RUN: &str = "/run";
+/// Everything that is written is below this tmpfs, which ends with the process.
+pub(crate) const RUN: &str = "/run";
 
 /// Leaves for namespaces of our own. The user namespace makes it work without root; where the
 /// kernel refuses them, root does without.
-pub(super) fn enter() -> Result<&'static str> {
+pub(crate) fn enter() -> Result<&'static str> {
     let own = |user| {
         unshare::host(Isolation {
             user,
@@ -30,7 +30,7 @@ pub(super) fn enter() -> Result<&'static str> {
         }
         Err(error) => {
             return Err(error).context(
-                "the demo needs root, or a kernel that allows unprivileged user namespaces \
+                "a throw-away host needs root, or a kernel that allows unprivileged user namespaces \
                  (sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)",
             );
         }
@@ -41,7 +41,7 @@ pub(super) fn enter() -> Result<&'static str> {
 }
 
 /// A namespace that plays the internet: it is linked to the host, and knows no way to the pods.
-pub(super) fn outside(host_address: IpNet, outside_address: IpNet) -> Result<Netns> {
+pub(crate) fn outside(host_address: IpNet, outside_address: IpNet) -> Result<Netns> {
     let world = netns::create_at(Path::new(RUN).join("netns/outside"))?;
     let host = Socket::open()?;
     let uplink = LinkSpec::veth("up0", PeerSpec::new("out0").in_netns(&world)).up();

@@ -41,7 +41,29 @@ const MASTER: &str = "parent0";
 const FLOOR_SET: [&str; 2] = ["floor", "pods"];
 
 pub(crate) fn all() -> Vec<Scenario> {
-    let scenario = |name: &str, what: &str, prepare| Scenario {
+    let mut all = pods_alone();
+    all.extend(other_plugins());
+    all.extend(growing());
+    all.push(Scenario {
+        most_rounds: 15,
+        topologies: true,
+        ..scenario(
+            TOPOLOGY,
+            "netloom topo: 500 links over 100 namespaces; again unchanged; destroy",
+            |_, _| Ok(Vec::new()),
+        )
+    });
+    // Last, and one side after the other: what 10,000 chains of iptables do to the host stays.
+    all.extend(many_mappings());
+    all
+}
+
+fn scenario(
+    name: &str,
+    what: &str,
+    prepare: fn(&Scenario, &Order) -> Result<Vec<Contender>>,
+) -> Scenario {
+    Scenario {
         name: name.into(),
         what: what.into(),
         prepare,
@@ -52,8 +74,12 @@ pub(crate) fn all() -> Vec<Scenario> {
         connects: false,
         topologies: false,
         size: 0,
-    };
-    let mut all = vec![
+    }
+}
+
+/// The start of a program, and pods on a bridge, one after another.
+fn pods_alone() -> Vec<Scenario> {
+    vec![
         Scenario {
             pods: false,
             times: 10,
@@ -84,7 +110,11 @@ pub(crate) fn all() -> Vec<Scenario> {
                 )
             },
         ),
-    ];
+    ]
+}
+
+fn other_plugins() -> Vec<Scenario> {
+    let mut all = Vec::new();
     all.push(scenario("ptp-static", "ptp + static", |s, o| {
         fixed(s, o, "ptp", None)
     }));
@@ -110,6 +140,12 @@ pub(crate) fn all() -> Vec<Scenario> {
             Ok(all)
         })
     });
+    all
+}
+
+/// What takes longer the more there is, or the more come at once.
+fn growing() -> Vec<Scenario> {
+    let mut all = Vec::new();
     for size in SIZES {
         let name = format!("host-local-{size}");
         let what = format!("host-local alone, {size} reservations");
@@ -133,16 +169,11 @@ pub(crate) fn all() -> Vec<Scenario> {
             })
         });
     }
-    all.push(Scenario {
-        most_rounds: 15,
-        topologies: true,
-        ..scenario(
-            TOPOLOGY,
-            "netloom topo: 500 links over 100 namespaces; again unchanged; destroy",
-            |_, _| Ok(Vec::new()),
-        )
-    });
-    // Last, and one side after the other: what 10,000 chains of iptables do to the host stays.
+    all
+}
+
+fn many_mappings() -> Vec<Scenario> {
+    let mut all = Vec::new();
     for size in MAPPINGS {
         all.push(Scenario {
             pods: false,

@@ -96,8 +96,9 @@ const LIBRARY: [&str; 4] = [
     "netloom-plugin",
 ];
 /// Crates whose tests talk to the kernel.
-const NETWORK: [&str; 5] = [
+const NETWORK: [&str; 6] = [
     "netloom-kernel",
+    "netloom-observe",
     "netloom-testkit",
     "netloom-links",
     "netloom-plugins",

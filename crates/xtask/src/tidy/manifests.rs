@@ -12,6 +12,8 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
     ("netloom-runtime", Some(&["netloom-invoke", "netloom-spec"])),
     ("netloom-plugin", Some(&["netloom-invoke", "netloom-spec"])),
     ("netloom-kernel", Some(&[])),
+    // It knows nothing of CNI, as the kernel crate.
+    ("netloom-observe", Some(&["netloom-kernel"])),
     // Of the spec, only how names and hardware addresses are written.
     ("netloom-links", Some(&["netloom-kernel", "netloom-spec"])),
     (
@@ -37,6 +39,7 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
             "netloom-invoke",
             "netloom-plugin",
             "netloom-kernel",
+            "netloom-observe",
             "netloom-links",
         ]),
     ),

@@ -134,6 +134,58 @@ impl Lexer<'_> {
     }
 }
 
+/// Blanks every module under `cfg(test)`; returns how many lines that are too.
+pub(crate) fn without_tests(code: &str) -> (String, usize) {
+    const TEST: &str = "#[cfg(test)]";
+    let (mut shipped, mut done, mut lines) = (String::with_capacity(code.len()), 0, 0);
+    for (at, _) in code.match_indices(TEST) {
+        let rest = &code[at + TEST.len()..];
+        let Some(length) = item_end(rest).filter(|_| at >= done && is_module(rest)) else {
+            continue;
+        };
+        let end = at + TEST.len() + length;
+        shipped.push_str(&code[done..at]);
+        shipped.extend(
+            code[at..end]
+                .chars()
+                .map(|c| if c == '\n' { c } else { ' ' }),
+        );
+        lines += code[at..end].lines().count();
+        done = end;
+    }
+    shipped.push_str(&code[done..]);
+    (shipped, lines)
+}
+
+/// Whether the code begins with a module, after other attributes.
+fn is_module(code: &str) -> bool {
+    let mut lines = code.lines().map(str::trim);
+    let item = lines.find(|line| !line.is_empty() && !line.starts_with("#["));
+    item.is_some_and(|line| line.split_whitespace().any(|word| word == "mod"))
+}
+
+/// Where the item ends that the code begins with: behind its `;`, or the brace that closes it.
+pub(crate) fn item_end(code: &str) -> Option<usize> {
+    let (mut depth, mut opened) = (0_usize, false);
+    for (at, c) in code.char_indices() {
+        match c {
+            '(' | '[' | '{' => {
+                depth += 1;
+                opened |= c == '{' && depth == 1;
+            }
+            ')' | ']' | '}' => {
+                depth = depth.checked_sub(1)?;
+                if opened && depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            ';' if depth == 0 => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Whether the character can be part of an identifier.
 pub(crate) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
@@ -192,6 +244,29 @@ mod tests {
     fn lines_keep_their_numbers() {
         let text = "/*\n\n*/ \"a\nb\"\nunsafe {}\n";
         assert_eq!(lines_with(&code_only(text), "unsafe"), [5]);
+    }
+
+    #[test]
+    fn modules_of_tests_are_left_out_wherever_they_stand() {
+        let code = "fn a() {}\n#[cfg(test)]\nmod tests;\nfn b() {}\n\n\
+                    #[cfg(test)]\n#[allow(x)]\nmod c {\n    fn d() { {} }\n}\nfn e() {}\n\
+                    #[cfg(test)]\nfn f(x: [u8; 2]) {}\n";
+        let (shipped, lines) = without_tests(code);
+        let kept: Vec<&str> = shipped
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        assert_eq!(
+            kept,
+            [
+                "fn a() {}",
+                "fn b() {}",
+                "fn e() {}",
+                "#[cfg(test)]",
+                "fn f(x: [u8; 2]) {}"
+            ]
+        );
+        assert_eq!((lines, shipped.lines().count()), (7, code.lines().count()));
     }
 
     #[test]

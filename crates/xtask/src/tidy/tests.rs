@@ -142,20 +142,53 @@ fn a_plugin_may_use_its_own_parts() {
 }
 
 #[test]
+fn modules_that_import_each_other_in_a_circle_are_found_unless_they_are_fuzzing() {
+    let circle = |other: &str| {
+        let (import, back) = (format!("use super::{other}::f;\n"), "use super::a::f;\n");
+        findings(&[
+            ("crates/netloom-spec/src/a.rs", &import),
+            (&format!("crates/netloom-spec/src/{other}.rs"), back),
+        ])
+    };
+    assert_eq!(
+        circle("b"),
+        ["crates/netloom-spec/src/a.rs:1: a circle of modules: a → b → a"]
+    );
+    assert_eq!(circle("fuzzing"), [""; 0]);
+}
+
+#[test]
 fn a_long_file_is_found_but_its_tests_do_not_count() {
     let path = "crates/netloom-spec/src/a.rs";
     let lines = |count: usize| "fn f() {}\n".repeat(count);
-    assert_eq!(findings(&[(path, &lines(601))]).len(), 1);
-    let with_tests = format!(
-        "{}#[cfg(test)]\nmod tests {{\n{}}}\n",
-        lines(600),
-        lines(600)
-    );
-    assert_eq!(findings(&[(path, &with_tests)]), [""; 0]);
+    assert_eq!(findings(&[(path, &lines(501))]).len(), 1);
+    let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", lines(600));
+    let with_tests = |before, after| format!("{}{tests}{}", lines(before), lines(after));
+    assert_eq!(findings(&[(path, &with_tests(500, 0))]), [""; 0]);
+    assert_eq!(findings(&[(path, &with_tests(300, 200))]), [""; 0]);
+    assert_eq!(findings(&[(path, &with_tests(300, 201))]).len(), 1);
     assert_eq!(
         findings(&[("crates/netloom-spec/tests/a.rs", &lines(700))]),
         [""; 0]
     );
+}
+
+#[test]
+fn a_long_function_is_found_but_neither_its_comments_nor_tests() {
+    let path = "crates/netloom-spec/src/a.rs";
+    let function = |line: &str, count| format!("\nfn f() {{\n{}}}\n", line.repeat(count));
+    let found = findings(&[(path, &function("    g();\n", 59))]);
+    assert_eq!(
+        found,
+        [format!("{path}:2: function f has 61 lines, more than 60")]
+    );
+    assert_eq!(findings(&[(path, &function("    g();\n", 58))]), [""; 0]);
+    assert_eq!(
+        findings(&[(path, &function("    // Why.\n\n", 90))]),
+        [""; 0]
+    );
+    let tests = format!("#[cfg(test)]\nmod tests {{{}}}", function("    g();\n", 90));
+    assert_eq!(findings(&[(path, &tests)]), [""; 0]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::source::lines_with;
 use super::tree::Tree;
 
 /// Past this many lines without tests a file is split.
-const LIMIT: usize = 600;
+const LIMIT: usize = 500;
 
 pub(crate) fn short_files(tree: &Tree) -> Vec<Finding> {
     over_limit(tree, false)
@@ -22,7 +22,7 @@ fn over_limit(tree: &Tree, tests: bool) -> Vec<Finding> {
         .iter()
         .filter(|source| source.is_test() == tests);
     sources
-        .map(|source| (source, source.code_without_tests().lines().count()))
+        .map(|source| (source, source.lines_without_tests()))
         .filter(|(_, lines)| *lines > LIMIT)
         .map(|(source, lines)| Finding {
             path: source.path.clone(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::source::code_only;
+use super::source::{code_only, without_tests};
 
 /// One Rust file.
 pub(crate) struct Source {
@@ -14,6 +14,10 @@ pub(crate) struct Source {
     pub(crate) text: String,
     /// The text with comments and the contents of literals blanked; the lines stay where they are.
     pub(crate) code: String,
+    /// The code without its modules of tests, wherever they stand; the lines stay where they are.
+    shipped: String,
+    /// How many lines are in modules of tests.
+    test_lines: usize,
 }
 
 impl Source {
@@ -31,19 +35,14 @@ impl Source {
         self.path.iter().skip(2).collect()
     }
 
-    /// The code before the module of tests at the end.
+    /// The code with the modules of tests blanked.
     pub(crate) fn code_without_tests(&self) -> &str {
-        let end = self
-            .code
-            .match_indices("\n#[cfg(test)]\n")
-            .map(|(at, _)| at + 1);
-        let is_module = |at: &usize| {
-            self.code[*at..]
-                .lines()
-                .nth(1)
-                .is_some_and(|line| line.contains("mod "))
-        };
-        &self.code[..end.into_iter().find(is_module).unwrap_or(self.code.len())]
+        &self.shipped
+    }
+
+    /// How many lines the file has without its modules of tests.
+    pub(crate) fn lines_without_tests(&self) -> usize {
+        self.code.lines().count() - self.test_lines
     }
 
     /// Whether the whole file is test code, which may be long.
@@ -94,7 +93,14 @@ impl Tree {
                 let text = read(&path)?;
                 let code = code_only(&text);
                 let path = path.strip_prefix(root)?.to_owned();
-                self.sources.push(Source { path, text, code });
+                let (shipped, test_lines) = without_tests(&code);
+                self.sources.push(Source {
+                    path,
+                    text,
+                    code,
+                    shipped,
+                    test_lines,
+                });
             }
         }
         Ok(())

@@ -68,7 +68,7 @@ impl Route {
         self.dst.prefix_len() == 0
     }
 
-    fn parse(payload: &[u8]) -> Option<Self> {
+    pub(in crate::rtnl) fn parse(payload: &[u8]) -> Option<Self> {
         let fixed = payload.first_chunk::<12>()?;
         let flags = u32::from_ne_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]);
         let family = Family::from_wire(fixed[0])?;

@@ -8,7 +8,7 @@ use crate::rtnl::{Batch, Socket};
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
-const RTM_GETQDISC: u16 = 38;
+pub(super) const RTM_GETQDISC: u16 = 38;
 /// The index of `lo`, which is the first link of every namespace.
 const LOOPBACK: u32 = 1;
 

@@ -5,8 +5,10 @@
 //! the addresses and the owner, and it comes and goes in the same transaction. Where two
 //! attachments have one address, its rules are there twice, and each takes one copy away.
 
+mod rules;
 mod script;
 mod sweep;
+mod tables;
 mod there;
 
 use super::plan::Wanted;
@@ -18,10 +20,10 @@ use crate::wiring::owner::Owner;
 use netloom_kernel::iptables::{self, Family};
 use netloom_plugin::{Found, Scope};
 use netloom_spec::Error;
+use rules::TABLE;
 use script::Script;
 use std::net::IpAddr;
 use sweep::Sweep;
-use there::There;
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 /// How often an ADD looks again because another one made the shared chains meanwhile.
@@ -55,13 +57,13 @@ fn make(script: impl Fn(bool) -> Script) -> Result<(), Fault> {
 fn create_of(nftables: &Nftables, family: Family, script: &Script) -> Result<(), Fault> {
     let mut attempt = 1;
     loop {
-        let there = There::look(nftables, family, script)?;
+        let there = there::look(nftables, family, script)?;
         let Some(text) = script.create(&there) else {
             return Ok(());
         };
         match restore(family, &text) {
             // The chains that it makes exist by now, if another ADD was faster.
-            Err(_) if attempt < ATTEMPTS && there.has_changed(nftables, family, script)? => {
+            Err(_) if attempt < ATTEMPTS && there != there::look(nftables, family, script)? => {
                 attempt += 1;
             }
             outcome => return outcome,
@@ -91,13 +93,13 @@ fn remove_of(
     script: &Script,
     foreign: bool,
 ) -> Result<(), Fault> {
-    let marker = there::find_marker(nftables, family, script.marker())?;
+    let marker = tables::find_marker(nftables, family, script.marker())?;
     if marker.rules() == Some(script.claims())
         && script.whole().run_by_number(nftables, family, true)?
     {
         return Ok(());
     }
-    let may_be_gos = foreign && !script.is_empty() && there::may_have_rules(nftables, family)?;
+    let may_be_gos = foreign && !script.is_empty() && tables::may_have_rules(nftables, family)?;
     if !iptables::is_available(family) || !(marker.may_be_there() || may_be_gos) {
         return Ok(());
     }
@@ -140,7 +142,7 @@ pub(super) fn sweep(
     let nftables = Nftables::open()?;
     let mut chains = Vec::new();
     for family in FAMILIES {
-        if !iptables::is_available(family) || !there::may_have_rules(&nftables, family)? {
+        if !iptables::is_available(family) || !tables::may_have_rules(&nftables, family)? {
             continue;
         }
         let found = Sweep::stale(&save(family)?, scope.network.as_str(), scope.valid);
@@ -154,8 +156,8 @@ pub(super) fn sweep(
 }
 
 fn save(family: Family) -> Result<Saved, Fault> {
-    iptables::save(family, Some(script::TABLE))
-        .map(|text| Saved::parse(&text, script::TABLE))
+    iptables::save(family, Some(TABLE))
+        .map(|text| Saved::parse(&text, TABLE))
         .map_err(Fault::kernel(format!(
             "failed to list the firewall rules of {family}"
         )))

@@ -13,6 +13,7 @@
 
 mod foreign;
 mod foundation;
+mod table;
 mod wires;
 
 use super::plan::Wanted;
@@ -24,7 +25,7 @@ use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::{Owner, named_by, network_hash, prefix_of_instance};
 use crate::wiring::transaction::{self, atomically};
 pub(super) use foreign::MARK;
-use foundation::{PASS, PODS, TABLE};
+use foundation::{PASS, PODS};
 use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, CtState, Element, Field, Key, KeyType};
 use netloom_kernel::nft::{Rule, RuleInfo, Set, Socket};
@@ -32,6 +33,7 @@ use netloom_kernel::rtnl;
 use netloom_plugin::{Found, Scope, Sweep};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use table::TABLE;
 
 /// The rules that look into a set: what comes from its pods, what is an answer to them, and what a
 /// port of the host was published for.

@@ -4,7 +4,7 @@
 //! iptables gets its words as they are. For nf_tables nothing is executed that could read them, so
 //! they are read here: addresses and incoming links, with `!=` and sets.
 
-use super::plan::refused_condition;
+use super::refusal::refused;
 use crate::wiring::masquerade::Backend;
 use ipnet::IpNet;
 use netloom_kernel::nft::Rule;
@@ -40,7 +40,7 @@ impl Conditions {
     pub(super) fn new(key: &'static str, v6: bool, tokens: Vec<String>) -> Result<Self, Error> {
         if let Some(bad) = tokens.iter().find(|token| token.contains(['\n', '\0'])) {
             let message = format!("{bad:?} has a line break or NUL in it");
-            return Err(refused_condition(key, message));
+            return Err(refused(format!("{key}: {message}")));
         }
         // Upstream takes a list that begins with nothing for none.
         let none = tokens.first().is_none_or(String::is_empty);
@@ -161,7 +161,7 @@ impl Conditions {
     }
 
     fn refuse(&self, why: &str) -> Error {
-        refused_condition(self.key, why)
+        refused(format!("{}: {why}", self.key))
     }
 }
 

@@ -1,7 +1,9 @@
 //! Port mappings by iptables: one transaction per family. Chains, comments and rules are those of
 //! the reference; the guard against spoofed loopback addresses is netloom's own.
 
+mod chains;
 mod found;
+mod rules;
 mod script;
 mod seen;
 
@@ -78,9 +80,10 @@ impl Request {
 
 /// What is there of what all share.
 fn look(nftables: &Nftables, family: Family, script: &Script) -> Result<Seen, Fault> {
-    match Seen::by_netlink(nftables, family, script)? {
+    let (chain, mark) = (script.chain(), script.mark());
+    match Seen::by_netlink(nftables, family, chain, mark)? {
         Some(seen) => Ok(seen),
-        None => Ok(Seen::of_saved(&save(family, None)?, script)),
+        None => Ok(Seen::of_saved(&save(family, None)?, chain, mark)),
     }
 }
 
@@ -114,14 +117,14 @@ fn remove_of(
     choice: BackendChoice,
     known: &Known<'_>,
 ) -> Result<(), Fault> {
-    let chains = script::chains_of(owner);
+    let chains = chains::chains_of(owner);
     let direct = Chains {
         family,
         table: "nat",
-        from: script::LEADING,
+        from: chains::LEADING,
         own: &chains,
     };
-    let is_own = |jump: &RuleInfo| script::is_named_by(owner, jump.iptables_comment());
+    let is_own = |jump: &RuleInfo| chains::is_named_by(owner, jump.iptables_comment());
     if direct.remove_ours(nftables, is_own)? == 0 {
         remove_renamed(nftables, family, owner, known)?;
     }
@@ -141,8 +144,8 @@ fn remove_of(
     }
     // Something of it is gone already, or is not as this configuration would make it.
     let saved = Saved::parse(&save(family, Some("nat"))?, "nat");
-    let is_own = |comment: Option<&str>| script::is_named_by(owner, comment);
-    match script::sweep(&saved, &script::of_owner(&saved, &chains, is_own)) {
+    let is_own = |comment: Option<&str>| chains::is_named_by(owner, comment);
+    match chains::sweep(&saved, &chains::of_owner(&saved, &chains, is_own)) {
         Some(text) => restore(family, &text),
         None => Ok(()),
     }
@@ -167,16 +170,16 @@ fn remove_renamed(
         let comment = jump.iptables_comment();
         comment.is_some_and(|comment| owner.is_in_iptables_comment(comment))
     };
-    let mut chains = led_to(nftables, family, script::LEADING, is_own)?;
+    let mut chains = led_to(nftables, family, chains::LEADING, is_own)?;
     if chains.is_empty() || !iptables::is_available(family) {
         return Ok(());
     }
     let saved = Saved::parse(&save(family, Some("nat"))?, "nat");
-    chains.retain(|chain| script::leads_to_pod(&saved, chain, net.addr()));
+    chains.retain(|chain| chains::leads_to_pod(&saved, chain, net.addr()));
     let renamed = Chains {
         family,
         table: "nat",
-        from: script::LEADING,
+        from: chains::LEADING,
         own: &chains,
     };
     renamed.remove_ours(nftables, is_own).map(drop)
@@ -188,7 +191,7 @@ pub(super) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Fault> {
     let mut found = Vec::new();
     for family in FAMILIES {
         let saved = read(&nftables, family)?;
-        found.extend(script::claims(&saved, network));
+        found.extend(chains::claims(&saved, network));
     }
     Ok(found)
 }
@@ -209,11 +212,11 @@ pub(super) fn sweep(scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Err
     let mut told = Vec::new();
     for family in FAMILIES {
         let saved = read(&nftables, family)?;
-        let mut chains = script::stale(&saved, scope.network.as_str(), scope.valid);
+        let mut chains = chains::stale(&saved, scope.network.as_str(), scope.valid);
         chains.retain(|chain| saved.declares(chain));
         let words = |chain: &String| Found::collectable(format!("chain {chain} ({family})"));
         told.extend(chains.iter().map(words));
-        if let (true, Some(text)) = (how.removes(), script::sweep(&saved, &chains)) {
+        if let (true, Some(text)) = (how.removes(), chains::sweep(&saved, &chains)) {
             restore(family, &text)?;
         }
     }

@@ -3,7 +3,7 @@
 use super::conditions::Conditions;
 use super::config::Config;
 use super::mapping::Mapping;
-use crate::wiring::fault::invalid;
+use super::refusal::{refused, told};
 use crate::wiring::masquerade::{Backend, BackendChoice};
 use ipnet::IpNet;
 use netloom_spec::{AddResult, Error, PluginConf};
@@ -214,21 +214,6 @@ impl Pod {
     pub(super) fn nets(&self) -> impl Iterator<Item = IpNet> {
         self.v4.into_iter().chain(self.v6)
     }
-}
-
-/// Upstream's words before whatever is wrong with the configuration.
-fn refused(message: impl std::fmt::Display) -> Error {
-    invalid(format!("failed to parse config: {message}"))
-}
-
-fn told(mut error: Error) -> Error {
-    error.msg = format!("failed to parse config: {}", error.msg);
-    error
-}
-
-/// For the conditions, whose errors are the configuration's.
-pub(super) fn refused_condition(key: &str, message: impl std::fmt::Display) -> Error {
-    refused(format!("{key}: {message}"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! receiving end's a veth drops without a word to anybody. With one MTU the host tells senders of
 //! packets that do not fit.
 
-use crate::wiring::veth::Ends;
+use crate::wiring::ends::Ends;
 use crate::wiring::{Fault, listed};
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
 use netloom_plugin::Undo;

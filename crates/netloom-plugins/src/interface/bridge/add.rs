@@ -1,8 +1,9 @@
 //! ADD.
 
 use super::device::{ensure_bridge, ensure_vlan_interface, keep_mac};
-use super::plan::{Gateway, Layer, Plan};
+use super::plan::{Gateway, Layer, LayerThree, Plan};
 use super::port;
+use crate::wiring::announcement::Announcement;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
@@ -12,9 +13,10 @@ use crate::wiring::{
     Fault, forwarding, gateway, host_address, ipam, listed, masquerade, record, sandbox, spoof,
 };
 use ipnet::IpNet;
+use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, Socket};
 use netloom_plugin::{AddRequest, Undo};
-use netloom_spec::{AddResult, Error, Version};
+use netloom_spec::{AddResult, Error};
 use std::time::{Duration, Instant};
 
 /// Position of the container's interface in the result, which chained plugins rely on.
@@ -32,62 +34,32 @@ pub(super) fn add<'r>(
     let netns = sandbox::open(request.netns)?;
     let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
     let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
-    let if_name = request.if_name.as_str();
-    pod::refuse_taken_name(&inside, if_name, request.netns)?;
+    pod::refuse_taken_name(&inside, request.if_name.as_str(), request.netns)?;
     record::refuse_second(request)?;
 
     let bridge = ensure_bridge(&host, &plan, undo)?;
-    let end = PodEnd {
-        name: if_name,
-        netns: &netns,
-        mac: plan.mac,
-    };
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
-    let wire = create_wire(&host, owner, end, plan.mtu, Some(bridge.index), undo)?;
-    record::create(request, &netns, &inside, wire.links(), undo);
-    keep_mac(&host, &bridge)?;
-    port::configure(&host, &bridge, &wire.host, &plan)?;
+    let side = HostSide {
+        request,
+        owner,
+        plan: &plan,
+        socket: &host,
+        bridge: &bridge,
+    };
+    let wire = side.create_port(&netns, &inside, undo)?;
     let nftables = plan.needs_nftables().then(Nftables::open).transpose()?;
     if let (true, Some(nftables)) = (plan.spoof_check, &nftables) {
         spoof::create(nftables, owner, &wire.host.name, wire.pod_mac, undo)?;
     }
 
     let mut result = interfaces(&bridge, &wire, request);
-    let position = CONTAINER;
-    let pod = PodLink {
-        netns: &netns,
-        socket: &inside,
-        name: if_name,
-        index: wire.pod_index,
-        mac: Some(wire.pod_mac),
-        position,
-        mtu: wire.host.mtu,
-        ra,
-        version: request.version(),
-        mark: None,
-    };
+    let pod = wire.pod_link(request, (&netns, &inside), ra, CONTAINER);
     let mut announcement = None;
     match &plan.layer {
         Layer::Two { up: false } => {}
         Layer::Two { up: true } => pod::set_up(pod)?,
         Layer::Three(layer) => {
-            take_addresses(request, layer.gateway, &mut result, undo)?;
-            let manner = Manner {
-                dad: if layer.dad { Dad::On } else { Dad::Off },
-                subnet: Subnet::OnLink,
-                announce: Announce::V4,
-            };
-            announcement = Some(pod::configure(pod, &mut result, manner)?);
-            if let Some(gateway) = layer.gateway {
-                serve_as_gateway(
-                    &host,
-                    &bridge,
-                    &plan,
-                    gateway,
-                    request.version(),
-                    &mut result,
-                )?;
-            }
+            announcement = Some(side.configure(pod, layer, &mut result, undo)?);
             if let (Some(choice), Some(nftables)) = (layer.masquerade, &nftables) {
                 masquerade::create(nftables, owner, choice, &result, undo)?;
             }
@@ -105,6 +77,82 @@ pub(super) fn add<'r>(
         result.dns = dns;
     }
     Ok(result)
+}
+
+/// The attachment as the host has it.
+struct HostSide<'a, 'r> {
+    request: &'r AddRequest<'r>,
+    owner: Owner<'r>,
+    plan: &'a Plan,
+    socket: &'a Socket,
+    bridge: &'a Link,
+}
+
+impl<'r> HostSide<'_, 'r> {
+    /// Makes the veth, on record, and its host's end a port as the plan has it.
+    fn create_port(
+        &self,
+        netns: &Netns,
+        inside: &Socket,
+        undo: &mut Undo<'r>,
+    ) -> Result<Wire, Error> {
+        let Self { plan, bridge, .. } = self;
+        let end = PodEnd {
+            name: self.request.if_name.as_str(),
+            netns,
+            mac: plan.mac,
+        };
+        let (mtu, master) = (plan.mtu, Some(bridge.index));
+        let wire = create_wire(self.socket, self.owner, end, mtu, master, undo)?;
+        record::create(self.request, netns, inside, wire.links(), undo);
+        keep_mac(self.socket, bridge)?;
+        port::configure(self.socket, bridge, &wire.host, plan)?;
+        Ok(wire)
+    }
+
+    /// Gives the pod its addresses and routes, and the bridge the gateway's.
+    fn configure(
+        &self,
+        pod: PodLink<'_>,
+        layer: &LayerThree,
+        result: &mut AddResult,
+        undo: &mut Undo<'r>,
+    ) -> Result<Announcement, Error> {
+        take_addresses(self.request, layer.gateway, result, undo)?;
+        let manner = Manner {
+            dad: if layer.dad { Dad::On } else { Dad::Off },
+            subnet: Subnet::OnLink,
+            announce: Announce::V4,
+        };
+        let announcement = pod::configure(pod, result, manner)?;
+        if let Some(gateway) = layer.gateway {
+            self.serve_as_gateway(gateway, result)?;
+        }
+        Ok(announcement)
+    }
+
+    /// Gives the host's side the gateway addresses, and lets it forward.
+    fn serve_as_gateway(&self, gateway: Gateway, result: &mut AddResult) -> Result<(), Fault> {
+        let (host, plan) = (self.socket, self.plan);
+        let vlan_interface = match (plan.vlans.access, &plan.vlans.port) {
+            (Some(_), Some(vlans)) => {
+                // The gateway is in the pods' VLAN only, not in their trunks.
+                let (name, vlans) = (plan.gateway_interface(), vlans.native_only());
+                Some(ensure_vlan_interface(host, self.bridge, &name, &vlans)?)
+            }
+            _ => None,
+        };
+        if let Some(link) = &vlan_interface {
+            let listed = listed::host_link(link, self.request.version());
+            result.interfaces.push(listed);
+        }
+        let link = vlan_interface.as_ref().unwrap_or(self.bridge);
+        let addresses = gateway::host_addresses(&result.ips);
+        for address in &addresses {
+            host_address::ensure_address(host, link, *address, gateway.force_address)?;
+        }
+        forwarding::ensure_forwarding(host, addresses.iter().map(IpNet::addr))
+    }
 }
 
 /// Bridge, host's end, container: the order is an interface to chained plugins.
@@ -143,39 +191,6 @@ fn take_addresses<'r>(
         }
     }
     Ok(())
-}
-
-/// Gives the host's side the gateway addresses, and lets it forward.
-fn serve_as_gateway(
-    host: &Socket,
-    bridge: &Link,
-    plan: &Plan,
-    gateway: Gateway,
-    version: Version,
-    result: &mut AddResult,
-) -> Result<(), Fault> {
-    let vlan_interface = match (plan.vlans.access, &plan.vlans.port) {
-        (Some(_), Some(vlans)) => {
-            // The gateway is in the pods' VLAN only, not in their trunks.
-            let vlans = vlans.native_only();
-            Some(ensure_vlan_interface(
-                host,
-                bridge,
-                &plan.gateway_interface(),
-                &vlans,
-            )?)
-        }
-        _ => None,
-    };
-    if let Some(link) = &vlan_interface {
-        result.interfaces.push(listed::host_link(link, version));
-    }
-    let link = vlan_interface.as_ref().unwrap_or(bridge);
-    let addresses = gateway::host_addresses(&result.ips);
-    for address in &addresses {
-        host_address::ensure_address(host, link, *address, gateway.force_address)?;
-    }
-    forwarding::ensure_forwarding(host, addresses.iter().map(IpNet::addr))
 }
 
 fn wait_until_up(host: &Socket, port: &Link) -> Result<Link, Fault> {

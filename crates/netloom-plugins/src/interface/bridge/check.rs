@@ -3,8 +3,8 @@
 use super::plan::{Gateway, Layer, LayerThree, Plan};
 use super::vlan::PortVlans;
 use crate::wiring::check::{self, drift};
+use crate::wiring::ends::Ends;
 use crate::wiring::owner::Owner;
-use crate::wiring::veth::Ends;
 use crate::wiring::{Fault, gateway, masquerade, sandbox, spoof};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Link, Socket};

@@ -11,7 +11,7 @@ use crate::wiring::record::{self, Links};
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::{Fault, ipam, listed, sandbox};
 use netloom_kernel::netns::Netns;
-use netloom_kernel::rtnl::Socket;
+use netloom_kernel::rtnl::{Link, Socket};
 use netloom_plugin::{AddRequest, Undo};
 use netloom_spec::{AddResult, Error, Interface, Version};
 
@@ -78,15 +78,10 @@ fn with_link<'r>(
         .get_link(name)
         .map_err(Fault::kernel(format!("failed to find {name:?}")))?;
     record::note(request, netns, &inside, links(link.index));
-    let version = request.version();
     let parent = device.link.parent.as_ref();
     let pci = parent.and_then(|parent| sysfs.pci_of(parent));
     let mut result = AddResult::new();
-    result.interfaces = vec![Interface {
-        mac: address::text(&link.address),
-        pci_id: pci_id(pci.or_else(|| plan.pci.clone()), version),
-        ..listed::pod_link(name, None, link.mtu, request.netns, version)
-    }];
+    result.interfaces = vec![interface(&link, pci.or_else(|| plan.pci.clone()), request)];
     ipam::take_addresses(request, CONTAINER, &mut result, undo)?;
     let pod = PodLink {
         netns,
@@ -100,17 +95,32 @@ fn with_link<'r>(
         version: request.version(),
         mark: None,
     };
-    if !result.ips.is_empty() {
-        let manner = Manner {
-            dad: Dad::On,
-            subnet: Subnet::OnLink,
-            announce: Announce::Both,
-        };
-        pod::configure(pod, &mut result, manner)?.send_with_carrier(netns, &inside);
-    } else {
-        pod::set_up(pod)?;
-    }
+    configure(pod, &mut result)?;
     Ok(result)
+}
+
+/// What a runtime is told of the link.
+fn interface(link: &Link, pci: Option<String>, request: &AddRequest<'_>) -> Interface {
+    let (name, version) = (request.if_name.as_str(), request.version());
+    Interface {
+        mac: address::text(&link.address),
+        pci_id: pci_id(pci, version),
+        ..listed::pod_link(name, None, link.mtu, request.netns, version)
+    }
+}
+
+/// Sets the link up, with what addresses there are.
+fn configure(pod: PodLink<'_>, result: &mut AddResult) -> Result<(), Fault> {
+    if result.ips.is_empty() {
+        return pod::set_up(pod);
+    }
+    let manner = Manner {
+        dad: Dad::On,
+        subnet: Subnet::OnLink,
+        announce: Announce::Both,
+    };
+    pod::configure(pod, result, manner)?.send_with_carrier(pod.netns, pod.socket);
+    Ok(())
 }
 
 /// A device that the kernel gave back and no DEL has seen yet has its name in the alias.

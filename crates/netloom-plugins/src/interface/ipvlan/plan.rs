@@ -2,8 +2,8 @@
 
 use crate::wiring::choice::Choice;
 use crate::wiring::dns::OwnDns;
-use crate::wiring::master::Place;
 use crate::wiring::mtu;
+use crate::wiring::place::Place;
 use netloom_kernel::rtnl::{IpvlanFlag, IpvlanMode, IpvlanOptions};
 use netloom_spec::{Dns, Error, PluginConf};
 use serde::Deserialize;

@@ -3,8 +3,8 @@
 use crate::wiring::choice::Choice;
 use crate::wiring::dns::OwnDns;
 use crate::wiring::mac::{self, WithMac};
-use crate::wiring::master::Place;
 use crate::wiring::mtu;
+use crate::wiring::place::Place;
 use netloom_kernel::rtnl::{MacvlanMode, MacvlanOptions};
 use netloom_spec::{Dns, Error, Mac, PluginConf};
 use serde::Deserialize;

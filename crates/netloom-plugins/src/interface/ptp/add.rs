@@ -4,14 +4,14 @@ use super::CONTAINER;
 use super::plan::Plan;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
-use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
+use crate::wiring::pod::{self, Announce, Dad, Manner, Subnet};
 use crate::wiring::router_advertisements::RouterAdvertisements;
-use crate::wiring::veth::{PodEnd, create_wire};
+use crate::wiring::veth::{PodEnd, Wire, create_wire};
 use crate::wiring::{Fault, forwarding, ipam, listed, masquerade, record, sandbox, sysctls};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{AddressSpec, Link, RouteSpec, Scope, Socket};
 use netloom_plugin::{AddRequest, Undo};
-use netloom_spec::{AddResult, Error, IpConfig};
+use netloom_spec::{AddResult, Error, Interface, IpConfig};
 
 /// Makes the attachment. Nothing is touched before the whole request is known to be good.
 pub(super) fn add<'r>(
@@ -42,29 +42,8 @@ pub(super) fn add<'r>(
     record::create(request, &netns, &inside, wire.links(), undo);
     // In time: addresses come with the carrier, when the pod's end is up.
     sysctls::skip_duplicate_address_detection(&wire.host.name);
-    let version = request.version();
-    result.interfaces = vec![
-        listed::host_link(&wire.host, version),
-        listed::pod_link(
-            name,
-            Some(wire.pod_mac),
-            wire.host.mtu,
-            request.netns,
-            version,
-        ),
-    ];
-    let pod = PodLink {
-        netns: &netns,
-        socket: &inside,
-        name,
-        index: wire.pod_index,
-        mac: Some(wire.pod_mac),
-        position: CONTAINER,
-        mtu: wire.host.mtu,
-        ra,
-        version: request.version(),
-        mark: None,
-    };
+    result.interfaces = interfaces(&wire, request);
+    let pod = wire.pod_link(request, (&netns, &inside), ra, CONTAINER);
     // Nobody else is on the link who could have the same address.
     let manner = Manner {
         dad: Dad::Off,
@@ -81,6 +60,16 @@ pub(super) fn add<'r>(
         result.dns = dns;
     }
     Ok(result)
+}
+
+/// The host's end, then the container's: the order is an interface to chained plugins.
+fn interfaces(wire: &Wire, request: &AddRequest<'_>) -> Vec<Interface> {
+    let (name, version) = (request.if_name.as_str(), request.version());
+    let (mac, mtu) = (Some(wire.pod_mac), wire.host.mtu);
+    vec![
+        listed::host_link(&wire.host, version),
+        listed::pod_link(name, mac, mtu, request.netns, version),
+    ]
 }
 
 /// The gateway is what the pod's routes lead to; none can be made up for a routed link.

@@ -3,8 +3,8 @@
 use super::add::gateways;
 use super::plan::Plan;
 use crate::wiring::check::{self, drift};
+use crate::wiring::ends::Ends;
 use crate::wiring::owner::Owner;
-use crate::wiring::veth::Ends;
 use crate::wiring::{Fault, masquerade, sandbox};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Family, Link, RouteFilter, Socket};

@@ -2,8 +2,8 @@
 
 use crate::wiring::dns::OwnDns;
 use crate::wiring::fault::invalid;
-use crate::wiring::master::Place;
 use crate::wiring::mtu;
+use crate::wiring::place::Place;
 use crate::wiring::single_link::require_ipam;
 use crate::wiring::vlan_id;
 use netloom_spec::{Dns, Error, PluginConf};

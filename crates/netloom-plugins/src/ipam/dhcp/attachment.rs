@@ -122,7 +122,7 @@ impl Attachment {
     }
 
     pub(super) fn log(&self, text: &str) {
-        super::daemon::log(&format!("{}: {text}", self.identity));
+        super::log::line(&format!("{}: {text}", self.identity));
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -211,7 +211,7 @@ impl Attachment {
     ) -> Change {
         let before = self.standing();
         let identity = self.identity.to_string();
-        let log = |text: &str| super::daemon::log(&format!("{identity}: {text}"));
+        let log = |text: &str| super::log::line(&format!("{identity}: {text}"));
         let mut news = Turn::Quiet;
         if let Some(client) = &mut self.v4 {
             news = turn(client, &self.site, &log);

@@ -4,6 +4,7 @@
 //! links, and the next deadline. No lease waits for another.
 
 mod connection;
+mod error;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod listen;
@@ -12,6 +13,7 @@ mod serve;
 mod setup;
 
 use super::flags::{Flags, Stop, USAGE};
+use super::log;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -29,17 +31,9 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
         Ok(flags) => match setup::run(flags) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                log(&error.to_string());
+                log::line(&error.to_string());
                 ExitCode::FAILURE
             }
         },
     }
-}
-
-/// One line to stderr, where a service manager keeps it.
-pub(super) fn log(text: &str) {
-    use std::io::Write;
-    let line = format!("dhcp: {}\n", text.replace('\n', " "));
-    // A log that cannot be written must not end the daemon.
-    let _ = std::io::stderr().write_all(line.as_bytes());
 }

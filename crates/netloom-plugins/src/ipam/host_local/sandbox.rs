@@ -5,11 +5,8 @@
 //! next reservation. What bears none proves nothing.
 
 use super::owner::Owner;
-use super::store::{Place, Store};
-use super::store_error::StoreError;
 use crate::wiring::sandbox;
 use netloom_kernel::netns::NetnsId;
-use netloom_plugin::DelRequest;
 use rustix::fs::{XattrFlags, fsetxattr, lgetxattr};
 use std::fs::metadata;
 use std::os::fd::AsFd;
@@ -23,8 +20,8 @@ const LONGEST: usize = 4096 + 64;
 /// A namespace and how it was called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sandbox {
-    id: NetnsId,
-    path: String,
+    pub(super) id: NetnsId,
+    pub(super) path: String,
 }
 
 impl Sandbox {
@@ -49,7 +46,7 @@ impl Sandbox {
     }
 
     /// What is noted on a reservation of this owner.
-    fn noted(file: &Path, owner: &Owner) -> Option<Self> {
+    pub(super) fn noted(file: &Path, owner: &Owner) -> Option<Self> {
         let mut value = [0_u8; LONGEST];
         let length = lgetxattr(file, MADE_FOR, &mut value).ok()?;
         let text = std::str::from_utf8(value.get(..length)?).ok()?;
@@ -61,43 +58,13 @@ impl Sandbox {
         (noted == owner.fingerprint().bits()).then_some(Self { id, path })
     }
 
-    fn lives(&self) -> bool {
+    /// Whether it is still at its path.
+    pub(super) fn lives(&self) -> bool {
         id_of(Some(&self.path)) == Some(self.id)
     }
 }
 
 /// The identity of the namespace at the path; `None` if there is none.
-fn id_of(path: Option<&str>) -> Option<NetnsId> {
+pub(super) fn id_of(path: Option<&str>) -> Option<NetnsId> {
     sandbox::open_if_there(path).ok()??.id().ok()
-}
-
-/// The path of the namespace that a reservation was made for, if DEL names another one and that one
-/// still lives.
-fn of_another(file: &Path, owner: &Owner, named: Option<&str>) -> Option<String> {
-    let made_for = Sandbox::noted(file, owner).filter(|it| named != Some(it.path.as_str()))?;
-    let is_another = id_of(named)? != made_for.id && made_for.lives();
-    is_another.then_some(made_for.path)
-}
-
-/// DEL: releases the owner's reservations; false if there was none. Those that were made for another
-/// namespace than DEL names, which lives, stay: after an ADD that was refused, because the container
-/// has its addresses already, whoever called it deletes what it thinks that ADD left.
-pub(super) fn release(
-    store: &mut Store,
-    place: &Place,
-    owner: &Owner,
-    request: &DelRequest<'_>,
-) -> Result<bool, Vec<StoreError>> {
-    store.release(owner, |name| {
-        let file = place.reservations().join(name);
-        let other = of_another(&file, owner, request.netns);
-        if let Some(path) = &other {
-            request.warn(&format!(
-                "{name} is reserved for {owner} in {path:?}, which lives: it stays, as CNI_NETNS is \
-                 {:?}",
-                request.netns.unwrap_or_default()
-            ));
-        }
-        other.is_none()
-    })
 }

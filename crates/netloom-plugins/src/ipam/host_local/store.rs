@@ -12,21 +12,20 @@
 //! who want the same address one fails. Nothing is flushed to the medium: after a power loss no
 //! container is left whose address would matter, and GC frees what remains.
 
+mod draft;
+mod retain;
 mod round_robin;
 
-use super::boot;
 use super::directory::Directory;
-use super::index::{Index, RESERVATION_DRAFT};
-use super::listing::{self, Listing, Reservation, is_reservation, taken_by};
+use super::index::Index;
+use super::listing::{self, Listing, is_reservation};
 use super::owner::Owner;
 use super::sandbox::Sandbox;
 use super::store_error::{StoreError, failed};
 use super::survey::SurveyError;
 use super::table::Entry;
 use crate::wiring::lock;
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, fstat, linkat, openat, renameat_with,
-};
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -286,26 +285,6 @@ impl Store {
         Ok(reserved)
     }
 
-    fn publish(&self, name: &str, owner: &Owner) -> Result<bool, Errno> {
-        let index = self.index.as_ref();
-        let drafts = index.map_or(&self.reservations, Index::directory);
-        let mark = |draft: &OwnedFd| {
-            match index.map(Index::boot) {
-                Some(boot) => boot::mark(draft, boot),
-                // Without an index it is not known yet. An older draft may bear another run's mark.
-                None => drop(super::index::boot_id().map(|boot| boot::mark(draft, &boot))),
-            }
-            if let Some(sandbox) = &self.sandbox {
-                sandbox.mark(draft, owner);
-            }
-        };
-        match publish(drafts, &self.reservations, name, owner, mark) {
-            // The directory of reservations may be a mount of its own.
-            Err(Errno::XDEV) => publish(&self.reservations, &self.reservations, name, owner, mark),
-            outcome => outcome,
-        }
-    }
-
     /// Removes every reservation of the owner that `goes`; false if there was none at all.
     ///
     /// Goes on past an error; all of them are returned.
@@ -353,94 +332,6 @@ impl Store {
             self.mark(address, false, false);
         }
         Ok(())
-    }
-
-    /// Takes a reservation away. Its file becomes the draft of the next one: to delete a file and
-    /// make another costs more, and on ext4 the more the more files were deleted lately.
-    fn withdraw(&self, name: &str) -> Result<(), Errno> {
-        if let Some(drafts) = self.index.as_ref().map(Index::directory) {
-            let (from, to) = (self.reservations.fd(), drafts.fd());
-            let kept = renameat_with(from, name, to, RESERVATION_DRAFT, RenameFlags::NOREPLACE);
-            if kept.is_ok() {
-                return Ok(());
-            }
-        }
-        self.reservations.remove(name).map(drop)
-    }
-
-    /// Removes every reservation whose owner is not to be kept. Goes on past an error.
-    pub(super) fn retain(
-        &mut self,
-        keep: impl Fn(&str, &Owner) -> bool,
-    ) -> Result<(), Vec<StoreError>> {
-        self.retain_those(|_, reservation| keep(&reservation.name, &reservation.owner))
-            .map(drop)
-    }
-
-    /// Every reservation and whose it is.
-    pub(super) fn holders(&self) -> Result<Vec<(String, Owner)>, StoreError> {
-        let all = self.read_all()?.reservations;
-        Ok(all.into_iter().map(|it| (it.name, it.owner)).collect())
-    }
-
-    /// The reservations that are known to be of earlier runs of the kernel.
-    pub(super) fn of_earlier_boots(&self, boot: &str) -> Result<Vec<String>, StoreError> {
-        let listing = self.read_all()?;
-        let names = listing.reservations.into_iter().map(|it| it.name);
-        Ok(names
-            .filter(|name| is_earlier(&self.reservations, name, boot))
-            .collect())
-    }
-
-    /// Removes the reservations that are known to be of earlier runs of the kernel, and tells
-    /// which. Goes on past an error.
-    pub(super) fn reclaim(&mut self, boot: &str) -> Result<Vec<String>, Vec<StoreError>> {
-        let removed = self.retain_those(|directory, reservation| {
-            !is_earlier(directory, &reservation.name, boot)
-        })?;
-        boot::set_reclaimed(self.reservations.fd(), boot);
-        Ok(removed)
-    }
-
-    /// The same, but for the first time in a run only.
-    pub(super) fn reclaim_once(&mut self, boot: &str) -> Result<Vec<String>, Vec<StoreError>> {
-        if boot::is_reclaimed(self.reservations.fd(), boot) {
-            return Ok(Vec::new());
-        }
-        self.reclaim(boot)
-    }
-
-    fn retain_those(
-        &mut self,
-        keep: impl Fn(&Directory, &Reservation) -> bool,
-    ) -> Result<Vec<String>, Vec<StoreError>> {
-        let index = self.index.take();
-        let mut listing = self.read_all().map_err(|error| vec![error])?;
-        let mut errors = Vec::new();
-        let mut gone = Vec::new();
-        listing.reservations.retain(|reservation| {
-            let (owner, name) = (&reservation.owner, &reservation.name);
-            if keep(&self.reservations, reservation) {
-                return true;
-            }
-            match self.remove(owner, name) {
-                Ok(()) => {
-                    taken_by(name).map(|address| listing.taken.remove(&address));
-                    gone.push(name.clone());
-                    false
-                }
-                Err(error) => {
-                    errors.push(error);
-                    true
-                }
-            }
-        });
-        self.adopt(listing, index);
-        if errors.is_empty() {
-            Ok(gone)
-        } else {
-            Err(errors)
-        }
     }
 
     /// Notes a reservation that was just made.
@@ -521,11 +412,6 @@ impl Store {
     }
 }
 
-fn is_earlier(reservations: &Directory, name: &str, boot: &str) -> bool {
-    let file = reservations.open_for_reading(name);
-    file.is_ok_and(|file| boot::is_earlier(file, boot))
-}
-
 /// Takes the lock; `None` if it was removed, maybe with the whole directory, before it was taken.
 fn locked(reservations: &Directory, limit: Duration) -> Result<Option<OwnedFd>, StoreError> {
     let path = reservations.path().join("lock");
@@ -542,33 +428,4 @@ fn locked(reservations: &Directory, limit: Duration) -> Result<Option<OwnedFd>, 
         return Err(StoreError::NotAFile(path));
     }
     Ok((stat.st_nlink != 0).then_some(file))
-}
-
-/// Writes a reservation to a draft in `drafts` and gives it its name; false if the name is taken.
-fn publish(
-    drafts: &Directory,
-    reservations: &Directory,
-    name: &str,
-    owner: &Owner,
-    mark: impl FnOnce(&OwnedFd),
-) -> Result<bool, Errno> {
-    let draft = drafts.overwrite(RESERVATION_DRAFT, owner.content())?;
-    mark(&draft);
-    drop(draft);
-    let (from, to) = (drafts.fd(), reservations.fd());
-    let published = match renameat_with(from, RESERVATION_DRAFT, to, name, RenameFlags::NOREPLACE) {
-        Ok(()) => return Ok(true),
-        // Not every filesystem knows the flag, but link(2) never replaces.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            linkat(from, RESERVATION_DRAFT, to, name, AtFlags::empty())
-        }
-        Err(errno) => Err(errno),
-    };
-    let removed = drafts.remove(RESERVATION_DRAFT);
-    match published {
-        // A draft that stays behind is removed by the next one to write one.
-        Ok(()) => Ok(true),
-        Err(Errno::EXIST) => removed.map(|_| false),
-        Err(errno) => Err(errno),
-    }
 }

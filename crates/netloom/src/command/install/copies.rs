@@ -41,6 +41,13 @@ impl Program {
         })
     }
 
+    /// The content of a wrapper.
+    pub(super) fn wrapper(mut self) -> Vec<u8> {
+        let stamp = self.stamp.wrapping();
+        self.content[self.at..self.at + LENGTH].copy_from_slice(stamp.bytes());
+        self.content
+    }
+
     /// The stamp of the copy of that name. The multi-call binary has every name, so it keeps the blank.
     fn stamp(&self, name: &str) -> Stamp {
         match name {

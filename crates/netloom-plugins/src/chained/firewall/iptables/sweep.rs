@@ -1,7 +1,7 @@
 //! What is left of attachments, found in a saved table, and how it is removed.
 
-use super::script::{MARKER_PREFIX, PODS, TABLE, rules_of};
-use super::there::{has_legacy_table, table};
+use super::rules::{MARKER_PREFIX, PODS, TABLE, rules_of};
+use super::tables::{has_legacy_table, table};
 use crate::wiring::Fault;
 use crate::wiring::iptables::{Saved, delete, value_of};
 use crate::wiring::nftables::Nftables;

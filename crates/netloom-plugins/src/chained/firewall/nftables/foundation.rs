@@ -2,16 +2,14 @@
 
 use super::super::plan::Bridge;
 use super::foreign::MARK;
+use super::table::TABLE;
 use super::wires;
 use crate::wiring::owner::network_hash;
 use netloom_kernel::Result;
 use netloom_kernel::nft::{
-    Batch, Chain, Element, ElementInfo, Family, Field, Hook, Key, KeyType, Rule, RuleInfo, Set,
-    Socket, Table, priority,
+    Batch, Chain, Element, ElementInfo, Field, Hook, Key, KeyType, Rule, RuleInfo, Set, Socket,
+    priority,
 };
-
-pub(super) const TABLE: Table<'static> = Table::new(Family::Inet, "cni_plugins_firewall")
-    .comment("Forwarding to and from pods, by the CNI plugin firewall of netloom");
 
 const FORWARD: &str = "forward";
 /// The administrators' chains, each jumped to from here.

@@ -10,7 +10,7 @@
 //! VLAN, say, it is another one. Commit 17b6fbc made none of this, and for its pods nothing changes.
 
 use super::super::plan::Wanted;
-use super::foundation::TABLE;
+use super::table::TABLE;
 use crate::wiring::claims::{Place, Shape, withdraw};
 use crate::wiring::owner::Owner;
 use netloom_kernel::Result;

@@ -1,7 +1,8 @@
 //! CHECK: what a container should have, looked for in all that iptables has. Each rule is read once:
 //! there may be tens of thousands.
 
-use super::script::{DNAT, GUARD, Script, guard};
+use super::rules::{DNAT, GUARD, guard};
+use super::script::Script;
 use crate::wiring::iptables::{Saved, value_of};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};

@@ -1,7 +1,7 @@
 //! What is there already of the rules that all mappings share.
 
-use super::script::{
-    DNAT, GUARD, MASQ, SETMARK, Script, guard_jump, jumps, mark_rule, masquerade_jump,
+use super::rules::{
+    DEFAULT_MARK, DNAT, GUARD, MASQ, SETMARK, guard_jump, jumps, mark_rule, masquerade_jump,
     masquerade_rule,
 };
 use crate::wiring::Fault;
@@ -31,25 +31,26 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Without executing anything, which only the iptables that is built on nf_tables allows. `None`
+    /// For a container's chain and its mark, without executing anything, which only the iptables that is built on nf_tables allows. `None`
     /// where that does not tell enough.
     pub(super) fn by_netlink(
         nftables: &Nftables,
         family: Family,
-        script: &Script,
+        chain: &str,
+        mark: u32,
     ) -> std::result::Result<Option<Self>, Fault> {
         // A rule's mark cannot be read this way: only that of the default is taken for granted.
-        if presence::has_legacy_nat_table(family) || !script.has_default_mark() {
+        if presence::has_legacy_nat_table(family) || mark != DEFAULT_MARK {
             return Ok(None);
         }
-        let look = |socket: &Socket| look(socket, family, script);
+        let look = |socket: &Socket| look(socket, family, chain);
         nftables.with(look).map_err(Fault::kernel(
             "failed to look for the port mappings of iptables",
         ))
     }
 
-    /// From what `iptables-save` printed.
-    pub(super) fn of_saved(text: &str, script: &Script) -> Self {
+    /// The same from what `iptables-save` printed.
+    pub(super) fn of_saved(text: &str, chain: &str, mark: u32) -> Self {
         let (nat, raw) = (Saved::parse(text, "nat"), Saved::parse(text, "raw"));
         let leads = |from: &str, to: &str| jumps(&nat, from, to).next().is_some();
         Self {
@@ -57,28 +58,26 @@ impl Seen {
             prerouting: leads("PREROUTING", DNAT),
             output: leads("OUTPUT", DNAT),
             setmark: nat.declares(SETMARK),
-            mark_rule: nat.has(&mark_rule(script.mark())),
+            mark_rule: nat.has(&mark_rule(mark)),
             masq: nat.declares(MASQ),
-            masquerade_rule: nat.has(&masquerade_rule(script.mark())),
+            masquerade_rule: nat.has(&masquerade_rule(mark)),
             postrouting: nat.has(&masquerade_jump()),
             guard_chain: raw.declares(GUARD),
             guard: raw.of_chain(GUARD).count() >= 2,
             guard_jump: raw.has(&guard_jump()),
-            own: jumps(&nat, DNAT, script.chain())
-                .map(<[_]>::to_vec)
-                .collect(),
+            own: jumps(&nat, DNAT, chain).map(<[_]>::to_vec).collect(),
         }
     }
 }
 
-fn look(socket: &Socket, family: Family, script: &Script) -> Result<Option<Seen>> {
+fn look(socket: &Socket, family: Family, chain: &str) -> Result<Option<Seen>> {
     let nat = presence::table(family, "nat");
     let raw = presence::table(family, "raw");
     let leads = |table, from: &str, to: &str| -> Result<bool> {
         let rules = socket.list_rules(table, from)?;
         Ok(rules.iter().any(|rule| is_jump(rule.verdict(), to)))
     };
-    if leads(&nat, DNAT, script.chain())? {
+    if leads(&nat, DNAT, chain)? {
         // To be replaced: what they say must be known.
         return Ok(None);
     }

@@ -1,10 +1,9 @@
 //! The elements of one attachment.
 
-use super::super::mapping::{Mapping, Transport};
 use super::super::plan::Masquerade;
 use super::layout::{self, ATTACHMENTS, Half, LOOPBACKS, PODS, subnets};
+use super::port_key::PortKey;
 use super::record::{self, Digest};
-use super::scope::Scope;
 use crate::wiring::claims::{Claim, Place};
 use crate::wiring::elements::has_prefix;
 use crate::wiring::masquerade::Backend;
@@ -12,7 +11,7 @@ use crate::wiring::owner::Owner;
 use ipnet::IpNet;
 use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, Element, ElementInfo, Key, Socket};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 /// An element that ADD makes.
 #[derive(Debug, Clone)]
@@ -26,67 +25,6 @@ pub(super) struct Entry {
     prefix: String,
     /// For messages.
     pub(super) what: String,
-}
-
-/// One port of a mapping, as a key of the maps.
-#[derive(Debug, Clone)]
-pub(super) struct PortKey {
-    pub(super) map: String,
-    pub(super) key: Key,
-    /// The map and the key for `::1`, for a port that is reached by that.
-    pub(super) loopback: Option<(&'static str, Key)>,
-    pub(super) protocol: Transport,
-    pub(super) host_ip: Option<IpAddr>,
-    pub(super) host_port: u16,
-    pub(super) container_port: u16,
-}
-
-impl PortKey {
-    /// Every port of the mappings that is for this half.
-    pub(super) fn all<'m>(
-        half: Half,
-        scope: &'m Scope,
-        mappings: &'m [Mapping],
-    ) -> impl Iterator<Item = Self> + 'm {
-        let of_half = mappings
-            .iter()
-            .filter(move |mapping| mapping.is_for(half.v6));
-        of_half.flat_map(move |mapping| {
-            let ports = mapping.host_ports().zip(mapping.container_ports());
-            ports.map(move |(host, container)| Self::new(half, scope, mapping, host, container))
-        })
-    }
-
-    fn new(half: Half, scope: &Scope, mapping: &Mapping, host_port: u16, container: u16) -> Self {
-        let protocol = mapping.protocol.number();
-        let plain = Key::new().protocol(protocol).port(host_port);
-        let (map, key) = match mapping.host_ip {
-            None => (scope.ports(), plain.clone()),
-            Some(ip) => (
-                scope.hostip_ports(),
-                Key::new().ip(ip).protocol(protocol).port(host_port),
-            ),
-        };
-        // What conditions say of `::1`, they would be asked of the address that it gets.
-        let loopback = match mapping.host_ip {
-            _ if !half.v6 || !scope.is_common() => None,
-            None => Some(LOOPBACKS[1]),
-            Some(ip) => (ip == Ipv6Addr::LOCALHOST).then_some(LOOPBACKS[0]),
-        };
-        Self {
-            map: map.to_owned(),
-            key,
-            loopback: loopback.map(|map| (map, plain)),
-            protocol: mapping.protocol,
-            host_ip: mapping.host_ip,
-            host_port,
-            container_port: container,
-        }
-    }
-
-    fn what(&self) -> String {
-        format!("{}/{}", self.host_port, self.protocol.name())
-    }
 }
 
 /// Makes entries of one owner.

@@ -1,8 +1,9 @@
 //! The way from `::1` to ports that iptables maps: iptables has no means for it, but translates
 //! what the elements here have given another source address.
 
-use super::entry::{Entry, Maker, PortKey};
+use super::entry::{Entry, Maker};
 use super::layout::{self, Half};
+use super::port_key::PortKey;
 use super::record::{Digest, Record};
 use super::scope::Scope;
 use super::{add, distinct, is_taken, missing, take};

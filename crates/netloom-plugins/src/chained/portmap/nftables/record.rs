@@ -2,8 +2,8 @@
 //! learns from it whether there is anything, and whether what it was told leads to all of that. The
 //! configuration may be another by then, and so may be what the runtime remembers.
 
-use super::entry::PortKey;
 use super::layout::{ATTACHMENTS, Half};
+use super::port_key::PortKey;
 use crate::chained::portmap::plan::Masquerade;
 use crate::wiring::elements::has_prefix;
 use crate::wiring::masquerade::Backend;

@@ -1,8 +1,9 @@
 //! DEL and GC: an attachment's elements, found by their keys or, where those are not known, by
 //! whose they are.
 
-use super::entry::{Entry, PortKey, subnet_key};
+use super::entry::{Entry, subnet_key};
 use super::layout::{self, ATTACHMENTS, Half, PODS, subnets};
+use super::port_key::PortKey;
 use super::record::{self, Digest, Record};
 use super::scope::Scope;
 use super::{Known, Mapped, loopback, upstream_rules};

@@ -5,13 +5,13 @@ use super::super::clock::{self, Moment};
 use super::super::config::Wanted;
 use super::super::flags::Flags;
 use super::super::identity::Identity;
+use super::super::log;
 use super::super::rpc::{CmdArgs, Method, no_such_method};
 use super::super::store::Store;
 use super::connection::{Answer, Call, Connection, End};
+use super::error::DaemonError;
 use super::listen::{self, Listening};
-use super::log;
 use super::poller::{Poller, Token};
-use super::setup::DaemonError;
 use netloom_kernel::netns::Netns;
 use netloom_plugin::PluginConf;
 use std::collections::{BTreeSet, HashMap};
@@ -56,7 +56,7 @@ impl Daemon {
             directory: self.store.directory().to_owned(),
             cause,
         })?;
-        faults.iter().for_each(|fault| log(fault));
+        faults.iter().for_each(|fault| log::line(fault));
         for record in records {
             let attachment = Attachment::resume(record, &self.flags);
             if attachment.standing() == Standing::Acquiring {
@@ -112,13 +112,13 @@ impl Daemon {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
-                    log(&format!("cannot accept a connection: {error}"));
+                    log::line(&format!("cannot accept a connection: {error}"));
                     self.full = self.poller.remove(&self.listening.socket).is_ok();
                     return;
                 }
             };
             if let Err(refusal) = listen::admit(&stream) {
-                log(&refusal.to_string());
+                log::line(&refusal.to_string());
                 continue;
             }
             let id = self.next_id();
@@ -128,7 +128,7 @@ impl Daemon {
             });
             match accepted {
                 Ok(connection) => drop(self.connections.insert(id, connection)),
-                Err(error) => log(&format!("cannot accept a connection: {error}")),
+                Err(error) => log::line(&format!("cannot accept a connection: {error}")),
             }
         }
     }
@@ -181,7 +181,7 @@ impl Daemon {
     /// A connection is over, and with it what was done for it alone.
     fn hang_up(&mut self, id: u64, end: &End) {
         if !matches!(end, End::Closed) {
-            log(&format!("a connection ends: {end}"));
+            log::line(&format!("a connection ends: {end}"));
         }
         self.connections.remove(&id);
         if self.full
@@ -419,7 +419,7 @@ impl Daemon {
 
     fn remove_file(&self, identity: &Identity) {
         if let Err(error) = self.store.remove(identity) {
-            log(&format!("{identity}: lease not removed from disk: {error}"));
+            log::line(&format!("{identity}: lease not removed from disk: {error}"));
         }
     }
 
@@ -452,7 +452,7 @@ impl Daemon {
         for (descriptor, token) in [(v4, Token::Port4(id)), (v6, Token::Port6(id))] {
             let added = descriptor.map(|descriptor| self.poller.add(descriptor, token));
             if let Some(Err(errno)) = added {
-                log(&format!("cannot wait for answers: {errno}"));
+                log::line(&format!("cannot wait for answers: {errno}"));
             }
         }
     }

@@ -1,8 +1,10 @@
 //! Start and end of the daemon.
 
 use super::super::flags::Flags;
+use super::super::log;
 use super::super::store::{Store, directory};
-use super::listen::{ListenError, Listening};
+use super::error::DaemonError;
+use super::listen::Listening;
 use super::poller::{Poller, Token};
 use super::serve::Daemon;
 use crate::wiring::state_file;
@@ -10,27 +12,7 @@ use netloom_kernel::daemon::Termination;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-
-/// Why the daemon ends, or does not start.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum DaemonError {
-    #[error("Error getting listener: {0}")]
-    Listen(#[from] ListenError),
-    #[error("Error writing pidfile {}: {cause}", path.display())]
-    Pidfile { path: PathBuf, cause: io::Error },
-    #[error("leases in {}: {cause}", directory.display())]
-    Leases {
-        directory: PathBuf,
-        cause: io::Error,
-    },
-    #[error("another daemon keeps the leases in {}", .0.display())]
-    Kept(PathBuf),
-    #[error("cannot wait for events: {0}")]
-    Events(#[from] rustix::io::Errno),
-    #[error(transparent)]
-    Kernel(#[from] netloom_kernel::Error),
-}
+use std::path::Path;
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(flags: Flags) -> Result<(), DaemonError> {
@@ -55,14 +37,14 @@ pub(super) fn run(flags: Flags) -> Result<(), DaemonError> {
     }
     poller.add(&termination, Token::Termination)?;
     poller.add(&listening.socket, Token::Listener)?;
-    super::log(&format!("listening at {}", listening.path.display()));
+    log::line(&format!("listening at {}", listening.path.display()));
     let mut daemon = Daemon::new(flags, poller, listening, store);
     daemon.resume()?;
     let outcome = daemon.serve();
     let listening = daemon.end();
     for removed in [listening.remove(), pidfile.map_or(Ok(()), fs::remove_file)] {
         if let Err(error) = removed {
-            super::log(&format!("socket or pidfile not removed: {error}"));
+            log::line(&format!("socket or pidfile not removed: {error}"));
         }
     }
     outcome

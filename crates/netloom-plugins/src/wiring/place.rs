@@ -1,0 +1,29 @@
+//! On which side a link is that another one stands on.
+
+/// Where `master` of macvlan, ipvlan and vlan is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the host.
+    Host,
+    /// In the pod: `linkInContainer`.
+    Pod,
+}
+
+impl Place {
+    /// Reads `linkInContainer`.
+    pub(crate) fn new(link_in_container: bool) -> Self {
+        if link_in_container {
+            Self::Pod
+        } else {
+            Self::Host
+        }
+    }
+
+    /// For messages.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Host => "on the host",
+            Self::Pod => "in the container",
+        }
+    }
+}
