@@ -20,6 +20,7 @@
 
 mod fault;
 mod node;
+mod step;
 mod trace;
 
 use serde::Serialize;
@@ -28,8 +29,8 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, code};
 use fault::Fault;
-pub use fault::Step;
 use node::{Node, ObjectNode};
+pub use step::Step;
 pub use trace::{Trace, saw_key, traced};
 
 /// Reads `T` from a value.

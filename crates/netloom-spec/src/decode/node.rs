@@ -4,8 +4,9 @@ use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::fault::{Fault, Step};
+use super::fault::Fault;
 use super::find;
+use super::step::Step;
 use super::trace;
 
 /// The field that receives the keys no other field matched.

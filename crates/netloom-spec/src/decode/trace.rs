@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use super::fault::{Step, steps};
+use super::step::{Step, steps};
 
 thread_local! {
     static CURRENT: RefCell<Option<Tracer>> = const { RefCell::new(None) };
