@@ -124,12 +124,12 @@ fn bad_requests_are_refused_and_change_nothing() {
             (
                 json!({"mtu": -1}),
                 7,
-                &["invalid MTU -1, must be [0, master MTU(1500)]"],
+                &["invalid MTU -1", "between 68 and the master's"],
             ),
             (
                 json!({"mtu": 67}),
                 7,
-                &["invalid MTU 67, must be [0, master MTU(1500)]"],
+                &["invalid MTU 67", "between 68 and the master's"],
             ),
             (json!({"mtu": "1400"}), 6, &["mtu"]),
             (

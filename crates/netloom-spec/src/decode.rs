@@ -31,7 +31,7 @@ use crate::error::{Error, code};
 use fault::Fault;
 use node::{Node, ObjectNode};
 pub use step::Step;
-pub use trace::{Trace, traced};
+pub use trace::{Trace, saw_key, traced};
 
 /// Reads `T` from a value.
 ///
@@ -39,6 +39,14 @@ pub use trace::{Trace, traced};
 /// As the module says.
 pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
     T::deserialize(Node(value)).map_err(Fault::into)
+}
+
+/// As [`from_value`], of a value inside another. Errors name its place, `links[0].mtu`, before all else.
+///
+/// # Errors
+/// As the module says.
+pub fn from_value_at<T: DeserializeOwned>(value: &Value, place: &str) -> Result<T, Error> {
+    T::deserialize(Node(value)).map_err(|fault: Fault| fault.below(place).into())
 }
 
 /// Reads `T` from an object.

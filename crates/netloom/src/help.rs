@@ -31,7 +31,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("Write plugins", &["new"]),
     ("Install", &["install", "uninstall", "completion"]),
-    ("See it", &["demo"]),
+    ("See it", &["demo", "try", "trace"]),
 ];
 
 const REST: &str = "More";

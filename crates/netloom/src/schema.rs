@@ -213,7 +213,8 @@ mod tests {
     #[test]
     fn every_type_of_the_pages_has_a_schema() {
         for key in keys::all() {
-            assert_ne!(of_kind(key.kind), json!({}), "{key:?}");
+            let is_any = key.kind == "any";
+            assert_eq!(of_kind(key.kind) == json!({}), is_any, "{key:?}");
         }
     }
 

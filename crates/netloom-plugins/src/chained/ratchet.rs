@@ -36,7 +36,7 @@ use crate::wiring::fault::invalid;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::owner::Owner;
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, DelRequest, Error, GcRequest, Owned, Plugin,
+    AddRequest, AddResult, CheckRequest, DelRequest, Error, GcRequest, Needs, Owned, Plugin,
     StatusRequest, Undo, code,
 };
 use netloom_spec::{NetworkName, PluginConf};
@@ -54,6 +54,13 @@ impl Plugin for Ratchet {
 
     fn release(&self) -> &'static str {
         "v0.0.0"
+    }
+
+    /// What only the pod tells, such as its name and what its annotations ask for, is not judged, nor
+    /// are the topologies that are on the host.
+    fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        plan::validate(conf)?;
+        Ok(Needs::default())
     }
 
     fn add<'r>(

@@ -111,7 +111,7 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
             link.name, plan.id
         )));
     }
-    if plan.mtu != 0 && i64::from(link.mtu) != plan.mtu {
+    if plan.mtu != 0 && link.mtu != plan.mtu {
         return Err(drift(format!(
             "Interface {} has mtu {}, not {}",
             link.name, link.mtu, plan.mtu

@@ -31,18 +31,18 @@ impl Master {
         Ok(Self { link, place })
     }
 
-    /// Reads `mtu`; 0 leaves it to the kernel, which takes the master's.
-    pub(crate) fn mtu(&self, value: i64) -> Result<u32, Error> {
+    /// The MTU of a link that stands on it, as [`mtu::read_of_upper`] has it.
+    pub(crate) fn mtu(&self, mtu: u32) -> Result<u32, Error> {
         let largest = self.link.mtu;
-        match u32::try_from(value) {
-            Ok(mtu) if mtu == 0 || (mtu::SMALLEST..=largest).contains(&mtu) => Ok(mtu),
-            _ => Err(invalid(format!(
-                "invalid MTU {value}, must be [0, master MTU({largest})]; from {} on, or 0 for \
-                 that of master {:?}",
-                mtu::SMALLEST,
-                self.link.name
-            ))),
+        if mtu <= largest {
+            return Ok(mtu);
         }
+        Err(invalid(format!(
+            "invalid MTU {mtu}, must be [0, master MTU({largest})]; from {} on, or 0 for that of \
+             master {:?}",
+            mtu::SMALLEST,
+            self.link.name
+        )))
     }
 
     /// CHECK: the pod's link stands on this one.

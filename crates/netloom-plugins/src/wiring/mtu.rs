@@ -22,6 +22,17 @@ pub(crate) fn refuse_without_ipv6(link: &str, mtu: u32, address: IpNet) -> Resul
     Err(Fault::SmallMtu { link, mtu, address })
 }
 
+/// Reads `mtu` of a link that stands on a master, in bytes; 0 leaves it to the kernel, which takes the
+/// master's. Whether the master has so much, is known [when that is found](super::master::Master::mtu).
+pub(crate) fn read_of_upper(value: i64) -> Result<u32, Error> {
+    match u32::try_from(value) {
+        Ok(mtu) if mtu == 0 || mtu >= SMALLEST => Ok(mtu),
+        _ => Err(invalid(format!(
+            "invalid MTU {value} (must be between {SMALLEST} and the master's, or 0 for that)"
+        ))),
+    }
+}
+
 /// Reads `mtu`, in bytes; 0 leaves it to the kernel.
 pub(crate) fn read(value: i64, largest: u32) -> Result<u32, Error> {
     match u32::try_from(value) {

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use serde::de::{self, Expected, Unexpected};
 use serde_json::Value;
 
-use super::step::Step;
+use super::step::{Step, steps};
 use super::trace;
 use crate::error::{Error, code};
 
@@ -54,6 +54,12 @@ impl Fault {
     /// The same, one step further out.
     pub(super) fn at(mut self, step: Step) -> Self {
         self.path.push(step);
+        self
+    }
+
+    /// The same, of a value at this place.
+    pub(super) fn below(mut self, place: &str) -> Self {
+        self.path.extend(steps(place).into_iter().rev());
         self
     }
 

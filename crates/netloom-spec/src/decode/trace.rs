@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use super::step::Step;
+use super::step::{Step, steps};
 
 thread_local! {
     static CURRENT: RefCell<Option<Tracer>> = const { RefCell::new(None) };
@@ -20,7 +20,7 @@ struct Tracer {
 pub struct Trace {
     /// The objects that were read as structs, and the names of their fields. `"*"` among these
     /// receives every other key. An object that was read as several structs is there several times.
-    pub fields: Vec<(Vec<Step>, &'static [&'static str])>,
+    pub fields: Vec<(Vec<Step>, Vec<&'static str>)>,
     /// The path of the last value that could not be decoded.
     pub fault: Option<Vec<Step>>,
 }
@@ -43,7 +43,18 @@ fn note(work: impl FnOnce(&mut Tracer)) {
 }
 
 pub(super) fn saw_fields(fields: &'static [&'static str]) {
-    note(|tracer| tracer.seen.fields.push((tracer.place.clone(), fields)));
+    note(|tracer| {
+        tracer
+            .seen
+            .fields
+            .push((tracer.place.clone(), fields.to_vec()))
+    });
+}
+
+/// Notes that a key is looked up by itself in the object at `place`, for readers that decode no struct.
+/// The place is written as errors have it: `links[0]`; empty is the whole value.
+pub fn saw_key(place: &str, key: &'static str) {
+    note(|tracer| tracer.seen.fields.push((steps(place), vec![key])));
 }
 
 /// Does `work` one step further inside.
@@ -89,13 +100,21 @@ mod tests {
         assert_eq!(
             trace.fields,
             [
-                (vec![], &["list"] as &[_]),
-                (element(0), &["number"]),
-                (element(1), &["number"]),
+                (vec![], vec!["list"]),
+                (element(0), vec!["number"]),
+                (element(1), vec!["number"]),
             ]
         );
         let fault = [element(1), vec![key("number")]].concat();
         assert_eq!(trace.fault, Some(fault));
+    }
+
+    #[test]
+    fn a_key_that_is_looked_up_by_itself_is_noted_at_its_place() {
+        let ((), trace) = traced(|| saw_key("links[12].routes", "dst"));
+        let key = |name: &str| Step::Key(name.to_owned());
+        let place = vec![key("links"), Step::Index(12), key("routes")];
+        assert_eq!(trace.fields, [(place, vec!["dst"])]);
     }
 
     #[test]

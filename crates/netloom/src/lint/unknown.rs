@@ -53,16 +53,10 @@ fn fields(trace: &Trace, foreign_ipam: bool) -> Fields {
         if foreign_ipam && path.first() == Some(&Step::Key("ipam".to_owned())) {
             continue;
         }
-        fields.entry(key_of(path)).or_default().extend(*names);
+        fields.entry(key_of(path)).or_default().extend(names);
     }
-    // Of an `ipam` that is handed on only its type is read here.
-    let ipam = key_of(&[Step::Key("ipam".to_owned())]);
-    if fields
-        .get(&ipam)
-        .is_some_and(|it| it.iter().all(|name| *name == "type"))
-    {
-        fields.remove(&ipam);
-    }
+    // Of an object that is handed on, as `ipam` and `delegate` are, only its type is read here.
+    fields.retain(|_, names| names.iter().any(|name| *name != "type"));
     fields.entry(key_of(&[])).or_default().extend(EVERYBODYS);
     fields
 }

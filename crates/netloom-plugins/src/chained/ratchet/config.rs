@@ -106,6 +106,16 @@ impl Config {
             annotations: annotations.map(|it| it.whole().clone()).unwrap_or_default(),
         })
     }
+
+    /// The links of a source that is in the configuration itself, and the field that they are in.
+    pub(super) fn links_of(&self, source: &Source) -> (&'static str, &[LinkText]) {
+        match source {
+            Source::RuntimeConfig => ("runtimeConfig.links", &self.of_runtime),
+            Source::Args => ("args.cni.links", &self.of_args),
+            Source::Configuration => ("links", &self.configured.links),
+            Source::Annotations | Source::Directory(_) => ("", &[]),
+        }
+    }
 }
 
 fn links_of(keys: Option<Keys<'_>>) -> Result<Vec<LinkText>, Error> {
@@ -183,7 +193,7 @@ fn read_sources(told: Option<&[String]>) -> Result<Vec<Source>, Error> {
 /// The configuration for a delegate. The first ratchet gave it neither name nor version.
 fn read_delegate(
     conf: &PluginConf,
-    key: &str,
+    key: &'static str,
     keys: &Keys<'_>,
 ) -> Result<Option<PluginConf>, Error> {
     let Some(keys) = keys.object(key)? else {

@@ -37,39 +37,46 @@ impl<'a> Keys<'a> {
         }
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+    pub(super) fn get(&self, key: &'static str) -> Option<&'a Value> {
+        decode::saw_key(&self.at, key);
         decode::get(self.object, key)
     }
 
     /// A value; the default if there is none.
-    pub(super) fn read<T: DeserializeOwned + Default>(&self, key: &str) -> Result<T, Error> {
-        let Some(value) = self.get(key) else {
-            return Ok(T::default());
-        };
-        decode::from_value(value).map_err(|error| {
-            let name = self.name(key);
-            error.context(name)
-        })
+    fn read<T: DeserializeOwned + Default>(&self, key: &'static str) -> Result<T, Error> {
+        match self.get(key) {
+            Some(value) => self.read_value(key, value),
+            None => Ok(T::default()),
+        }
     }
 
-    pub(super) fn text(&self, key: &str) -> Result<String, Error> {
+    /// The value of a key that the object itself has.
+    pub(super) fn read_value<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        value: &Value,
+    ) -> Result<T, Error> {
+        decode::from_value_at(value, &self.name(key))
+    }
+
+    pub(super) fn text(&self, key: &'static str) -> Result<String, Error> {
         self.read(key)
     }
 
-    pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, Error> {
+    pub(super) fn texts(&self, key: &'static str) -> Result<Vec<String>, Error> {
         self.read(key)
     }
 
-    pub(super) fn number(&self, key: &str) -> Result<u32, Error> {
+    pub(super) fn number(&self, key: &'static str) -> Result<u32, Error> {
         self.read(key)
     }
 
-    pub(super) fn flag(&self, key: &str) -> Result<bool, Error> {
+    pub(super) fn flag(&self, key: &'static str) -> Result<bool, Error> {
         self.read(key)
     }
 
     /// An object; an empty one if there is none.
-    pub(super) fn object(&self, key: &str) -> Result<Option<Keys<'a>>, Error> {
+    pub(super) fn object(&self, key: &'static str) -> Result<Option<Keys<'a>>, Error> {
         let object = self
             .get(key)
             .map(|value| Self::in_value(value, self.name(key)));
@@ -82,7 +89,7 @@ impl<'a> Keys<'a> {
     }
 
     /// A list of objects.
-    pub(super) fn objects(&self, key: &str) -> Result<Vec<Keys<'a>>, Error> {
+    pub(super) fn objects(&self, key: &'static str) -> Result<Vec<Keys<'a>>, Error> {
         match self.get(key) {
             Some(value) => objects_in(value, &self.name(key)),
             None => Ok(Vec::new()),

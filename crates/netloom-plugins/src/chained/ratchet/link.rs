@@ -87,12 +87,12 @@ impl LinkText {
 }
 
 impl EndText {
-    fn read(keys: &Keys<'_>, names: [&str; 5]) -> Result<Self, Error> {
+    fn read(keys: &Keys<'_>, names: [&'static str; 5]) -> Result<Self, Error> {
         let [if_name, addresses, mac, routes, impair] = names;
         let mut told = Vec::new();
         if let Some(keys) = keys.object(impair)? {
-            for name in keys.whole().keys() {
-                told.push((name.clone(), keys.text(name)?));
+            for (name, value) in keys.whole() {
+                told.push((name.clone(), keys.read_value(name, value)?));
             }
         }
         let route = |keys: Keys<'_>| {

@@ -75,6 +75,22 @@ impl Plan {
     }
 }
 
+/// Refuses what [`Plan::new`] does, whatever the pod is called.
+pub(super) fn validate(conf: &PluginConf) -> Result<(), Error> {
+    let config = Config::read(conf)?;
+    for (field, texts) in config.sources.iter().map(|it| config.links_of(it)) {
+        for (index, text) in texts.iter().enumerate() {
+            read_nameless(text, &format!("{field}[{index}]"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A link of a pod whose name is not known.
+fn read_nameless(text: &LinkText, field: &str) -> Result<Link, Error> {
+    Link::read(text, "default/unknown", field)
+}
+
 /// The pod's name as the runtime tells it.
 fn pod_in(args: &CniArgs) -> Result<Option<String>, Error> {
     let get = |key: &str| args.get(key).filter(|value| !value.is_empty());
@@ -108,11 +124,10 @@ impl Collected<'_> {
     fn add_source(&mut self, source: &Source, asked: &Asked) -> Result<(), Error> {
         let config = self.config;
         match source {
-            Source::RuntimeConfig => self.add_all("runtimeConfig.links", &config.of_runtime, None),
-            Source::Args => self.add_all("args.cni.links", &config.of_args, None),
-            Source::Configuration => {
-                let own = &config.configured;
-                self.add_all("links", &own.links, Some(own))
+            Source::RuntimeConfig | Source::Args | Source::Configuration => {
+                let (field, texts) = config.links_of(source);
+                let own = Some(&config.configured).filter(|_| *source == Source::Configuration);
+                self.add_all(field, texts, own)
             }
             Source::Annotations => self.add_asked(asked),
             Source::Directory(directory) => {
@@ -202,7 +217,7 @@ impl Collected<'_> {
     /// A pod that has no name can have no links. Those of others are no matter.
     fn refuse_nameless(&self, text: &LinkText, field: &str) -> Result<(), Error> {
         // What it says must be right all the same.
-        Link::read(text, "default/unknown", field)?;
+        read_nameless(text, field)?;
         if !text.pod.is_empty() {
             return Ok(());
         }

@@ -90,7 +90,7 @@ impl Record {
             })
         };
         let links = keys.objects("links")?;
-        let wide = |key: &str| keys.get(key).and_then(Value::as_u64).unwrap_or_default();
+        let wide = |key: &'static str| keys.get(key).and_then(Value::as_u64).unwrap_or_default();
         Ok(Self {
             form: keys.number("form")?,
             network: keys.text("network")?,

@@ -40,10 +40,10 @@ impl Topology {
     pub(super) fn read(keys: &Keys<'_>) -> Result<Self, Error> {
         let mut hosts = Vec::new();
         if let Some(keys) = keys.object("hosts")? {
-            for name in keys.whole().keys() {
-                let host = keys.object(name)?;
-                let underlay = host.map(|host| host.text("underlay")).transpose()?;
-                hosts.push((name.clone(), underlay.unwrap_or_default()));
+            let named = keys.whole().iter().filter(|(_, value)| !value.is_null());
+            for (name, value) in named {
+                let host = Keys::in_value(value, keys.name(name))?;
+                hosts.push((name.clone(), host.text("underlay")?));
             }
         }
         let port = match keys.number("port")? {

@@ -3,6 +3,7 @@
 use crate::wiring::choice::Choice;
 use crate::wiring::dns::OwnDns;
 use crate::wiring::mac::{self, WithMac};
+use crate::wiring::mtu;
 use crate::wiring::place::Place;
 use netloom_kernel::rtnl::{MacvlanMode, MacvlanOptions};
 use netloom_spec::{Dns, Error, Mac, PluginConf};
@@ -43,8 +44,8 @@ pub(super) struct Plan {
     pub(super) place: Place,
     /// Mode and length of the queue for broadcast.
     pub(super) options: MacvlanOptions,
-    /// In bytes; its limit is the master's.
-    pub(super) mtu: i64,
+    /// In bytes, 0 for the master's; its limit is the master's.
+    pub(super) mtu: u32,
     /// The pod's MAC address; the kernel's choice when absent.
     pub(super) mac: Option<Mac>,
     /// Replaces the DNS of the IPAM plugin.
@@ -63,7 +64,7 @@ impl Plan {
             mac: mac::requested(&config.runtime_config, cni_args, &config.mac)?,
             master: Some(config.master).filter(|name| !name.is_empty()),
             place: Place::new(config.link_in_container),
-            mtu: config.mtu,
+            mtu: mtu::read_of_upper(config.mtu)?,
             dns: config.dns.replacement(),
         })
     }
@@ -110,5 +111,18 @@ mod tests {
         assert_eq!(length("0"), Ok(None));
         assert_eq!(length("4294967295"), Ok(Some(u32::MAX)));
         assert!(length("-1").is_err() && length("4294967296").is_err());
+    }
+    #[test]
+    fn an_mtu_that_no_master_allows_is_refused_before_one_is_looked_for() {
+        let mtu = |mtu: i64| plan(&format!(r#", "mtu": {mtu}"#), "").map(|plan| plan.mtu);
+        assert_eq!((mtu(0), mtu(68), mtu(9000)), (Ok(0), Ok(68), Ok(9000)));
+        for bad in [-1, 1, 67, 1 << 32] {
+            let error = mtu(bad).unwrap_err();
+            assert_eq!(error.code, netloom_spec::code::INVALID_CONFIG);
+            assert!(
+                error.msg.starts_with(&format!("invalid MTU {bad} ")),
+                "{error}"
+            );
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::wiring::dns::OwnDns;
 use crate::wiring::fault::invalid;
+use crate::wiring::mtu;
 use crate::wiring::place::Place;
 use crate::wiring::single_link::require_ipam;
 use crate::wiring::vlan_id;
@@ -28,8 +29,8 @@ pub(super) struct Plan {
     pub(super) place: Place,
     /// The number of the VLAN.
     pub(super) id: u16,
-    /// In bytes; its limit is the master's.
-    pub(super) mtu: i64,
+    /// In bytes, 0 for the master's; its limit is the master's.
+    pub(super) mtu: u32,
     /// Replaces the DNS of the IPAM plugin.
     pub(super) dns: Option<Dns>,
 }
@@ -48,7 +49,7 @@ impl Plan {
             master: config.master,
             place: Place::new(config.link_in_container),
             id: vlan_id::read(config.vlan_id)?,
-            mtu: config.mtu,
+            mtu: mtu::read_of_upper(config.mtu)?,
             dns: config.dns.replacement(),
         })
     }
@@ -90,5 +91,19 @@ mod tests {
         let conf = PluginConf::parse(br#"{"name": "n", "type": "vlan", "master": "up0"}"#).unwrap();
         let error = Plan::new(&conf).unwrap_err();
         assert!(error.msg.contains("ipam.type"), "{error}");
+    }
+    #[test]
+    fn an_mtu_that_no_master_allows_is_refused_before_one_is_looked_for() {
+        let mtu =
+            |mtu: i64| plan(&format!(r#", "master": "up0", "mtu": {mtu}"#)).map(|plan| plan.mtu);
+        assert_eq!((mtu(0), mtu(68), mtu(9000)), (Ok(0), Ok(68), Ok(9000)));
+        for bad in [-1, 1, 67, 1 << 32] {
+            let error = mtu(bad).unwrap_err();
+            assert_eq!(error.code, netloom_spec::code::INVALID_CONFIG);
+            assert!(
+                error.msg.starts_with(&format!("invalid MTU {bad} ")),
+                "{error}"
+            );
+        }
     }
 }
