@@ -1,5 +1,7 @@
 //! ADD on a full disk: a clear error, nothing half-written, and the next one works.
 
+use std::time::{Duration, Instant};
+
 use netloom_testkit::{Call, Host, Outcome, Pod, Snapshot};
 
 use crate::network::{PLUGINS, add_or_undo, call, host};
@@ -77,6 +79,11 @@ fn del_and_gc_need_no_room() {
         assert!(add.is_success(), "{add}");
     }
     two.remove();
+    // The kernel ends the namespace, and its wire with it, when nobody is left in it.
+    let end = Instant::now() + Duration::from_secs(30);
+    while host.sh("ip -o link show type veth").lines().count() > 1 {
+        assert!(Instant::now() < end, "the namespace does not end");
+    }
     DISKS.iter().for_each(|disk| fill(&host, disk));
     let gc = Call::new(env!("CARGO_BIN_EXE_netloom")).env("CNI_PATH", PLUGINS);
     let gc = gc.arg("gc").arg("--yes").run();
