@@ -12,7 +12,7 @@ netns() { pod inspect --format '{{.NetworkSettings.SandboxKey}}' "$1"; }
 id() { pod inspect --format '{{.Id}}' "$1"; }
 on() { verb=$1 name=$2; shift 2; "$netloom" "$verb" dual "$(netns "$name")" --container-id "$(id "$name")" "$@" 2>&1; }
 says() { "$@" && echo "(ok)" || echo "(failed)"; }
-cached() { "$netloom" list | grep -c "$(id "$1")" || true; }
+cached() { "$netloom" --json list | grep -c "$(id "$1")" || true; }
 
 side "$go_copy"
 pod network create --ipv6 --subnet 10.90.0.0/24 --subnet fd00:90::/64 dual > /dev/null
@@ -36,7 +36,7 @@ umount -l "$(netns dies)" 2> /dev/null || true
 rm -f "$(netns dies)"
 pod kill dies > /dev/null
 tried "libcni's dead attachment is collected" "$(says "$netloom" gc dual --yes 2>&1)"
-tried "nothing is left of the dead" "[$(iptables-save | grep -c "$lost" || true) $("$netloom" list | grep -c "$lost" || true)]"
+tried "nothing is left of the dead" "[$(iptables-save | grep -c "$lost" || true) $("$netloom" --json list | grep -c "$lost" || true)]"
 tried "the living keeps its port" "$(far bash -c 'get 203.0.113.2:8080')"
 tried "libcni's attachment is still whole" "$(says on check keeps)"
 
@@ -50,7 +50,7 @@ tried "netloom's attachment serves" "$(far bash -c 'get 203.0.113.2:8083')"
 side "$go_copy"
 back=$(id back)
 pod rm --force --time 0 back > /dev/null
-tried "libcni deletes what netloom cached" "[$(iptables-save | grep "$back" | grep -vc '^-A CNI-FW-' || true) $("$netloom" list | grep -c "$back" || true)]"
+tried "libcni deletes what netloom cached" "[$(iptables-save | grep "$back" | grep -vc '^-A CNI-FW-' || true) $("$netloom" --json list | grep -c "$back" || true)]"
 tried "the first keeps its port" "$(far bash -c 'get 203.0.113.2:8080')"
 
 # What Go's firewall leaves of a pod of netloom's is for GC, which plugins have from version 1.1.0 on.
