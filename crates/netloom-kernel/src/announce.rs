@@ -94,23 +94,22 @@ impl Announcer {
         told
     }
 
-    /// Leaves a child behind that announces the addresses as soon as the link has a carrier, and ends
-    /// without if it has none within `patience`. The calling thread is in the network namespace of
+    /// Leaves a child behind that announces the IPv4 addresses as soon as the link has a carrier, and ends
+    /// without if it has none within `patience`. IPv6 ones have to be tested for duplicates first. The calling thread is in the network namespace of
     /// the link; `of` is a socket of it, which lives as long as the child. In a process that may leave
     /// none behind, nothing is done.
     ///
     /// # Errors
     /// If the kernel gives no packet socket, or none for its events.
-    pub fn when_carrier(
-        of: &Socket,
-        link: &Link,
-        ips: &[IpAddr],
-        patience: Duration,
-    ) -> Result<()> {
+    pub fn when_carrier(&self, of: &Socket, link: &Link, patience: Duration) -> Result<()> {
         let Some(mac) = link.mac.filter(|_| stand_in::is_allowed()) else {
             return Ok(());
         };
-        let frames: Vec<_> = ips.iter().map(|ip| packet::frame_of(mac, *ip)).collect();
+        let ips = self.ips.iter().map(IpNet::addr).filter(IpAddr::is_ipv4);
+        let frames: Vec<_> = ips.map(|ip| packet::frame_of(mac, ip)).collect();
+        if frames.is_empty() {
+            return Ok(());
+        }
         let packets = packet::open()?;
         let events = Subscription::open(of, &[Group::Links])?;
         let name = carrier::Name::new(&link.name);

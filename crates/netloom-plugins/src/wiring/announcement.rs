@@ -11,7 +11,6 @@ use netloom_kernel::announce::Announcer;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, Socket};
 use netloom_spec::AddResult;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long a child waits for a carrier: longer than links negotiate, and bridges learn.
@@ -25,19 +24,17 @@ pub(crate) struct Announcement {
     announcer: Option<Announcer>,
     link: u32,
     mac: Option<MacAddress>,
-    ips: Vec<IpNet>,
 }
 
 impl Announcement {
     /// Of these addresses on a link, with the prefixes that they have there. Runs in the link's
     /// namespace.
     pub(crate) fn new(link: u32, mac: Option<MacAddress>, ips: Vec<IpNet>) -> Self {
-        let announcer = Announcer::open(ips.clone()).ok();
+        let announcer = Announcer::open(ips).ok();
         Self {
             announcer,
             link,
             mac,
-            ips,
         }
     }
 
@@ -47,7 +44,6 @@ impl Announcement {
             announcer: None,
             link,
             mac: None,
-            ips: Vec::new(),
         }
     }
 
@@ -62,12 +58,12 @@ impl Announcement {
     /// IPv6 addresses have to be tested for duplicates then, and the kernel tells them after that
     /// (`ndisc_notify`).
     pub(crate) fn send_with_carrier(&self, netns: &Netns, inside: &Socket) {
+        let Some(announcer) = &self.announcer else {
+            return;
+        };
         match inside.get_link(self.link) {
             Ok(link) if !link.flags.has_carrier() => {
-                let ips: Vec<IpAddr> = self.ips.iter().map(IpNet::addr).collect();
-                let ips: Vec<_> = ips.into_iter().filter(IpAddr::is_ipv4).collect();
-                let wait = || Announcer::when_carrier(inside, &link, &ips, CARRIER_PATIENCE);
-                let _ = netns.run(wait);
+                let _ = netns.run(|| announcer.when_carrier(inside, &link, CARRIER_PATIENCE));
             }
             _ => self.send(netns, inside),
         }
