@@ -12,6 +12,7 @@
 //! * [`sysctl`]: values under `/proc/sys`;
 //! * [`selinux`]: in which context a program is executed;
 //! * [`tuntap`]: tap devices, which are made through a file of their own;
+//! * [`heap`]: the allocator of programs that live for milliseconds;
 //! * [`announce`]: gratuitous ARP and unsolicited neighbour advertisements;
 //! * [`packet`]: packet sockets with a filter;
 //! * [`stand_in`]: children that wait for the kernel when a program has nothing left to do;
@@ -36,7 +37,10 @@ pub mod daemon;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub mod heap;
 pub mod iptables;
+#[cfg(any(netloom_musl, all(target_env = "musl", target_feature = "crt-static")))]
+mod main_stack;
 #[cfg(netloom_musl)]
 mod musl;
 mod netlink;

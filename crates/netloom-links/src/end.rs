@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use hmac_sha256::Hash;
 use ipnet::IpNet;
 use netloom_kernel::MacAddress;
-use sha2::{Digest, Sha256};
 
 use crate::{Impairment, Place};
 
@@ -81,7 +81,7 @@ pub fn kernel_name(name: &str) -> Cow<'_, str> {
     if name.len() <= NAME_MAX {
         return name.into();
     }
-    let digest = Sha256::digest(name.as_bytes());
+    let digest = Hash::hash(name.as_bytes());
     let digits: String = digest[..5].iter().map(|b| format!("{b:02x}")).collect();
     format!("nl{digits}").into()
 }

@@ -1,8 +1,8 @@
 //! How a link is known again: its group, the marks of its ends, and what follows from its names.
 
+use hmac_sha256::Hash;
 use netloom_kernel::MacAddress;
 use netloom_kernel::rtnl::Link as Interface;
-use sha2::{Digest, Sha256};
 
 /// What every mark begins with.
 const MARK: &str = "nl-";
@@ -95,20 +95,20 @@ impl LinkId {
 
     /// Lengths are part of it, so that no two pairs of names give one text.
     fn digest(&self, purpose: &[u8], side: Side) -> [u8; 32] {
-        let mut sha = Sha256::new();
+        let mut sha = Hash::new();
         for part in [purpose, self.topology.as_bytes(), self.link.as_bytes()] {
             sha.update((part.len() as u64).to_be_bytes());
             sha.update(part);
         }
         sha.update([side.letter() as u8]);
-        sha.finalize().into()
+        sha.finalize()
     }
 }
 
 /// The group of a topology's links. Never 0, which is that of all other links.
 #[must_use]
 pub fn group_of(topology: &str) -> u32 {
-    let digest = Sha256::digest(topology.as_bytes());
+    let digest = Hash::hash(topology.as_bytes());
     let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
     // `ip` reads groups as signed numbers.
     (number & 0x7fff_ffff).max(1)

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -61,24 +61,61 @@ pub(crate) fn acquire(file: OwnedFd, path: &Path, limit: Duration) -> Result<Own
     }
     // Looked up through a second descriptor, because the thread owns the first.
     let watched = file.try_clone().map_err(failed_std("watch", path))?;
-    let (sender, receiver) = mpsc::channel();
+    let ours = Arc::new(Handover::default());
+    let theirs = Arc::clone(&ours);
     thread::Builder::new()
         .name("lock".into())
-        .spawn(move || {
-            let outcome = lock(&file, FlockOperation::LockExclusive).map(|()| file);
-            // Nobody receives it after the time limit; the file is closed then.
-            drop(sender.send(outcome));
-        })
+        .spawn(move || theirs.give(lock(&file, FlockOperation::LockExclusive).map(|()| file)))
         .map_err(failed_std("wait for", path))?;
-    match receiver.recv_timeout(limit) {
-        Ok(outcome) => outcome.map_err(failed("lock", path)),
-        Err(_) => {
+    match ours.take(limit) {
+        Some(outcome) => outcome.map_err(failed("lock", path)),
+        None => {
             let holder = holder(&watched).unwrap_or_else(|| "an unknown process".to_owned());
             Err(LockError::Held {
                 path: path.to_owned(),
                 holder,
                 waited: limit,
             })
+        }
+    }
+}
+
+/// From the thread that waits for a lock to the one that wants it. (A channel of the standard library would add to
+/// what every start of a plugin sets up for its threads.)
+#[derive(Default)]
+struct Handover {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Waiting,
+    Done(Result<OwnedFd, Errno>),
+    /// Nobody wants it any more.
+    GivenUp,
+}
+
+impl Handover {
+    /// After the time limit the file is closed instead.
+    fn give(&self, outcome: Result<OwnedFd, Errno>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, State::Waiting) {
+            *state = State::Done(outcome);
+            self.changed.notify_one();
+        }
+    }
+
+    /// What was given within the time limit.
+    fn take(&self, limit: Duration) -> Option<Result<OwnedFd, Errno>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_waiting = |state: &mut State| matches!(state, State::Waiting);
+        let waited = self.changed.wait_timeout_while(state, limit, is_waiting);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *state, State::GivenUp) {
+            State::Done(outcome) => Some(outcome),
+            State::Waiting | State::GivenUp => None,
         }
     }
 }

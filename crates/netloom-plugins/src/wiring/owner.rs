@@ -3,8 +3,8 @@
 //! The names are those of the Go reference plugins, so that a container added by
 //! one implementation is checked and deleted by the other.
 
+use hmac_sha512::Hash;
 use netloom_spec::{Attachment, ContainerId, IfName, NetworkName};
-use sha2::{Digest, Sha512};
 
 /// Longest comment that `nft` accepts and shows, in bytes.
 const NFT_COMMENT_MAX: usize = 128;
@@ -252,18 +252,17 @@ pub(crate) fn hash16(parts: &[&str]) -> String {
     hex
 }
 
+/// First 32 hexadecimal digits, of which every name here takes fewer.
 fn hex_sha512(parts: &[&str]) -> String {
-    let mut digest = Sha512::new();
+    let mut digest = Hash::new();
     for part in parts {
-        digest.update(part.as_bytes());
+        digest.update(part);
     }
-    let mut hex = String::with_capacity(128);
-    for byte in digest.finalize() {
-        for nibble in [byte >> 4, byte & 0xf] {
-            hex.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
-        }
-    }
-    hex
+    let bytes = digest.finalize();
+    let nibbles = bytes[..16].iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    nibbles
+        .map(|nibble| char::from(b"0123456789abcdef"[usize::from(nibble)]))
+        .collect()
 }
 
 /// Cuts `text` to at most `max` bytes, at a character's boundary.

@@ -1,12 +1,16 @@
 //! What was asked of a document while it was decoded: for programs that tell a person which keys are
 //! known, and where a value is wrong. Nothing is noted unless somebody asks.
 
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
 
 use super::step::{Step, steps};
 
 thread_local! {
-    static CURRENT: RefCell<Option<Tracer>> = const { RefCell::new(None) };
+    /// Nothing is to be dropped with a thread, as `traced` takes it back: the destructor alone would cost every start
+    /// of a plugin six system calls. One word, so that what threads own fits where musl needs no memory for it.
+    static CURRENT: ManuallyDrop<Cell<Option<Box<Tracer>>>> =
+        const { ManuallyDrop::new(Cell::new(None)) };
 }
 
 #[derive(Default)]
@@ -28,16 +32,19 @@ pub struct Trace {
 /// Does `work` and notes what this thread decodes meanwhile. Not to be nested: what an inner call
 /// notes, the outer one misses.
 pub fn traced<T>(work: impl FnOnce() -> T) -> (T, Trace) {
-    let before = CURRENT.replace(Some(Tracer::default()));
+    let before = CURRENT.with(|current| current.replace(Some(Box::default())));
     let outcome = work();
-    let tracer = CURRENT.replace(before).unwrap_or_default();
+    let tracer = CURRENT
+        .with(|current| current.replace(before))
+        .unwrap_or_default();
     (outcome, tracer.seen)
 }
 
 fn note(work: impl FnOnce(&mut Tracer)) {
-    CURRENT.with_borrow_mut(|current| {
-        if let Some(tracer) = current {
-            work(tracer);
+    CURRENT.with(|current| {
+        if let Some(mut tracer) = current.take() {
+            work(&mut tracer);
+            current.set(Some(tracer));
         }
     });
 }

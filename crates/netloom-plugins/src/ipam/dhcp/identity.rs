@@ -1,8 +1,8 @@
 //! Whose lease it is.
 
+use hmac_sha256::Hash;
 use netloom_plugin::Attachment;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// An attachment, as the daemon tells them apart.
@@ -50,7 +50,7 @@ impl Identity {
     /// A number of 256 bits that no two attachments share.
     pub(super) fn digest(&self) -> [u8; 32] {
         // A slash is in none of the parts.
-        Sha256::digest(self.to_string()).into()
+        Hash::hash(self.to_string().as_bytes())
     }
 
     /// Whether it is of a network, and not among the attachments that are valid there.
