@@ -4,8 +4,10 @@
 //! links are called `eth0.5`. Those of `net/` belong to the network namespace of the current
 //! thread.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
@@ -14,11 +16,19 @@ use crate::error::{Error, Result};
 /// # Errors
 /// `is_absent()` if there is no such key; EINVAL if the key leaves `/proc/sys`.
 pub fn get(key: &str) -> Result<String> {
-    let failed = |error| Error::of_io("read sysctl", quoted(key), &error);
-    let mut text = String::new();
-    File::open(path(key)?)
-        .and_then(|mut f| f.read_to_string(&mut text))
-        .map_err(failed)?;
+    let failed = |error: Errno| Error::of_io("read sysctl", quoted(key), &error.into());
+    let file = open(&path(key)?, OFlags::RDONLY).map_err(failed)?;
+    let mut value = Vec::new();
+    loop {
+        let mut part = [0; 256];
+        match rustix::io::read(&file, &mut part) {
+            Ok(0) => break,
+            Ok(length) => value.extend_from_slice(&part[..length]),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    let mut text = String::from_utf8(value).map_err(|_| failed(Errno::ILSEQ))?;
     text.truncate(text.trim_end_matches('\n').len());
     Ok(text)
 }
@@ -29,16 +39,22 @@ pub fn get(key: &str) -> Result<String> {
 /// `is_absent()` if there is no such key; EINVAL if the kernel refuses the value or the key leaves
 /// `/proc/sys`.
 pub fn set(key: &str, value: &str) -> Result<()> {
-    let failed = |error| {
+    let failed = |error: Errno| {
         let object = format!("{} to \"{}\"", quoted(key), value.escape_default());
-        Error::of_io("set sysctl", object, &error)
+        Error::of_io("set sysctl", object, &error.into())
     };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .open(path(key)?)
-        .map_err(failed)?;
+    let file = open(&path(key)?, OFlags::WRONLY).map_err(failed)?;
     // One write(2): the kernel takes each as a whole new value.
-    file.write_all(value.as_bytes()).map_err(failed)
+    let written = rustix::io::retry_on_intr(|| rustix::io::write(&file, value.as_bytes()));
+    match written.map_err(failed)? {
+        all if all == value.len() => Ok(()),
+        _ => Err(failed(Errno::IO)),
+    }
+}
+
+/// Without the standard library's questions about the file's size, which these files have none of.
+fn open(path: &str, how: OFlags) -> rustix::io::Result<OwnedFd> {
+    rustix::io::retry_on_intr(|| rustix::fs::open(path, how | OFlags::CLOEXEC, Mode::empty()))
 }
 
 /// Writes a value unless the key has it. Says whether it was written.

@@ -9,11 +9,11 @@ pub(crate) fn refuse_router_advertisements(link: &str) {
     let _ = sysctl::set(&format!("net/ipv6/conf/{link}/accept_ra"), "0");
 }
 
-/// Lets this link of the host use its link-local address at once. Without it the host asks for no
+/// Lets this new link of the host use its link-local address at once. Without it the host asks for no
 /// neighbour on behalf of others before duplicate address detection is done, a second or two
 /// after the pod came. Both ends of the wire are ours: there is nobody to conflict with.
 pub(crate) fn skip_duplicate_address_detection(link: &str) {
-    let _ = sysctl::set_if_different(&format!("net/ipv6/conf/{link}/accept_dad"), "0");
+    let _ = sysctl::set(&format!("net/ipv6/conf/{link}/accept_dad"), "0");
 }
 
 /// Lets a link have IPv6 addresses where new links of its namespace have none.
