@@ -6,6 +6,7 @@ mod burst;
 mod call;
 mod connect;
 mod contender;
+mod cpu;
 mod host;
 mod inside;
 mod pool;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Order;
 use super::contender::Contender;
+use super::cpu;
 use super::host;
 use super::scenario::Scenario;
 use super::side::{Pod, Side};
@@ -20,6 +21,8 @@ use super::statistics::{Samples, milliseconds, rounded};
 struct Taken {
     calls: Samples,
     total_ms: f64,
+    /// On the processors, for each pod.
+    cpu_ms: f64,
 }
 
 /// ADD or DEL of as many pods at once, by side.
@@ -42,16 +45,15 @@ pub(crate) fn measure(scenario: &Scenario, order: &Order) -> Result<Vec<Burst>> 
     };
     let (mut add, mut del) = (burst("ADD"), burst("DEL"));
     for contender in (scenario.prepare)(scenario, order)? {
-        if contender.side == Side::Floor {
-            continue;
-        }
         let side = contender.side.name();
         let pods = (0..=scenario.at_once).map(|number| host::pod(&scenario.name, side, number));
         let mut pods: Vec<Pod> = pods.collect::<Result<_>>()?;
         // A node in use has its bridge and its chains: one pod is there before and stays.
         let stays = pods.split_off(usize::from(scenario.at_once));
         at_once(&stays, |pod| contender.add(pod)?.time())?;
-        let (taken, answers) = at_once(&pods, |pod| contender.add(pod)?.time())?;
+        let before = cpu::of_children()?;
+        let (mut taken, answers) = at_once(&pods, |pod| contender.add(pod)?.time())?;
+        taken.count(before)?;
         add.sides.insert(contender.side, taken);
         del.sides
             .insert(contender.side, take_down(&contender, &pods, answers)?);
@@ -65,7 +67,10 @@ fn take_down(contender: &Contender, pods: &[Pod], answers: Vec<Vec<u8>>) -> Resu
         Some(mut job) => job.time(),
         None => Err(anyhow!("nothing to undo")),
     };
-    Ok(at_once(&pairs, del)?.0)
+    let before = cpu::of_children()?;
+    let (mut taken, _) = at_once(&pairs, del)?;
+    taken.count(before)?;
+    Ok(taken)
 }
 
 /// Runs one job for each item, each on a thread of its own that starts when all are ready.
@@ -102,6 +107,13 @@ fn at_once<T: Sync>(
 }
 
 impl Taken {
+    /// Takes for its own what children have worked since then.
+    fn count(&mut self, before: Duration) -> Result<()> {
+        let cpu = cpu::of_children()?.saturating_sub(before);
+        self.cpu_ms = milliseconds(cpu) / self.calls.times.len().max(1) as f64;
+        Ok(())
+    }
+
     fn per_second(&self) -> f64 {
         self.calls.times.len() as f64 * 1e3 / self.total_ms.max(f64::MIN_POSITIVE)
     }
@@ -115,6 +127,7 @@ impl Taken {
         json!({
             "per_second": rounded(self.per_second()),
             "total_ms": rounded(self.total_ms),
+            "cpu_ms_per_pod": rounded(self.cpu_ms),
             "p50_ms": rounded(self.calls.median()),
             "p99_ms": rounded(self.calls.quantile(0.99)),
         })
@@ -125,22 +138,41 @@ impl Burst {
     /// The heading above the lines.
     pub(crate) fn heading() -> String {
         format!(
-            "\n{:<17} {:<8} {:>30} {:>30} {:>10}",
-            "all at once", "", "ours, pods/s, p50 (p99) ms", "peer", "ours/peer"
+            "\n{:<17} {:<8} {:>30} {:>30} {:>30} {:>10} {:>11}  {}",
+            "all at once",
+            "",
+            "ours, pods/s, p50 (p99) ms",
+            "peer",
+            "floor",
+            "ours/peer",
+            "floor/ours",
+            "ms on the processors per pod: ours, peer, floor"
         )
     }
 
     pub(crate) fn line(&self) -> String {
         let text = |side| self.sides.get(&side).map(Taken::text);
         let rate = |side| self.sides.get(&side).map(Taken::per_second);
-        let ratio = rate(Side::Ours).zip(rate(Side::Peer));
+        let ratio = |above, below| {
+            let ratio = rate(above).zip(rate(below));
+            ratio.map_or_else(String::new, |(above, below)| {
+                format!("{:.2}×", above / below)
+            })
+        };
+        let cpu = |side| {
+            let taken = self.sides.get(&side);
+            taken.map_or_else(|| "–".to_owned(), |taken| format!("{:.2}", taken.cpu_ms))
+        };
         format!(
-            "{:<17} {:<8} {:>30} {:>30} {:>10}",
+            "{:<17} {:<8} {:>30} {:>30} {:>30} {:>10} {:>11}  {}",
             self.scenario,
             self.operation,
             text(Side::Ours).unwrap_or_default(),
             text(Side::Peer).unwrap_or_default(),
-            ratio.map_or_else(String::new, |(ours, peer)| format!("{:.2}×", ours / peer)),
+            text(Side::Floor).unwrap_or_default(),
+            ratio(Side::Ours, Side::Peer),
+            ratio(Side::Floor, Side::Ours),
+            [Side::Ours, Side::Peer, Side::Floor].map(cpu).join(" "),
         )
     }
 

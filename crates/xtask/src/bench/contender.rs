@@ -172,6 +172,27 @@ impl Contender {
         }
     }
 
+    /// What a runtime asks for a pod that is there. The floor has no such thing, and the Go portmap refuses what it made
+    /// itself when there are addresses of both families.
+    pub(crate) fn check(&self, pod: &Pod, answer: &[u8]) -> Result<Option<Job>> {
+        let calls = match &self.kind {
+            Kind::Plugin { conf, .. } => vec![self.plugin(conf, "CHECK", pod)?],
+            Kind::List { .. } if self.side == Side::Ours => self.list("CHECK", pod)?,
+            Kind::List { .. }
+            | Kind::Floor { .. }
+            | Kind::FixedFloor { .. }
+            | Kind::Start { .. } => return Ok(None),
+        };
+        let with_answer = |mut call: Call| {
+            call.stdin = with_prev_result(&call.stdin, answer)?;
+            Ok(call)
+        };
+        Ok(Some(Job {
+            calls: calls.into_iter().map(with_answer).collect::<Result<_>>()?,
+            hands_on: false,
+        }))
+    }
+
     fn plugin(&self, conf: &Value, command: &str, pod: &Pod) -> Result<Call> {
         let Kind::Plugin {
             folder,

@@ -8,8 +8,10 @@ use anyhow::{Context, Result, ensure};
 
 use super::Order;
 use super::burst;
+use super::call::Job;
 use super::connect;
 use super::contender::Contender;
+use super::cpu;
 use super::host;
 use super::report::{Report, Row};
 use super::scenario::{self, Scenario};
@@ -23,6 +25,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) fn run(order: &str) -> Result<ExitCode> {
     let order: Order = serde_json::from_str(order).context("only cargo xtask bench calls this")?;
     host::prepare()?;
+    cpu::adopt()?;
     host::empty(&order.state)?;
     let only = order.only.as_deref().unwrap_or_default();
     let scenarios: Vec<_> = scenario::all()
@@ -69,7 +72,12 @@ pub(crate) fn run(order: &str) -> Result<ExitCode> {
 struct Lane<'s> {
     contender: &'s Contender,
     pods: Vec<Pod>,
+    /// Other pods that are there meanwhile, each with what ADD answered.
+    crowd: Vec<(Pod, Vec<u8>)>,
+    /// How many these are to be.
+    crowd_size: u16,
     add: Samples,
+    check: Samples,
     del: Samples,
     /// What ADD answered for the pod that stays.
     answer: Vec<u8>,
@@ -113,6 +121,8 @@ impl<'s> Lane<'s> {
     /// Makes all pods beforehand, with one for the warm-up and one that stays on the bridge.
     fn new(contender: &'s Contender, scenario: &Scenario, rounds: u16) -> Result<Self> {
         let side = contender.side.name();
+        let crowd = rounds + 2..rounds + 2 + scenario.crowd;
+        let crowd = crowd.map(|number| Ok((host::pod(&scenario.name, side, number)?, Vec::new())));
         let pods = (0..rounds + 2).map(|number| match scenario.pods {
             true => host::pod(&scenario.name, side, number),
             false => Ok(Pod {
@@ -125,7 +135,10 @@ impl<'s> Lane<'s> {
         Ok(Self {
             contender,
             pods,
+            crowd: crowd.collect::<Result<_>>()?,
+            crowd_size: scenario.crowd,
             add: Samples::default(),
+            check: Samples::default(),
             del: Samples::default(),
             answer: Vec::new(),
             settles: !scenario.pods,
@@ -144,6 +157,9 @@ impl<'s> Lane<'s> {
         if let Some(mut del) = self.contender.del(goes, &answer)? {
             self.del.first = Some(milliseconds(del.time()?.0));
         }
+        for (pod, answer) in &mut self.crowd {
+            *answer = self.contender.add(pod)?.time()?.1;
+        }
         Ok(())
     }
 
@@ -151,10 +167,13 @@ impl<'s> Lane<'s> {
         let [.., stays, _] = self.pods.as_slice() else {
             return Ok(());
         };
-        match self.contender.del(stays, &self.answer)? {
-            Some(mut del) => del.time().map(|_| ()),
-            None => Ok(()),
+        let crowd = self.crowd.iter().map(|(pod, answer)| (pod, answer));
+        for (pod, answer) in crowd.chain([(stays, &self.answer)]) {
+            if let Some(mut del) = self.contender.del(pod, answer)? {
+                del.time()?;
+            }
         }
+        Ok(())
     }
 
     /// A call without a pod takes a fraction of a millisecond, and after the Go plugins have read 60,000 files the
@@ -177,29 +196,45 @@ impl<'s> Lane<'s> {
         let mut add = self.contender.add(pod)?;
         std::thread::sleep(PAUSE);
         self.settle()?;
-        let (time, answer) = add.time()?;
-        self.add.push(time);
+        let answer = self.add.measure(&mut add)?;
+        if let Some(mut check) = self.check(pod, &answer)? {
+            std::thread::sleep(PAUSE);
+            self.contender.warm_up()?;
+            self.check.measure(&mut check)?;
+        }
         if let Some(mut del) = self.contender.del(pod, &answer)? {
             std::thread::sleep(PAUSE);
             self.contender.warm_up()?;
-            self.del.push(del.time()?.0);
+            self.del.measure(&mut del)?;
         }
         Ok(())
+    }
+
+    /// CHECK, where it is measured.
+    fn check(&self, pod: &Pod, answer: &[u8]) -> Result<Option<Job>> {
+        match self.crowd_size {
+            0 => Ok(None),
+            _ => self.contender.check(pod, answer),
+        }
     }
 }
 
 fn rows(scenario: &Scenario, lanes: Vec<Lane<'_>>) -> Vec<Row> {
     let starts_only = lanes.iter().all(|lane| lane.del.times.is_empty());
     let mut add = Row::new(scenario, if starts_only { "VERSION" } else { "ADD" });
+    let mut check = Row::new(scenario, "CHECK");
     let mut del = Row::new(scenario, "DEL");
     for lane in lanes {
+        if !lane.check.times.is_empty() {
+            check.samples.insert(lane.contender.side, lane.check);
+        }
         add.samples.insert(lane.contender.side, lane.add);
         del.samples.insert(lane.contender.side, lane.del);
     }
-    if starts_only {
-        vec![add]
-    } else {
-        vec![add, del]
+    match (starts_only, check.samples.is_empty()) {
+        (true, _) => vec![add],
+        (false, true) => vec![add, del],
+        (false, false) => vec![add, check, del],
     }
 }
 

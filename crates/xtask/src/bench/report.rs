@@ -43,14 +43,15 @@ impl Row {
 
     fn heading() -> String {
         format!(
-            "{:<17} {:<8} {:>26} {:>27} {:>21} {:>10} {:>10}",
+            "{:<17} {:<8} {:>26} {:>27} {:>21} {:>10} {:>10}  {}",
             "milliseconds",
             "",
             "ours, median (p10–p90)",
             "peer",
             "floor",
             "peer/ours",
-            "ours/floor"
+            "ours/floor",
+            "on the processors: ours, peer, floor"
         )
     }
 
@@ -62,12 +63,16 @@ impl Row {
                 format!("{median:.2} ({low:.2}–{high:.2})")
             }
         };
+        let cpu = |side: Side| {
+            let cpu = self.samples.get(&side).and_then(Samples::cpu_median);
+            cpu.map_or_else(|| "–".to_owned(), |cpu| format!("{cpu:.2}"))
+        };
         let ratio = |above, below| match self.ratio(above, below) {
             None => "–".to_owned(),
             Some(ratio) => format!("{ratio:.2}×"),
         };
         format!(
-            "{:<17} {:<8} {:>26} {:>27} {:>21} {:>10} {:>10}",
+            "{:<17} {:<8} {:>26} {:>27} {:>21} {:>10} {:>10}  {}",
             self.scenario,
             self.operation,
             times(Side::Ours),
@@ -75,6 +80,7 @@ impl Row {
             times(Side::Floor),
             ratio(Side::Peer, Side::Ours),
             ratio(Side::Ours, Side::Floor),
+            [Side::Ours, Side::Peer, Side::Floor].map(cpu).join(" "),
         )
     }
 

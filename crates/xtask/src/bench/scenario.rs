@@ -22,6 +22,9 @@ pub(crate) struct Scenario {
     pub(crate) times: u16,
     /// How many rounds there are at most.
     pub(crate) most_rounds: u16,
+    /// How many other pods of the same kind each side has meanwhile, beyond the one that always stays. CHECK is
+    /// measured too then.
+    pub(crate) crowd: u16,
     /// How many pods come at once; 0: one after another.
     pub(crate) at_once: u16,
     /// Whether connections are measured instead of calls.
@@ -35,6 +38,7 @@ pub(crate) struct Scenario {
 pub(crate) const TOPOLOGY: &str = "topology";
 const SIZES: [u32; 4] = [10, 1_000, 10_000, 60_000];
 const MAPPINGS: [u32; 2] = [10, 10_000];
+const CROWDS: [u16; 3] = [10, 250, 1_000];
 const BURSTS: [u16; 4] = [1, 30, 100, 300];
 /// The host's link that macvlans stand on.
 const MASTER: &str = "parent0";
@@ -53,6 +57,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             |_, _| Ok(Vec::new()),
         )
     });
+    all.extend(crowds());
     // Last, and one side after the other: what 10,000 chains of iptables do to the host stays.
     all.extend(many_mappings());
     all
@@ -70,6 +75,7 @@ fn scenario(
         pods: true,
         times: 1,
         most_rounds: u16::MAX,
+        crowd: 0,
         at_once: 0,
         connects: false,
         topologies: false,
@@ -168,6 +174,36 @@ fn growing() -> Vec<Scenario> {
                 )
             })
         });
+    }
+    all
+}
+
+/// Pods that come and go beside many. The crowds of all sides are there together, each on its own bridge.
+fn crowds() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for crowd in CROWDS {
+        // No name contains another, nor that of a scenario without a crowd.
+        let beside = |kind: &str, what: &str, prepare| Scenario {
+            crowd,
+            most_rounds: 15,
+            ..scenario(
+                &format!("crowd-{crowd:04}-{kind}"),
+                &format!("{what}, beside {crowd} other pods"),
+                prepare,
+            )
+        };
+        all.push(beside("switched", "bridge + host-local", |s, o| {
+            bridges(s, o, &json!({}))
+        }));
+        all.push(beside("routed", "ptp + static", |s, o| {
+            fixed(s, o, "ptp", None)
+        }));
+        all.push(beside("list", "the chain on nftables", |s, o| {
+            let mut all = chains(s, o, "nftables")?;
+            // Thousands of iptables chains take the peer hours.
+            all.retain(|contender| contender.side != Side::Peer || s.crowd < 1_000);
+            Ok(all)
+        }));
     }
     all
 }

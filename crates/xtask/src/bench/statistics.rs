@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use serde_json::{Value, json};
+
+use super::call::Job;
+use super::cpu;
 
 /// The times of one call, in milliseconds, in the order they were measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samples {
     pub(crate) times: Vec<f64>,
+    /// What each took on the processors, where that was measured; with what the programs left running.
+    pub(crate) cpu: Vec<f64>,
     /// The first call, before anything is warm or there: told apart, in no median.
     pub(crate) first: Option<f64>,
 }
@@ -15,6 +21,25 @@ pub(crate) struct Samples {
 impl Samples {
     pub(crate) fn push(&mut self, time: Duration) {
         self.times.push(milliseconds(time));
+    }
+
+    /// Does what was prepared, and takes its times; returns the last answer.
+    pub(crate) fn measure(&mut self, job: &mut Job) -> Result<Vec<u8>> {
+        let before = cpu::of_children()?;
+        let (time, answer) = job.time()?;
+        self.push(time);
+        self.cpu
+            .push(milliseconds(cpu::of_children()?.saturating_sub(before)));
+        Ok(answer)
+    }
+
+    /// The median of the time on the processors, if it was measured.
+    pub(crate) fn cpu_median(&self) -> Option<f64> {
+        let cpu = Self {
+            times: self.cpu.clone(),
+            ..Self::default()
+        };
+        (!self.cpu.is_empty()).then(|| cpu.median())
     }
 
     /// The value below which a share of the samples lies, the nearest rank; 0 without samples.
@@ -45,6 +70,7 @@ impl Samples {
             "p10_ms": rounded(self.quantile(0.1)),
             "p90_ms": rounded(self.quantile(0.9)),
             "p99_ms": rounded(self.quantile(0.99)),
+            "cpu_median_ms": self.cpu_median().map(rounded),
             "first_ms": self.first.map(rounded),
             "samples_ms": self.times.iter().copied().map(rounded).collect::<Vec<_>>(),
         })
@@ -67,7 +93,7 @@ mod tests {
     fn samples(times: &[f64]) -> Samples {
         Samples {
             times: times.to_vec(),
-            first: None,
+            ..Samples::default()
         }
     }
 

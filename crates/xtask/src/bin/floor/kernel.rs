@@ -7,13 +7,15 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use rustix::net::netlink;
 
-use crate::netlink::{ACK, CREATE, ECHO, EXCL, Request, Socket, find, number};
+use crate::netlink::{ACK, CREATE, ECHO, EXCL, REPLACE, Request, Socket, find, number};
 
 const NEWLINK: u16 = 16;
 const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const NEWADDR: u16 = 20;
 const NEWROUTE: u16 = 24;
+const NEWNEIGH: u16 = 28;
+const DELNEIGH: u16 = 29;
 const UP: u32 = 1;
 const INET: u8 = 2;
 /// The size of `struct ifinfomsg`.
@@ -48,34 +50,37 @@ impl Routing {
     ) -> io::Result<(u32, u32)> {
         let netns: RawFd = netns.as_raw_fd();
         // More than one queue makes the kernel wait for all its readers (RCU).
-        let one_queue = |message: &mut Request| {
+        let common = |message: &mut Request, first: u8| {
+            let number = std::process::id().to_ne_bytes();
+            let mac = [&[first, 0][..], &number].concat();
+            message.attribute(1, &mac); // IFLA_ADDRESS
             message.attribute(31, &1_u32.to_ne_bytes());
             message.attribute(32, &1_u32.to_ne_bytes());
         };
         let mut request = Request::default();
-        request.message(
-            NEWLINK,
-            ACK | ECHO | CREATE | EXCL,
-            &link(0, true),
-            |message| {
-                message.text(3, name);
-                if let Some(bridge) = bridge {
-                    message.attribute(10, &bridge.to_ne_bytes()); // IFLA_MASTER
-                }
-                one_queue(message);
-                message.nest(18, &[], |info| {
-                    info.text(1, "veth");
-                    info.nest(2, &[], |data| {
-                        data.nest(1, &link(0, false), |peer| {
-                            peer.text(3, "eth0");
-                            peer.attribute(28, &netns.to_ne_bytes()); // IFLA_NET_NS_FD
-                            one_queue(peer);
-                        });
+        request.message(NEWLINK, ECHO | CREATE | EXCL, &link(0, true), |message| {
+            message.text(3, name);
+            if let Some(bridge) = bridge {
+                message.attribute(10, &bridge.to_ne_bytes()); // IFLA_MASTER
+            }
+            common(message, 2);
+            message.nest(18, &[], |info| {
+                info.text(1, "veth");
+                info.nest(2, &[], |data| {
+                    data.nest(1, &link(0, false), |peer| {
+                        peer.text(3, "eth0");
+                        peer.attribute(28, &netns.to_ne_bytes()); // IFLA_NET_NS_FD
+                        common(peer, 6);
                     });
                 });
-            },
-        );
-        let created = self.0.exchange(&request, Some(1))?;
+            });
+        });
+        // Whose it is; the kernel takes no alias with the message that makes a link.
+        request.message(NEWLINK, ACK, &link(0, true), |message| {
+            message.text(3, name);
+            message.attribute(20, &[b'x'; 110]); // IFLA_IFALIAS
+        });
+        let created = self.0.exchange(&request, Some(2))?;
         let peer = find(&created[LINK..], 5); // IFLA_LINK
         peer.map(|index| (number(&created, 4), number(index, 0)))
             .ok_or_else(|| io::Error::other("the kernel names no peer"))
@@ -127,6 +132,7 @@ impl Routing {
         gateway: Ipv4Addr,
     ) -> io::Result<()> {
         let mut request = Request::default();
+        request.message(NEWLINK, 0, &link(index, false), arp_notify);
         request.message(NEWLINK, 0, &link(index, true), |_| {});
         let header = [&[INET, PREFIX, 0, 0][..], &index.to_ne_bytes()].concat();
         request.message(NEWADDR, CREATE | EXCL, &header, |message| {
@@ -139,7 +145,28 @@ impl Routing {
             message.attribute(5, &gateway.octets()); // RTA_GATEWAY
             message.attribute(4, &index.to_ne_bytes()); // RTA_OIF
         });
-        self.0.exchange(&request, Some(3)).map(|_| ())
+        self.0.exchange(&request, Some(4)).map(|_| ())
+    }
+
+    /// Has the kernel ask for the pod's own address, which tells all neighbours of it, and forget the question.
+    pub(crate) fn announce(&self, index: u32, address: Ipv4Addr) -> io::Result<()> {
+        let of = |flags: u8| {
+            [
+                &[INET, 0, 0, 0][..],
+                &index.to_ne_bytes(),
+                &[0, 0, flags, 0],
+            ]
+            .concat()
+        };
+        let mut request = Request::default();
+        // NTF_USE: as if a packet were to be sent there.
+        request.message(NEWNEIGH, CREATE | REPLACE, &of(1), |message| {
+            message.attribute(1, &address.octets()); // NDA_DST
+        });
+        request.message(DELNEIGH, ACK, &of(0), |message| {
+            message.attribute(1, &address.octets());
+        });
+        self.0.exchange(&request, Some(2)).map(|_| ())
     }
 
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
@@ -149,6 +176,22 @@ impl Routing {
         });
         self.0.exchange(&request, Some(1)).map(|_| ())
     }
+}
+
+/// `net.ipv4.conf.LINK.arp_notify` by IFLA_AF_SPEC, AF_INET, IFLA_INET_CONF.
+fn arp_notify(message: &mut Request) {
+    message.nest(26, &[], |families| {
+        families.nest(u16::from(INET), &[], |inet| {
+            inet.nest(1, &[], |settings| {
+                settings.attribute(22, &1_u32.to_ne_bytes());
+            });
+        });
+    });
+}
+
+/// A setting of a link, which the kernel takes by a file alone.
+pub(crate) fn set_of_link(name: &str, key: &str, value: &str) -> io::Result<()> {
+    std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/{key}"), value)
 }
 
 /// `struct ifinfomsg`

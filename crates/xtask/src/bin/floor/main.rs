@@ -79,13 +79,27 @@ fn add(
         .write_all(b"floor\r\neth0")?;
     let netns = File::open(netns)?;
     let host = kernel::Routing::open()?;
-    let bridge = host.index_of(bridge)?;
-    let (_, inside) = host.create_veth(link, Some(bridge), &netns)?;
+    let port_of = host.index_of(bridge)?;
+    kernel::set_of_link(bridge, "accept_ra", "0")?;
+    let (_, inside) = host.create_veth(link, Some(port_of), &netns)?;
+    kernel::set_of_link(link, "accept_ra", "0")?;
     if let [table, set] = set {
         kernel::add_to_set(table, set, address)?;
     }
     enter(&netns)?;
-    kernel::Routing::open()?.configure(inside, address, gateway)
+    kernel::set_of_link("eth0", "accept_dad", "0")?;
+    configure(&kernel::Routing::open()?, inside, address, gateway)
+}
+
+/// Gives the pod's link its address and route, and tells the neighbours.
+fn configure(
+    inside: &kernel::Routing,
+    index: u32,
+    address: Ipv4Addr,
+    gateway: Ipv4Addr,
+) -> io::Result<()> {
+    inside.configure(index, address, gateway)?;
+    inside.announce(index, address)
 }
 
 fn del(netns: &str, address: &str, file: &str, set: &[&str]) -> io::Result<()> {
@@ -104,9 +118,12 @@ fn ptp(netns: &str, link: &str, addresses: [&str; 2]) -> io::Result<()> {
     let netns = File::open(netns)?;
     let host = kernel::Routing::open()?;
     let (outside, inside) = host.create_veth(link, None, &netns)?;
+    kernel::set_of_link(link, "accept_ra", "0")?;
+    kernel::set_of_link(link, "accept_dad", "0")?;
     host.route_to_pod(outside, address, gateway)?;
     enter(&netns)?;
-    kernel::Routing::open()?.configure(inside, address, gateway)
+    kernel::set_of_link("eth0", "accept_dad", "0")?;
+    configure(&kernel::Routing::open()?, inside, address, gateway)
 }
 
 /// What macvlan with fixed addresses makes.
@@ -117,7 +134,8 @@ fn macvlan(netns: &str, master: &str, addresses: [&str; 2]) -> io::Result<()> {
     host.create_macvlan(host.index_of(master)?, &netns)?;
     enter(&netns)?;
     let inside = kernel::Routing::open()?;
-    inside.configure(inside.index_of("eth0")?, address, gateway)
+    kernel::set_of_link("eth0", "ndisc_notify", "1")?;
+    configure(&inside, inside.index_of("eth0")?, address, gateway)
 }
 
 fn cables(prefix: &str, numbers: [&str; 2]) -> io::Result<()> {

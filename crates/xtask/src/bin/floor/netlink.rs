@@ -10,6 +10,7 @@ use rustix::net::{
 pub(crate) const REQUEST: u16 = 1;
 pub(crate) const ACK: u16 = 4;
 pub(crate) const ECHO: u16 = 8;
+pub(crate) const REPLACE: u16 = 0x100;
 pub(crate) const EXCL: u16 = 0x200;
 pub(crate) const CREATE: u16 = 0x400;
 const NESTED: u16 = 0x8000;
