@@ -1,5 +1,6 @@
 //! Which C library a release is linked with: what it costs to start is decided here.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use crate::process;
 use crate::workspace::Workspace;
 
+mod order;
 mod symbols;
 
 /// Why this run gave musl up, if it did.
@@ -116,10 +118,13 @@ impl Linking {
         let program = choice.last().copied().unwrap_or_default();
         let folder = workspace.target.join(self.target()).join("release");
         let (built, map) = (folder.join(program), folder.join(format!("{program}.map")));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let order = order::argument(&folder.join("first.ld"))?;
         let mut cargo = self.cargo_build(workspace);
-        cargo.args(choice);
+        cargo.args(choice).args(["--", "-C"]);
+        cargo.arg(format!("link-arg={order}"));
         if self == Self::GlibcTargetOnMusl {
-            cargo.args(["--", "-C"]);
+            cargo.arg("-C");
             cargo.arg(format!("link-arg={}", symbols::map_argument(&map)));
         }
         process::run(&mut cargo)?;
