@@ -69,6 +69,9 @@ pub(crate) enum Verb {
     List(OptionalNetwork),
     /// Show the configured networks: their plugins, who is attached, how full their pools are.
     Networks,
+    /// Draw the networks of this host: what is outside, the links, the bridges, the pods, and what is
+    /// wrong with them.
+    Graph(Graph),
     /// Tell what a key of a plugin means.
     Explain(Explain),
     /// Make a plugin to begin with: its program, a configuration, a test, and what to do next.
@@ -183,6 +186,32 @@ pub(crate) struct Explain {
     /// PLUGIN.KEY as in bridge.isGateway, a PLUGIN for all its keys, or a KEY for all plugins.
     #[arg(value_name = "PLUGIN.KEY")]
     pub(crate) what: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// As text, which is the default.
+    #[arg(long)]
+    pub(crate) text: bool,
+    /// As an SVG picture.
+    #[arg(long)]
+    pub(crate) svg: bool,
+    /// As one HTML page, which needs nothing from elsewhere.
+    #[arg(long)]
+    pub(crate) html: bool,
+    /// Which namespaces beside the host's: a path, a NAME of `ip netns`, the id of a process, or all
+    /// that can be reached (repeatable) [default: all].
+    #[arg(long, value_name = "NETNS", value_delimiter = ',')]
+    pub(crate) netns: Vec<String>,
+    /// A topology file: its namespaces alone, with its links that are missing in red.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) topo: Option<PathBuf>,
+    /// Write into a file, which is replaced as a whole.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Draw it anew whenever something changes.
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod doctor;
 mod explain;
 mod gc;
+mod graph;
 pub(crate) mod install;
 mod life;
 mod lint;
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Status(network) => network::status(options, network),
         Verb::Version(network) => version::run(options, network),
         Verb::Validate(network) => version::validate(options, network),
+        Verb::Graph(arguments) => graph::run(options, arguments),
         Verb::Networks => networks::run(options),
         Verb::Explain(explain) => explain::run(options, explain),
         Verb::Schema(wanted) => schema::run(wanted),

@@ -24,7 +24,10 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Join containers", &["link", "topo"]),
-    ("Look", &["list", "networks", "status", "doctor", "version"]),
+    (
+        "Look",
+        &["list", "networks", "graph", "status", "doctor", "version"],
+    ),
     (
         "Write configurations",
         &["lint", "validate", "explain", "schema"],
