@@ -97,7 +97,15 @@ fn places(options: &Options, arguments: &Arguments, links: &[wanted::Wanted]) ->
     }
     let is_narrowed = arguments.topo.is_some() || !named.is_empty();
     if !is_narrowed || named.len() < arguments.netns.len() {
-        places.add_all(&cni(options).cached_attachments(None)?);
+        // That the cache cannot be read is told with the names that are missing.
+        let cached = cni(options).cached_attachments(None);
+        places.add_all(&cached.unwrap_or_default());
+    }
+    if places.closed > 0 {
+        note!(
+            "netloom: without {} namespaces that only root can enter",
+            places.closed
+        );
     }
     Ok(places)
 }

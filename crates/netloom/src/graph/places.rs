@@ -13,32 +13,32 @@ use netloom_runtime::CachedAttachment;
 /// Directories with names of namespaces, and how those are called.
 const NAMED: [(&str, &str); 2] = [("/run/netns", "ns"), ("/run/docker/netns", "docker")];
 
-/// Namespaces, with what tells each from others.
+/// Namespaces, each once.
 pub(crate) struct Places {
     pub(crate) places: Vec<Place>,
-    pub(crate) ids: Vec<NetnsId>,
     seen: HashSet<NetnsId>,
+    /// How many cannot be entered.
+    pub(crate) closed: usize,
 }
 
 impl Places {
-    /// The host's own alone.
+    /// The host's own alone, which anybody may look at.
     pub(crate) fn of_host() -> Result<Self> {
-        let mut found = Self {
-            places: Vec::new(),
-            ids: Vec::new(),
-            seen: HashSet::new(),
-        };
-        found.keep("host", Netns::current()?);
-        Ok(found)
+        let id = Netns::current()?.id()?;
+        Ok(Self {
+            places: vec![Place::here("host")],
+            seen: HashSet::from([id]),
+            closed: 0,
+        })
     }
 
-    /// Adds a namespace, if it is none of those that are there. One that ends meanwhile is left out.
+    /// Adds a namespace, if it is none of those that are there. One that cannot be entered is counted.
     pub(crate) fn keep(&mut self, name: impl Into<String>, netns: Netns) {
-        if let Ok(id) = netns.id()
-            && self.seen.insert(id)
-        {
-            self.ids.push(id);
-            self.places.push(Place::of(name, netns));
+        let is_new = netns.id().is_ok_and(|id| self.seen.insert(id));
+        match is_new.then(|| Socket::open_in(&netns)) {
+            None => {}
+            Some(Ok(_)) => self.places.push(Place::of(name, netns)),
+            Some(Err(_)) => self.closed += 1,
         }
     }
 
@@ -89,6 +89,7 @@ impl Places {
     /// If it is not there.
     pub(crate) fn add_named(&mut self, path: &str, name: &str) -> Result<()> {
         let netns = Netns::open(path).with_context(|| format!("--netns {name:?}"))?;
+        Socket::open_in(&netns).with_context(|| format!("--netns {name:?}"))?;
         let (directory, word) = NAMED[0];
         let is_named = Path::new(path).parent() == Some(Path::new("/var/run/netns"))
             || Path::new(path).parent() == Some(Path::new(directory));
