@@ -46,6 +46,8 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Attach a network namespace to a network and print the result.
     Add(Target),
+    /// Tell what ADD would make, what it would change, and what is there already. Changes nothing.
+    Plan(Target),
     /// Verify that an attachment is still as ADD made it.
     Check(Target),
     /// Detach a network namespace from a network; the namespace may be gone already.
@@ -101,6 +103,20 @@ pub(crate) enum Verb {
     Completion {
         /// The shell to complete for.
         shell: Shell,
+    },
+    /// What the last of these words may become: what the scripts of `completion` ask.
+    #[command(hide = true)]
+    CompleteWords {
+        /// The words behind the program's name; the last is the one to complete.
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
+    /// Write the manual pages: in builds with the feature `man` alone.
+    #[cfg(feature = "man")]
+    #[command(hide = true)]
+    Man {
+        /// The directory.
+        dir: PathBuf,
     },
 }
 
@@ -335,6 +351,9 @@ pub(crate) struct Try {
     /// Open a shell in the host before the first DEL.
     #[arg(long, conflicts_with = "json")]
     pub(crate) hold: bool,
+    /// Keep the host when all is done, by a process whose number is told: it ends with that.
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// A command to run in the first pod before the first DEL.
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
