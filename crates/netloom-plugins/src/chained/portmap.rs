@@ -33,7 +33,7 @@ use crate::wiring::owner::Owner;
 use crate::wiring::record;
 use netloom_kernel::iptables::{Family, is_available};
 use netloom_kernel::rtnl::{Scope, Socket};
-use netloom_plugin::forecast::Forecast;
+use netloom_plugin::forecast::{Effect, Forecast, Spot};
 use netloom_plugin::host::{ClaimedAddress, Hindrance, Mend, Site};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo, code};
@@ -203,6 +203,8 @@ impl Plugin for Portmap {
     fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
         let plan = Plan::new(&forecast.conf)?;
         if plan.mappings.is_empty() {
+            let why = "of the host: none is to be published";
+            forecast.tell(Effect::LeavesAlone, Spot::Host, "ports", why);
             return Ok(());
         }
         match plan.backend_for_add()? {

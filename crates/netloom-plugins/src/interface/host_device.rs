@@ -138,6 +138,9 @@ impl Plugin for HostDevice {
         let sysfs = Sysfs::of_host();
         let plan = plan::Plan::new(&forecast.conf, &sysfs)?;
         if plan.user_space {
+            // Its driver is a program's, so there is no link to move.
+            let device = plan.selector.to_string();
+            forecast.tell(Effect::LeavesAlone, Spot::Host, "device", device);
             return Ok(());
         }
         let host = Socket::open().map_err(Fault::kernel("open a netlink socket"))?;

@@ -215,6 +215,26 @@ fn a_plan_names_the_next_address_and_what_is_there() {
 }
 
 #[test]
+fn what_is_not_asked_for_is_told_as_left_alone() {
+    let Some(host) = host() else { return };
+    configure(&json!({
+        "cniVersion": "1.1.0", "name": "mynet", "plugins": [
+            {"type": "bridge", "bridge": "cni0"},
+            {"type": "portmap", "capabilities": {"portMappings": true}}
+        ]
+    }));
+    let pod = host.pod("one");
+    let plan = netloom(&["plan", "mynet", pod.path().to_str().unwrap()])
+        .run()
+        .stdout;
+    let alone = plan.split("will not be touched").nth(1);
+    assert!(
+        alone.is_some_and(|it| it.contains("ports") && it.contains("portmap")),
+        "{plan}"
+    );
+}
+
+#[test]
 fn a_plugin_of_others_is_named_as_one_of_which_nothing_is_known() {
     let Some(host) = host() else { return };
     configure(&json!({
