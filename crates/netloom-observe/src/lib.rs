@@ -4,7 +4,8 @@
 //! disciplines, nf_tables (and iptables where it is built on nf_tables; legacy iptables is not seen),
 //! sysctls of the network, and files below given directories. [`Snapshot::diff`] compares two of
 //! them. A [`Recorder`] listens while something runs and gives the changes in their order; its cost
-//! is that of the changes, whatever else the host holds.
+//! is that of the changes, whatever else the host holds. A [`Map`](map::Map) tells how the links of
+//! several namespaces hang together.
 //!
 //! ```no_run
 //! use netloom_observe::{Place, Recorder, Snapshot};
@@ -31,6 +32,7 @@ mod describe;
 mod difference;
 mod files;
 mod firewall;
+pub mod map;
 mod network;
 mod recorder;
 mod snapshot;
@@ -79,7 +81,10 @@ impl Place {
     }
 
     /// Runs something in it.
-    fn run<T>(&self, inside: impl FnOnce() -> Result<T>) -> Result<T> {
+    ///
+    /// # Errors
+    /// If it cannot be entered, or as what runs.
+    pub fn run<T>(&self, inside: impl FnOnce() -> Result<T>) -> Result<T> {
         match &self.netns {
             Some(netns) => netns.run(inside)?,
             None => inside(),

@@ -32,6 +32,7 @@ mod cleanup;
 mod conf;
 mod delegate;
 mod dispatch;
+pub mod forecast;
 mod gate;
 mod guard;
 pub mod host;

@@ -1,5 +1,6 @@
 //! What a plugin author implements.
 
+use crate::forecast::Forecast;
 use crate::host::{ClaimedAddress, Forgotten, Hindrance, HostLink, Pool, Site};
 use crate::inventory::{self, Orphan, Owned, Scope};
 use crate::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
@@ -209,6 +210,16 @@ pub trait Plugin: Sync {
     /// How long an ADD may take that waits for others, where that is longer than usual.
     fn add_limit(&self) -> Option<Duration> {
         None
+    }
+
+    /// What ADD would do, for whoever asks before it: one object after the other, with what is there
+    /// already. Only looks. The default is for a plugin that makes nothing.
+    ///
+    /// # Errors
+    /// As ADD, for what would keep it from beginning.
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let _ = forecast;
+        Ok(())
     }
 
     /// What on the host keeps its pods from working, though ADD succeeds.

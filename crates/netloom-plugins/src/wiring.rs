@@ -16,6 +16,7 @@ pub(crate) mod dns;
 pub(crate) mod elements;
 pub(crate) mod ends;
 pub(crate) mod fault;
+pub(crate) mod foretell;
 pub(crate) mod forwarding;
 pub(crate) mod gateway;
 pub(crate) mod host_address;

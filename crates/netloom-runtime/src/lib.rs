@@ -93,7 +93,7 @@ pub use cni::Cni;
 pub use error::Error;
 pub use gc::{GcPlan, Judge, Life, StaleAttachment, Valid};
 pub use network::Network;
-pub use request::undeclared_capabilities;
+pub use request::{forecast_request, undeclared_capabilities};
 pub use runtime_conf::RuntimeConf;
 
 /// Where attachments are cached by default, together with every other CNI runtime on the host.

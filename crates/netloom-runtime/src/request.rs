@@ -1,7 +1,7 @@
 //! What a plugin finds on its stdin (CNI spec 1.1.0, section 3, "Deriving request configuration
 //! from plugin configuration").
 
-use netloom_spec::{AddResult, Attachment, PluginConf, Version};
+use netloom_spec::{AddResult, Attachment, NetworkConfigList, PluginConf, Version};
 use serde_json::{Map, Value, json};
 
 use crate::{Network, RuntimeConf};
@@ -23,6 +23,16 @@ pub(crate) fn about_attachment(
         request.set("runtimeConfig", Value::Object(runtime_config));
     }
     request
+}
+
+/// What the first plugin of a list would be sent at ADD, or a later one but for the `prevResult`: for
+/// whoever wants to know before what a plugin would do.
+pub fn forecast_request(
+    list: &NetworkConfigList,
+    conf: &PluginConf,
+    rt: &RuntimeConf,
+) -> PluginConf {
+    about_attachment(&list.into(), conf, None, rt)
 }
 
 /// The request that concerns no attachment: STATUS, and the base of all others.

@@ -46,6 +46,8 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Attach a network namespace to a network and print the result.
     Add(Target),
+    /// Tell what ADD would make, what it would change, and what is there already. Changes nothing.
+    Plan(Target),
     /// Verify that an attachment is still as ADD made it.
     Check(Target),
     /// Detach a network namespace from a network; the namespace may be gone already.
@@ -69,6 +71,9 @@ pub(crate) enum Verb {
     List(OptionalNetwork),
     /// Show the configured networks: their plugins, who is attached, how full their pools are.
     Networks,
+    /// Draw the networks of this host: what is outside, the links, the bridges, the pods, and what is
+    /// wrong with them.
+    Graph(Graph),
     /// Tell what a key of a plugin means.
     Explain(Explain),
     /// Make a plugin to begin with: its program, a configuration, a test, and what to do next.
@@ -98,6 +103,20 @@ pub(crate) enum Verb {
     Completion {
         /// The shell to complete for.
         shell: Shell,
+    },
+    /// What the last of these words may become: what the scripts of `completion` ask.
+    #[command(hide = true)]
+    CompleteWords {
+        /// The words behind the program's name; the last is the one to complete.
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
+    /// Write the manual pages: in builds with the feature `man` alone.
+    #[cfg(feature = "man")]
+    #[command(hide = true)]
+    Man {
+        /// The directory.
+        dir: PathBuf,
     },
 }
 
@@ -183,6 +202,32 @@ pub(crate) struct Explain {
     /// PLUGIN.KEY as in bridge.isGateway, a PLUGIN for all its keys, or a KEY for all plugins.
     #[arg(value_name = "PLUGIN.KEY")]
     pub(crate) what: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// As text, which is the default.
+    #[arg(long)]
+    pub(crate) text: bool,
+    /// As an SVG picture.
+    #[arg(long)]
+    pub(crate) svg: bool,
+    /// As one HTML page, which needs nothing from elsewhere.
+    #[arg(long)]
+    pub(crate) html: bool,
+    /// Which namespaces beside the host's: a path, a NAME of `ip netns`, the id of a process, or all
+    /// that can be reached (repeatable) [default: all].
+    #[arg(long, value_name = "NETNS", value_delimiter = ',')]
+    pub(crate) netns: Vec<String>,
+    /// A topology file: its namespaces alone, with its links that are missing in red.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) topo: Option<PathBuf>,
+    /// Write into a file, which is replaced as a whole.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Draw it anew whenever something changes.
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -306,6 +351,9 @@ pub(crate) struct Try {
     /// Open a shell in the host before the first DEL.
     #[arg(long, conflicts_with = "json")]
     pub(crate) hold: bool,
+    /// Keep the host when all is done, by a process whose number is told: it ends with that.
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// A command to run in the first pod before the first DEL.
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,

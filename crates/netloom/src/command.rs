@@ -1,15 +1,20 @@
 //! The verbs.
 
+mod completion;
 mod doctor;
 mod explain;
 mod gc;
+mod graph;
 pub(crate) mod install;
 mod life;
 mod lint;
 mod list;
+#[cfg(feature = "man")]
+mod man;
 mod network;
 mod networks;
 mod new;
+mod plan;
 pub(crate) mod pod;
 mod schema;
 mod target;
@@ -20,7 +25,6 @@ mod version;
 use std::io::{self, Write};
 
 use anyhow::Result;
-use clap::CommandFactory;
 use netloom_spec::terminal;
 
 use crate::cli::{Cli, Verb};
@@ -39,6 +43,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
     let options = &cli.options;
     match &cli.verb {
         Verb::Add(target) => network::add(options, target),
+        Verb::Plan(target) => plan::run(options, target),
         Verb::Check(target) => network::check(options, target),
         Verb::Del(del) => network::del(options, del),
         Verb::Gc(gc) => gc::run(options, gc, caller),
@@ -46,6 +51,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Status(network) => network::status(options, network),
         Verb::Version(network) => version::run(options, network),
         Verb::Validate(network) => version::validate(options, network),
+        Verb::Graph(arguments) => graph::run(options, arguments),
         Verb::Networks => networks::run(options),
         Verb::Explain(explain) => explain::run(options, explain),
         Verb::Schema(wanted) => schema::run(wanted),
@@ -60,13 +66,10 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Topo(topo) => topology::run(options, topo),
         Verb::Pod(verb) => pod::answer(options, verb),
         Verb::Demo(demo) => demo::run(demo, options.timeout, install::into),
-        Verb::Completion { shell } => {
-            // Not to stdout at once: a disk that is full would be a panic.
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "netloom", &mut script);
-            print!("{}", String::from_utf8_lossy(&script));
-            Ok(())
-        }
+        Verb::Completion { shell } => completion::script(*shell),
+        Verb::CompleteWords { words } => completion::words(options, words),
+        #[cfg(feature = "man")]
+        Verb::Man { dir } => man::write(dir),
     }
 }
 

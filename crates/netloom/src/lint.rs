@@ -14,6 +14,8 @@ mod judge;
 mod locate;
 mod mend;
 mod network;
+#[cfg(test)]
+mod tests;
 mod unknown;
 
 use std::ops::Range;

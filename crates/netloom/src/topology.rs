@@ -12,6 +12,7 @@ mod model;
 mod names;
 mod record;
 mod verbs;
+pub(crate) mod wanted;
 mod yaml;
 
 use anyhow::Result;

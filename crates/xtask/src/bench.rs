@@ -114,10 +114,11 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// The command, if a scenario that measures it is wanted: beside our plugins, or built.
+/// The command, if a scenario that uses it is wanted: beside our plugins, or built.
 fn command(workspace: &Workspace, args: &Args, ours: &Path) -> Result<Option<PathBuf>> {
     let only = args.only.as_deref().unwrap_or_default();
-    if !scenario::TOPOLOGY.contains(only) {
+    let wanting = [scenario::TOPOLOGY, scenario::TRACE];
+    if !wanting.iter().any(|name| name.contains(only)) {
         return Ok(None);
     }
     let there = ours.join("netloom");

@@ -63,6 +63,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if !args.plugins_only {
         let command = build_command(workspace, &plugins.bin)?;
         tell(&command)?;
+        write_manual(workspace, &out.join("man/man1"))?;
         tell(&archive(&out)?)?;
         install(&command, &plugins)?;
     }
@@ -100,6 +101,30 @@ pub(crate) fn build_command(workspace: &Workspace, bin: &Path) -> Result<PathBuf
     let command = bin.join("netloom");
     place(&built, &command)?;
     Ok(command)
+}
+
+/// Writes the manual pages. Only a build for that knows how: what users get has no code for it.
+fn write_manual(workspace: &Workspace, pages: &Path) -> Result<()> {
+    if pages.exists() {
+        fs::remove_dir_all(pages).with_context(|| format!("cannot empty {}", pages.display()))?;
+    }
+    process::run(
+        Command::new("cargo")
+            .args([
+                "run",
+                "--quiet",
+                "--package",
+                "netloom",
+                "--features",
+                "man",
+            ])
+            .args(["--", "man"])
+            .arg(pages)
+            .current_dir(&workspace.root),
+    )?;
+    let count = fs::read_dir(pages)?.count();
+    println!("manual: {count} pages ({})", pages.display());
+    Ok(())
 }
 
 /// Puts the plugins in place of the links, as users have them: each a file that knows its name.
@@ -264,7 +289,7 @@ fn archive(out: &Path) -> Result<PathBuf> {
     ]);
     tar.args(["--use-compress-program=gzip -9n", "-cf"])
         .arg(&name)
-        .args(["bin/netloom", "bin/netloom-plugins"])
+        .args(["bin/netloom", "bin/netloom-plugins", "man"])
         .current_dir(out);
     process::run(&mut tar)?;
     let sum = process::output(Command::new("sha256sum").arg(&name).current_dir(out))?;

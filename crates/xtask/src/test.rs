@@ -51,12 +51,17 @@ pub(crate) struct Args {
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     process::headline("packages");
     packages::ensure(packages::FOR_TESTS, !args.no_install)?;
+    if args.insists_on_vm() {
+        packages::ensure(packages::FOR_ALL_TESTS, !args.no_install)?;
+    }
     let chosen: Vec<_> = TIERS.iter().filter(|tier| args.chooses(tier)).collect();
     let with_vm = chosen.iter().any(|tier| tier.name == tiers::VM);
     let vm = with_vm.then(|| Vm {
         kernel: Kernel::begin(workspace, !args.no_install),
         strict: args.insists_on_vm(),
-        complete: packages::missing(packages::FOR_TESTS).is_empty(),
+        complete: [packages::FOR_TESTS, packages::FOR_ALL_TESTS]
+            .iter()
+            .all(|needs| packages::missing(needs).is_empty()),
         alone: chosen.len() == 1,
     });
     let sample = match args.full {

@@ -122,6 +122,13 @@ impl LinkRef<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct LinkFlags(u32);
 
+impl From<u32> for LinkFlags {
+    /// Takes the bits as the kernel has them.
+    fn from(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
 impl LinkFlags {
     /// The administrator set it up.
     #[must_use]

@@ -20,6 +20,7 @@ mod shape;
 
 use crate::wiring::link_kind::require_links_of;
 use config::Entry;
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf, Version};
@@ -83,6 +84,20 @@ impl Plugin for Bandwidth {
             Some(_) => require_links_of("ifb"),
             None => Ok(()),
         }
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = Plan::new(&forecast.conf)?;
+        let ends = forecast.host_ends.clone();
+        if plan.egress.is_some() {
+            forecast.makes("link", "bwp*");
+            forecast.makes("tc", "* of bwp*");
+        }
+        if plan.ingress.is_some() || plan.egress.is_some() {
+            ends.iter()
+                .for_each(|end| forecast.makes("tc", format!("* of {end}")));
+        }
+        Ok(())
     }
 
     plan_door!(|conf, _| Plan::new(conf));

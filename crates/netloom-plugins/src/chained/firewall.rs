@@ -20,11 +20,13 @@ mod plan;
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::fault::invalid;
+use crate::wiring::foretell;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::record;
 use backend::{Backend, packet_filter};
 use netloom_kernel::sysctl;
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::host::{Hindrance, HostLink, Mend, Site};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Cleanup, Owned, Plugin, Undo};
@@ -199,6 +201,20 @@ impl Plugin for Firewall {
             Backend::Iptables => backend::require_iptables().map_err(unavailable),
             Backend::Nftables => backend::require_nftables().map_err(unavailable),
         }
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = Plan::new(&forecast.conf)?;
+        match plan.backend {
+            Choice::Nftables => nftables::describe(forecast),
+            Choice::Iptables => foretell::iptables(forecast, "filter"),
+            Choice::Any | Choice::Firewalld => match backend::choose(plan.backend)? {
+                Backend::Firewalld(_) => forecast.makes("firewalld source", plan.zone),
+                Backend::Iptables => foretell::iptables(forecast, "filter"),
+                Backend::Nftables => nftables::describe(forecast),
+            },
+        }
+        Ok(())
     }
 
     plan_door!(|conf, _| Wanted::new(&Plan::new(conf)?, &conf.prev_result()?.unwrap_or_default()));

@@ -26,12 +26,14 @@ mod refusal;
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::fault::invalid;
+use crate::wiring::foretell;
 use crate::wiring::masquerade::{Backend, BackendChoice};
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::record;
 use netloom_kernel::iptables::{Family, is_available};
 use netloom_kernel::rtnl::{Scope, Socket};
+use netloom_plugin::forecast::{Effect, Forecast, Spot};
 use netloom_plugin::host::{ClaimedAddress, Hindrance, Mend, Site};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo, code};
@@ -196,6 +198,23 @@ impl Plugin for Portmap {
         };
         let msg = format!("ports cannot be mapped: {unusable}");
         Err(Error::new(code::PLUGIN_NOT_AVAILABLE, msg))
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = Plan::new(&forecast.conf)?;
+        if plan.mappings.is_empty() {
+            let why = "of the host: none is to be published";
+            forecast.tell(Effect::LeavesAlone, Spot::Host, "ports", why);
+            return Ok(());
+        }
+        match plan.backend_for_add()? {
+            Backend::Iptables => {
+                foretell::iptables(forecast, "nat");
+                foretell::iptables(forecast, "raw");
+            }
+            Backend::Nftables => nftables::describe(forecast),
+        }
+        Ok(())
     }
 
     plan_door!(|conf, _| Plan::new(conf));

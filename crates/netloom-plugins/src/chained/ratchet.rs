@@ -35,12 +35,12 @@ mod wait;
 use crate::wiring::fault::invalid;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::owner::Owner;
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, DelRequest, Error, GcRequest, Needs, Owned, Plugin,
     StatusRequest, Undo, code,
 };
 use netloom_spec::{NetworkName, PluginConf};
-#[cfg(fuzzing)]
 use plan::Plan;
 
 /// The plugin `ratchet`.
@@ -107,6 +107,18 @@ impl Plugin for Ratchet {
         for conf in del::configured(request.conf) {
             let delegate = request.delegate(conf.plugin_type());
             delegate.with_conf(conf).status()?;
+        }
+        Ok(())
+    }
+
+    /// A link is made when both of its pods are there; which is first, nobody knows.
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = Plan::new(&forecast.conf, forecast.args, forecast.if_name)?;
+        if let Some(conf) = plan.delegate() {
+            forecast.ask(conf.clone())?;
+        }
+        for wanted in &plan.wanted {
+            forecast.makes_inside("link", wanted.link.own.if_name.as_str());
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ mod moves;
 mod plan;
 mod pod;
 
+use ipnet::IpNet;
+use netloom_plugin::forecast::{Effect, Forecast, Spot};
 use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, DelRequest, Error, Needs, Plugin, PluginConf,
     StatusRequest, Undo,
@@ -54,6 +56,26 @@ impl Plugin for Sbr {
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         plan::Plan::new(request.conf).map(drop)
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let if_name = forecast.if_name;
+        for ip in forecast.result.ips.clone() {
+            forecast.makes_inside(
+                "rule",
+                format!("32765: *from {} lookup *", IpNet::from(ip.address.addr())),
+            );
+        }
+        if let plan::Plan::Tables(_) = plan::Plan::new(&forecast.conf)? {
+            forecast.makes_inside("route", format!("* dev {if_name} table *"));
+            forecast.tell(
+                Effect::Changes,
+                Spot::Pod,
+                "route",
+                format!("* dev {if_name}"),
+            );
+        }
+        Ok(())
     }
 
     plan_door!(|conf, _| plan::Plan::new(conf));

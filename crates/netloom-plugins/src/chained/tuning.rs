@@ -25,6 +25,7 @@ mod key;
 mod plan;
 
 use allowlist::Allowlist;
+use netloom_plugin::forecast::{Effect, Forecast, Spot};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf, code};
@@ -73,6 +74,27 @@ impl Plugin for Tuning {
             code: code::PLUGIN_NOT_AVAILABLE,
             ..error
         })
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = Plan::new(
+            &forecast.conf,
+            &forecast.conf.to_bytes(),
+            forecast.args,
+            forecast.if_name,
+        )?;
+        for sysctl in &plan.sysctls {
+            forecast.tell(
+                Effect::Changes,
+                Spot::Pod,
+                "sysctl",
+                format!("{} = {}", sysctl.key.spelled, sysctl.value),
+            );
+        }
+        if !plan.link.is_empty() {
+            forecast.tell(Effect::Changes, Spot::Pod, "link", forecast.if_name);
+        }
+        Ok(())
     }
 
     plan_door!(|conf, args| Plan::new(conf, &conf.to_bytes(), args, "eth0"));

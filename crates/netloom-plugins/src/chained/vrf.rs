@@ -25,6 +25,7 @@ use crate::wiring::sandbox::{self, Alone};
 use crate::wiring::{Fault, tables};
 use membership::{Belongings, Restore};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkChange, LinkKind, LinkSpec, Socket, table};
+use netloom_plugin::forecast::{Effect, Forecast, Spot};
 use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, DelRequest, Error, Needs, Plugin, PluginConf,
     StatusRequest, Undo, Version, code,
@@ -130,6 +131,21 @@ impl Plugin for Vrf {
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         Plan::new(request.conf, "")?;
         require_links_of("vrf")
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = Plan::new(&forecast.conf, forecast.if_name)?;
+        forecast.makes_inside("link", plan.name);
+        forecast.tell(Effect::Changes, Spot::Pod, "link", forecast.if_name);
+        forecast.tell(
+            Effect::Changes,
+            Spot::Pod,
+            "route",
+            format!("* dev {}", forecast.if_name),
+        );
+        forecast.makes_inside("route", format!("* dev {} table *", forecast.if_name));
+        forecast.makes_inside("rule", "*");
+        Ok(())
     }
 
     plan_door!(|conf, _| Plan::new(conf, "eth0"));

@@ -14,6 +14,7 @@
 mod add;
 mod check;
 mod config;
+mod describe;
 mod device;
 mod plan;
 mod port;
@@ -23,6 +24,7 @@ use crate::wiring::detach::detach;
 use crate::wiring::link_kind::{require_links_of, require_vlan_filtering};
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::{masquerade, record, spoof};
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::host::{ClaimedAddress, HostLink};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
@@ -93,6 +95,10 @@ impl Plugin for Bridge {
             require_vlan_filtering()?;
         }
         request.forward_to_ipam()
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        describe::describe(forecast)
     }
 
     plan_door!(plan::Plan::new);

@@ -11,6 +11,7 @@ use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, require_ipam};
 use netloom_kernel::rtnl::{KindSpec, LinkSpec};
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Dns, Error, PluginConf};
@@ -87,6 +88,11 @@ impl Plugin for Dummy {
         Plan::new(request.conf)?;
         require_links_of(KIND)?;
         request.forward_to_ipam()
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        forecast.interface();
+        Ok(())
     }
 
     plan_door!(|conf, _| Plan::new(conf));

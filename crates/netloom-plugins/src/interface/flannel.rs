@@ -17,6 +17,7 @@ pub(crate) mod subnet_env;
 
 use crate::wiring::owner::Owner;
 use crate::wiring::record;
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Needs, Owned,
     Plugin, StatusRequest, Undo, code,
@@ -143,6 +144,14 @@ impl Plugin for Flannel {
             .delegate(conf.plugin_type())
             .with_conf(conf)
             .status()
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = Plan::new(&forecast.conf)?;
+        let env = SubnetEnv::load(&plan.subnet_file)
+            .map_err(|error| Error::new(code::PLUGIN_NOT_AVAILABLE, error.to_string()))?;
+        let conf = plan.render(&env)?;
+        forecast.ask(conf)
     }
 
     plan_door!(|conf, _| Plan::new(conf)?.render(&subnet_env::fuzzing::sample()));

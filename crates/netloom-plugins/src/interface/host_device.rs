@@ -29,9 +29,11 @@ mod sysfs;
 use crate::wiring::owner::Owner;
 use crate::wiring::record::{self, Record};
 use crate::wiring::router_advertisements::RouterAdvertisements;
-use crate::wiring::sandbox;
+use crate::wiring::{Fault, sandbox};
 use config::Config;
 use loan::Loan;
+use netloom_kernel::rtnl::Socket;
+use netloom_plugin::forecast::{Effect, Forecast, Spot};
 use netloom_plugin::{AddRequest, CheckRequest, Cleanup, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Found, Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf, code};
@@ -130,6 +132,22 @@ impl Plugin for HostDevice {
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         status::status(request, &Sysfs::of_host())
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let sysfs = Sysfs::of_host();
+        let plan = plan::Plan::new(&forecast.conf, &sysfs)?;
+        if plan.user_space {
+            // Its driver is a program's, so there is no link to move.
+            let device = plan.selector.to_string();
+            forecast.tell(Effect::LeavesAlone, Spot::Host, "device", device);
+            return Ok(());
+        }
+        let host = Socket::open().map_err(Fault::kernel("open a netlink socket"))?;
+        let device = plan.selector.find(&host, &sysfs)?;
+        forecast.tell(Effect::Changes, Spot::Host, "link", device.link.name);
+        forecast.interface();
+        Ok(())
     }
 
     plan_door!(|conf, _| plan::Plan::new(conf, &sysfs::Sysfs::at("/nonexistent")));

@@ -13,6 +13,7 @@ mod plan;
 
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
+use crate::wiring::foretell;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
@@ -20,6 +21,7 @@ use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use chain::Chain;
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf};
@@ -95,6 +97,13 @@ impl Plugin for Ipvlan {
             status_of_master(plan.place, plan.master.as_deref())?;
         }
         request.forward_to_ipam()
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = Plan::new(&forecast.conf)?;
+        foretell::master(forecast, plan.place, plan.master.as_deref())?;
+        forecast.interface();
+        Ok(())
     }
 
     plan_door!(|conf, _| Plan::new(conf));

@@ -8,6 +8,7 @@ use crate::wiring::{check, identity, sandbox};
 use ipnet::IpNet;
 use netloom_kernel::netns::{Netns, OpenError};
 use netloom_kernel::rtnl::{LinkChange, Socket};
+use netloom_plugin::forecast::{Effect, Forecast, Spot};
 use netloom_plugin::{AddRequest, AddResult, CheckRequest, DelRequest, Error, Plugin, Undo, code};
 use netloom_spec::{Interface, IpConfig};
 use std::rc::Rc;
@@ -85,6 +86,13 @@ impl Plugin for Loopback {
             // Another pod's, which has the path of the namespace now.
             Some(_) => Ok(()),
         }
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        forecast.tell(Effect::Changes, Spot::Pod, "link", "lo");
+        forecast.makes_inside("address", "127.0.0.1/8 on lo");
+        forecast.makes_inside("address", "::1/128 on lo");
+        Ok(())
     }
 }
 

@@ -11,12 +11,14 @@ mod plan;
 
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
+use crate::wiring::foretell;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf};
@@ -80,6 +82,13 @@ impl Plugin for Macvlan {
         require_links_of(KIND)?;
         status_of_master(plan.place, plan.master.as_deref())?;
         request.forward_to_ipam()
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = Plan::new(&forecast.conf, forecast.args)?;
+        foretell::master(forecast, plan.place, plan.master.as_deref())?;
+        forecast.interface();
+        Ok(())
     }
 
     plan_door!(Plan::new);

@@ -14,8 +14,11 @@ mod check;
 mod plan;
 
 use crate::wiring::detach::detach;
+use crate::wiring::foretell;
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::{masquerade, record};
+use ipnet::IpNet;
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::host::{ClaimedAddress, HostLink};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
@@ -83,6 +86,30 @@ impl Plugin for Ptp {
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         plan::Plan::new(request.conf)?;
         request.forward_to_ipam()
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = plan::Plan::new(&forecast.conf)?;
+        foretell::cable(forecast);
+        forecast.makes_inside("link", forecast.if_name);
+        for ip in forecast.result.ips.clone() {
+            let subnet = ip.address.trunc();
+            if let Some(gateway) = ip.gateway {
+                forecast.makes("address", format!("{} on veth*", IpNet::from(gateway)));
+                forecast.route_inside(gateway.into(), None);
+                forecast.route_inside(subnet, Some(gateway));
+            }
+            forecast.makes(
+                "route",
+                format!("{} dev veth*", IpNet::from(ip.address.addr())),
+            );
+        }
+        forecast.layer_three();
+        foretell::forwarding(forecast);
+        if let Some(choice) = plan.masquerade {
+            foretell::masquerade(forecast, choice);
+        }
+        Ok(())
     }
 
     plan_door!(|conf, _| plan::Plan::new(conf));

@@ -20,6 +20,7 @@ use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site};
 use netloom_kernel::rtnl::{Link, LinkKind};
 use netloom_kernel::tuntap;
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf, code};
@@ -89,6 +90,11 @@ impl Plugin for Tap {
         tuntap::probe().map_err(unavailable)?;
         plan.refuse_context_without_selinux(code::PLUGIN_NOT_AVAILABLE)?;
         request.forward_to_ipam()
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        forecast.interface();
+        Ok(())
     }
 
     plan_door!(Plan::new);

@@ -11,6 +11,7 @@ mod plan;
 
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
+use crate::wiring::foretell;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::master::Master;
 use crate::wiring::pod::Announce;
@@ -18,6 +19,7 @@ use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::single_link::{self, Site, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec, VlanProtocol};
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf, code};
@@ -87,6 +89,13 @@ impl Plugin for Vlan {
             refuse_down(&master, code::PLUGIN_NOT_AVAILABLE)?;
         }
         request.forward_to_ipam()
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = Plan::new(&forecast.conf)?;
+        foretell::master(forecast, plan.place, Some(&plan.master))?;
+        forecast.interface();
+        Ok(())
     }
 
     plan_door!(|conf, _| Plan::new(conf));

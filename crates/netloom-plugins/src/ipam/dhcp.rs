@@ -37,6 +37,7 @@ mod v6;
 use config::{Wanted, socket};
 use error::DhcpError;
 use identity::Identity;
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::host::ClaimedAddress;
 use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, Context, DelRequest, Error, Found, GcRequest, Needs,
@@ -202,6 +203,12 @@ impl Plugin for Dhcp {
             Ok(_) => Ok(()),
             Err(error) => Err(DhcpError::NotAvailable(error).into()),
         }
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        forecast.is_open = true;
+        forecast.makes("lease", format!("of {} by a DHCP server", forecast.if_name));
+        Ok(())
     }
 
     plan_door!(config::Wanted::new);

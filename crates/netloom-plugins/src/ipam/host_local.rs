@@ -16,6 +16,7 @@ mod config;
 mod damage;
 mod directory;
 mod error;
+mod foresee;
 mod forgotten;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -39,6 +40,7 @@ use allocator::{Pool, take_next};
 use config::{Plan, place};
 use error::HostLocalError;
 use ipnet::IpNet;
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::host::{self, Forgotten};
 use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, Cleanup, Context, DelRequest, Error, GcRequest, Needs,
@@ -191,6 +193,10 @@ impl Plugin for HostLocal {
         };
         let place = place(request.conf, request.network());
         Ok(require_free(&plan.sets, &place)?)
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        foresee::describe(forecast)
     }
 
     plan_door!(|conf, args| Plan::new(conf, conf.version()?, args));

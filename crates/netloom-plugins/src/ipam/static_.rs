@@ -7,6 +7,7 @@ mod error;
 mod plan;
 
 use error::StaticError;
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, DelRequest, Error, Needs, Plugin, StatusRequest, Undo,
 };
@@ -60,6 +61,13 @@ impl Plugin for Static {
     /// configuration without any is.
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         Plan::new(request.conf, request.version(), "")?;
+        Ok(())
+    }
+
+    fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+        let plan = Plan::new(&forecast.conf, forecast.version, forecast.args)?;
+        forecast.result.ips.extend(plan.ips);
+        forecast.result.routes.extend(plan.routes);
         Ok(())
     }
 

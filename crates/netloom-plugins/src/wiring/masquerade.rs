@@ -7,6 +7,7 @@ mod iptables_script;
 mod nftables;
 
 pub(crate) use backend::{Backend, BackendChoice};
+pub(crate) use nftables::TABLE;
 
 use super::Fault;
 use super::check::drift;

@@ -29,6 +29,7 @@ use super::life::Judge;
 use super::{Told, gc, list};
 use crate::cli::Doctor;
 use crate::configured::cni;
+use crate::graph::Problem;
 use crate::options::Options;
 
 use finding::{Finding, Mend, Severity, gravest};
@@ -77,6 +78,34 @@ pub(super) fn run(options: &Options, doctor: &Doctor) -> Result<()> {
         0 => Ok(()),
         count => Err(Told::with_status(format!("{count} to mend"), status).into()),
     }
+}
+
+/// What a picture of the host shows of its health.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// The attachments that live.
+    pub(super) living: Vec<CachedAttachment>,
+    /// What is left behind, or missing. No plugin is called for that.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Looks at attachments and links alone.
+pub(super) fn health(options: &Options) -> Result<Health> {
+    let cni = cni(options);
+    let survey = cni.survey_cache()?;
+    let host = Host::look(options, cni, &survey)?;
+    let mut findings = missing::findings(&host);
+    findings.extend(links::findings(&host)?);
+    let told = |it: &Finding| Problem {
+        // What a finding tells begins with the name.
+        about: it.what.split(' ').next().unwrap_or_default().to_owned(),
+        words: format!("{}: {}", it.kind, it.what),
+    };
+    let is_to_mend = |it: &&Finding| it.severity() > Severity::Note;
+    Ok(Health {
+        problems: findings.iter().filter(is_to_mend).map(told).collect(),
+        living: host.living,
+    })
 }
 
 type Pools = Vec<(String, Pool)>;

@@ -9,8 +9,9 @@ mod subject;
 mod witness;
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -52,12 +53,26 @@ pub(super) fn run(options: &Options, arguments: &Try) -> Result<()> {
     guest.visit(&attempt.stage.pods, &mut report)?;
     let expects_nothing = arguments.steps.last().is_some_and(|it| *it == TryStep::Del);
     let left = attempt.end(expects_nothing)?;
-    report.end(&left, expects_nothing, started.elapsed());
+    let kept = arguments.keep.then(keep).transpose()?;
+    report.end(&left, expects_nothing, started.elapsed(), kept);
     if report.is_good() && guest.status == 0 {
         return Ok(());
     }
     let status = u8::try_from(guest.status).unwrap_or(1).max(1);
     Err(Told::with_status(report.verdict(), status).into())
+}
+
+/// Leaves a process in the host that does nothing, so that the host stays. Returns its number.
+fn keep() -> Result<u32> {
+    let mut sleeper = Command::new("sleep");
+    sleeper.arg("infinity").process_group(0);
+    sleeper
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // Where it works in is the host's own, which nothing need keep.
+    let sleeper = sleeper.current_dir("/").spawn();
+    Ok(sleeper.context("keep the host by sleep(1)")?.id())
 }
 
 /// Who looks at what was added, before it is deleted: a command, a person at a shell.

@@ -10,6 +10,7 @@ use netloom_links::Outside;
 use super::cli::Format;
 use super::file;
 use super::model::{TopoOther, Topology};
+use crate::markup::xml;
 
 pub(super) fn run(path: &Path, format: Format) -> Result<()> {
     let topology = file::read(path)?;
@@ -96,14 +97,6 @@ fn dot(name: &str, edges: &[Edge]) -> String {
     }
     text.push_str("}\n");
     text
-}
-
-/// Text inside an element or an attribute.
-fn xml(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 /// A point of the unit circle, after a part of a turn; by fractions, so that no library of mathematics

@@ -4,6 +4,7 @@
 
 mod bad_network;
 mod broken_files;
+mod completion;
 mod doctor;
 mod forgotten;
 mod gc;

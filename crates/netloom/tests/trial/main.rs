@@ -328,3 +328,20 @@ fn what_cannot_be_tried_is_refused_before_anything_is_made() {
         assert!(outcome.stderr.contains(words), "{words}: {outcome}");
     }
 }
+
+#[test]
+fn a_host_that_is_kept_can_be_entered_and_ends_with_its_process() {
+    let Some(host) = Host::new() else { return };
+    let project = project();
+    let conf = configuration(
+        &project,
+        &json!({"cniVersion": "1.1.0", "name": "kept", "plugins": [{"type": "bridge", "bridge": "kept0"}]}),
+    );
+    let tried = attempt(&["--json", &conf, "--steps", "add", "--keep"]).run();
+    let told = document(&tried);
+    let process = told["kept"].as_u64().unwrap_or_else(|| panic!("{tried}"));
+    let enter =
+        format!("nsenter --target {process} --user --preserve-credentials --net ip -br link");
+    let links = host.sh(&format!("{enter}; kill {process}"));
+    assert!(links.contains("kept0"), "{links}");
+}

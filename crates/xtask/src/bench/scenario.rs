@@ -1,6 +1,7 @@
 //! What is measured.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use super::Order;
 use super::contender::{Addressing, Contender, Kind};
 use super::side::{Pod, Side};
 use super::{host, pool};
+use crate::process;
 
 /// Contenders that do the same in turn.
 pub(crate) struct Scenario {
@@ -36,6 +38,8 @@ pub(crate) struct Scenario {
 
 /// The scenario of `netloom topo`.
 pub(crate) const TOPOLOGY: &str = "topology";
+/// The scenario of `netloom trace`.
+pub(crate) const TRACE: &str = "trace";
 const SIZES: [u32; 4] = [10, 1_000, 10_000, 60_000];
 const MAPPINGS: [u32; 2] = [10, 10_000];
 const CROWDS: [u16; 3] = [10, 250, 1_000];
@@ -140,6 +144,15 @@ fn other_plugins() -> Vec<Scenario> {
     ));
     all.push(Scenario {
         pods: false,
+        times: 3,
+        ..scenario(
+            TRACE,
+            "static through netloom trace; the floor is without",
+            traced,
+        )
+    });
+    all.push(Scenario {
+        pods: false,
         ..scenario("static", "static alone", |s, o| {
             let mut all = fixed(s, o, "static", None)?;
             all.retain(|contender| contender.side != Side::Floor);
@@ -147,6 +160,29 @@ fn other_plugins() -> Vec<Scenario> {
         })
     });
     all
+}
+
+/// What it costs a call that it is traced: the floor is the same plugin without the wrapper.
+fn traced(scenario: &Scenario, order: &Order) -> Result<Vec<Contender>> {
+    let folder = host::empty(&order.state.join(&scenario.name))?;
+    let (wrappers, log) = (folder.join("bin"), folder.join("log.jsonl"));
+    let command = order.command.as_ref().context("netloom was not built")?;
+    let mut install = Command::new(command);
+    install.args(["trace", "install"]).arg(&wrappers);
+    install.arg("--from").arg(&order.ours).arg("--log").arg(log);
+    process::run(&mut install)?;
+    let mut all = fixed(scenario, order, "static", None)?;
+    all.retain(|contender| contender.side != Side::Floor);
+    for (contender, (side, from)) in all
+        .iter_mut()
+        .zip([(Side::Ours, &wrappers), (Side::Floor, &order.ours)])
+    {
+        contender.side = side;
+        if let Kind::Plugin { folder, .. } = &mut contender.kind {
+            folder.clone_from(from);
+        }
+    }
+    Ok(all)
 }
 
 /// What takes longer the more there is, or the more come at once.

@@ -21,6 +21,7 @@ use crate::wiring::Fault;
 use crate::wiring::check::drift;
 use crate::wiring::claims::{Claim, Place, Shape, delete_set, withdraw};
 use crate::wiring::elements::{delete_rules, rules_of, staleness};
+use crate::wiring::foretell;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::{Owner, named_by, network_hash, prefix_of_instance};
 use crate::wiring::transaction::{self, atomically};
@@ -30,6 +31,7 @@ use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, CtState, Element, Field, Key, KeyType};
 use netloom_kernel::nft::{Rule, RuleInfo, Set, Socket};
 use netloom_kernel::rtnl;
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{Found, Scope, Sweep};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -413,4 +415,9 @@ fn lost_bridges(socket: &Socket, host: &rtnl::Socket, network: &str) -> Result<V
         }
     }
     Ok(lost)
+}
+
+/// What ADD would touch.
+pub(super) fn describe(forecast: &mut Forecast<'_>) {
+    foretell::table(forecast, TABLE);
 }

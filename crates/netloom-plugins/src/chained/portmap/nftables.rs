@@ -37,6 +37,7 @@ use super::mapping::{Mapping, Transport};
 use super::plan::{Plan, Pod};
 use crate::wiring::Fault;
 use crate::wiring::check::drift;
+use crate::wiring::foretell;
 use crate::wiring::owner::{Owner, named_by};
 use crate::wiring::transaction::atomically;
 use entry::{Entry, Maker, subnet_key};
@@ -44,6 +45,7 @@ use layout::{Half, UPSTREAM_CHAINS};
 pub(super) use loopback::Loopback;
 use netloom_kernel::nft::{Batch, Element, Socket};
 use netloom_kernel::{Error as KernelError, Result};
+use netloom_plugin::forecast::Forecast;
 use netloom_spec::Error;
 use port_key::PortKey;
 pub(super) use remove::{claims, remove, sweep};
@@ -295,4 +297,14 @@ pub(super) fn mapped(mappings: &[Mapping], pod: &Pod) -> Vec<Mapped> {
         })
     });
     all.collect()
+}
+
+/// The tables that ADD would touch: one for each family of the pod's addresses.
+pub(super) fn describe(forecast: &mut Forecast<'_>) {
+    for half in Half::BOTH {
+        let of_half = |ip: &netloom_spec::IpConfig| ip.address.addr().is_ipv6() == half.v6;
+        if forecast.is_open || forecast.result.ips.iter().any(of_half) {
+            foretell::table(forecast, *half.table());
+        }
+    }
 }

@@ -15,6 +15,7 @@
 mod draft;
 mod retain;
 mod round_robin;
+pub(super) use round_robin::last_reserved_name;
 
 use super::directory::Directory;
 use super::index::Index;

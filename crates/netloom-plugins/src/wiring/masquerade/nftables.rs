@@ -32,7 +32,7 @@ use netloom_plugin::{Found, Scope, Sweep};
 use netloom_spec::Error;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-const TABLE: Table<'static> = Table::new(Family::Inet, "cni_plugins_masquerade")
+pub(crate) const TABLE: Table<'static> = Table::new(Family::Inet, "cni_plugins_masquerade")
     .comment("Masquerading for plugins from github.com/containernetworking/plugins");
 const CHECKS: Chain<'static> = Chain::new("masq_checks")
     .comment("Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet");

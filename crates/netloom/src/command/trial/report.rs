@@ -158,7 +158,13 @@ impl Report {
         let _ = std::io::stdout().flush();
     }
 
-    pub(super) fn end(&mut self, left: &[Left], expects_nothing: bool, time: Duration) {
+    pub(super) fn end(
+        &mut self,
+        left: &[Left],
+        expects_nothing: bool,
+        time: Duration,
+        kept: Option<u32>,
+    ) {
         let leaks: Vec<&Left> = left.iter().filter(|it| !it.is_shared).collect();
         self.left = leaks.len();
         if self.is_json {
@@ -170,6 +176,7 @@ impl Report {
                 "left": leaks.iter().map(|it| tell(it)).collect::<Vec<_>>(),
                 "shared": shared.collect::<Vec<_>>(),
                 "ok": self.is_good(),
+                "kept": kept,
             });
             print_json!(document);
             return;
@@ -193,6 +200,13 @@ impl Report {
             }
         }
         println!("{:.0} ms in all", time.as_secs_f64() * 1e3);
+        if let Some(process) = kept {
+            println!(
+                "\nThe host is kept by process {process}. To enter it, and to end it:\n  \
+                 nsenter --target {process} --user --preserve-credentials --net --mount --uts sh\n  \
+                 kill {process}"
+            );
+        }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {

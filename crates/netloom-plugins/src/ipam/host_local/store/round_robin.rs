@@ -32,6 +32,6 @@ impl Store {
     }
 }
 
-fn last_reserved_name(set: usize) -> String {
+pub(in super::super) fn last_reserved_name(set: usize) -> String {
     format!("last_reserved_ip.{set}")
 }

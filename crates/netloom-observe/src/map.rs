@@ -1,0 +1,164 @@
+//! How the links of several network namespaces hang together.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use netloom_kernel::Result;
+use netloom_kernel::netns::{Netns, NetnsId};
+use netloom_kernel::rtnl::{Family, Link, RouteFilter, Scope, Socket};
+
+use crate::Place;
+
+/// The links of some network namespaces, each with what is at its other end.
+#[derive(Debug, Clone, Default)]
+pub struct Map {
+    /// The namespaces, in the order of the places.
+    pub namespaces: Vec<Namespace>,
+}
+
+/// A network namespace and what is in it.
+#[derive(Debug, Clone)]
+pub struct Namespace {
+    /// The name of its [`Place`].
+    pub name: String,
+    /// What tells it from others.
+    pub id: NetnsId,
+    /// Its links, in the order of their indices.
+    pub links: Vec<Interface>,
+    /// Where it sends what it knows no other way for.
+    pub defaults: Vec<DefaultRoute>,
+}
+
+/// A link with its addresses and its other end.
+#[derive(Debug, Clone)]
+pub struct Interface {
+    /// The link.
+    pub link: Link,
+    /// Its addresses with their prefixes, as text; link-local ones are left out.
+    pub addresses: Vec<String>,
+    /// The link it stands on, or the peer of a veth.
+    pub other: Option<Other>,
+}
+
+/// Where the other end of a link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Other {
+    /// The place of its namespace in [`Map::namespaces`]; `None` for one that is not among them.
+    pub namespace: Option<usize>,
+    /// Its index there.
+    pub index: u32,
+}
+
+/// A default route of the main table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefaultRoute {
+    /// The index of the link that it leaves by.
+    pub link: u32,
+    /// The next router, if it is not the link itself.
+    pub gateway: Option<IpAddr>,
+}
+
+/// A namespace while it is looked at.
+struct Open<'p> {
+    place: &'p Place,
+    netns: Netns,
+    socket: Socket,
+}
+
+impl Map {
+    /// Looks at each place: three questions for each, and one for each pair that a link joins.
+    ///
+    /// # Errors
+    /// If a namespace cannot be entered, or the kernel refuses to tell.
+    pub fn take(places: &[Place]) -> Result<Self> {
+        let open = places.iter().map(Open::new).collect::<Result<Vec<_>>>()?;
+        let mut namespaces = Vec::new();
+        for place in &open {
+            namespaces.push(place.look()?);
+        }
+        let mut map = Self { namespaces };
+        map.join(&open)?;
+        Ok(map)
+    }
+
+    /// The link with this index.
+    #[must_use]
+    pub fn interface(&self, namespace: usize, index: u32) -> Option<&Interface> {
+        let links = &self.namespaces.get(namespace)?.links;
+        links.iter().find(|it| it.link.index == index)
+    }
+
+    /// Finds the namespaces of the other ends. A namespace knows others by numbers of its own.
+    fn join(&mut self, open: &[Open<'_>]) -> Result<()> {
+        for (at, namespace) in self.namespaces.iter_mut().enumerate() {
+            let mut known = HashMap::new();
+            for interface in &mut namespace.links {
+                let link = &interface.link;
+                let Some(index) = link.lower else { continue };
+                let namespace = match link.lower_netns {
+                    None => Some(at),
+                    Some(number) => match known.get(&number) {
+                        Some(found) => *found,
+                        None => *known.entry(number).or_insert(numbered(open, at, number)?),
+                    },
+                };
+                interface.other = Some(Other { namespace, index });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The place that the namespace at `at` calls by a number. The first is asked for first: most links
+/// of pods lead to the host.
+fn numbered(open: &[Open<'_>], at: usize, number: i32) -> Result<Option<usize>> {
+    for (other, place) in open.iter().enumerate() {
+        if open[at].socket.namespace_id(&place.netns)? == Some(number) {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
+}
+
+impl<'p> Open<'p> {
+    fn new(place: &'p Place) -> Result<Self> {
+        let (netns, socket) = place.run(|| Ok((Netns::current()?, Socket::open()?)))?;
+        Ok(Self {
+            place,
+            netns,
+            socket,
+        })
+    }
+
+    fn look(&self) -> Result<Namespace> {
+        let links = self.socket.list_links()?;
+        let mut addresses: HashMap<u32, Vec<String>> = HashMap::new();
+        for it in self.socket.list_all_addresses()? {
+            if it.scope != Scope::Link {
+                let of_link = addresses.entry(it.link).or_default();
+                of_link.push(it.address.to_string());
+            }
+        }
+        let mut defaults = Vec::new();
+        for family in [Family::V4, Family::V6] {
+            let routes = self.socket.list_routes(&RouteFilter::main(family))?;
+            let routes = routes.iter().filter(|it| it.is_default());
+            defaults.extend(routes.filter_map(|it| {
+                let link = it.device.or(it.next_hops.first().map(|hop| hop.device))?;
+                let gateway = it.gateway;
+                Some(DefaultRoute { link, gateway })
+            }));
+        }
+        let interface = |link: Link| Interface {
+            addresses: addresses.remove(&link.index).unwrap_or_default(),
+            other: None,
+            link,
+        };
+        Ok(Namespace {
+            name: self.place.name().to_owned(),
+            id: self.netns.id()?,
+            links: links.into_iter().map(interface).collect(),
+            defaults,
+        })
+    }
+}
