@@ -78,6 +78,9 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("containerd", "containerd", "ctr run --cni"),
 ];
 
+/// What looking at the book uses.
+pub(crate) const FOR_BOOK: &[Need] = &[need("chromium", "chromium", "the book in a browser")];
+
 /// What building the VM tier's kernel uses.
 pub(crate) const FOR_KERNEL: &[Need] = &[
     need("apt-get", "apt", "finding the kernel's source"),

@@ -51,6 +51,9 @@ pub(crate) struct Args {
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     process::headline("packages");
     packages::ensure(packages::FOR_TESTS, !args.no_install)?;
+    if args.full {
+        packages::ensure(packages::FOR_BOOK, !args.no_install)?;
+    }
     let chosen: Vec<_> = TIERS.iter().filter(|tier| args.chooses(tier)).collect();
     let with_vm = chosen.iter().any(|tier| tier.name == tiers::VM);
     let vm = with_vm.then(|| Vm {
