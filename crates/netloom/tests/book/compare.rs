@@ -5,10 +5,12 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 
 /// What differs from run to run, and what stands for it.
-const MASKS: [(&str, &str); 9] = [
+const MASKS: [(&str, &str); 10] = [
     (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "<mac>"),
     (r"\bveth[0-9a-f]{8}\b", "<veth>"),
     (r"@if[0-9]+", "@if<n>"),
+    // The kernel tells of a link's state a moment later.
+    (r"^(\S+ +)(UP|UNKNOWN|DOWN|LOWERLAYERDOWN) ", "$1<state> "),
     (r"^[0-9]+: ", "<n>: "),
     (r"\b[0-9a-f]{12,}\b", "<id>"),
     (r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b", "<date>"),
