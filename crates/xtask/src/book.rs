@@ -32,6 +32,9 @@ const CODE_ONLINE: &str = "](https://github.com/netloom/netloom/tree/main/crates
 /// The table of contents.
 const SUMMARY: &str = "SUMMARY.md";
 
+/// What comes behind the reference in it.
+const PROJECT: &str = "\n# The project";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Open every page in headless Chromium as well: errors, widths, light and dark, search
@@ -84,6 +87,7 @@ fn build(workspace: &Workspace, install: bool) -> Result<PathBuf> {
     }
     // What mdBook looks for at the top.
     let summary = read(&docs.join(SUMMARY))?;
+    let summary = with_all(&summary, &unlisted(&docs, &summary)?);
     write(&source.join(SUMMARY), &at_the_top(&summary))?;
     fs::remove_file(source.join("docs").join(SUMMARY))?;
     fs::rename(source.join("docs/book.toml"), book.join("book.toml"))?;
@@ -93,6 +97,32 @@ fn build(workspace: &Workspace, install: bool) -> Result<PathBuf> {
     write(&source.join("docs/reference/commands.md"), &commands)?;
     mdbook::build(&mdbook, &book)?;
     Ok(book.join("html"))
+}
+
+/// The pages at the top of `docs` that the table of contents has not, as lines of it.
+fn unlisted(docs: &Path, summary: &str) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(docs).context("cannot read docs")? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if !name.ends_with(".md") || name == SUMMARY || summary.contains(&format!("]({name})")) {
+            continue;
+        }
+        let text = read(&path)?;
+        let title = text.lines().find_map(|line| line.strip_prefix("# "));
+        lines.push(format!("- [{}]({name})\n", title.unwrap_or(&name)));
+    }
+    lines.sort();
+    Ok(lines)
+}
+
+/// The table of contents with more lines, at the end of the reference.
+fn with_all(summary: &str, lines: &[String]) -> String {
+    summary.replacen(PROJECT, &format!("{}{PROJECT}", lines.concat()), 1)
 }
 
 /// A page with its links as they are in the book: mdBook makes `index.html` of a README.
@@ -140,6 +170,16 @@ fn write(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_that_nobody_listed_comes_last_of_the_reference() {
+        let summary = "- [a](a.md)\n\n# The project\n";
+        let lines = ["- [B](b.md)\n".to_owned()];
+        assert_eq!(
+            with_all(summary, &lines),
+            "- [a](a.md)\n- [B](b.md)\n\n# The project\n"
+        );
+    }
 
     #[test]
     fn the_table_of_contents_moves_up_with_its_paths() {

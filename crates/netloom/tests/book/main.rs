@@ -14,6 +14,7 @@
 //! sh picture=FILE             draws that picture of `docs`
 //! rust in=FILE                part of that file, as it is when the blocks before have run
 //! json, yaml                  must be that
+//! console                     a session with its prompts, in a page of a verb or a plugin, whose own tests try it
 //! text                        a drawing, or anything else that nobody types
 //! ```
 //!
