@@ -25,6 +25,7 @@
 
 pub mod probe;
 
+mod block;
 mod call;
 mod fault;
 mod host;
@@ -40,6 +41,7 @@ mod trace;
 mod traffic;
 mod uplink;
 
+pub use block::{Block, blocks};
 pub use call::{Call, CniError, Outcome};
 pub use fault::{
     Faults, Point, Scene, Struck, Tally, assert_del_completes, assert_no_residue,

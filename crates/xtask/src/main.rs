@@ -1,10 +1,11 @@
-//! netloom's own tasks: `cargo xtask test`, `fuzz`, `bench`, `tidy`, `dist`.
+//! netloom's own tasks: `cargo xtask test`, `fuzz`, `bench`, `tidy`, `book`, `dist`.
 //!
 //! Depends on no other crate of the workspace, so that it builds, and can say what is wrong, when they do not.
 
 #![forbid(unsafe_code)]
 
 mod bench;
+mod book;
 mod dist;
 mod fuzz;
 mod packages;
@@ -46,6 +47,8 @@ enum Task {
     },
     /// Check the rules that neither the compiler nor clippy knows
     Tidy(tidy::Args),
+    /// Build the book of docs, and look at it in a browser
+    Book(book::Args),
     /// Build the release: the static plugin binary with its names, and the command
     Dist(dist::Args),
 }
@@ -76,6 +79,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::BenchInside { order } => bench::run_inside(&order),
         Task::BenchConnect { end } => bench::run_ends(&end),
         Task::Tidy(args) => tidy::run(&workspace, &args),
+        Task::Book(args) => book::run(&workspace, &args),
         Task::Dist(args) => dist::run(&workspace, &args),
     }
 }

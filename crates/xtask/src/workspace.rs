@@ -61,6 +61,16 @@ impl Workspace {
     }
 }
 
+/// Where what is built once for all clones is kept: `$XDG_CACHE_HOME/netloom`, in `~/.cache` without the variable.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let folder = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let cache = folder("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(folder("HOME")?).join(".cache")))
+        .context("neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(cache.join("netloom"))
+}
+
 /// The cargo that runs us, so that the toolchain stays the same.
 pub(crate) fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())

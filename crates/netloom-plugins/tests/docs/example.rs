@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use netloom_plugins::registry::PLUGINS;
-use netloom_testkit::{Host, PluginDir, Pod, Snapshot, probe, skip};
+use netloom_testkit::{Block, Host, PluginDir, Pod, Snapshot, probe, skip};
 use serde_json::{Map, Value, json};
 
 use crate::attachment::{Network, Place, plugins};
-use crate::page::{Block, Page};
+use crate::page::Page;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netloom-plugins");
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, cache};
 use crate::{packages, process};
 
 /// Names a kernel that is built already.
@@ -71,11 +71,7 @@ impl Kernel {
 
 /// `$XDG_CACHE_HOME/netloom/uml-KEY/linux`, in `~/.cache` without the variable.
 fn cached(workspace: &Workspace) -> Result<PathBuf> {
-    let folder = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let cache = folder("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(folder("HOME")?).join(".cache")))
-        .context("neither XDG_CACHE_HOME nor HOME is set, there is no place for the kernel")?;
+    let cache = cache().context("there is no place for the kernel")?;
     let mut content = Vec::new();
     for source in SOURCES {
         let path = workspace.root.join(source);
@@ -84,7 +80,6 @@ fn cached(workspace: &Workspace) -> Result<PathBuf> {
         );
     }
     Ok(cache
-        .join("netloom")
         .join(format!("uml-{:016x}", fnv1a(&content)))
         .join("linux"))
 }

@@ -17,7 +17,7 @@ use super::report::{Outcome, Skip};
 use super::side_by_side;
 use crate::process;
 use crate::workspace::Workspace;
-use crate::{dist, fuzz, packages, tidy};
+use crate::{book, dist, fuzz, packages, tidy};
 
 /// How long each fuzz target looks for something new, in seconds, and in a run that samples.
 const FUZZING: u64 = 4;
@@ -78,6 +78,12 @@ pub(crate) const TIERS: &[Tier] = &[
         VM,
         "under User-Mode Linux, what was skipped so far",
         Runner::vm,
+    ),
+    // Behind the guests, which have no browser for what is skipped here.
+    tier(
+        "book",
+        "the book, built and looked at in a browser",
+        Runner::book,
     ),
 ];
 
@@ -322,6 +328,37 @@ impl Runner {
         );
         self.product.is_built(plugins.bin);
         self.run_built(outcome, product::is_of)
+    }
+
+    fn book(&mut self, outcome: &mut Outcome) -> Result<()> {
+        const TEST: &str = "every page is without errors, narrow, light and dark, and is found";
+        if !self
+            .filter
+            .as_deref()
+            .is_none_or(|part| TEST.contains(part))
+        {
+            return Ok(());
+        }
+        // A run that proves everything has what it needs, or fails.
+        let missing = self.sample.as_ref().and_then(|_| book::missing());
+        match missing {
+            Some(reason) => outcome.skips.push(Skip {
+                program: "book".into(),
+                test: TEST.into(),
+                reason,
+            }),
+            None => {
+                let checked = book::build_and_check(&self.workspace);
+                if let Ok(what) = &checked {
+                    println!("{what}");
+                }
+                outcome.check(
+                    TEST,
+                    checked.map(drop).map_err(|error| format!("{error:#}")),
+                );
+            }
+        }
+        Ok(())
     }
 
     fn vm(&mut self, outcome: &mut Outcome) -> Result<()> {
