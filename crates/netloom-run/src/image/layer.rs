@@ -14,6 +14,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
+use super::read::tar_fault;
 use crate::error::{Doing, Error, Result};
 
 /// More files than any layer has.
@@ -40,7 +41,9 @@ impl Root {
         let mut archive = Archive::new(reader);
         let entries = archive.entries().doing(|| "read a layer")?;
         for (number, entry) in entries.enumerate() {
-            let mut entry = entry.doing(|| "read a layer")?;
+            let mut entry = entry
+                .map_err(|error| tar_fault(&error))
+                .doing(|| "read a layer")?;
             if number > MOST {
                 return Err(Error::new(format!("the layer has more than {MOST} files")));
             }

@@ -9,7 +9,7 @@ use rustix::mount::{
     MountFlags, MoveMountFlags, OpenTreeFlags, mount_remount, move_mount, open_tree,
 };
 
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 
 /// A piece of the host, not attached anywhere yet.
 pub(super) struct Piece {
@@ -52,13 +52,24 @@ impl Piece {
         Ok(())
     }
 
+    fn refused(&self, own: &str, there: &str) -> Error {
+        Error::new(format!(
+            "mount on {:?}: the pod has {there} there, on which {own} cannot be mounted",
+            self.target
+        ))
+    }
+
     fn make_target(&self) -> Result<()> {
         let target = &self.target;
         if self.may_replace && target.is_symlink() {
             fs::remove_file(target).doing(|| format!("replace {target:?}"))?;
         }
         if target.exists() {
-            return Ok(());
+            return match (self.is_dir, target.is_dir()) {
+                (true, false) => Err(self.refused("a directory", "a file")),
+                (false, true) => Err(self.refused("a file", "a directory")),
+                _ => Ok(()),
+            };
         }
         let parent = if self.is_dir {
             Some(&**target)

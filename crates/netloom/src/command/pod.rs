@@ -113,6 +113,7 @@ fn end_with(status: u8) -> Result<()> {
 }
 
 fn exec(it: &Exec) -> Result<()> {
+    ask::no_option(&it.command, "exec")?;
     let (_, pod) = find(&it.pod)?;
     let spec = pod.state()?.spec;
     let tty = it.tty || (it.interactive && client::has_terminal());

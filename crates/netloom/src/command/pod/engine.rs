@@ -62,7 +62,6 @@ pub(super) fn run(options: &Options, it: &EngineRun) -> Result<()> {
         arguments: words.rest,
     };
     let shown = [PODMAN, "run"].map(str::to_owned).into_iter();
-    let ports = words.ports.iter().map(|it| ask::port(it));
     let spec = PodSpec {
         name: String::new(),
         command: shown.chain(call.arguments.iter().cloned()).collect(),
@@ -77,7 +76,7 @@ pub(super) fn run(options: &Options, it: &EngineRun) -> Result<()> {
         attachments,
         dns: Default::default(),
         hosts: Vec::new(),
-        ports: ports.collect::<Result<_, _>>()?,
+        ports: ask::ports(&words.ports)?,
         capabilities: 0,
         tty: false,
         interactive: true,
