@@ -7,6 +7,7 @@ mod inside;
 mod killed;
 mod life;
 mod networks;
+mod rootless;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -41,6 +41,9 @@ struct Words {
 }
 
 pub(super) fn run(options: &Options, it: &EngineRun) -> Result<()> {
+    if netloom_run::private_host::is_inside() {
+        return Err(Error::new("docker-run needs root: sudo netloom docker-run …").into());
+    }
     let words = sort(&it.arguments)?;
     let store = store()?;
     require_podman()?;

@@ -8,7 +8,7 @@ use netloom_run::network::{Wishes, attachments};
 use netloom_run::sandbox::privileges;
 use netloom_run::{
     Attachment, DnsOptions, Error, NetworkMode, Phase, PodSpec, PodState, Root, Runtime, Store,
-    client,
+    client, private_host,
 };
 use netloom_runtime::load;
 use netloom_spec::NetworkConfigList;
@@ -41,9 +41,6 @@ pub(super) fn run(options: &Options, run: &Run) -> Result<()> {
 fn specify(options: &Options, run: &Run, store: &Store) -> Result<PodSpec> {
     ask::no_option(&run.command, "run")?;
     let runtime = runtime(run)?;
-    if !rustix::process::geteuid().is_root() {
-        return Err(Error::new("pods need root: sudo netloom run …").into());
-    }
     let choice = image::choose(run)?;
     let (network, attachments) = networks(options, run, store)?;
     let id = client::new_id()?;
@@ -131,6 +128,11 @@ fn runtime(run: &Run) -> Result<Option<Runtime>, Error> {
             ))),
         };
     };
+    if private_host::is_inside() {
+        return Err(Error::new(
+            "--runtime: pods of an ordinary user are made by netloom itself; a runtime needs root",
+        ));
+    }
     if run.init {
         return Err(Error::new(
             "--init: a pod of a runtime has no first process of netloom's",
