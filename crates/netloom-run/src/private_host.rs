@@ -91,7 +91,7 @@ fn attend(mut child: Child) -> Result<u8> {
     let signals = SignalFd::listen(&HEARD)?;
     let pid = Pid::from_child(&child);
     let ended = pidfd_open(pid, PidfdFlags::empty()).doing(|| "watch the child")?;
-    let by_terminal = crate::client::has_terminal();
+    let by_terminal = rustix::termios::isatty(rustix::stdio::stdin());
     loop {
         let mut polled = [
             PollFd::new(&ended, PollFlags::IN),
