@@ -8,6 +8,8 @@ mod killed;
 mod life;
 mod networks;
 mod rootless;
+mod runtime;
+mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use netloom_testkit::{Call, Host, Outcome, link_plugins, product, skip};
 
@@ -86,6 +86,15 @@ impl User {
             poll(&mut [PollFd::new(&fd, PollFlags::IN)], None).unwrap();
         }
         assert!(!self.has("keeper"), "it ends by itself");
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        // After a failure: all that is the user's ends with the keeper.
+        if let Some(keeper) = self.keeper().and_then(Pid::from_raw) {
+            let _ = kill_process(keeper, Signal::KILL);
+        }
     }
 }
 
