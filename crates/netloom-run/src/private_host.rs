@@ -10,6 +10,7 @@
 //! | `begin` | locked by whoever looks for the keeper or starts it |
 //! | `users` | locked (shared) by all who need the host, alone by a keeper that ends |
 //! | `keeper` | the keeper's process |
+//! | `pods` | what is known of pods, as root has it in `/run/netloom/pods` |
 //! | `slirp4netns.sock` | where slirp4netns is asked to lead ports |
 //!
 //! What plugins keep is in the host's own `/var/lib/cni` and `/run`, in memory: it ends with what it is about.

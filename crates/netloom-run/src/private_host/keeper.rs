@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags};
@@ -155,6 +156,7 @@ fn cover(setup: &Setup) -> Result<()> {
     fs::create_dir_all(INSIDE).doing(|| format!("make {INSIDE:?}"))?;
     mount_bind(format!("/proc/self/fd/{}", dir.as_raw_fd()), INSIDE)
         .doing(|| format!("mount on {INSIDE:?}"))?;
+    keep_pods()?;
     if let Some(path) = resolver {
         name_servers(&path, &text)?;
     }
@@ -162,6 +164,22 @@ fn cover(setup: &Setup) -> Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let _ = mount("sysfs", "/sys", "sysfs", flags, None);
     Ok(())
+}
+
+/// What is known of pods, their logs and how they ended, outlives the host.
+fn keep_pods() -> Result<()> {
+    let (kept, here) = (
+        Path::new(INSIDE).join("pods"),
+        Path::new("/run/netloom/pods"),
+    );
+    let make = |dir: &Path| {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(dir).doing(|| format!("make {dir:?}"))
+    };
+    make(&kept)?;
+    make(here)?;
+    mount_bind(&kept, here).doing(|| format!("mount on {here:?}"))
 }
 
 fn name_servers(path: &Path, text: &str) -> Result<()> {

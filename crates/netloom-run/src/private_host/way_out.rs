@@ -130,7 +130,8 @@ pub(crate) fn publish(ports: &[Port]) -> Result<()> {
         if port.protocol == Protocol::Sctp {
             return Err(refused("slirp4netns leads TCP and UDP".to_owned()));
         }
-        ask("add_hostfwd", &asked).map_err(|error| {
+        let socket = connect().map_err(|error| refused(error.words))?;
+        ask(socket, "add_hostfwd", &asked).map_err(|error| {
             let low = if port.host < 1024 {
                 ", or it is below 1024"
             } else {
@@ -147,24 +148,30 @@ pub(crate) fn withdraw(ports: &[Port]) -> Result<()> {
     if !is_inside() || ports.is_empty() {
         return Ok(());
     }
-    let listed = ask("list_hostfwd", &json!({}))?;
+    // Where it does not run there is nothing of it.
+    let Ok(socket) = connect() else {
+        return Ok(());
+    };
+    let listed = ask(socket, "list_hostfwd", &json!({}))?;
     for entry in listed["entries"].as_array().into_iter().flatten() {
         let is_one = |port: &&Port| {
             entry["host_port"] == port.host && entry["proto"] == port.protocol.as_str()
         };
         if ports.iter().any(|port| is_one(&port)) {
-            ask("remove_hostfwd", &json!({ "id": entry["id"] }))?;
+            ask(connect()?, "remove_hostfwd", &json!({ "id": entry["id"] }))?;
         }
     }
     Ok(())
 }
 
-/// One request of slirp4netns's.
-fn ask(what: &str, arguments: &Value) -> Result<Value> {
+fn connect() -> Result<UnixStream> {
     let socket = Path::new(INSIDE).join(SOCKET);
-    let connect = UnixStream::connect(&socket);
-    let mut stream =
-        connect.map_err(|_| Error::new("that needs slirp4netns, which does not run"))?;
+    UnixStream::connect(socket)
+        .map_err(|_| Error::new("that needs slirp4netns, which does not run"))
+}
+
+/// One request of slirp4netns's, which answers one to a connection.
+fn ask(mut stream: UnixStream, what: &str, arguments: &Value) -> Result<Value> {
     let request = json!({ "execute": what, "arguments": arguments });
     let mut answer = String::new();
     let mut exchange = || {

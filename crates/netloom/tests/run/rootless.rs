@@ -134,6 +134,13 @@ fn pods_of_a_user_without_root_reach_each_other_and_end_with_all_that_was_made()
     assert!(!denied.is_success(), "{denied}");
     succeeds(&user.calls(&["rm", "-f", "one"]));
     user.is_alone();
+    // What a pod said outlives the host that it was the last of.
+    let said = succeeds(&user.calls(&["run", "-d", "--net", "mynet", "echo", "words"]));
+    assert_eq!(succeeds(&user.calls(&["wait", &said])), "0");
+    user.is_alone();
+    assert_eq!(succeeds(&user.calls(&["logs", &said])), "words");
+    succeeds(&user.calls(&["rm", &said]));
+    user.is_alone();
     assert_eq!(user.host.sh("ip -br link"), links);
 }
 
@@ -155,9 +162,13 @@ fn a_directory_that_others_may_write_to_is_refused() {
 #[test]
 fn a_killed_keeper_takes_all_pods_of_its_user_along() {
     let Some(user) = User::new() else { return };
-    succeeds(&user.calls(&["run", "-d", "--net", "mynet", "sleep", "1000"]));
+    let id = succeeds(&user.calls(&["run", "-d", "--net", "mynet", "sleep", "1000"]));
     crate::kill(user.keeper().unwrap().try_into().unwrap());
-    assert_eq!(succeeds(&user.calls(&["ps", "-q", "-a"])), "");
+    let shown = user.calls(&["ps", "-a"]);
+    assert!(shown.stderr.contains("shim was killed"), "{shown}");
+    assert!(shown.stdout.contains("exited (137)"), "{shown}");
+    succeeds(&user.calls(&["rm", &id]));
+    assert_eq!(succeeds(&user.calls(&["ps", "-a", "-q"])), "");
     user.is_alone();
 }
 
