@@ -49,7 +49,7 @@ fn not_a_netns(path: &Path, magic: u64) -> String {
     if magic == libc::NSFS_MAGIC as u64 {
         return format!("\"{path}\" is a namespace, but not a network namespace");
     }
-    format!("unknown FS magic on \"{path}\": {magic:x}")
+    format!("unknown FS magic on \"{path}\": {magic:x}: it is no network namespace")
 }
 
 /// The `CLONE_NEW*` flag of a namespace; files of other file systems refuse the question, each

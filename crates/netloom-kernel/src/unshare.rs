@@ -49,6 +49,25 @@ pub fn host(isolation: Isolation) -> Result<()> {
     Ok(())
 }
 
+/// Moves the process, which must have one thread, into new user, mount and network namespaces; its next child
+/// is the first process of a new PID namespace. Nobody is mapped there yet: that is for who writes its
+/// `uid_map` and `gid_map`. All mounts are made private.
+///
+/// # Errors
+/// `is_denied()` where only root makes user namespaces.
+pub fn user_host() -> Result<()> {
+    let kinds = UnshareFlags::NEWNS | UnshareFlags::NEWNET | UnshareFlags::NEWPID;
+    unshare(UnshareFlags::NEWUSER | kinds)?;
+    make_mounts_private()
+}
+
+/// Whether ids here are mapped to others, or to none, outside: a user namespace that is not the first.
+#[must_use]
+pub fn is_user_namespace() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"]
+}
+
 /// Moves the current thread into a new network namespace.
 ///
 /// # Errors

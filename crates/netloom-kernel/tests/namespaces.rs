@@ -25,7 +25,7 @@ fn opening_tells_what_is_not_there_from_what_is_no_namespace() {
     assert!(matches!(error, OpenError::NotANetns { .. }));
     assert_eq!(
         error.to_string(),
-        "unknown FS magic on \"/run/file\": 1021994"
+        "unknown FS magic on \"/run/file\": 1021994: it is no network namespace"
     );
     assert!(matches!(
         Netns::open("/run").unwrap_err(),
@@ -43,7 +43,7 @@ fn opening_tells_what_is_not_there_from_what_is_no_namespace() {
     let error = Netns::open("/proc/self/status").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "unknown FS magic on \"/proc/self/status\": 9fa0"
+        "unknown FS magic on \"/proc/self/status\": 9fa0: it is no network namespace"
     );
 }
 

@@ -1,6 +1,7 @@
 //! What is wanted, checked against itself and against what is there, before anything is changed.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 
 use netloom_kernel::rtnl::MacvlanMode;
 use netloom_spec::Mac;
@@ -54,7 +55,8 @@ impl Outside {
 
 fn by_itself(link: &Link<'_>) -> Result<()> {
     for (_, end) in link.ends() {
-        interface(&end.interface).map_err(|words| {
+        let checked = interface(&end.interface).and_then(|()| gateways(&end.interface));
+        checked.map_err(|words| {
             let name = &end.interface.name;
             Error::invalid(format!("interface \"{name}\" in {}: {words}", end.place))
         })?;
@@ -125,7 +127,7 @@ fn interface(wanted: &Interface) -> Result<(), String> {
         }
     }
     for route in &wanted.routes {
-        let of = |ip: std::net::IpAddr| ip.is_ipv4();
+        let of = |ip: IpAddr| ip.is_ipv4();
         if let Some(gateway) = route.gateway
             && of(gateway) != of(route.destination.addr())
         {
@@ -139,6 +141,29 @@ fn interface(wanted: &Interface) -> Result<(), String> {
         .impairment
         .validate()
         .map_err(|error| error.to_string())
+}
+
+/// That each gateway is on the link: the kernel would say so only when the link is made.
+fn gateways(wanted: &Interface) -> Result<(), String> {
+    for route in &wanted.routes {
+        let Some(gateway) = route.gateway else {
+            continue;
+        };
+        let is_near = match gateway {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        let mut direct = wanted.routes.iter().filter(|it| it.gateway.is_none());
+        let on_link = wanted.addresses.iter().any(|it| it.contains(&gateway))
+            || direct.any(|it| it.destination.contains(&gateway));
+        if !is_near && !on_link {
+            let to = route.destination;
+            return Err(format!(
+                "route {to} via {gateway}: no address of this end has {gateway} in its network"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn outside(by: &Outside) -> Result<(), String> {
@@ -188,11 +213,14 @@ fn together(links: &[Link<'_>]) -> Result<()> {
             let name = end.interface.kernel_name();
             if let Some(other) = names.insert((end.place.id(), name), id.link()) {
                 let name = &end.interface.name;
-                return Err(Error::invalid(format!(
-                    "interface \"{name}\" in {} is wanted by two links, \"{other}\" and \"{}\"",
-                    end.place,
-                    id.link()
-                )));
+                let place = end.place;
+                return Err(Error::invalid(match other == id.link() {
+                    true => format!("interface \"{name}\" in {place} is both ends of the link"),
+                    false => format!(
+                        "interface \"{name}\" in {place} is wanted by two links, \"{other}\" and \"{}\"",
+                        id.link()
+                    ),
+                }));
             }
         }
         if let Far::Outside {
@@ -218,7 +246,10 @@ fn supported(links: &[Link<'_>]) -> Result<()> {
         let socket = link.near.place.socket();
         if kinds.insert(link.kind()) && !socket.has_link_kind(link.kind())? {
             return Err(Error::Unsupported {
-                what: format!("make a {}", link.kind()),
+                what: match link.kind() {
+                    kind @ "ipvlan" => format!("make an {kind}"),
+                    kind => format!("make a {kind}"),
+                },
                 option: Error::option_of(link.kind()),
             });
         }

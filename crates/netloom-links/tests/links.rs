@@ -211,10 +211,11 @@ fn a_failure_leaves_nothing_of_any_link() {
     let before = Snapshot::take(&host, &[&a, &b]);
     let (pa, pb) = (place(&a), place(&b));
     let mut second = Link::cable(id("two"), End::new(&pa, "eth2"), End::new(&pb, "eth2"));
-    // No interface reaches the gateway.
+    // The broadcast address is no gateway, which the kernel says.
+    second.near.interface.addresses = vec!["203.0.113.2/24".parse().unwrap()];
     second.near.interface.routes = vec![Route {
         destination: "198.51.100.0/24".parse().unwrap(),
-        gateway: Some("203.0.113.1".parse().unwrap()),
+        gateway: Some("203.0.113.255".parse().unwrap()),
     }];
     let error = apply(&[cable(&pa, &pb), second]).unwrap_err();
     assert!(words(&error).contains("198.51.100.0/24"), "{error}");

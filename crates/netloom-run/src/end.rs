@@ -4,7 +4,7 @@ use netloom_runtime::DelMode;
 
 use crate::engine::end as end_container;
 use crate::error::{Doing, Error, Result};
-use crate::{Engine, Phase, Pod, PodState, Store, files};
+use crate::{Engine, Phase, Pod, PodState, Store, files, private_host};
 
 /// What is left of a pod that has ended.
 #[derive(Debug, Default)]
@@ -26,6 +26,9 @@ pub fn finish(store: &Store, pod: &Pod, engine: Engine<'_>, forget: bool) -> Res
         if let Err(error) = delete(pod, &state, index, engine) {
             left.push(error);
         }
+    }
+    if let Err(error) = private_host::way_out::withdraw(&state.spec.ports) {
+        left.push(error.to_string());
     }
     if let Err(error) = netloom_kernel::netns::remove_at(pod.netns()) {
         left.push(error.to_string());

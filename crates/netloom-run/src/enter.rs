@@ -149,7 +149,7 @@ fn attend(child: &mut Child, mut terminal: Option<Terminal>) -> Result<u8> {
     Ok(exit_status(ended))
 }
 
-fn exit_status(ended: ExitStatus) -> u8 {
+pub(crate) fn exit_status(ended: ExitStatus) -> u8 {
     let by_signal = i32::from(status::BY_SIGNAL) + ended.signal().unwrap_or_default();
     u8::try_from(ended.code().unwrap_or(by_signal)).unwrap_or(status::KILLED)
 }

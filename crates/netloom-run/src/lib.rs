@@ -28,6 +28,7 @@ mod log;
 pub mod net_argument;
 pub mod network;
 mod ports;
+pub mod private_host;
 mod process;
 pub mod recover;
 pub mod sandbox;

@@ -156,7 +156,8 @@ fn port(port: &Port) -> Value {
     let mut mapping = json!({
         "hostPort": port.host, "containerPort": port.pod, "protocol": port.protocol.as_str(),
     });
-    if let Some(ip) = port.host_ip {
+    // What comes to a user's own host was led there from the address already.
+    if let Some(ip) = port.host_ip.filter(|_| !crate::private_host::is_inside()) {
         mapping["hostIP"] = json!(ip);
     }
     mapping

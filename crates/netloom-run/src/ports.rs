@@ -13,9 +13,11 @@ use crate::{Port, Protocol};
 /// Binds all of them.
 pub(crate) fn hold(ports: &[Port]) -> Result<Vec<OwnedFd>> {
     let mut held = Vec::new();
+    let is_inside = crate::private_host::is_inside();
     for port in ports {
         let every = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-        let one = port.host_ip.map(|ip| [ip]);
+        // The addresses of the real host are not those of a user's own.
+        let one = port.host_ip.filter(|_| !is_inside).map(|ip| [ip]);
         let addresses: &[IpAddr] = one.as_ref().map_or(&every, |one| one);
         for ip in addresses {
             match bind(SocketAddr::new(*ip, port.host), port.protocol) {

@@ -39,6 +39,15 @@ impl ProcessId {
         (Self::of(self.pid) == Some(self)).then_some(fd)
     }
 
+    /// Whether it runs. One that has ended and that nobody has asked about does not.
+    pub(crate) fn runs(self) -> bool {
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        self.open().is_some_and(|fd| !wait_for(&fd, Some(&at_once)))
+    }
+
     /// Kills it, if it is there, and waits until it is gone.
     pub(crate) fn kill(self) {
         if let Some(fd) = self.open() {

@@ -18,7 +18,7 @@ use crate::log::Log;
 use crate::sandbox::{self, Failure};
 use crate::{
     Engine, Held, NetworkMode, Phase, Pod, PodSpec, ProcessId, Store, files, finish, life, ports,
-    process,
+    private_host, process,
 };
 
 /// The role's name on the command line, and what follows it: the channel's descriptor, and the
@@ -33,6 +33,8 @@ pub fn main(channel: OwnedFd, terminal: Option<OwnedFd>, store: &Store, engine: 
     let _ = rustix::process::setsid();
     let _ = rustix::process::chdir("/");
     let mut channel = Channel::from_descriptor(channel);
+    // Until the shim ends.
+    let _host = private_host::hold();
     let news = match channel.receive::<PodSpec>() {
         Ok(Some(spec)) => run(&mut channel, terminal, store, spec, engine),
         Ok(None) => return 0,
@@ -104,6 +106,7 @@ fn begin(
     terminal: Option<OwnedFd>,
     engine: Engine<'_>,
 ) -> Result<Running> {
+    private_host::way_out::publish(&spec.ports)?;
     let netns = match &spec.network {
         NetworkMode::Host => None,
         NetworkMode::Path(path) => Some(path.clone()),

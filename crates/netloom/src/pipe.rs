@@ -5,11 +5,15 @@ use std::panic;
 use std::process;
 
 use clap::Parser;
+use netloom_run::status::NOT_STARTED;
 
 use crate::help::grouped;
 
 /// What a shell calls the end by SIGPIPE, which is how other tools end here.
 const SIGPIPE_STATUS: i32 = 141;
+
+/// The status of a command line that is wrong, as other tools have it.
+const MISUSE: i32 = 2;
 
 /// Lets a `println!` to a closed pipe end the command without a word, and one to a full disk with one line, instead
 /// of a panic.
@@ -29,15 +33,30 @@ pub(crate) fn end_without_output() {
 
 /// The command line; help that cannot be printed is a failure.
 pub(crate) fn parse<C: Parser>() -> C {
-    let matches = grouped(C::command()).try_get_matches();
+    let command = grouped(C::command());
+    let matches = command.clone().try_get_matches();
     let parsed = matches.and_then(|mut matches| C::from_arg_matches_mut(&mut matches));
     parsed.unwrap_or_else(|answer| {
         let printed = answer.print().and_then(|()| io::stdout().flush());
         process::exit(match printed {
             Err(error) if !answer.use_stderr() => status(&format!("stdout: {error}")),
+            _ if answer.use_stderr() => misuse(command),
             _ => answer.exit_code(),
         })
     })
+}
+
+/// The status for words that are wrong. Those that run a program have the status of container engines: theirs
+/// is the program's otherwise.
+fn misuse(command: clap::Command) -> i32 {
+    let understood = command.ignore_errors(true).try_get_matches();
+    let verb = understood
+        .ok()
+        .and_then(|it| it.subcommand_name().map(str::to_owned));
+    match verb.as_deref() {
+        Some("run" | "exec" | "docker-run") => NOT_STARTED.into(),
+        _ => MISUSE,
+    }
 }
 
 /// Where std's `println!` and `eprintln!` could not write, and why.

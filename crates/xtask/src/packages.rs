@@ -73,6 +73,11 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("busybox", "busybox-static", "images for real runtimes"),
     need("dnsmasq", "dnsmasq-base", "a DHCP server"),
     need("tcpdump", "tcpdump", "what goes over a link"),
+    need(
+        "slirp4netns",
+        "slirp4netns",
+        "the way out of pods that are made without root",
+    ),
     need("runc", "runc", "real runtimes"),
     need("podman", "podman", "podman with its CNI backend"),
     need("containerd", "containerd", "ctr run --cni"),

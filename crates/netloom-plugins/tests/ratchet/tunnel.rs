@@ -39,6 +39,13 @@ pub(crate) fn number(pod: &Pod, link: &str) -> String {
     after.split(' ').next().unwrap().to_owned()
 }
 
+/// The hardware address of a link.
+fn address(pod: &Pod, link: &str) -> String {
+    let shown = pod.ip(&format!("-o link show {link}"));
+    let (_, after) = shown.split_once("link/ether ").unwrap();
+    after.split(' ').next().unwrap().to_owned()
+}
+
 #[test]
 fn each_host_makes_its_end_and_the_ends_find_each_other() {
     let Some(lab) = lab() else { return };
@@ -64,6 +71,7 @@ fn each_host_makes_its_end_and_the_ends_find_each_other() {
     let result = on_b("ADD").succeeds();
     assert_eq!(interfaces(&result), ["in2"], "{result}");
     assert_eq!(number(&near, "in1"), number(&far, "in2"));
+    assert_ne!(address(&near, "in1"), address(&far, "in2"));
     assert!(near.pings([192, 168, 2, 101]));
     // A full packet that may not be cut to pieces.
     near.sh("ip link show in1 | grep -q 'mtu 1450'");

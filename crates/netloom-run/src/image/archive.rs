@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tar::{Archive, EntryType};
 
+use super::read::tar_fault;
 use crate::error::{Doing, Error, Result};
 
 /// An archive of an image has a file for each layer, and a few more.
@@ -108,7 +109,7 @@ impl Files {
         let mut links = Vec::new();
         let mut archive = Archive::new(BufReader::new(&file));
         for (number, entry) in archive.entries_with_seek().doing(failed)?.enumerate() {
-            let entry = entry.doing(failed)?;
+            let entry = entry.map_err(|error| tar_fault(&error)).doing(failed)?;
             if number > MOST_FILES {
                 return Err(Error::new(format!(
                     "{path:?} has more than {MOST_FILES} files"

@@ -14,6 +14,9 @@ use rustix::fs::{
 use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
+use netloom_kernel::unshare;
+
+use super::read::tar_fault;
 use crate::error::{Doing, Error, Result};
 
 /// More files than any layer has.
@@ -40,7 +43,9 @@ impl Root {
         let mut archive = Archive::new(reader);
         let entries = archive.entries().doing(|| "read a layer")?;
         for (number, entry) in entries.enumerate() {
-            let mut entry = entry.doing(|| "read a layer")?;
+            let mut entry = entry
+                .map_err(|error| tar_fault(&error))
+                .doing(|| "read a layer")?;
             if number > MOST {
                 return Err(Error::new(format!("the layer has more than {MOST} files")));
             }
@@ -174,7 +179,7 @@ impl Root {
     fn own<R: Read>(&self, fd: BorrowedFd<'_>, entry: &Entry<'_, R>) -> io::Result<u64> {
         let header = entry.header();
         let (uid, gid) = ids(entry)?;
-        rustix::fs::fchown(fd, Some(uid), Some(gid))?;
+        owned(rustix::fs::fchown(fd, Some(uid), Some(gid)))?;
         rustix::fs::fchmod(fd, Mode::from_raw_mode(header.mode()? & 0o7777))?;
         Ok(header.mtime().unwrap_or_default())
     }
@@ -249,12 +254,15 @@ fn make_opaque(dir: BorrowedFd<'_>) -> io::Result<()> {
     // A descriptor that only names a directory takes no attributes.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = rustix::fs::openat(dir, ".", flags, Mode::empty())?;
-    let flags = XattrFlags::empty();
+    let name = match unshare::is_user_namespace() {
+        true => "user.overlay.opaque",
+        false => "trusted.overlay.opaque",
+    };
     Ok(rustix::fs::fsetxattr(
         &dir,
-        "trusted.overlay.opaque",
+        name,
         b"y",
-        flags,
+        XattrFlags::empty(),
     )?)
 }
 
@@ -307,13 +315,21 @@ fn ids<R: Read>(entry: &Entry<'_, R>) -> io::Result<(Uid, Gid)> {
 
 fn chown<R: Read>(dir: BorrowedFd<'_>, name: &str, entry: &Entry<'_, R>) -> io::Result<()> {
     let (uid, gid) = ids(entry)?;
-    Ok(rustix::fs::chownat(
+    owned(rustix::fs::chownat(
         dir,
         name,
         Some(uid),
         Some(gid),
         AtFlags::SYMLINK_NOFOLLOW,
-    )?)
+    ))
+}
+
+/// An owner that a user namespace does not have leaves the file the user's.
+fn owned(outcome: Result<(), Errno>) -> io::Result<()> {
+    match outcome {
+        Err(Errno::INVAL | Errno::PERM) if unshare::is_user_namespace() => Ok(()),
+        outcome => Ok(outcome?),
+    }
 }
 
 fn times(seconds: u64) -> Timestamps {

@@ -61,6 +61,15 @@ pub(super) fn same(what: &str, found: &str, expected: &str) -> Result<()> {
     }
 }
 
+/// What is wrong with a tar, in one line: the reader of tars quotes the bytes that it did not understand.
+pub(super) fn tar_fault(error: &io::Error) -> String {
+    let words = error.to_string();
+    match words.contains("when getting") || words.contains("numeric field") {
+        true => "it is no tar, or it is damaged".to_owned(),
+        false => words,
+    }
+}
+
 /// Digests and counts what is read through it.
 pub(super) struct Digesting<R> {
     inner: R,

@@ -60,7 +60,7 @@ pub struct Unpacked {
 
 impl Default for Images {
     fn default() -> Self {
-        Self::at("/var/lib/netloom/images")
+        Self::at(crate::private_host::images().unwrap_or_else(|| "/var/lib/netloom/images".into()))
     }
 }
 

@@ -77,7 +77,8 @@ fn config(order: &Order, runtime: &Runtime, rootfs: &Path, user: &User) -> Value
         "mounts": mounts(order),
         "linux": {
             "namespaces": namespaces,
-            "cgroupsPath": format!("/netloom/{}", spec.id),
+            // In no directory of netloom's, which the runtime would leave behind.
+            "cgroupsPath": format!("/netloom-{}", spec.id),
             "resources": resources(runtime),
             "maskedPaths": root::MASKED,
             "readonlyPaths": root::READ_ONLY,

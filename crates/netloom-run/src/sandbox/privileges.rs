@@ -3,6 +3,8 @@
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use netloom_kernel::unshare;
+
 use super::User;
 use crate::error::{Doing, Error, Result};
 
@@ -120,13 +122,23 @@ pub(super) fn give_up(user: &User, kept: u64) -> Result<()> {
     }
     let groups: Vec<Gid> = user.groups.iter().map(|id| Gid::from_raw(*id)).collect();
     let become_user = || {
-        rustix::thread::set_thread_groups(&groups)?;
+        match rustix::thread::set_thread_groups(&groups) {
+            // Where only root is mapped nobody may choose groups.
+            Err(rustix::io::Errno::PERM) if unshare::is_user_namespace() => {}
+            done => done?,
+        }
         let gid = Gid::from_raw(user.gid);
         rustix::thread::set_thread_res_gid(gid, gid, gid)?;
         let uid = Uid::from_raw(user.uid);
         rustix::thread::set_thread_res_uid(uid, uid, uid)
     };
-    become_user().doing(|| format!("become user {}:{}", user.uid, user.gid))?;
+    become_user().doing(|| match unshare::is_user_namespace() {
+        true => format!(
+            "become user {}:{}, which this user namespace may lack (/etc/subuid gives a user more ids)",
+            user.uid, user.gid
+        ),
+        false => format!("become user {}:{}", user.uid, user.gid),
+    })?;
     let own = rustix::thread::capabilities(None).doing(|| "read the capabilities")?;
     let sets = CapabilitySets {
         effective: own.effective & kept,

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
+use netloom_kernel::unshare;
+
 use super::piece::Piece;
 use super::{Order, devices};
 use crate::error::{Doing, Error, Result};
@@ -41,6 +43,11 @@ pub(super) const READ_ONLY: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
+/// Where the host's programs are, and what they read.
+const PROGRAMS: [&str; 9] = [
+    "bin", "etc", "lib", "lib32", "lib64", "libx32", "opt", "sbin", "usr",
+];
+
 /// Makes the mounts and changes the root.
 pub(super) fn enter(order: &Order) -> Result<()> {
     let pieces = pieces(order)?;
@@ -61,12 +68,14 @@ pub(super) fn enter(order: &Order) -> Result<()> {
 
 /// What of the host the pod is to have.
 fn pieces(order: &Order) -> Result<Vec<Piece>> {
-    let may_replace = !matches!(order.spec.root, Root::Directory { writable: true, .. });
+    let is_fixed = matches!(order.spec.root, Root::Host) && unshare::is_user_namespace();
+    let is_shared = matches!(order.spec.root, Root::Directory { writable: true, .. });
     let mut pieces = Vec::new();
     for name in files::NAMES {
         let mut piece = Piece::open(&order.dir.join(name), format!("/etc/{name}"), false)?;
         piece.read_only = true;
-        piece.may_replace = may_replace;
+        piece.may_replace = !is_fixed && !is_shared;
+        piece.may_lack = is_fixed;
         pieces.push(piece);
     }
     for Volume {
@@ -91,6 +100,7 @@ pub(super) fn mount_for_runtime(order: &Order) -> Result<PathBuf> {
 
 fn mount_root(order: &Order, at: &Path) -> Result<()> {
     let lower = match &order.spec.root {
+        Root::Host if unshare::is_user_namespace() => return programs_of_host(at),
         Root::Directory {
             path,
             writable: true,
@@ -114,6 +124,38 @@ fn mount_root(order: &Order, at: &Path) -> Result<()> {
     overlay(&lower, &layer, at)
 }
 
+/// An ordinary user cannot put a layer on the host's root, of which the kernel would have to show what its
+/// mounts hide, and could write to none of its files: the directories of its programs, and empty ones.
+fn programs_of_host(at: &Path) -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("tmpfs", at, "tmpfs", flags, Some(c"mode=0755"))
+        .doing(|| format!("mount tmpfs on {at:?}"))?;
+    for name in PROGRAMS {
+        let (source, target) = (Path::new("/").join(name), at.join(name));
+        let Ok(found) = fs::symlink_metadata(&source) else {
+            continue;
+        };
+        if found.is_symlink() {
+            fs::read_link(&source)
+                .and_then(|to| std::os::unix::fs::symlink(to, &target))
+                .doing(|| format!("make {target:?}"))?;
+            continue;
+        }
+        let mut piece = Piece::open(&source, target, true)?;
+        piece.read_only = true;
+        piece.attach()?;
+    }
+    for name in [
+        "dev", "home", "proc", "root", "run", "sys", "tmp", "var/tmp",
+    ] {
+        let dir = at.join(name);
+        fs::create_dir_all(&dir).doing(|| format!("make {dir:?}"))?;
+    }
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+    let dir = at.join("tmp");
+    fs::set_permissions(&dir, everybody).doing(|| format!("open {dir:?} to everybody"))
+}
+
 /// Layers are named by descriptors: the option has room for a page, and a path may contain its separators.
 fn overlay(lower: &[PathBuf], layer: &Path, at: &Path) -> Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -128,8 +170,13 @@ fn overlay(lower: &[PathBuf], layer: &Path, at: &Path) -> Result<()> {
         .map(|fd| format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()))
         .collect();
     let layer = layer.to_string_lossy();
+    // In a user namespace only these attributes can be set.
+    let attributes = match unshare::is_user_namespace() {
+        true => ",userxattr",
+        false => "",
+    };
     let options = format!(
-        "lowerdir={},upperdir={layer}/upper,workdir={layer}/work",
+        "lowerdir={},upperdir={layer}/upper,workdir={layer}/work{attributes}",
         names.join(":")
     );
     let options = std::ffi::CString::new(options).doing(|| "name the layers")?;
@@ -166,12 +213,13 @@ fn system(devices: Vec<Piece>, of_host: bool) -> Result<()> {
         MountFlags::NOSUID | MountFlags::NODEV,
         Some(c"mode=0755,size=64k"),
     )?;
-    on(
-        "devpts",
-        "/dev/pts",
-        MountFlags::NOSUID | MountFlags::NOEXEC,
-        Some(c"newinstance,ptmxmode=0666,mode=0620,gid=5"),
-    )?;
+    let terminals = |options| {
+        let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+        on("devpts", "/dev/pts", flags, Some(options))
+    };
+    // The group tty may be one that this user namespace does not have.
+    terminals(c"newinstance,ptmxmode=0666,mode=0620,gid=5")
+        .or_else(|_| terminals(c"newinstance,ptmxmode=0666,mode=0620"))?;
     on("tmpfs", "/dev/shm", strict, Some(c"mode=1777,size=64m"))?;
     on("mqueue", "/dev/mqueue", strict, None)?;
     if of_host {

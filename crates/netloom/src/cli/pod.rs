@@ -45,6 +45,7 @@ there, 126 if it cannot be executed, 125 if the pod could not be made.
   netloom run -d --name web --net mynet --rootfs ./alpine nginx
   netloom run --interactive --net=mynet docker://busybox
 
+Without root, pods are on a host of the user's own, which ends with the last of them.
 It is a tool to try networks, not a wall around hostile programs.";
 
 #[derive(Debug, Args)]

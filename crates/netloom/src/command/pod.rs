@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use netloom_kernel::signals;
-use netloom_run::{CniPlace, Pod, Store, client, enter, recover, sandbox, shim};
+use netloom_run::{CniPlace, Pod, Store, client, enter, private_host, recover, sandbox, shim};
 use netloom_runtime::Cni;
 
 use super::Told;
@@ -36,6 +36,18 @@ pub(crate) fn role() -> Option<u8> {
         }
         sandbox::VERB => descriptor(channel).map(sandbox::main),
         enter::VERB => descriptor(channel).map(enter::main),
+        private_host::VERB => descriptor(channel).and_then(|channel| {
+            let open = descriptor(arguments.next())?;
+            Ok(private_host::keep(channel, open))
+        }),
+        private_host::FIRST => descriptor(channel).and_then(|channel| {
+            let open = descriptor(arguments.next())?;
+            Ok(private_host::first(
+                channel,
+                open,
+                descriptor(arguments.next())?,
+            ))
+        }),
         _ => return None,
     };
     Some(played.unwrap_or_else(|error| {
@@ -45,6 +57,10 @@ pub(crate) fn role() -> Option<u8> {
 }
 
 pub(super) fn answer(options: &Options, verb: &PodVerb) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return end_with(private_host::run_inside(|words| note!("netloom: {words}"))?);
+    }
+    private_host::end_with_parent();
     match verb {
         PodVerb::Run(run) => run::run(options, run),
         PodVerb::DockerRun(it) => engine::run(options, it),
@@ -113,6 +129,7 @@ fn end_with(status: u8) -> Result<()> {
 }
 
 fn exec(it: &Exec) -> Result<()> {
+    ask::no_option(&it.command, "exec")?;
     let (_, pod) = find(&it.pod)?;
     let spec = pod.state()?.spec;
     let tty = it.tty || (it.interactive && client::has_terminal());

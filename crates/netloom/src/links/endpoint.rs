@@ -50,7 +50,10 @@ impl Endpoint {
     fn place(head: &str) -> Result<Self> {
         let (place, name) = match head.rsplit_once('/') {
             Some((place, name)) if !name.is_empty() => (place, name),
-            _ => bail!("it lacks the name of the interface; write {head}/eth1"),
+            _ => bail!(
+                "it lacks the name of the interface; write {}/eth1",
+                head.trim_end_matches('/')
+            ),
         };
         let mut interface = Interface {
             name: name.to_owned(),

@@ -59,6 +59,10 @@ pub(super) fn run(options: &Options, destroy: &Destroy) -> Result<()> {
     }
     ensure!(failed.is_empty(), "{}", failed.join("; "));
     record::remove(&name);
+    if paths.is_empty() && ends == 0 {
+        say!("there is nothing of the topology {name} here");
+        return Ok(());
+    }
     say!(
         "destroyed {name}: {} namespaces, {ends} ends elsewhere",
         paths.len()

@@ -40,14 +40,26 @@ pub(super) fn parse(text: &str) -> Result<Node> {
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
         let at = error.location();
-        let words = error.without_snippet().to_string();
-        let words = words.lines().next().unwrap_or_default();
         Fault {
             line: at.map_or(1, |at| at.line()),
             column: at.map_or(1, |at| at.column()),
-            words: words.to_owned(),
+            words: plain(&error.without_snippet().to_string()),
         }
     })
+}
+
+/// What the library says, without its own options and the place, which is told already.
+fn plain(words: &str) -> String {
+    let words = words.lines().next().unwrap_or_default();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    if let Some(rest) = words.strip_prefix("duplicate mapping key: ") {
+        let key = rest.split(", set ").next().unwrap_or_default();
+        return format!("\"{}\" is there twice", key.escape_debug());
+    }
+    if words.starts_with("budget breached") || words.starts_with("recursion limit") {
+        return "there is more here, or more inside each other, than any topology has".to_owned();
+    }
+    words.to_owned()
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -268,6 +280,21 @@ mod tests {
     fn what_is_no_yaml_is_told_by_line() {
         let fault = parse("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
         assert!(fault.line >= 2, "{fault}");
+    }
+
+    #[test]
+    fn what_the_library_refuses_is_said_in_words_of_a_file() {
+        let twice = parse("a: 1\nb: 2\na: 3\n").unwrap_err();
+        assert_eq!(twice.to_string(), "3:1: \"a\" is there twice");
+        let deep = parse(&format!("a: {}", "[".repeat(5000))).unwrap_err();
+        assert!(deep.words.contains("inside each other"), "{deep}");
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..9 {
+            let former = format!("*a{}, ", level - 1).repeat(8);
+            bomb += &format!("a{level}: &a{level} [{former}]\n");
+        }
+        let bomb = parse(&bomb).unwrap_err();
+        assert!(bomb.words.contains("than any topology has"), "{bomb}");
     }
 
     #[test]

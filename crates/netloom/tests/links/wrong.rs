@@ -144,6 +144,10 @@ fn what_is_wrong_with_a_file_is_told_by_line_and_column() {
             "mgmt-net is containerlab's own network",
         ),
         (
+            "{ endpoints: [{ node: r1, interface: e, routes: [default@10.9.9.9] }, \"r2:e\"] }",
+            "no address of this end has 10.9.9.9 in its network",
+        ),
+        (
             "{ endpoints: [\"r1:e\", \"r2:e\"], host: { r1: a } }",
             "there is no host \"a\"",
         ),

@@ -47,6 +47,28 @@ fn bad_input_is_named_and_leaves_nothing() {
         (&["--add-host", "db", "true"], "db"),
         (&["-e", "=x", "true"], "=x"),
         (&["-w", "tmp", "true"], "tmp"),
+        (&["-w", "/no/such", "true"], "/no/such"),
+        (&["--dns-search", "a b", "true"], "\"a b\""),
+        (
+            &["--dns-option", "x\nnameserver 192.0.2.1", "true"],
+            "one word",
+        ),
+        (
+            &["--net", "mynet", "-p", "80:80", "-p", "80:81", "true"],
+            "80/tcp",
+        ),
+        (&["--net", "ns:/run", "true"], "is no network namespace"),
+        (&["-v", "/etc/passwd:/etc", "true"], "has a directory there"),
+        (&["-v", "/etc:/etc/passwd", "true"], "has a file there"),
+        (
+            &["--image", "docker-archive:/etc/passwd", "true"],
+            "it is no tar",
+        ),
+        (&["--image", "oci:/etc", "true"], "/etc/index.json"),
+        (&["--ntework", "mynet", "true"], "is no option"),
+        (&["--runtime", "/no/such", "true"], "/no/such"),
+        (&["--runtime", "runc", "--cpus", "0", "true"], "--cpus"),
+        (&["--runtime", "runc", "--init", "true"], "--init"),
         (&["--cap-add", "root", "true"], "root"),
         (&["--memory", "1G", "true"], "--memory"),
         (
@@ -67,6 +89,27 @@ fn bad_input_is_named_and_leaves_nothing() {
         assert_eq!(outcome.stdout, "", "{outcome}");
         picture(&host).assert_same_as(&before);
     }
+}
+
+#[test]
+fn words_that_are_no_command_line_have_the_status_of_a_pod_that_was_not_made() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    for arguments in [
+        &["run", "--dns", "nope", "true"][..],
+        &["run", "--rootfs", "", "true"],
+        &["run", "-d", "-t", "true"],
+        &["--conf-dir", "/etc", "run", "--rw", "true"],
+        &["exec", "-e"],
+        &["docker-run"],
+    ] {
+        let outcome = call(arguments);
+        assert_eq!(outcome.code(), Some(125), "{outcome}");
+        assert!(outcome.stderr.starts_with("error: "), "{outcome}");
+    }
+    assert_eq!(call(&["ps", "--no-such"]).code(), Some(2));
+    assert_eq!(call(&["run", "--help"]).code(), Some(0));
+    picture(&host).assert_same_as(&before);
 }
 
 #[test]

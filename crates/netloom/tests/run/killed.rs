@@ -73,6 +73,28 @@ fn gc_ends_the_pods_of_killed_shims_too() {
     picture(&host).assert_same_as(&before);
 }
 
+/// The kernel is new, `/run` is empty; what is on disk is as it was.
+#[test]
+fn after_a_reboot_gc_frees_what_pods_had() {
+    let Some(host) = host() else { return };
+    let before = picture(&host);
+    let networks = ["--net", "mynet", "--net", "two", "-p", "8080:80"];
+    let id = detached(&[&networks[..], &["sleep", "1000"]].concat());
+    kill(parent_of(init_of(&id)));
+    host.sh("umount -R /run/netns && rm -rf /run/mount /run/netloom /run/netns");
+    host.sh(&format!("ip link del {}; nft flush ruleset", crate::BRIDGE));
+    assert_eq!(succeeds(&call(&["ps", "-a", "-q"])), "");
+    for network in ["mynet", "two"] {
+        let outcome = call(&["gc", "--yes", network]);
+        assert!(outcome.is_success(), "{outcome}");
+        assert!(outcome.stderr.contains(&id), "{outcome}");
+    }
+    // As at first: what networks share is there.
+    let again = [&["--rm"], &networks[..], &["true"]].concat();
+    succeeds(&crate::run(&again));
+    picture(&host).assert_same_as(&before);
+}
+
 #[test]
 fn a_killed_first_process_ends_the_pod() {
     let Some(host) = host() else { return };

@@ -7,6 +7,9 @@ mod inside;
 mod killed;
 mod life;
 mod networks;
+mod rootless;
+mod runtime;
+mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,18 @@ use std::path::PathBuf;
 use netloom_run::{Error, Port, Protocol, Result, Volume};
 use serde_json::{Map, Value, json};
 
+/// An option that is misspelt would be the command: what follows a command is the command's.
+pub(super) fn no_option(command: &[String], verb: &str) -> Result<()> {
+    match command.first() {
+        Some(first) if first.starts_with('-') && !std::env::args().any(|it| it == "--") => {
+            Err(Error::new(format!(
+                "{first:?} is no option of `netloom {verb}`, see --help; a command that begins so comes behind --"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `[IP:]HOST:POD[/PROTOCOL]`, an IPv6 address in brackets.
 pub(super) fn port(text: &str) -> Result<Port> {
     let bad = |problem: &str| {
@@ -41,6 +53,40 @@ pub(super) fn port(text: &str) -> Result<Port> {
         pod: number(pod)?,
         protocol,
     })
+}
+
+/// All of them; none twice.
+pub(super) fn ports(texts: &[String]) -> Result<Vec<Port>> {
+    let mut read: Vec<Port> = Vec::new();
+    for text in texts {
+        let one = port(text)?;
+        let is_same = |other: &Port| {
+            let ips = other.host_ip.zip(one.host_ip);
+            other.host == one.host
+                && other.protocol == one.protocol
+                && ips.is_none_or(|(other, one)| other == one)
+        };
+        if read.iter().any(is_same) {
+            let protocol = one.protocol.as_str();
+            return Err(Error::new(format!(
+                "-p {text:?}: port {}/{protocol} of the host leads to the pod already",
+                one.host
+            )));
+        }
+        read.push(one);
+    }
+    Ok(read)
+}
+
+/// A word of resolv.conf, where white space ends one.
+pub(super) fn word(text: &str, option: &str) -> Result<String> {
+    let ends = |char: char| char.is_whitespace() || char.is_control();
+    match text.is_empty() || text.contains(ends) {
+        false => Ok(text.to_owned()),
+        true => Err(Error::new(format!(
+            "{option} {text:?}: expected one word; the option may be repeated"
+        ))),
+    }
 }
 
 /// `RATE[:RATE]`: what the pod receives, and what it sends; the same if there is one.
@@ -207,6 +253,21 @@ mod tests {
         for bad in ["", "80", "0:80", "80:65536", "x:1:2", "1:2/icmp", "a:b"] {
             let error = port(bad).unwrap_err();
             assert!(error.words.contains("8080:80"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_port_of_the_host_leads_to_two_places() {
+        let read =
+            |texts: &[&str]| ports(&texts.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            read(&["53:53", "53:53/udp", "127.0.0.1:80:80", "127.0.0.2:80:81"])
+                .unwrap()
+                .len(),
+            4
+        );
+        for bad in [["80:80", "80:81"], ["127.0.0.1:80:80", "80:81"]] {
+            assert!(read(&bad).unwrap_err().words.contains("80/tcp"), "{bad:?}");
         }
     }
 

@@ -41,6 +41,9 @@ struct Words {
 }
 
 pub(super) fn run(options: &Options, it: &EngineRun) -> Result<()> {
+    if netloom_run::private_host::is_inside() {
+        return Err(Error::new("docker-run needs root: sudo netloom docker-run …").into());
+    }
     let words = sort(&it.arguments)?;
     let store = store()?;
     require_podman()?;
@@ -62,7 +65,6 @@ pub(super) fn run(options: &Options, it: &EngineRun) -> Result<()> {
         arguments: words.rest,
     };
     let shown = [PODMAN, "run"].map(str::to_owned).into_iter();
-    let ports = words.ports.iter().map(|it| ask::port(it));
     let spec = PodSpec {
         name: String::new(),
         command: shown.chain(call.arguments.iter().cloned()).collect(),
@@ -77,7 +79,7 @@ pub(super) fn run(options: &Options, it: &EngineRun) -> Result<()> {
         attachments,
         dns: Default::default(),
         hosts: Vec::new(),
-        ports: ports.collect::<Result<_, _>>()?,
+        ports: ask::ports(&words.ports)?,
         capabilities: 0,
         tty: false,
         interactive: true,

@@ -8,7 +8,7 @@ use netloom_run::network::{Wishes, attachments};
 use netloom_run::sandbox::privileges;
 use netloom_run::{
     Attachment, DnsOptions, Error, NetworkMode, Phase, PodSpec, PodState, Root, Runtime, Store,
-    client,
+    client, private_host,
 };
 use netloom_runtime::load;
 use netloom_spec::NetworkConfigList;
@@ -24,6 +24,9 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub(super) fn run(options: &Options, run: &Run) -> Result<()> {
     let store = store()?;
     let spec = specify(options, run, &store)?;
+    if run.nets.is_empty() {
+        hint(options);
+    }
     let outcome = client::run(&spec)?;
     for line in &outcome.left {
         note!("netloom: pod {}: {line}", &spec.id[..8]);
@@ -36,10 +39,8 @@ pub(super) fn run(options: &Options, run: &Run) -> Result<()> {
 
 /// All that can be wrong is found here, before there is any effect.
 fn specify(options: &Options, run: &Run, store: &Store) -> Result<PodSpec> {
+    ask::no_option(&run.command, "run")?;
     let runtime = runtime(run)?;
-    if !rustix::process::geteuid().is_root() {
-        return Err(Error::new("pods need root: sudo netloom run …").into());
-    }
     let choice = image::choose(run)?;
     let (network, attachments) = networks(options, run, store)?;
     let id = client::new_id()?;
@@ -63,9 +64,9 @@ fn specify(options: &Options, run: &Run, store: &Store) -> Result<PodSpec> {
         volumes: each(&run.volumes, ask::volume)?,
         network,
         attachments,
-        dns: dns(run),
+        dns: dns(run)?,
         hosts: each(&run.add_host, ask::host)?,
-        ports: each(&run.publish, ask::port)?,
+        ports: ask::ports(&run.publish)?,
         capabilities: privileges::choose(&run.cap_add, &run.cap_drop)?,
         tty,
         interactive: run.interactive,
@@ -127,6 +128,11 @@ fn runtime(run: &Run) -> Result<Option<Runtime>, Error> {
             ))),
         };
     };
+    if private_host::is_inside() {
+        return Err(Error::new(
+            "--runtime: pods of an ordinary user are made by netloom itself; a runtime needs root",
+        ));
+    }
     if run.init {
         return Err(Error::new(
             "--init: a pod of a runtime has no first process of netloom's",
@@ -143,20 +149,17 @@ fn runtime(run: &Run) -> Result<Option<Runtime>, Error> {
     }))
 }
 
-fn dns(run: &Run) -> DnsOptions {
-    DnsOptions {
+fn dns(run: &Run) -> Result<DnsOptions, Error> {
+    Ok(DnsOptions {
         servers: run.dns.clone(),
-        search: run.dns_search.clone(),
-        options: run.dns_option.clone(),
-    }
+        search: each(&run.dns_search, |it| ask::word(it, "--dns-search"))?,
+        options: each(&run.dns_option, |it| ask::word(it, "--dns-option"))?,
+    })
 }
 
 /// The namespace, and the networks in the order given.
 fn networks(options: &Options, run: &Run, store: &Store) -> Result<(NetworkMode, Vec<Attachment>)> {
     let wishes = wishes(run)?;
-    if run.nets.is_empty() {
-        hint(options);
-    }
     resolve(options, &run.nets, &wishes, &run.ifname, store)
 }
 
@@ -169,7 +172,7 @@ pub(super) fn attached(
     store: &Store,
 ) -> Result<(NetworkMode, Vec<Attachment>)> {
     let wishes = Wishes {
-        ports: each(ports, ask::port)?,
+        ports: ask::ports(ports)?,
         ..Wishes::default()
     };
     resolve(options, nets, &wishes, if_name, store)
@@ -216,9 +219,9 @@ fn resolve(
 
 fn wishes(run: &Run) -> Result<Wishes, Error> {
     Ok(Wishes {
-        ports: each(&run.publish, ask::port)?,
+        ports: ask::ports(&run.publish)?,
         bandwidth: run.bandwidth.as_deref().map(ask::bandwidth).transpose()?,
-        dns: dns(run),
+        dns: dns(run)?,
         annotations: each(&run.annotations, ask::annotation)?
             .into_iter()
             .collect(),
