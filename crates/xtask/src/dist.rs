@@ -15,6 +15,7 @@ use crate::workspace::Workspace;
 use link::Linking;
 
 mod link;
+mod packages;
 
 /// The plugin binary must stay smaller than this, in bytes.
 const LARGEST: u64 = 3_750_000;
@@ -29,7 +30,7 @@ pub(crate) struct Args {
     /// Where the files go [default: dist in cargo's target directory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Only the plugin binary with its names, no command and no archive
+    /// Only the plugin binary with its names, no command and no packages
     #[arg(long)]
     plugins_only: bool,
 }
@@ -63,8 +64,10 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if !args.plugins_only {
         let command = build_command(workspace, &plugins.bin)?;
         tell(&command)?;
-        tell(&archive(&out)?)?;
         install(&command, &plugins)?;
+        for package in packages::make(workspace, &out, &plugins)? {
+            tell(&package)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -242,35 +245,6 @@ fn answers(plugin: &Path) -> Result<()> {
         "1.1.0 is not among {versions:?}"
     );
     Ok(())
-}
-
-/// Packs the two programs as tar.gz, the same bytes for the same files, with its SHA-256 beside it.
-/// The names come by `netloom install`: links, unpacked into a directory of plugins, would make one
-/// file of all of them.
-fn archive(out: &Path) -> Result<PathBuf> {
-    let version = env!("CARGO_PKG_VERSION");
-    let libc = Linking::of_this_machine()?.libc();
-    let name = format!(
-        "netloom-{version}-linux-{}-{libc}.tar.gz",
-        std::env::consts::ARCH
-    );
-    let mut tar = Command::new("tar");
-    tar.args([
-        "--sort=name",
-        "--owner=0",
-        "--group=0",
-        "--numeric-owner",
-        "--mtime=@0",
-    ]);
-    tar.args(["--use-compress-program=gzip -9n", "-cf"])
-        .arg(&name)
-        .args(["bin/netloom", "bin/netloom-plugins"])
-        .current_dir(out);
-    process::run(&mut tar)?;
-    let sum = process::output(Command::new("sha256sum").arg(&name).current_dir(out))?;
-    let sum_file = out.join(format!("{name}.sha256"));
-    fs::write(&sum_file, sum).with_context(|| format!("cannot write {}", sum_file.display()))?;
-    Ok(out.join(name))
 }
 
 /// One line on a file: its size, its SHA-256, where it is.

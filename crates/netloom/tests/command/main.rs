@@ -5,6 +5,7 @@
 mod bad_network;
 mod broken_files;
 mod doctor;
+mod elsewhere;
 mod forgotten;
 mod gc;
 mod install;
