@@ -50,10 +50,28 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         .out
         .clone()
         .unwrap_or_else(|| workspace.target.join("dist"));
-    if !args.plugins_only {
-        // First, so that the plugins do not keep a C library that this must give up.
-        Linking::build(workspace, &COMMAND)?;
+    match args.plugins_only {
+        true => drop(checked_plugins(workspace, &out)?),
+        false => deliver(workspace, &out)?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes all that is delivered.
+pub(crate) fn deliver(workspace: &Workspace, out: &Path) -> Result<()> {
+    // First, so that the plugins do not keep a C library that this must give up.
+    Linking::build(workspace, &COMMAND)?;
+    let plugins = checked_plugins(workspace, out)?;
+    let command = build_command(workspace, &plugins.bin)?;
+    tell(&command)?;
+    install(&command, &plugins)?;
+    for package in packages::make(workspace, out, &plugins)? {
+        tell(&package)?;
+    }
+    Ok(())
+}
+
+fn checked_plugins(workspace: &Workspace, out: &Path) -> Result<Plugins> {
     let plugins = build_plugins(workspace, &out.join("bin"))?;
     tell(&plugins.binary)?;
     println!("    {}", Linking::of_this_machine()?.told());
@@ -61,15 +79,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     for (name, result) in check(workspace, &plugins) {
         result.with_context(|| name)?;
     }
-    if !args.plugins_only {
-        let command = build_command(workspace, &plugins.bin)?;
-        tell(&command)?;
-        install(&command, &plugins)?;
-        for package in packages::make(workspace, &out, &plugins)? {
-            tell(&package)?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(plugins)
 }
 
 /// Builds the release plugin binary into a folder of its own, with a symbolic link for each plugin.
