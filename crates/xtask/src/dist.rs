@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Only the plugin binary with its names, no command and no packages
     #[arg(long)]
     plugins_only: bool,
+    /// Pack `netloom` and `netloom-plugins` of this folder, and build nothing
+    #[arg(long, value_name = "DIR", conflicts_with = "plugins_only")]
+    programs: Option<PathBuf>,
 }
 
 /// A folder with the plugin binary and its names.
@@ -50,11 +53,27 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         .out
         .clone()
         .unwrap_or_else(|| workspace.target.join("dist"));
-    match args.plugins_only {
-        true => drop(checked_plugins(workspace, &out)?),
-        false => deliver(workspace, &out)?,
+    match &args.programs {
+        Some(programs) => pack(workspace, programs, &out)?,
+        None if args.plugins_only => drop(checked_plugins(workspace, &out)?),
+        None => deliver(workspace, &out)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Packs programs that are built already.
+pub(crate) fn pack(workspace: &Workspace, programs: &Path, out: &Path) -> Result<()> {
+    let bin = out.join("bin");
+    emptied(&bin)?;
+    let copy = |name: &str| -> Result<PathBuf> {
+        let (from, to) = (programs.join(name), bin.join(name));
+        fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        Ok(to)
+    };
+    let (command, binary) = (copy("netloom")?, copy("netloom-plugins")?);
+    let names = plugin_names(&binary)?;
+    let plugins = Plugins { bin, binary, names };
+    finish(workspace, out, &command, &plugins)
 }
 
 /// Makes all that is delivered.
@@ -63,12 +82,28 @@ pub(crate) fn deliver(workspace: &Workspace, out: &Path) -> Result<()> {
     Linking::build(workspace, &COMMAND)?;
     let plugins = checked_plugins(workspace, out)?;
     let command = build_command(workspace, &plugins.bin)?;
-    tell(&command)?;
-    install(&command, &plugins)?;
-    for package in packages::make(workspace, out, &plugins)? {
+    for name in &plugins.names {
+        fs::remove_file(plugins.bin.join(name)).with_context(|| format!("cannot remove {name}"))?;
+    }
+    finish(workspace, out, &command, &plugins)
+}
+
+/// From the two programs to the packages.
+fn finish(workspace: &Workspace, out: &Path, command: &Path, plugins: &Plugins) -> Result<()> {
+    tell(command)?;
+    install(command, plugins)?;
+    for package in packages::make(workspace, out, plugins)? {
         tell(&package)?;
     }
     Ok(())
+}
+
+/// Makes the folder, or empties it.
+fn emptied(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
 fn checked_plugins(workspace: &Workspace, out: &Path) -> Result<Plugins> {
@@ -88,10 +123,7 @@ pub(crate) fn build_plugins(workspace: &Workspace, bin: &Path) -> Result<Plugins
         workspace,
         &["--package", "netloom-plugins", "--bin", "netloom-plugins"],
     )?;
-    if bin.exists() {
-        fs::remove_dir_all(bin).with_context(|| format!("cannot empty {}", bin.display()))?;
-    }
-    fs::create_dir_all(bin).with_context(|| format!("cannot make {}", bin.display()))?;
+    emptied(bin)?;
     let binary = bin.join("netloom-plugins");
     place(&built, &binary)?;
     let names = plugin_names(&binary)?;
@@ -115,11 +147,8 @@ pub(crate) fn build_command(workspace: &Workspace, bin: &Path) -> Result<PathBuf
     Ok(command)
 }
 
-/// Puts the plugins in place of the links, as users have them: each a file that knows its name.
+/// Puts the plugins beside it, as users have them: each a file that knows its name.
 fn install(command: &Path, plugins: &Plugins) -> Result<()> {
-    for name in &plugins.names {
-        fs::remove_file(plugins.bin.join(name)).with_context(|| format!("cannot remove {name}"))?;
-    }
     process::run(
         Command::new(command)
             .arg("install")

@@ -13,10 +13,11 @@ use crate::{dist, process};
 /// Sourced by the others.
 const HELPER: &str = "tree.sh";
 
-/// Makes the packages twice, and runs the scripts on them whose names contain `filter`.
+/// Makes the packages twice, of `programs` or of a release that it builds, and runs the scripts on them whose names contain `filter`.
 pub(super) fn prove(
     workspace: &Workspace,
     scratch: &Path,
+    programs: Option<&Path>,
     filter: Option<&str>,
     outcome: &mut Outcome,
 ) -> Result<()> {
@@ -28,9 +29,11 @@ pub(super) fn prove(
         return Ok(());
     }
     let made = [scratch.join("dist"), scratch.join("dist-again")];
-    for out in &made {
-        dist::deliver(workspace, out)?;
+    match programs {
+        Some(programs) => dist::pack(workspace, programs, &made[0])?,
+        None => dist::deliver(workspace, &made[0])?,
     }
+    dist::pack(workspace, &made[0].join("bin"), &made[1])?;
     outcome.check(
         "the packages are the same bytes when they are made again",
         same(&made).map_err(|error| format!("{error:#}")),

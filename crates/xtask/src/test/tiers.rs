@@ -337,6 +337,7 @@ impl Runner {
         delivered::prove(
             &self.workspace,
             &self.scratch,
+            self.product.bin(),
             self.filter.as_deref(),
             outcome,
         )

@@ -12,6 +12,11 @@ use crate::process;
 /// Where Debian's podman and containerd look.
 const PLUGINS: &str = "/usr/lib/cni";
 
+/// Where the plugins' units are packed. The script puts them to systemd's: Go's package has files of the same
+/// names there, by the path `/lib` or `/usr/lib`, and dpkg, which knows nothing of that being one, removes them when it
+/// removes the other package.
+const UNITS: &str = "usr/share/netloom-plugins/systemd";
+
 pub(super) fn make(release: &Release<'_>) -> Result<Vec<PathBuf>> {
     let mut command = files::command(release, Path::new("usr"))?;
     command.absorb(files::units(
@@ -24,7 +29,7 @@ pub(super) fn make(release: &Release<'_>) -> Result<Vec<PathBuf>> {
         "Section: net\nRecommends: netloom-plugins\nDescription: {SUMMARY}\n The command: networks are \
          attached, checked, explained and tried.\n"
     );
-    let plugins = files::plugins(release, PLUGINS)?;
+    let plugins = files::plugins(release, PLUGINS, Path::new(UNITS))?;
     let of_plugins = format!(
         "Section: net\nSuggests: iptables, netloom\n\
          Provides: containernetworking-plugins (= {STANDS_FOR}), container-network-stack (= 1)\n\
@@ -48,6 +53,12 @@ pub(super) fn make(release: &Release<'_>) -> Result<Vec<PathBuf>> {
 fn scripts(release: &Release<'_>) -> [(&'static str, String); 2] {
     let reload = "if [ -d /run/systemd/system ]; then\n    systemctl daemon-reload || :\n    \
                   systemctl try-restart cni-dhcp.service || :\nfi\n";
+    let units =
+        format!("mkdir -p /usr/lib/systemd/system\ncp /{UNITS}/* /usr/lib/systemd/system/\n");
+    let no_units = format!(
+        "for unit in /{UNITS}/*; do\n    installed=/usr/lib/systemd/system/${{unit##*/}}\n    \
+         if cmp -s \"$unit\" \"$installed\"; then rm -f \"$installed\"; fi\ndone\n"
+    );
     let begin = "#!/bin/sh\nset -e\n";
     let link = files::link_script(release, PLUGINS);
     let unlink = files::unlink_script(release, PLUGINS);
@@ -55,11 +66,11 @@ fn scripts(release: &Release<'_>) -> [(&'static str, String); 2] {
     [
         (
             "postinst",
-            format!("{begin}if [ \"$1\" = configure ]; then\n{link}{reload}fi\n"),
+            format!("{begin}if [ \"$1\" = configure ]; then\n{link}{units}{reload}fi\n"),
         ),
         (
             "prerm",
-            format!("{begin}if [ \"$1\" = remove ]; then\n{stop}{unlink}fi\n"),
+            format!("{begin}if [ \"$1\" = remove ]; then\n{stop}{unlink}{no_units}fi\n"),
         ),
     ]
 }

@@ -31,20 +31,15 @@ pub(super) fn command(release: &Release<'_>, prefix: &Path) -> Result<Tree> {
     Ok(tree)
 }
 
-/// The plugins, each a file, in the folder `dir`; and the units of those that have a daemon.
-pub(super) fn plugins(release: &Release<'_>, dir: &str) -> Result<Tree> {
+/// The plugins, each a file, in the folder `dir`; and the units of those that have a daemon, in `units`.
+pub(super) fn plugins(release: &Release<'_>, dir: &str, units: &Path) -> Result<Tree> {
     let mut tree = Tree::default();
     let inside = Path::new(dir.trim_start_matches('/'));
     for name in release.names {
         let program = File::Program(release.bin.join(name));
         tree.put(inside.join(name), program);
     }
-    tree.absorb(units(
-        release,
-        Path::new("usr/lib/systemd/system"),
-        true,
-        dir,
-    )?);
+    tree.absorb(self::units(release, units, true, dir)?);
     tree.absorb(about(release, Path::new("usr/share/doc/netloom-plugins"))?);
     Ok(tree)
 }

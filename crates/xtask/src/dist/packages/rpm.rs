@@ -16,7 +16,7 @@ pub(super) fn make(release: &Release<'_>) -> Result<Vec<PathBuf>> {
     let mut command = files::command(release, Path::new("usr"))?;
     let to = Path::new("usr/lib/systemd/system");
     command.absorb(files::units(release, to, false, PLUGINS)?);
-    let plugins = files::plugins(release, PLUGINS)?;
+    let plugins = files::plugins(release, PLUGINS, to)?;
     let top = release.scratch("rpm")?;
     let tree = top.join("tree");
     fs::create_dir(&tree)?;
