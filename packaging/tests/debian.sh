@@ -11,16 +11,17 @@ fi
 . "$(dirname "$0")/tree.sh"
 export DEBIAN_FRONTEND=noninteractive
 debs=("$dist"/netloom_*.deb "$dist"/netloom-plugins_*.deb)
+put() { "$@" > /work/said 2>&1 || { cat /work/said; echo "FAILED $*"; exit 1; }; }
 owner() { dpkg -S "$1" 2>&1 | cut -d: -f1; }
 
-dpkg -i "${debs[@]}" > /dev/null 2>&1
+put dpkg -i "${debs[@]}"
 ok "the plugins are netloom's" [ "$(owner /usr/lib/cni/bridge)" = netloom-plugins ]
 ok "Go's package is gone" [ ! "$(dpkg-query -W -f '${db:Status-Status}' containernetworking-plugins 2> /dev/null)" = installed ]
 ok "every file is as it was packed" [ -z "$(dpkg --verify netloom netloom-plugins)" ]
 unit=/usr/lib/systemd/system/cni-dhcp.service
 ok "the daemon's unit is netloom's" grep -q /usr/lib/cni/dhcp "$unit"
 ok "other programs find them by default" [ "$(readlink /opt/cni/bin/bridge)" = /usr/lib/cni/bridge ]
-ok "the command works" netloom version
+ok "the command works" [ -n "$(netloom version)" ]
 
 # podman, by its own default directories.
 export work=/work/podman
@@ -45,7 +46,7 @@ for deb in "${debs[@]}"; do
   sed -i 's/^Version: .*/&.1/' "/work/next/$name.d/DEBIAN/control"
   dpkg-deb -Znone -b "/work/next/$name.d" "/work/next/$name" > /dev/null
 done
-dpkg -i /work/next/*.deb > /dev/null
+put dpkg -i /work/next/*.deb
 ok "it is upgraded" [ "$(dpkg-query -W -f '${Version}' netloom-plugins)" = "$(dpkg-deb -f "${debs[1]}" Version).1" ]
 echo after >&7
 read -r -t 20 line <&7
@@ -59,16 +60,17 @@ pod rm --force --time 0 new > /dev/null
 rm /opt/cni/bin/tuning
 echo 'somebody else' > /opt/cni/bin/tuning
 # podman wants one of the two; this is about what removal leaves.
-dpkg -r --force-depends netloom-plugins > /dev/null 2>&1
+put dpkg -r --force-depends netloom-plugins
 ok "its plugins are gone" [ ! -e /usr/lib/cni/bridge ]
 ok "its links are gone, and nobody else's file" [ "$(ls /opt/cni/bin)" = tuning ]
 ok "its unit is gone" [ ! -e "$unit" ]
-ok "the command is there still" netloom --version
+ok "the command is there still" [ -n "$(netloom --version)" ]
 rm /opt/cni/bin/tuning
 
 # Back to Go's plugins, with a container of netloom's that runs.
-dpkg -i "${debs[1]}" > /dev/null
-dpkg -i "$dist"/go/containernetworking-plugins_*.deb > /dev/null 2>&1
+put dpkg -i "${debs[1]}"
+# apt removes what conflicts; dpkg alone would refuse.
+put apt-get install -qq --yes --no-install-recommends "$dist"/go/containernetworking-plugins_*.deb
 ok "the plugins are Go's" [ "$(owner /usr/lib/cni/bridge)" = containernetworking-plugins ]
 ok "netloom's package is gone" [ ! "$(dpkg-query -W -f '${db:Status-Status}' netloom-plugins 2> /dev/null)" = installed ]
 ok "Go's files are as they were packed" [ -z "$(dpkg --verify containernetworking-plugins)" ]
@@ -77,7 +79,7 @@ ok "podman deletes with Go's plugins what netloom's added" pod rm --force --time
 start go --network dual -p 8082:80
 ok "podman works with Go's plugins" [ "$(get 127.0.0.1:8082)" = go ]
 pod rm --force --time 0 go > /dev/null
-dpkg -i "${debs[1]}" > /dev/null 2>&1
+put dpkg -i "${debs[1]}"
 ok "and netloom's come again" [ "$(owner /usr/lib/cni/bridge)" = netloom-plugins ]
 pod rm --all --force --time 0 > /dev/null
 pod network rm dual > /dev/null
