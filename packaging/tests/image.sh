@@ -25,19 +25,22 @@ echo "Go's" > /work/node/bridge
 mount --bind /work/node host/opt/cni/bin
 mount -t proc proc proc
 args() { sed -n 's/.*args: *\[\(.*\)\]/\1/p' "$repo/packaging/kubernetes/$1.yaml" | tr -d '",'; }
-in_pod() { setpriv --bounding-set=-all,+dac_override --inh-caps=-all,+dac_override chroot . /usr/bin/netloom "$@"; }
+# And that to change the root, which a runtime has done by then.
+in_pod() { setpriv --bounding-set=-all,+dac_override,+sys_chroot --inh-caps=-all,+dac_override,+sys_chroot chroot . /usr/bin/netloom "$@"; }
 # run MANIFEST: until it has done its work, and then as kubelet ends it.
 run() {
   (in_pod $(args "$1") > "/work/$1" 2>&1; echo "ended $?" >> "/work/$1") &
-  until grep -qE 'installed in|removed from|already|any more|ended' "/work/$1"; do sleep 0.05; done
+  until grep -qsE 'installed in|removed from|already|any more|ended' "/work/$1"; do sleep 0.05; done
   pkill -TERM --newest --exact netloom --parent $!
   wait $!
   cat "/work/$1"
 }
 told=$(run install)
+echo "$told"
 ok "the DaemonSet installs" grep -q 'ended 0' <<< "$told"
 ok "the plugins are there" [ "$(CNI_COMMAND=VERSION /work/node/bridge < /dev/null | grep -c 1.1.0)" = 1 ]
 told=$(run uninstall)
+echo "$told"
 ok "the other takes them out" grep -q 'ended 0' <<< "$told"
 ok "what was there before is there again" [ "$(ls -A /work/node) $(cat /work/node/bridge)" = "bridge Go's" ]
 
