@@ -8,6 +8,8 @@ options=$(for name in $names; do echo "--package $name"; done)
 # Each is built once, by the program below.
 cargo package --quiet --no-verify --allow-dirty $options
 target=$(cargo metadata --format-version 1 --no-deps | jq -r .target_directory)
+# The command is no library: it is packaged, and built by everything else.
+libraries=$(for name in $names; do [ ! -e "crates/$name/src/lib.rs" ] || echo "$name"; done)
 mkdir -p "$work/crates" "$work/outside/src"
 cat > "$work/outside/Cargo.toml" <<T
 [package]
@@ -16,7 +18,7 @@ version = "0.0.0"
 edition = "2024"
 [workspace]
 [dependencies]
-$(for name in $names; do echo "$name = \"*\""; done)
+$(for name in $libraries; do echo "$name = \"*\""; done)
 [patch.crates-io]
 T
 for name in $names; do
@@ -32,4 +34,4 @@ cp Cargo.lock "$work/outside/"
 CARGO_TARGET_DIR="$target/outside" cargo build --quiet --manifest-path "$work/outside/Cargo.toml"
 "$target/outside/debug/outside" 2> "$work/said" || true
 grep -q 'usage: runtime NETWORK' "$work/said" || { echo "FAILED it does not run"; cat "$work/said"; exit 1; }
-echo "ok a program outside the workspace builds with $(echo $names | wc -w) packaged crates"
+echo "ok a program outside the workspace builds with $(echo $libraries | wc -w) packaged crates"
