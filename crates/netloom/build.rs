@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-const PAGES: &str = "../../docs/plugins";
+// A link to docs/plugins, so that the published crate has them too.
+const PAGES: &str = "reference";
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed={PAGES}");

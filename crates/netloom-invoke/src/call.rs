@@ -27,7 +27,8 @@ pub fn add(
     let stdout = exec.exec_plugin(plugin, &request(conf), args.as_env().as_slice())?;
     read_result(&stdout, conf.cni_version()).map_err(|cause| Error::Result {
         plugin: plugin.to_owned(),
-        cause,
+        cause: Box::new(cause),
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
     })
 }
 
@@ -67,10 +68,12 @@ pub fn version_info(exec: &dyn Exec, plugin: &Path) -> Result<PluginInfo, Error>
     let request = format!("{}\n", json!({ "cniVersion": Version::LATEST.to_string() }));
     match exec.exec_plugin(plugin, request.as_bytes(), probe.as_env().as_slice()) {
         Ok(answer) => exec.decode(&answer),
-        Err(Error::Plugin(error)) if error.to_string() == VERSION_UNKNOWN => Ok(PluginInfo {
-            cni_version: Version::V0_1_0.to_string(),
-            supported_versions: vec![Version::V0_1_0.to_string()],
-        }),
+        Err(Error::Plugin { error, .. }) if error.to_string() == VERSION_UNKNOWN => {
+            Ok(PluginInfo {
+                cni_version: Version::V0_1_0.to_string(),
+                supported_versions: vec![Version::V0_1_0.to_string()],
+            })
+        }
         Err(error) => Err(error),
     }
 }

@@ -10,10 +10,13 @@ use crate::quote;
 
 /// Why a plugin did not do what it was asked.
 ///
-/// [`Error::Plugin`] is the plugin's own error object, untouched. Every error converts into a CNI
+/// [`Error::Plugin`] has the plugin's own error object, untouched. Every error converts into a CNI
 /// error object; like libcni, a plugin that failed without an error object has code 0;
-/// one that was killed for its time limit has 11.
+/// one that was killed for its time limit, or because the caller cancelled, has 11.
+///
+/// What the plugin wrote is kept: [`Error::stdout`], [`Error::stderr`].
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The configuration has no `type`.
     #[error("no plugin name provided")]
@@ -39,9 +42,16 @@ pub enum Error {
         paths: Vec<PathBuf>,
     },
 
-    /// The plugin's own error object.
-    #[error(transparent)]
-    Plugin(#[from] CniError),
+    /// The plugin failed with an error object.
+    #[error("{error}")]
+    Plugin {
+        /// The plugin's own error object.
+        error: Box<CniError>,
+        /// What it wrote to stdout, where the object stood.
+        stdout: String,
+        /// What it wrote to stderr (the end of it, if long).
+        stderr: String,
+    },
 
     /// The executable could not be started.
     #[error("failed to execute plugin {plugin:?}: {cause}")]
@@ -49,6 +59,7 @@ pub enum Error {
         /// The executable.
         plugin: PathBuf,
         /// What the kernel said.
+        #[source]
         cause: io::Error,
     },
 
@@ -58,7 +69,10 @@ pub enum Error {
         /// The executable.
         plugin: PathBuf,
         /// What the kernel said.
+        #[source]
         cause: io::Error,
+        /// What it wrote to stderr (the end of it, if long).
+        stderr: String,
     },
 
     /// The plugin failed and wrote nothing to stdout.
@@ -85,6 +99,22 @@ pub enum Error {
         stderr: String,
     },
 
+    /// The caller cancelled: the plugin was killed, or not started.
+    #[error("plugin {plugin:?} was cancelled by its caller{}", said(stderr))]
+    Cancelled {
+        /// The executable.
+        plugin: PathBuf,
+        /// What it wrote to stderr (the end of it, if long).
+        stderr: String,
+    },
+
+    /// The plugin was not started, as the time of the whole call was up before.
+    #[error("plugin {plugin:?} was not started: the time of the call was up")]
+    NoTime {
+        /// The executable.
+        plugin: PathBuf,
+    },
+
     /// The plugin wrote more to stdout than any answer needs, and was killed.
     #[error(
         "plugin {plugin:?} was killed: it wrote more than {limit} bytes to stdout, where its answer belongs"
@@ -94,6 +124,8 @@ pub enum Error {
         plugin: PathBuf,
         /// How much it may write, in bytes.
         limit: usize,
+        /// What it wrote to stderr (the end of it, if long).
+        stderr: String,
     },
 
     /// The plugin failed, and what it wrote to stdout is not an error object.
@@ -131,7 +163,10 @@ pub enum Error {
         /// The executable.
         plugin: PathBuf,
         /// What is wrong with the result.
-        cause: CniError,
+        #[source]
+        cause: Box<CniError>,
+        /// What it wrote to stdout.
+        stdout: String,
     },
 }
 
@@ -139,13 +174,15 @@ impl Error {
     /// The code of the CNI error object this converts into.
     pub fn code(&self) -> u32 {
         match self {
-            Self::Plugin(error) | Self::VersionInfo(error) | Self::Result { cause: error, .. } => {
-                error.code
-            }
+            Self::Plugin { error, .. } => error.code,
+            Self::Result { cause, .. } => cause.code,
+            Self::VersionInfo(error) => error.code,
             Self::NoPluginName | Self::InvalidPluginName { .. } => code::INVALID_CONFIG,
             Self::NoPaths => code::INVALID_ENVIRONMENT,
             Self::Died { .. } | Self::NoErrorObject { .. } => 0,
-            Self::TimeLimit { .. } => code::TRY_AGAIN_LATER,
+            Self::TimeLimit { .. } | Self::Cancelled { .. } | Self::NoTime { .. } => {
+                code::TRY_AGAIN_LATER
+            }
             Self::NotFound { .. }
             | Self::Start { .. }
             | Self::Conversation { .. }
@@ -153,17 +190,56 @@ impl Error {
             | Self::Panicked { .. } => code::INTERNAL,
         }
     }
+
+    /// What the plugin wrote to stdout, as far as that is not in an error object alone; `None` if it
+    /// wrote nothing, or did not come so far.
+    pub fn stdout(&self) -> Option<&str> {
+        match self {
+            Self::Plugin { stdout, .. }
+            | Self::NoErrorObject { stdout, .. }
+            | Self::Result { stdout, .. } => Some(stdout),
+            _ => None,
+        }
+        .map(String::as_str)
+        .filter(|text| !text.is_empty())
+    }
+
+    /// What the plugin wrote to stderr (the end of it, if long); `None` if it wrote nothing, did not
+    /// come so far, or wrote to the caller's own ([`Stderr::Inherit`](crate::Stderr)).
+    pub fn stderr(&self) -> Option<&str> {
+        match self {
+            Self::Plugin { stderr, .. }
+            | Self::Conversation { stderr, .. }
+            | Self::Died { stderr, .. }
+            | Self::TimeLimit { stderr, .. }
+            | Self::Cancelled { stderr, .. }
+            | Self::TooMuchOutput { stderr, .. }
+            | Self::NoErrorObject { stderr, .. } => Some(stderr),
+            _ => None,
+        }
+        .map(String::as_str)
+        .filter(|text| !text.is_empty())
+    }
 }
 
 impl From<Error> for CniError {
     fn from(error: Error) -> Self {
         let (code, msg) = (error.code(), error.to_string());
         match error {
-            Error::Plugin(error) | Error::VersionInfo(error) => error,
-            Error::Result { plugin, cause } => cause.context(format_args!("plugin {plugin:?}")),
+            Error::Plugin { error, .. } => *error,
+            Error::VersionInfo(error) => error,
+            Error::Result { plugin, cause, .. } => cause.context(format_args!("plugin {plugin:?}")),
             Error::NoErrorObject { stderr, .. } => CniError::new(code, msg).with_details(stderr),
             _ => CniError::new(code, msg),
         }
+    }
+}
+
+/// What it said, if anything.
+fn said(stderr: &str) -> String {
+    match stderr.is_empty() {
+        true => String::new(),
+        false => format!("; it said {}", quote::end(stderr)),
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::find::check_name;
 use crate::stderr::Log;
-use crate::{Env, Error, Exec, Stderr, outcome};
+use crate::{Env, Error, Exec, Limits, Stderr, outcome};
 
 /// A plugin as a function: gets its environment, its request (what stdin would hold), where to
 /// write the answer and where to write the log; returns the exit status.
@@ -21,7 +21,7 @@ type Linked = Box<dyn Fn(&Env, &[u8], &mut dyn Write, &mut dyn Write) -> i32 + S
 /// Calls plugins that are linked into the caller, found by name. A name that it does not have is
 /// left to another [`Exec`], or not found.
 ///
-/// A plugin in this process cannot be killed: there is no time limit.
+/// A plugin in this process cannot be killed: limits only keep it from being started.
 #[derive(Default)]
 pub struct InProcessExec {
     plugins: BTreeMap<String, Linked>,
@@ -101,6 +101,25 @@ impl Exec for InProcessExec {
             (Some(entry), _) => self.call(&name, entry, stdin, &env.iter().cloned().collect()),
             (None, Some(exec)) => exec.exec_plugin(plugin, stdin, env),
             (None, None) => Err(not_linked(&name, &[])),
+        }
+    }
+
+    fn exec_plugin_within(
+        &self,
+        plugin: &Path,
+        stdin: &[u8],
+        env: &[(OsString, OsString)],
+        limits: &Limits,
+    ) -> Result<Vec<u8>, Error> {
+        let name = plugin.file_name().unwrap_or_default().to_string_lossy();
+        match &self.otherwise {
+            Some(exec) if !self.plugins.contains_key(&*name) => {
+                exec.exec_plugin_within(plugin, stdin, env, limits)
+            }
+            _ => {
+                limits.allow(plugin)?;
+                self.exec_plugin(plugin, stdin, env)
+            }
         }
     }
 
@@ -222,7 +241,7 @@ mod tests {
             .stderr(Stderr::memory().0);
         assert!(matches!(
             exec.exec_plugin(Path::new("object"), b"", &[]),
-            Err(Error::Plugin(error)) if error.code == 7 && error.msg == "bad"
+            Err(Error::Plugin { error, .. }) if error.code == 7 && error.msg == "bad"
         ));
         let error = exec.exec_plugin(Path::new("silent"), b"", &[]).unwrap_err();
         assert_eq!(

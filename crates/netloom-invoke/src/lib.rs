@@ -6,7 +6,8 @@
 //! bring its own.
 //!
 //! On top of the trait are the three things one does with a plugin: [`add`], [`run`] (every
-//! command without a result) and [`version_info`].
+//! command without a result) and [`version_info`]. [`Within`] bounds a call by a time or by somebody
+//! who may cancel it.
 //!
 //! ```
 //! use netloom_invoke::{Exec, InProcessExec, Env, version_info};
@@ -35,6 +36,7 @@ mod exec;
 mod find;
 mod in_process;
 mod invocation;
+mod limits;
 mod outcome;
 mod process;
 mod quote;
@@ -44,10 +46,11 @@ mod watch;
 pub use call::{add, run, version_info};
 pub use env::{AsEnv, DelegateArgs, Env, TraceContext};
 pub use error::Error;
-pub use exec::Exec;
+pub use exec::{Exec, Within};
 pub use find::find_in_path;
 pub use in_process::{Entry, InProcessExec};
 pub use invocation::{ArgsForm, Command, Invocation, UnknownCommand};
+pub use limits::{Cancellation, Limits};
 pub use netloom_spec::PluginInfo;
 pub use process::ProcessExec;
 pub use stderr::Stderr;

@@ -15,7 +15,11 @@ pub(crate) fn failure(end: String, stdout: &[u8], stderr: &[u8]) -> Error {
         return Error::Died { end, stderr };
     }
     match error_object(stdout) {
-        Ok(error) => Error::Plugin(error),
+        Ok(error) => Error::Plugin {
+            error: Box::new(error),
+            stdout: String::from_utf8_lossy(stdout).into_owned(),
+            stderr,
+        },
         Err(problem) => Error::NoErrorObject {
             stdout: String::from_utf8_lossy(stdout).into_owned(),
             problem,
@@ -93,7 +97,7 @@ mod tests {
 
     fn own_error(stdout: &str) -> CniError {
         match failed(stdout, "noise") {
-            Error::Plugin(error) => error,
+            Error::Plugin { error, .. } => *error,
             other => panic!("{other:?}"),
         }
     }

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use self::conversation::{Conversation, Ending, LARGEST};
 use crate::stderr::Log;
-use crate::{Error, Exec, Stderr, Watch, outcome};
+use crate::{Error, Exec, Limits, Stderr, Watch, outcome};
 
 /// The first wait for an executable that is open for writing. Each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(1);
@@ -48,21 +48,35 @@ impl Exec for ProcessExec {
         stdin: &[u8],
         env: &[(OsString, OsString)],
     ) -> Result<Vec<u8>, Error> {
-        let deadline = self
-            .time_limit
-            .and_then(|limit| Instant::now().checked_add(limit));
+        self.exec_plugin_within(plugin, stdin, env, &Limits::none())
+    }
+
+    fn exec_plugin_within(
+        &self,
+        plugin: &Path,
+        stdin: &[u8],
+        env: &[(OsString, OsString)],
+        limits: &Limits,
+    ) -> Result<Vec<u8>, Error> {
+        limits.allow(plugin)?;
+        let time = self.time(limits);
+        let limits = match time.and_then(|time| Instant::now().checked_add(time)) {
+            Some(deadline) => &limits.clone().until(deadline),
+            None => limits,
+        };
+        let has_group = self.watch.is_some() || limits.is_bounded();
         let watched = Watched::starting(self.watch.as_deref());
         let child = self
-            .start(plugin, env, deadline)
+            .start(plugin, env, limits, has_group)
             .map_err(|cause| Error::Start {
                 plugin: plugin.to_owned(),
                 cause: interpreter::blame(plugin, cause),
             })?;
         watched.started(child.id());
         let mut log = Log::new(&self.stderr);
-        let ending = Conversation::new(child, stdin, self.has_group()).hold(deadline, &mut log);
+        let ending = Conversation::new(child, stdin, has_group).hold(limits, &mut log);
         drop(watched);
-        self.judge(plugin, ending, &log)
+        judge(plugin, ending, time, &log)
     }
 }
 
@@ -100,16 +114,18 @@ impl ProcessExec {
         &self,
         plugin: &Path,
         env: &[(OsString, OsString)],
-        deadline: Option<Instant>,
+        limits: &Limits,
+        has_group: bool,
     ) -> io::Result<Child> {
-        let mut command = self.command(plugin, env);
+        let mut command = self.command(plugin, env, has_group);
         let mut wait = FIRST_WAIT;
         for _ in 1..TRIES {
             match command.spawn() {
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::TXTBSY) => {}
                 started => return started,
             }
-            if deadline.is_some_and(|deadline| Instant::now() + wait >= deadline) {
+            let is_late = limits.time_left().is_some_and(|left| left <= wait);
+            if is_late || limits.is_cancelled() {
                 break;
             }
             thread::sleep(wait);
@@ -118,13 +134,17 @@ impl ProcessExec {
         command.spawn()
     }
 
-    /// A group of its own lets a time limit reach delegates too. Without one the plugin stays in ours,
-    /// so that a terminal's Ctrl-C reaches it.
-    fn has_group(&self) -> bool {
-        self.time_limit.is_some() || self.watch.is_some()
+    /// How long a plugin may run: the shorter of its own limit and what the caller has left.
+    fn time(&self, limits: &Limits) -> Option<Duration> {
+        match (self.time_limit, limits.time_left()) {
+            (Some(own), Some(left)) => Some(own.min(left)),
+            (own, left) => own.or(left),
+        }
     }
 
-    fn command(&self, plugin: &Path, env: &[(OsString, OsString)]) -> Command {
+    /// A group of its own lets a time limit reach delegates too. Without one the plugin stays in ours,
+    /// so that a terminal's Ctrl-C reaches it.
+    fn command(&self, plugin: &Path, env: &[(OsString, OsString)], has_group: bool) -> Command {
         let mut command = Command::new(in_directory(plugin));
         command
             .env_clear()
@@ -134,38 +154,48 @@ impl ProcessExec {
             Stderr::Inherit => Stdio::inherit(),
             Stderr::PassThrough | Stderr::Capture(_) => Stdio::piped(),
         });
-        if self.has_group() {
+        if has_group {
             command.process_group(0);
         }
         command
     }
+}
 
-    fn judge(
-        &self,
-        plugin: &Path,
-        ending: io::Result<Ending>,
-        log: &Log<'_>,
-    ) -> Result<Vec<u8>, Error> {
-        match ending {
-            Ok(Ending::Exit { status, stdout }) if status.success() => Ok(stdout),
-            Ok(Ending::Exit { status, stdout }) => {
-                Err(outcome::failure(end::text(status), &stdout, log.end()))
-            }
-            Ok(Ending::TimeUp) => Err(Error::TimeLimit {
-                plugin: plugin.to_owned(),
-                limit: self.time_limit.unwrap_or_default(),
-                stderr: String::from_utf8_lossy(log.end()).into_owned(),
-            }),
-            Ok(Ending::TooMuch) => Err(Error::TooMuchOutput {
-                plugin: plugin.to_owned(),
-                limit: LARGEST,
-            }),
-            Err(cause) => Err(Error::Conversation {
-                plugin: plugin.to_owned(),
-                cause,
-            }),
+fn judge(
+    plugin: &Path,
+    ending: io::Result<Ending>,
+    time: Option<Duration>,
+    log: &Log<'_>,
+) -> Result<Vec<u8>, Error> {
+    let (plugin, stderr) = (
+        || plugin.to_owned(),
+        || String::from_utf8_lossy(log.end()).into_owned(),
+    );
+    Err(match ending {
+        Ok(Ending::Exit { status, stdout }) if status.success() => return Ok(stdout),
+        Ok(Ending::Exit { status, stdout }) => {
+            outcome::failure(end::text(status), &stdout, log.end())
         }
-    }
+        Ok(Ending::TimeUp) => Error::TimeLimit {
+            plugin: plugin(),
+            limit: time.unwrap_or_default(),
+            stderr: stderr(),
+        },
+        Ok(Ending::Cancelled) => Error::Cancelled {
+            plugin: plugin(),
+            stderr: stderr(),
+        },
+        Ok(Ending::TooMuch) => Error::TooMuchOutput {
+            plugin: plugin(),
+            limit: LARGEST,
+            stderr: stderr(),
+        },
+        Err(cause) => Error::Conversation {
+            plugin: plugin(),
+            cause,
+            stderr: stderr(),
+        },
+    })
 }
 
 /// A bare file name would be looked up in `PATH`.

@@ -84,7 +84,7 @@ fn a_command_without_a_result_ignores_what_is_printed() {
     run(&answering("not JSON", 0), Path::new("p"), &conf, &args).unwrap();
     let failing = answering(r#"{"code":8,"msg":"m","details":"d"}"#, 1);
     let error = run(&failing, Path::new("p"), &conf, &args).unwrap_err();
-    assert!(matches!(&error, Error::Plugin(error) if error.code == 8));
+    assert!(matches!(&error, Error::Plugin { error, .. } if error.code == 8));
     assert_eq!(error.to_string(), "m; d");
 }
 

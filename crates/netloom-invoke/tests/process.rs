@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use netloom_invoke::{Error, Exec, ProcessExec, Stderr};
+use netloom_invoke::{Cancellation, Error, Exec, Limits, ProcessExec, Stderr};
 use netloom_spec::Error as CniError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::CWD;
@@ -162,7 +162,9 @@ fn stderr_is_kept_of_plugins_that_succeed_and_that_fail() {
         b"",
     );
     assert_eq!(stderr, b"note\n");
-    assert!(matches!(error, Err(Error::Plugin(error)) if error.code == 7 && error.msg == "m"));
+    assert!(
+        matches!(error, Err(Error::Plugin { error, .. }) if error.code == 7 && error.msg == "m")
+    );
 }
 
 #[test]
@@ -451,4 +453,95 @@ fn many_plugins_at_once_get_their_own_answers() {
             });
         }
     });
+}
+
+/// A plugin that tells where it is in a file, starts a child, and waits for ever.
+fn endless(dir: &Dir) -> (PathBuf, PathBuf) {
+    let told = dir.path("told");
+    let fifo = dir.path("fifo");
+    rustix::fs::mkfifoat(CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    let script = dir.script(&format!(
+        "echo working >&2; (exec sleep 1000) & echo $! >{0}; cat {1}; wait",
+        told.display(),
+        fifo.display()
+    ));
+    (script, fifo)
+}
+
+#[test]
+fn who_cancels_ends_the_plugin_and_all_it_started() {
+    let dir = Dir::new();
+    let (script, fifo) = endless(&dir);
+    let cancellation = Cancellation::new().unwrap();
+    let limits = Limits::none().cancelled_by(&cancellation);
+    let (stderr, _) = Stderr::memory();
+    let exec = ProcessExec {
+        stderr,
+        ..ProcessExec::default()
+    };
+    let done = std::thread::scope(|scope| {
+        let call =
+            scope.spawn(|| exec.exec_plugin_within(&script, b"{}", &path_variable(), &limits));
+        // It opens when the plugin does, and so long after its child was started.
+        drop(OpenOptions::new().write(true).open(&fifo).unwrap());
+        cancellation.cancel();
+        call.join().unwrap()
+    });
+    let error = done.unwrap_err();
+    assert!(matches!(&error, Error::Cancelled { plugin, .. } if *plugin == script));
+    assert_eq!(error.stderr(), Some("working\n"));
+    let text = error.to_string();
+    assert!(
+        text.ends_with(r#"was cancelled by its caller; it said "working\n""#),
+        "{text}"
+    );
+    assert_eq!(CniError::from(error).code, 11);
+    let child: i32 = fs::read_to_string(dir.path("told"))
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(ends(Pid::from_raw(child).unwrap()));
+    // What was cancelled is not started again.
+    let again =
+        exec.exec_plugin_within(&dir.script("touch $0.ran"), b"", &path_variable(), &limits);
+    assert!(matches!(again, Err(Error::Cancelled { .. })));
+    assert!(!dir.path("plugin.ran").exists());
+}
+
+#[test]
+fn a_deadline_of_the_caller_ends_a_plugin_without_a_limit_of_its_own() {
+    let dir = Dir::new();
+    let plugin = dir.script("echo begun >&2; exec sleep 1000");
+    let exec = ProcessExec {
+        stderr: Stderr::memory().0,
+        ..ProcessExec::default()
+    };
+    let limits = Limits::none().until(Instant::now() + Duration::from_millis(50));
+    let error = exec
+        .exec_plugin_within(&plugin, b"", &path_variable(), &limits)
+        .unwrap_err();
+    assert!(matches!(error, Error::TimeLimit { limit, .. } if limit <= Duration::from_millis(50)));
+    let error = exec
+        .exec_plugin_within(&plugin, b"", &path_variable(), &limits)
+        .unwrap_err();
+    assert!(matches!(error, Error::NoTime { .. }), "{error}");
+    assert_eq!(CniError::from(error).code, 11);
+}
+
+#[test]
+fn errors_keep_what_the_plugin_wrote_and_where_they_come_from() {
+    let error = error_of(r#"echo log line; echo '{"code":7,"msg":"m"}'; echo why >&2; exit 1"#);
+    assert_eq!(
+        error.stdout(),
+        Some("log line\n{\"code\":7,\"msg\":\"m\"}\n")
+    );
+    assert_eq!(error.stderr(), Some("why\n"));
+    assert_eq!(error_of("yes; echo x >&2").stdout(), None);
+    let start = ProcessExec::default()
+        .exec_plugin(Path::new("/nowhere/plugin"), b"", &[])
+        .unwrap_err();
+    let source = std::error::Error::source(&start).unwrap();
+    let source = source.downcast_ref::<io::Error>().unwrap();
+    assert_eq!(source.kind(), ErrorKind::NotFound);
 }

@@ -17,6 +17,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use netloom_invoke::Limits;
 use netloom_spec::{AddResult, Attachment, ContainerId, Error as CniError, IfName, Version};
 
 pub use self::entry::CachedAttachment;
@@ -28,6 +29,7 @@ const LINK: &str = "it is a symbolic link, which is not followed";
 
 /// What is wrong with the cache.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CacheError {
     /// The parts of the file's name are not all given, or are no part of a file name.
     #[error(
@@ -48,6 +50,7 @@ pub enum CacheError {
         /// The file or directory.
         path: PathBuf,
         /// What the kernel said.
+        #[source]
         cause: io::Error,
     },
     /// The file has no JSON object.
@@ -161,6 +164,8 @@ pub(crate) struct Cache {
     dir: PathBuf,
     /// Told when a lock keeps one waiting.
     on_wait: Option<OnWait>,
+    /// Until when one waits for a lock.
+    limits: Limits,
 }
 
 /// Gets what there is to say about a wait.
@@ -171,7 +176,13 @@ impl Cache {
         Self {
             dir: dir.into(),
             on_wait: None,
+            limits: Limits::none(),
         }
+    }
+
+    pub(crate) fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     pub(crate) fn on_wait(mut self, tell: Option<OnWait>) -> Self {

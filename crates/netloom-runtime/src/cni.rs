@@ -3,9 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use netloom_invoke::{
-    ArgsForm, AsEnv, Command, Exec, Invocation, PluginInfo, ProcessExec, TraceContext,
+    ArgsForm, AsEnv, Cancellation, Command, Exec, Invocation, Limits, PluginInfo, ProcessExec,
+    TraceContext, Within,
 };
 use netloom_spec::{AddResult, PluginConf};
 
@@ -37,6 +39,7 @@ pub struct Cni {
     cache_dir: Option<PathBuf>,
     trace: Option<TraceContext>,
     on_wait: Option<OnWait>,
+    limits: Limits,
 }
 
 impl Cni {
@@ -49,6 +52,7 @@ impl Cni {
             cache_dir: None,
             trace: None,
             on_wait: None,
+            limits: Limits::none(),
         }
     }
 
@@ -90,6 +94,50 @@ impl Cni {
         self
     }
 
+    /// The same for calls that must end by `deadline`, however many plugins they execute: what runs
+    /// then is killed with its process group, and no further plugin is started. An ADD that ended so
+    /// is followed by a [`Cni::del`] with time of its own, as any ADD that failed.
+    ///
+    /// ```no_run
+    /// use netloom_runtime::{Cni, RuntimeConf, load};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cni = Cni::new(["/opt/cni/bin"]);
+    /// let network = load::find_by_name("/etc/cni/net.d", "blue")?;
+    /// let rt = RuntimeConf::new("0d5ee8", "/var/run/netns/blue", "eth0");
+    /// if let Err(error) = cni.within(Duration::from_secs(30)).add(&network, &rt) {
+    ///     cni.within(Duration::from_secs(60)).del(&network, &rt)?;
+    ///     return Err(error.into());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        let mut this = self.clone();
+        this.limits = this.limits.until(deadline);
+        this
+    }
+
+    /// [`Cni::until`] so much later than now.
+    #[must_use]
+    pub fn within(&self, time: Duration) -> Self {
+        match Instant::now().checked_add(time) {
+            Some(deadline) => self.until(deadline),
+            None => self.clone(),
+        }
+    }
+
+    /// The same for calls that end when `cancellation` is cancelled, as [`Cni::until`] tells; who waits
+    /// for a network's lock is woken too.
+    #[must_use]
+    pub fn cancelled_by(&self, cancellation: &Cancellation) -> Self {
+        let mut this = self.clone();
+        this.limits = this.limits.cancelled_by(cancellation);
+        this
+    }
+
     /// Where plugins are searched.
     pub fn plugin_dirs(&self) -> &[PathBuf] {
         &self.plugin_dirs
@@ -102,7 +150,9 @@ impl Cni {
             .as_deref()
             .or_else(|| rt?.cache_dir.as_deref());
         let dir = dir.unwrap_or(Path::new(DEFAULT_CACHE_DIR));
-        Cache::in_dir(dir).on_wait(self.on_wait.clone())
+        Cache::in_dir(dir)
+            .on_wait(self.on_wait.clone())
+            .limits(self.limits.clone())
     }
 
     pub(crate) fn find(&self, conf: &PluginConf, command: Command) -> Result<PathBuf, Error> {
@@ -120,7 +170,7 @@ impl Cni {
         rt: &RuntimeConf,
     ) -> Result<AddResult, Error> {
         let args = self.args(Command::Add, Some(rt));
-        netloom_invoke::add(&*self.exec, path, request, &args)
+        netloom_invoke::add(&self.within_limits(), path, request, &args)
             .map_err(|cause| Error::of_plugin(conf, operation(Command::Add), cause))
     }
 
@@ -133,21 +183,30 @@ impl Cni {
         rt: Option<&RuntimeConf>,
     ) -> Result<(), Error> {
         let path = self.find(conf, command)?;
-        netloom_invoke::run(&*self.exec, &path, request, &self.args(command, rt))
-            .map_err(|cause| Error::of_plugin(conf, operation(command), cause))
+        netloom_invoke::run(
+            &self.within_limits(),
+            &path,
+            request,
+            &self.args(command, rt),
+        )
+        .map_err(|cause| Error::of_plugin(conf, operation(command), cause))
     }
 
     /// Finds the plugin of this `type` and asks for its versions.
     pub(crate) fn exec_version(&self, plugin_type: &str, name: &str) -> Result<PluginInfo, Error> {
         self.exec
             .find_in_path(plugin_type, &self.plugin_dirs)
-            .and_then(|path| netloom_invoke::version_info(&*self.exec, &path))
+            .and_then(|path| netloom_invoke::version_info(&self.within_limits(), &path))
             .map_err(|cause| Error::Plugin {
                 plugin_type: plugin_type.to_owned(),
                 name: name.to_owned(),
                 operation: operation(Command::Version),
                 cause: Box::new(cause),
             })
+    }
+
+    fn within_limits(&self) -> Within<'_> {
+        Within::new(&*self.exec, &self.limits)
     }
 
     fn args(&self, command: Command, rt: Option<&RuntimeConf>) -> impl AsEnv + use<> {

@@ -9,7 +9,12 @@ use crate::cache::CacheError;
 
 /// Why an operation failed. It converts into a CNI error object, which keeps the code of the
 /// plugin's own error.
+///
+/// The text tells the cause too, so it needs no [`source`](std::error::Error::source) beside it. The
+/// sources are for programs: the [`netloom_invoke::Error`] that has what the plugin wrote (in a box;
+/// [`Error::of_execution`] unpacks it), the [`io::Error`] of the kernel.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A plugin failed, or could not be found or executed.
     #[error(
@@ -24,6 +29,7 @@ pub enum Error {
         /// What it was asked: add, check, delete, gc, status, version.
         operation: &'static str,
         /// What it, or the way to it, said.
+        #[source]
         cause: Box<netloom_invoke::Error>,
     },
 
@@ -65,6 +71,7 @@ pub enum Error {
         /// The network's name.
         network: String,
         /// What is wrong with the cache.
+        #[source]
         cause: CacheError,
     },
 
@@ -74,6 +81,7 @@ pub enum Error {
         /// The network's name.
         network: String,
         /// What is wrong with the cache.
+        #[source]
         cause: CacheError,
     },
 
@@ -83,6 +91,7 @@ pub enum Error {
         /// The network's name.
         network: String,
         /// What is wrong with the cache.
+        #[source]
         cause: CacheError,
     },
 
@@ -90,6 +99,7 @@ pub enum Error {
     #[error("failed to list cached attachments: {cause}")]
     CachedAttachments {
         /// What is wrong with the cache.
+        #[source]
         cause: CacheError,
     },
 
@@ -101,6 +111,7 @@ pub enum Error {
         /// The lock file.
         path: PathBuf,
         /// What the kernel said.
+        #[source]
         cause: io::Error,
     },
 
@@ -122,6 +133,7 @@ pub enum Error {
         /// The name of the interface inside the container.
         if_name: String,
         /// What its DEL said.
+        #[source]
         cause: Box<Error>,
     },
 
@@ -153,6 +165,17 @@ impl Error {
         }
     }
 
+    /// What a plugin, or the way to it, said: it has the plugin's stdout and stderr. `None` if no plugin
+    /// failed; of several errors, that of the first that has one.
+    pub fn of_execution(&self) -> Option<&netloom_invoke::Error> {
+        match self {
+            Self::Plugin { cause, .. } => Some(cause),
+            Self::StaleAttachment { cause, .. } => cause.of_execution(),
+            Self::Several(errors) => errors.iter().find_map(Self::of_execution),
+            _ => None,
+        }
+    }
+
     /// The code of the CNI error object: the plugin's own, as far as it gave one; of several
     /// errors, that of the first.
     pub fn code(&self) -> u32 {
@@ -167,7 +190,12 @@ impl Error {
             | Self::CachedConfig { .. }
             | Self::SetCachedResult { .. }
             | Self::CachedAttachments { .. } => code::IO,
-            Self::Lock { cause, .. } if cause.kind() == io::ErrorKind::TimedOut => {
+            Self::Lock { cause, .. }
+                if matches!(
+                    cause.kind(),
+                    io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+                ) =>
+            {
                 code::TRY_AGAIN_LATER
             }
             Self::Lock { .. } => code::IO,

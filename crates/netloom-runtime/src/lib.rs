@@ -19,9 +19,17 @@
 //!
 //! Every operation takes a [`NetworkConfigList`](netloom_spec::NetworkConfigList), or a single
 //! [`PluginConf`](netloom_spec::PluginConf) of the deprecated form without a list (see
-//! [`Network`]). All are synchronous, and may be called from several threads; operations on one
-//! container must not overlap (CNI spec 1.1.0, section 3). How long a plugin may take is up to
-//! the execution engine ([`ProcessExec::time_limit`](netloom_invoke::ProcessExec)).
+//! [`Network`]). All may be called from several threads; operations on one
+//! container must not overlap (CNI spec 1.1.0, section 3).
+//!
+//! All are synchronous. [`Cni::within`], [`Cni::until`] and [`Cni::cancelled_by`] bound a call, as Go's
+//! contexts do; [`Cni::in_background`] makes a future of it, which any executor can await and which
+//! blocks none. How long each single plugin may take is up to the execution engine
+//! ([`ProcessExec::time_limit`](netloom_invoke::ProcessExec)).
+//!
+//! [`undeclared_capabilities`] tells what the runtime offers in vain. [`netns`] makes and watches
+//! namespaces, [`load::Watcher`] a directory of configurations.
+//! Results, [`RuntimeConf`] and [`CachedAttachment`] can be serialized with serde.
 //!
 //! # For those who know libcni
 //!
@@ -30,6 +38,7 @@
 //! | `NewCNIConfig(path, exec)` | [`Cni::new`], [`Cni::exec`] |
 //! | `NewCNIConfigWithCacheDir` | [`Cni::cache_dir`] |
 //! | `RuntimeConf` | [`RuntimeConf`] |
+//! | `ctx context.Context` of every call | [`Cni::until`], [`Cni::within`], [`Cni::cancelled_by`] |
 //! | `AddNetworkList`, `AddNetwork` | [`Cni::add`] |
 //! | `CheckNetworkList`, `CheckNetwork` | [`Cni::check`] |
 //! | `DelNetworkList`, `DelNetwork` | [`Cni::del`], [`Cni::del_with`] |
@@ -74,6 +83,7 @@
 #![forbid(unsafe_code)]
 
 mod attachment;
+mod background;
 mod cache;
 mod cached;
 mod cni;
@@ -82,16 +92,19 @@ mod error;
 pub mod fuzzing;
 mod gc;
 pub mod load;
+pub mod netns;
 mod network;
 mod request;
 mod runtime_conf;
 mod survey;
 
 pub use attachment::{DelMode, FailedAdd};
+pub use background::Background;
 pub use cache::{CacheError, CacheSurvey, CachedAttachment};
 pub use cni::Cni;
 pub use error::Error;
 pub use gc::{GcPlan, Judge, Life, StaleAttachment, Valid};
+pub use netloom_invoke::Cancellation;
 pub use network::Network;
 pub use request::{forecast_request, undeclared_capabilities};
 pub use runtime_conf::RuntimeConf;

@@ -2,6 +2,7 @@
 
 mod error;
 mod plugin;
+mod watch;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,6 +14,7 @@ pub use self::error::{Error, Problem};
 pub use self::plugin::{
     find_plugin_by_name, inject, plugin_from_bytes, plugin_from_file, plugins_beside,
 };
+pub use self::watch::Watcher;
 
 /// A configuration list and the file it is from.
 #[derive(Clone, Debug, PartialEq, Eq)]

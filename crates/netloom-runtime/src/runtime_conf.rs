@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use netloom_spec::{ContainerId, IfName, NetworkName};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::Error;
@@ -18,7 +19,10 @@ use crate::Error;
 ///     .capability("portMappings", json!([{"hostPort": 8080, "containerPort": 80}]));
 /// assert_eq!(rt.args.len(), 1);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+/// As JSON its keys are those of the cache's files: `containerId`, `netns`, `ifName`, `cniArgs`, `capabilityArgs`;
+/// and `cacheDir`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct RuntimeConf {
     /// `CNI_CONTAINERID`: unique on the host.
     pub container_id: String,
@@ -28,13 +32,16 @@ pub struct RuntimeConf {
     /// `CNI_IFNAME`: name of the interface inside the container.
     pub if_name: String,
     /// `CNI_ARGS`, in order.
+    #[serde(rename = "cniArgs", skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<(String, String)>,
     /// What the runtime offers for the capabilities of plugins. Each plugin gets, as
     /// `runtimeConfig`, those that its configuration declares.
+    #[serde(skip_serializing_if = "Map::is_empty")]
     pub capability_args: Map<String, Value>,
     /// Where attachments are cached, if [`Cni`](crate::Cni) has no directory of its own. Prefer
     /// [`Cni::cache_dir`](crate::Cni::cache_dir): attachments in a directory named only here are
     /// invisible to GC.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<PathBuf>,
 }
 

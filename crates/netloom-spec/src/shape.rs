@@ -4,6 +4,7 @@
 mod read;
 mod write;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::error::{Error, code};
@@ -29,6 +30,28 @@ const ROUTE_KEYS: &[&str] = &["dst", "gw", "mtu", "advmss", "priority", "table",
 
 fn is_one_of(key: &str, keys: &[&str]) -> bool {
     keys.iter().any(|known| known.eq_ignore_ascii_case(key))
+}
+
+/// In the shape of its own version ([`AddResult::cni_version`]).
+impl Serialize for AddResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = self
+            .to_value(self.cni_version)
+            .map_err(<S::Error as serde::ser::Error>::custom)?;
+        value.serialize(serializer)
+    }
+}
+
+/// In the shape of the version that it says; 0.1.0 if it says none.
+impl<'de> Deserialize<'de> for AddResult {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let version = value["cniVersion"].as_str().unwrap_or_default();
+        let version = version
+            .parse()
+            .map_err(<D::Error as serde::de::Error>::custom)?;
+        Self::from_value(&value, version).map_err(<D::Error as serde::de::Error>::custom)
+    }
 }
 
 impl AddResult {

@@ -308,6 +308,12 @@ pub(crate) struct Install {
     /// Bring back what the last installation replaced, and remove what it added.
     #[arg(long, conflicts_with_all = ["names", "force"])]
     pub(crate) rollback: bool,
+    /// The root of the host that is meant, as it is seen from here: links lead where they lead on that host.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) host: Option<PathBuf>,
+    /// Wait for SIGTERM or SIGINT afterwards, as the container of a DaemonSet must.
+    #[arg(long, conflicts_with_all = ["rollback", "dry_run"])]
+    pub(crate) stay: bool,
     /// Show what would be done, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -318,6 +324,12 @@ pub(crate) struct Uninstall {
     /// Where the plugins are.
     #[arg(long, default_value = "/opt/cni/bin", value_name = "DIR")]
     pub(crate) bin_dir: PathBuf,
+    /// The root of the host that is meant, as it is seen from here: links lead where they lead on that host.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) host: Option<PathBuf>,
+    /// Wait for SIGTERM or SIGINT afterwards, as the container of a DaemonSet must.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) stay: bool,
     /// Show what would be removed, and remove nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

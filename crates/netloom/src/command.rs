@@ -27,6 +27,7 @@ use std::io::{self, Write};
 use anyhow::Result;
 use netloom_spec::terminal;
 
+use crate::causes;
 use crate::cli::{Cli, Verb};
 use crate::demo;
 use crate::links;
@@ -112,10 +113,10 @@ pub(crate) fn status_of(error: &anyhow::Error) -> u8 {
 pub(crate) fn report(error: &anyhow::Error, json: bool) {
     // Whoever closed stderr or stdout learns of the failure from the exit status.
     if !error.to_string().is_empty() {
-        note!("netloom: {error:#}");
+        note!("netloom: {}", causes::told(error));
     }
     if json && !error.is::<Told>() {
-        let object = netloom_spec::Error::new(code_of(error), format!("{error:#}"));
+        let object = netloom_spec::Error::new(code_of(error), causes::told(error));
         let _ = writeln!(io::stdout(), "{}", terminal::json(&object.to_json()));
     }
 }

@@ -30,6 +30,7 @@ macro_rules! print_json {
     }};
 }
 
+mod causes;
 mod cli;
 mod command;
 mod configured;

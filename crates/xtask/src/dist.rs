@@ -15,6 +15,7 @@ use crate::workspace::Workspace;
 use link::Linking;
 
 mod link;
+mod packages;
 
 /// The plugin binary must stay smaller than this, in bytes.
 const LARGEST: u64 = 3_500_000;
@@ -29,9 +30,12 @@ pub(crate) struct Args {
     /// Where the files go [default: dist in cargo's target directory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Only the plugin binary with its names, no command and no archive
+    /// Only the plugin binary with its names, no command and no packages
     #[arg(long)]
     plugins_only: bool,
+    /// Pack `netloom` and `netloom-plugins` of this folder, and build nothing
+    #[arg(long, value_name = "DIR", conflicts_with = "plugins_only")]
+    programs: Option<PathBuf>,
 }
 
 /// A folder with the plugin binary and its names.
@@ -49,10 +53,61 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         .out
         .clone()
         .unwrap_or_else(|| workspace.target.join("dist"));
-    if !args.plugins_only {
-        // First, so that the plugins do not keep a C library that this must give up.
-        Linking::build(workspace, &COMMAND)?;
+    match &args.programs {
+        Some(programs) => pack(workspace, programs, &out)?,
+        None if args.plugins_only => drop(checked_plugins(workspace, &out)?),
+        None => deliver(workspace, &out)?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Packs programs that are built already.
+pub(crate) fn pack(workspace: &Workspace, programs: &Path, out: &Path) -> Result<()> {
+    let bin = out.join("bin");
+    emptied(&bin)?;
+    let copy = |name: &str| -> Result<PathBuf> {
+        let (from, to) = (programs.join(name), bin.join(name));
+        fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        Ok(to)
+    };
+    let (command, binary) = (copy("netloom")?, copy("netloom-plugins")?);
+    let names = plugin_names(&binary)?;
+    let plugins = Plugins { bin, binary, names };
+    finish(workspace, out, &command, &plugins)
+}
+
+/// Makes all that is delivered.
+pub(crate) fn deliver(workspace: &Workspace, out: &Path) -> Result<()> {
+    // First, so that the plugins do not keep a C library that this must give up.
+    Linking::build(workspace, &COMMAND)?;
+    let plugins = checked_plugins(workspace, out)?;
+    let command = build_command(workspace, &plugins.bin)?;
+    for name in &plugins.names {
+        fs::remove_file(plugins.bin.join(name)).with_context(|| format!("cannot remove {name}"))?;
+    }
+    finish(workspace, out, &command, &plugins)
+}
+
+/// From the two programs to the packages.
+fn finish(workspace: &Workspace, out: &Path, command: &Path, plugins: &Plugins) -> Result<()> {
+    tell(command)?;
+    install(command, plugins)?;
+    write_manual(workspace, &out.join("man/man1"))?;
+    for package in packages::make(workspace, out, plugins)? {
+        tell(&package)?;
+    }
+    Ok(())
+}
+
+/// Makes the folder, or empties it.
+fn emptied(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+}
+
+fn checked_plugins(workspace: &Workspace, out: &Path) -> Result<Plugins> {
     let plugins = build_plugins(workspace, &out.join("bin"))?;
     tell(&plugins.binary)?;
     println!("    {}", Linking::of_this_machine()?.told());
@@ -60,14 +115,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     for (name, result) in check(workspace, &plugins) {
         result.with_context(|| name)?;
     }
-    if !args.plugins_only {
-        let command = build_command(workspace, &plugins.bin)?;
-        tell(&command)?;
-        write_manual(workspace, &out.join("man/man1"))?;
-        tell(&archive(&out)?)?;
-        install(&command, &plugins)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(plugins)
 }
 
 /// Builds the release plugin binary into a folder of its own, with a symbolic link for each plugin.
@@ -76,10 +124,7 @@ pub(crate) fn build_plugins(workspace: &Workspace, bin: &Path) -> Result<Plugins
         workspace,
         &["--package", "netloom-plugins", "--bin", "netloom-plugins"],
     )?;
-    if bin.exists() {
-        fs::remove_dir_all(bin).with_context(|| format!("cannot empty {}", bin.display()))?;
-    }
-    fs::create_dir_all(bin).with_context(|| format!("cannot make {}", bin.display()))?;
+    emptied(bin)?;
     let binary = bin.join("netloom-plugins");
     place(&built, &binary)?;
     let names = plugin_names(&binary)?;
@@ -127,11 +172,8 @@ fn write_manual(workspace: &Workspace, pages: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the plugins in place of the links, as users have them: each a file that knows its name.
+/// Puts the plugins beside it, as users have them: each a file that knows its name.
 fn install(command: &Path, plugins: &Plugins) -> Result<()> {
-    for name in &plugins.names {
-        fs::remove_file(plugins.bin.join(name)).with_context(|| format!("cannot remove {name}"))?;
-    }
     process::run(
         Command::new(command)
             .arg("install")
@@ -267,35 +309,6 @@ fn answers(plugin: &Path) -> Result<()> {
         "1.1.0 is not among {versions:?}"
     );
     Ok(())
-}
-
-/// Packs the two programs as tar.gz, the same bytes for the same files, with its SHA-256 beside it.
-/// The names come by `netloom install`: links, unpacked into a directory of plugins, would make one
-/// file of all of them.
-fn archive(out: &Path) -> Result<PathBuf> {
-    let version = env!("CARGO_PKG_VERSION");
-    let libc = Linking::of_this_machine()?.libc();
-    let name = format!(
-        "netloom-{version}-linux-{}-{libc}.tar.gz",
-        std::env::consts::ARCH
-    );
-    let mut tar = Command::new("tar");
-    tar.args([
-        "--sort=name",
-        "--owner=0",
-        "--group=0",
-        "--numeric-owner",
-        "--mtime=@0",
-    ]);
-    tar.args(["--use-compress-program=gzip -9n", "-cf"])
-        .arg(&name)
-        .args(["bin/netloom", "bin/netloom-plugins", "man"])
-        .current_dir(out);
-    process::run(&mut tar)?;
-    let sum = process::output(Command::new("sha256sum").arg(&name).current_dir(out))?;
-    let sum_file = out.join(format!("{name}.sha256"));
-    fs::write(&sum_file, sum).with_context(|| format!("cannot write {}", sum_file.display()))?;
-    Ok(out.join(name))
 }
 
 /// One line on a file: its size, its SHA-256, where it is.

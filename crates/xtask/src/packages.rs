@@ -81,6 +81,13 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("runc", "runc", "real runtimes"),
     need("podman", "podman", "podman with its CNI backend"),
     need("containerd", "containerd", "ctr run --cni"),
+    need("dpkg-deb", "dpkg", "the packages for Debian"),
+    need("rpmbuild", "rpm", "the RPM packages"),
+    need(
+        "ansible-playbook",
+        "ansible-core",
+        "the role and its playbooks",
+    ),
 ];
 
 /// What a run that leaves no test out uses beside that: 80 MB to fetch.

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every tier, from fast to slow, and one summary.
 
 mod built;
+mod delivered;
 mod former;
 mod guest;
 mod kernel;
@@ -121,6 +122,9 @@ impl Args {
     fn chooses(&self, tier: &Tier) -> bool {
         if tier.name == tiers::VM && (self.full || self.vm || self.no_vm) {
             return self.full || self.vm;
+        }
+        if tier.name == tiers::PACKAGES {
+            return self.full || self.names(tier.name);
         }
         self.tiers.is_empty() || self.names(tier.name)
     }

@@ -7,6 +7,7 @@ mod manifests;
 mod names;
 mod plugin_names;
 mod plugins;
+mod publish;
 mod source;
 mod text;
 mod tree;
@@ -60,6 +61,18 @@ const RULES: &[Rule] = &[
     rule(
         "every crate takes the workspace's lints",
         manifests::workspace_lints,
+    ),
+    rule(
+        "every crate can be published, or says that it is not",
+        publish::ready,
+    ),
+    rule(
+        "what is published has a version beside its path",
+        publish::versions,
+    ),
+    rule(
+        "the oldest Rust that is promised is the one that tests run with",
+        publish::oldest_rust,
     ),
     rule(
         "plugins do not import each other, and wiring imports no plugin",

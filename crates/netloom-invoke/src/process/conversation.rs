@@ -3,12 +3,12 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
-use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio, ioctl_fionread};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 
+use crate::Limits;
 use crate::stderr::Log;
 
 /// How much is read from one stream before the others and the deadline get their turn, in bytes.
@@ -23,8 +23,28 @@ pub(super) enum Ending {
     Exit { status: ExitStatus, stdout: Vec<u8> },
     /// The deadline came first; the plugin was killed.
     TimeUp,
+    /// The caller cancelled; the plugin was killed.
+    Cancelled,
     /// It wrote more than [`LARGEST`] bytes to stdout; it was killed.
     TooMuch,
+}
+
+/// How the talk went.
+enum Talk {
+    /// The plugin ended.
+    Over,
+    /// It still runs, and is to be killed.
+    Broken(Ending),
+}
+
+/// What there is to be done next.
+enum News {
+    /// The plugin reads or writes.
+    Words,
+    /// It ended.
+    Ended,
+    TimeUp,
+    Cancelled,
 }
 
 /// A running plugin and its three streams. One thread serves them all: whichever the plugin
@@ -53,25 +73,17 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Talks until the plugin ends or the deadline comes. Whatever happens, no child is left.
-    pub(super) fn hold(
-        mut self,
-        deadline: Option<Instant>,
-        log: &mut Log<'_>,
-    ) -> io::Result<Ending> {
-        match self.talk(deadline, log) {
-            Ok(Some(true)) => Ok(Ending::Exit {
+    /// Talks until the plugin ends or the limits say so. Whatever happens, no child is left.
+    pub(super) fn hold(mut self, limits: &Limits, log: &mut Log<'_>) -> io::Result<Ending> {
+        match self.talk(limits, log) {
+            Ok(Talk::Over) => Ok(Ending::Exit {
                 status: self.child.wait()?,
                 stdout: self.answer,
             }),
-            Ok(Some(false)) => {
+            Ok(Talk::Broken(ending)) => {
                 self.end()?;
                 self.read_rest(log)?;
-                Ok(Ending::TimeUp)
-            }
-            Ok(None) => {
-                self.end()?;
-                Ok(Ending::TooMuch)
+                Ok(ending)
             }
             Err(error) => {
                 self.end()?;
@@ -80,15 +92,15 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// `true` when the plugin has ended, `false` when the deadline came first; `None` when it wrote
-    /// too much.
-    fn talk(&mut self, deadline: Option<Instant>, log: &mut Log<'_>) -> io::Result<Option<bool>> {
+    fn talk(&mut self, limits: &Limits, log: &mut Log<'_>) -> io::Result<Talk> {
         let process = pidfd_open(self.pid(), PidfdFlags::empty())?;
         self.make_nonblocking()?;
         loop {
-            let ended = match self.wait(&process, deadline)? {
-                Some(ended) => ended,
-                None => return Ok(Some(false)),
+            let ended = match self.wait(&process, limits)? {
+                News::TimeUp => return Ok(Talk::Broken(Ending::TimeUp)),
+                News::Cancelled => return Ok(Talk::Broken(Ending::Cancelled)),
+                News::Ended => true,
+                News::Words => false,
             };
             if ended {
                 self.read_rest(log)?;
@@ -98,18 +110,23 @@ impl<'a> Conversation<'a> {
                 read_log(&mut self.stderr, CHUNK, log)?;
             }
             if self.answer.len() > LARGEST {
-                return Ok(None);
+                return Ok(Talk::Broken(Ending::TooMuch));
             }
             if ended {
-                return Ok(Some(true));
+                return Ok(Talk::Over);
             }
         }
     }
 
-    /// Waits until a stream or the process has news. Tells whether the process has ended; `None`
-    /// is that the deadline came.
-    fn wait(&self, process: &impl AsFd, deadline: Option<Instant>) -> io::Result<Option<bool>> {
+    /// Waits until a stream or the process has news, or the limits say that it is over.
+    fn wait(&self, process: &impl AsFd, limits: &Limits) -> io::Result<News> {
         let mut fds = vec![PollFd::new(process, PollFlags::IN)];
+        let cancellations = limits.cancellations();
+        fds.extend(
+            cancellations
+                .iter()
+                .map(|it| PollFd::new(it, PollFlags::IN)),
+        );
         fds.extend(
             self.stdin
                 .as_ref()
@@ -126,18 +143,24 @@ impl<'a> Conversation<'a> {
                 .map(|stderr| PollFd::new(stderr, PollFlags::IN)),
         );
         loop {
-            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            let left = limits.time_left();
             if left.is_some_and(|left| left.is_zero()) {
-                return Ok(None);
+                return Ok(News::TimeUp);
             }
             // A time too long for the kernel's clock is no limit.
             let timeout = left.and_then(|left| Timespec::try_from(left).ok());
             match poll(&mut fds, timeout.as_ref()) {
                 Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) => return Ok(Some(!fds[0].revents().is_empty())),
+                Ok(_) => break,
                 Err(error) => return Err(error.into()),
             }
         }
+        let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        Ok(match fds.iter().position(is_ready) {
+            Some(0) => News::Ended,
+            Some(at) if at <= cancellations.len() => News::Cancelled,
+            _ => News::Words,
+        })
     }
 
     /// Writes what the plugin takes of the request, and closes its stdin after the end of it. A

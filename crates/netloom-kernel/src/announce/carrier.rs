@@ -13,7 +13,8 @@ impl Name {
     pub(super) fn new(name: &str) -> Self {
         let mut padded = [0; libc::IFNAMSIZ];
         for (to, from) in padded[..libc::IFNAMSIZ - 1].iter_mut().zip(name.bytes()) {
-            *to = from.cast_signed();
+            // Signed on x86, unsigned on Arm.
+            *to = from as libc::c_char;
         }
         Self(padded)
     }

@@ -20,26 +20,49 @@ use crate::gc::as_added::{as_added, cached_list};
 /// The `kind` of the format.
 const KIND: &str = "cniCacheV1";
 
-/// An attachment that was added: what its runtime said about it then.
-#[derive(Clone, Debug, PartialEq)]
+/// An attachment that was added: what its runtime said about it then. As JSON its keys are those of
+/// the cache's files, and the configuration is in base64 as there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CachedAttachment {
     /// The network's name.
+    #[serde(rename = "networkName")]
     pub network: String,
     /// The container's id.
     pub container_id: String,
     /// The name of the interface inside the container.
     pub if_name: String,
     /// The configuration, as it was read.
+    #[serde(with = "in_base64")]
     pub config: Vec<u8>,
     /// Path of the container's network namespace.
+    #[serde(default)]
     pub netns: String,
     /// `CNI_ARGS`, in order.
+    #[serde(default, rename = "cniArgs")]
     pub args: Vec<(String, String)>,
     /// What the runtime offered for the capabilities of plugins.
+    #[serde(default)]
     pub capability_args: Map<String, Value>,
     /// Whether it is known to have been cached in an earlier run of the kernel. What libcni
     /// cached, or what is on a filesystem without extended attributes, is not known.
+    #[serde(default)]
     pub is_of_earlier_boot: bool,
+}
+
+/// Bytes as base64.
+mod in_base64 {
+    use super::{Engine, STANDARD};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        STANDARD.decode(text).map_err(D::Error::custom)
+    }
 }
 
 impl CachedAttachment {

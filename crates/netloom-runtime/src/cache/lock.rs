@@ -10,9 +10,11 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
+use netloom_invoke::{Cancellation, Limits};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -58,7 +60,15 @@ impl Cache {
                 ));
             }
         };
-        lock(&path, mode, patience, &tell)
+        let waiting = Waiting {
+            patience: self
+                .limits
+                .time_left()
+                .map_or(patience, |left| left.min(patience)),
+            limits: &self.limits,
+            tell: &tell,
+        };
+        lock(&path, mode, &waiting)
             .map(NetworkLock)
             .map_err(|cause| Error::Lock {
                 network: network.to_owned(),
@@ -82,7 +92,15 @@ enum Mode {
     Exclusive,
 }
 
-fn lock(path: &Path, mode: Mode, patience: Duration, tell: &dyn Fn(&str)) -> io::Result<File> {
+/// How somebody waits for a lock.
+struct Waiting<'a> {
+    patience: Duration,
+    limits: &'a Limits,
+    /// Is told who holds it, after a moment.
+    tell: &'a dyn Fn(&str),
+}
+
+fn lock(path: &Path, mode: Mode, waiting: &Waiting<'_>) -> io::Result<File> {
     if let Some(dir) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         if dir.is_symlink() {
@@ -102,50 +120,83 @@ fn lock(path: &Path, mode: Mode, patience: Duration, tell: &dyn Fn(&str)) -> io:
     };
     match retry_on_intr(|| flock(&file, at_once)) {
         Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => wait(file, path, mode, patience, tell),
+        Err(Errno::WOULDBLOCK) => wait(file, path, mode, waiting),
         Err(error) => Err(error.into()),
     }
 }
 
 /// flock(2) has no time limit, so a thread waits. One that gets the lock too late gives it back at once.
-fn wait(
-    file: File,
-    path: &Path,
-    mode: Mode,
-    patience: Duration,
-    tell: &dyn Fn(&str),
-) -> io::Result<File> {
+fn wait(file: File, path: &Path, mode: Mode, waiting: &Waiting<'_>) -> io::Result<File> {
     let (hand_over, locked) = mpsc::channel();
     let patiently = match mode {
         Mode::Shared => FlockOperation::LockShared,
         Mode::Exclusive => FlockOperation::LockExclusive,
     };
+    let done = Cancellation::new()?;
+    let tell_done = done.clone();
     std::thread::Builder::new().spawn(move || {
-        let done = retry_on_intr(|| flock(&file, patiently));
-        let _ = hand_over.send(done.map(|()| file));
+        let locked = retry_on_intr(|| flock(&file, patiently));
+        let _ = hand_over.send(locked.map(|()| file));
+        tell_done.cancel();
     })?;
-    let moment = MOMENT.min(patience);
-    let mut come = locked.recv_timeout(moment);
-    if matches!(come, Err(RecvTimeoutError::Timeout)) && patience > moment {
-        tell(&holder::of(path));
-        come = locked.recv_timeout(patience - moment);
+    let moment = MOMENT.min(waiting.patience);
+    let mut news = await_news(&done, waiting.limits, moment)?;
+    if matches!(news, News::TimeUp) && waiting.patience > moment {
+        (waiting.tell)(&holder::of(path));
+        news = await_news(&done, waiting.limits, waiting.patience - moment)?;
     }
-    match come {
-        Ok(done) => Ok(done?),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(io::Error::new(
+    match (news, locked.try_recv()) {
+        (_, Ok(done)) => Ok(done?),
+        (News::Cancelled, Err(_)) => Err(io::Error::new(
+            io::ErrorKind::Interrupted,
+            format!("cancelled by the caller: {}", holder::of(path)),
+        )),
+        (_, Err(_)) => Err(io::Error::new(
             io::ErrorKind::TimedOut,
             format!(
                 "not to be had within {} s: {}",
-                patience.as_secs_f32(),
+                waiting.patience.as_secs_f32(),
                 holder::of(path)
             ),
         )),
     }
 }
 
+enum News {
+    Done,
+    Cancelled,
+    TimeUp,
+}
+
+fn await_news(done: &Cancellation, limits: &Limits, patience: Duration) -> io::Result<News> {
+    let watched = std::iter::once(done).chain(limits.cancellations());
+    let mut fds: Vec<_> = watched.map(|it| PollFd::new(it, PollFlags::IN)).collect();
+    let end = Instant::now() + patience;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match poll(&mut fds, Timespec::try_from(left).ok().as_ref()) {
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok(0) => return Ok(News::TimeUp),
+            Ok(_) if !fds[0].revents().is_empty() => return Ok(News::Done),
+            Ok(_) => return Ok(News::Cancelled),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn lock(path: &Path, mode: Mode, patience: Duration, tell: &dyn Fn(&str)) -> io::Result<File> {
+        let limits = &Limits::none();
+        let waiting = Waiting {
+            patience,
+            limits,
+            tell,
+        };
+        super::lock(path, mode, &waiting)
+    }
 
     #[test]
     fn a_lock_that_is_held_is_given_up_in_time_and_its_holder_named() {
@@ -189,5 +240,22 @@ mod tests {
             told.borrow()
                 .contains(&format!("process {} ", std::process::id()))
         );
+    }
+
+    #[test]
+    fn who_waits_is_heard_when_the_call_is_cancelled() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("net.lock");
+        let _held = lock(&path, Mode::Exclusive, PATIENCE, &|_| {}).unwrap();
+        let cancellation = Cancellation::new().unwrap();
+        let limits = Limits::none().cancelled_by(&cancellation);
+        // Told after a moment, by which time it waits.
+        let waiting = Waiting {
+            patience: PATIENCE,
+            limits: &limits,
+            tell: &|_| cancellation.cancel(),
+        };
+        let error = super::lock(&path, Mode::Shared, &waiting).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted, "{error}");
     }
 }

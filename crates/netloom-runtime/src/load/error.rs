@@ -7,6 +7,7 @@ use netloom_spec::{Error as CniError, code};
 
 /// Why a configuration could not be loaded.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The directory has no configurations at all.
     #[error("no net configurations found in {}", dir.display())]
@@ -36,6 +37,7 @@ pub enum Error {
         /// The file or directory.
         path: PathBuf,
         /// What the kernel said.
+        #[source]
         cause: io::Error,
     },
 
@@ -52,6 +54,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        #[source]
         cause: CniError,
     },
 

@@ -185,3 +185,19 @@ fn what_is_wrong_is_named() {
         );
     }
 }
+
+#[test]
+fn serde_reads_and_writes_a_result_in_the_shape_of_its_own_version() {
+    for text in [
+        r#"{"cniVersion":"0.2.0","ip4":{"ip":"10.1.0.5/24"},"dns":{}}"#,
+        r#"{"cniVersion":"1.1.0","interfaces":[{"name":"eth0","mtu":1400}],"dns":{}}"#,
+    ] {
+        let expected: serde_json::Value = serde_json::from_str(text).unwrap();
+        let result: AddResult = serde_json::from_str(text).unwrap();
+        let again = serde_json::to_value(&result).unwrap();
+        assert_eq!(again["cniVersion"], expected["cniVersion"]);
+        assert_eq!(serde_json::from_value::<AddResult>(again).unwrap(), result);
+    }
+    let error = serde_json::from_str::<AddResult>(r#"{"cniVersion":"9.9.9"}"#).unwrap_err();
+    assert!(error.to_string().contains("9.9.9"), "{error}");
+}

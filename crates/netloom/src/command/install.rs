@@ -4,6 +4,7 @@
 //! ([`netloom_plugin::stamp`]) says which plugin it is. What was there before is kept.
 
 pub(crate) mod copies;
+mod host;
 mod kept;
 
 use std::ffi::OsStr;
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::cli::{Install, Uninstall};
 use copies::{Program, Seen, seen};
+use host::Stay;
 use kept::Kept;
 
 /// The multi-call binary, to which links made by hand lead.
@@ -22,10 +24,11 @@ const BINARY: &str = "netloom-plugins";
 const COMMANDS: [&str; 2] = ["cnitool", "koko"];
 
 pub(crate) fn run(install: &Install) -> Result<()> {
-    let dir = &install.bin_dir;
+    let dir = &on_host(install.host.as_deref(), &install.bin_dir)?;
     if install.rollback {
         return roll_back(dir, install.dry_run);
     }
+    let stay = install.stay.then(Stay::listen).transpose()?;
     let asked: Vec<&str> = install.names.iter().map(String::as_str).collect();
     let names = names(&asked)?;
     if install.dry_run {
@@ -36,7 +39,15 @@ pub(crate) fn run(install: &Install) -> Result<()> {
         [] => println!("{} holds these plugins already", dir.display()),
         names => println!("installed in {}: {}", dir.display(), names.join(", ")),
     }
-    Ok(())
+    stay.map_or(Ok(()), Stay::until_asked_to_end)
+}
+
+/// The directory, of this host or of another.
+fn on_host(host: Option<&Path>, dir: &Path) -> Result<PathBuf> {
+    match host {
+        Some(root) => host::within(root, dir),
+        None => Ok(dir.to_owned()),
+    }
 }
 
 /// Whether plugins go into `dir` only by `force`.
@@ -149,7 +160,13 @@ fn roll_back(dir: &Path, dry_run: bool) -> Result<()> {
 
 /// Takes every plugin of ours out of a directory, and brings back what was there before.
 pub(crate) fn uninstall(uninstall: &Uninstall) -> Result<()> {
-    let dir = &uninstall.bin_dir;
+    let dir = &on_host(uninstall.host.as_deref(), &uninstall.bin_dir)?;
+    let stay = uninstall.stay.then(Stay::listen).transpose()?;
+    take_out(dir, uninstall)?;
+    stay.map_or(Ok(()), Stay::until_asked_to_end)
+}
+
+fn take_out(dir: &Path, uninstall: &Uninstall) -> Result<()> {
     let mut names = plugins();
     names.extend(COMMANDS);
     // Links lead to it, so that it comes last.
@@ -158,11 +175,9 @@ pub(crate) fn uninstall(uninstall: &Uninstall) -> Result<()> {
     names.retain(there);
     let (ours, others): (Vec<&str>, Vec<&str>) =
         names.into_iter().partition(|name| is_ours(dir, name));
-    ensure!(
-        !ours.is_empty(),
-        "{} holds no plugin of netloom's",
-        dir.display()
-    );
+    if ours.is_empty() {
+        return nothing_to_take_out(dir, uninstall);
+    }
     if uninstall.dry_run {
         println!("would remove from {}: {}", dir.display(), ours.join(", "));
         return Ok(());
@@ -180,6 +195,19 @@ pub(crate) fn uninstall(uninstall: &Uninstall) -> Result<()> {
         println!("brought back: {}", back.join(", "));
     }
     tell_left(&others);
+    Ok(())
+}
+
+/// No plugin of netloom's: that is a mistake, unless somebody killed an uninstall before it was done, or
+/// nobody watches, as in a container that stays.
+fn nothing_to_take_out(dir: &Path, uninstall: &Uninstall) -> Result<()> {
+    let was_in = Kept::is_in(dir);
+    if was_in && !uninstall.dry_run {
+        Kept::open(dir)?.close()?;
+    }
+    let is_done = uninstall.stay || (was_in && !Kept::is_in(dir));
+    ensure!(is_done, "{} holds no plugin of netloom's", dir.display());
+    println!("{} holds no plugin of netloom's any more", dir.display());
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use netloom_run::{CniPlace, Pod, Store, client, enter, private_host, recover, sa
 use netloom_runtime::Cni;
 
 use super::Told;
+use crate::causes;
 use crate::cli::pod::{Exec, NetVerb, OnePod, PodVerb, Rm, Stop};
 use crate::environment;
 use crate::execution::Bounded;
@@ -110,7 +111,7 @@ pub(super) fn end_dead() {
     if rustix::process::geteuid().is_root()
         && let Err(error) = store()
     {
-        note!("netloom: {error:#}");
+        note!("netloom: {}", causes::told(&error));
     }
 }
 

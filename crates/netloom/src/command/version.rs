@@ -8,6 +8,7 @@ use netloom_kernel::c_library;
 use netloom_runtime::load::{self, NetworkFile};
 use netloom_spec::{NetworkConfigList, NetworkName, Version, terminal};
 
+use crate::causes;
 use crate::cli::{OptionalNetwork, Validate};
 use crate::configured::{cni, find};
 use crate::lint::draw;
@@ -81,7 +82,12 @@ fn validate_all(options: &Options) -> Result<()> {
     for file in &directory.networks {
         if let Err(error) = one(options, file) {
             failed += 1;
-            say!("✘ {} ({}): {error:#}", file.list.name, file.path.display());
+            say!(
+                "✘ {} ({}): {}",
+                file.list.name,
+                file.path.display(),
+                causes::told(&error)
+            );
         }
     }
     match failed {

@@ -13,6 +13,8 @@ use super::lock::Lock;
 use super::verbs::{Asked, remove};
 use super::{SINGLE, places::Places};
 
+use crate::causes;
+
 const USAGE: &str = "\
 koko: links between containers, as netloom makes them
 
@@ -63,7 +65,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
     match parse(arguments).and_then(fulfil) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            note!("koko: {error:#}");
+            note!("koko: {}", causes::told(&error));
             ExitCode::FAILURE
         }
     }

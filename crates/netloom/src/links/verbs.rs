@@ -14,6 +14,7 @@ use super::cli::{self, Wanted};
 use super::endpoint::{Endpoint, Other, mac, number};
 use super::lock::Lock;
 use super::places::Places;
+use crate::causes;
 use crate::configured::cni;
 use crate::options::Options;
 
@@ -123,7 +124,7 @@ pub(super) fn del(options: &Options, ends: &[String]) -> Result<()> {
         match remove(&cni, end) {
             Ok(true) => say!("removed the link of {end}"),
             Ok(false) => note!("netloom: {end} is not there"),
-            Err(error) => failed.push(format!("{error:#}")),
+            Err(error) => failed.push(causes::told(&error)),
         }
     }
     ensure!(failed.is_empty(), "{}", failed.join("; "));

@@ -13,6 +13,7 @@ use netloom_runtime::Cni;
 use super::cli::Destroy;
 use super::verbs::is_missing;
 use super::{file, record};
+use crate::causes;
 use crate::configured::cni;
 use crate::links::at::{At, NAMED};
 use crate::links::lock::Lock;
@@ -123,7 +124,7 @@ fn open_all(cni: &Cni, ats: BTreeSet<At>, search: bool) -> Result<(Vec<Place>, V
             Err(error) if is_missing(&error) => {}
             // A container that does not run has no links.
             Err(_) if !matches!(at, At::Host | At::Ns(_) | At::Path(_) | At::Pid(_)) => {}
-            Err(error) => failed.push(format!("{error:#}")),
+            Err(error) => failed.push(causes::told(&error)),
         }
     }
     if search {

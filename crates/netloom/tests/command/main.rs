@@ -6,6 +6,7 @@ mod bad_network;
 mod broken_files;
 mod completion;
 mod doctor;
+mod elsewhere;
 mod forgotten;
 mod gc;
 mod install;

@@ -1,7 +1,7 @@
 //! What the tests of plugins and command run: a release, byte for byte as it is packed, or what cargo
 //! builds for tests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -38,6 +38,11 @@ impl Product {
 
     pub(super) fn is_built(&mut self, bin: PathBuf) {
         self.bin = Some(bin);
+    }
+
+    /// The folder of its programs, once it is built.
+    pub(super) fn bin(&self) -> Option<&Path> {
+        self.bin.as_deref()
     }
 
     /// Tells a test program of it.

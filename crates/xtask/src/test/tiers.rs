@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use super::built::{self, Built};
+use super::delivered;
 use super::former::{self, Former};
 use super::kernel::Kernel;
 use super::product::{self, Product};
@@ -25,6 +26,9 @@ const FUZZING_SAMPLED: u64 = 2;
 
 /// The tier that does what the others skipped.
 pub(crate) const VM: &str = "vm";
+
+/// The tier of what is delivered. It links a release and takes minutes: only --full and its name choose it.
+pub(crate) const PACKAGES: &str = "packages";
 
 /// A kind of test.
 pub(crate) struct Tier {
@@ -73,6 +77,11 @@ pub(crate) const TIERS: &[Tier] = &[
         "black-box",
         "the command, other programs' plugins, real runtimes",
         Runner::black_box,
+    ),
+    tier(
+        PACKAGES,
+        "what dist delivers: installed, upgraded, removed in throw-away trees",
+        Runner::packages,
     ),
     tier(
         VM,
@@ -359,6 +368,16 @@ impl Runner {
             }
         }
         Ok(())
+    }
+
+    fn packages(&mut self, outcome: &mut Outcome) -> Result<()> {
+        delivered::prove(
+            &self.workspace,
+            &self.scratch,
+            self.product.bin(),
+            self.filter.as_deref(),
+            outcome,
+        )
     }
 
     fn vm(&mut self, outcome: &mut Outcome) -> Result<()> {

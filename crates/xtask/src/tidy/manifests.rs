@@ -9,7 +9,11 @@ use super::tree::{Manifest, Tree};
 const ALLOWED: &[(&str, Option<&[&str]>)] = &[
     ("netloom-spec", Some(&[])),
     ("netloom-invoke", Some(&["netloom-spec"])),
-    ("netloom-runtime", Some(&["netloom-invoke", "netloom-spec"])),
+    // Of the kernel, only how namespaces are made and known.
+    (
+        "netloom-runtime",
+        Some(&["netloom-invoke", "netloom-kernel", "netloom-spec"]),
+    ),
     ("netloom-plugin", Some(&["netloom-invoke", "netloom-spec"])),
     ("netloom-kernel", Some(&[])),
     // It knows nothing of CNI, as the kernel crate.

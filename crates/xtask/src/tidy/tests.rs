@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 
-const MANIFEST: &str = "[package]\nname = \"x\"\n[lints]\nworkspace = true\n";
+const MANIFEST: &str = "[package]\nname = \"x\"\npublish = false\n[lints]\nworkspace = true\n";
 
 /// A workspace of the given files; every crate that has none gets a manifest without fault.
 fn findings(files: &[(&str, &str)]) -> Vec<String> {
@@ -100,11 +100,35 @@ fn a_crate_outside_the_table_is_found() {
 fn a_manifest_without_the_workspace_lints_is_found() {
     let found = findings(&[(
         "crates/netloom-spec/Cargo.toml",
-        "[package]\nname = \"x\"\n",
+        "[package]\nname = \"x\"\npublish = false\n",
     )]);
     assert_eq!(
         found,
         ["crates/netloom-spec/Cargo.toml: lacks [lints] workspace = true"]
+    );
+}
+
+#[test]
+fn what_a_published_crate_lacks_is_found() {
+    let manifest = "[package]\nname = \"netloom-spec\"\ndescription = \"d\"\nlicense = \"l\"\n\
+        repository = \"r\"\nreadme = \"README.md\"\nkeywords = []\n[lints]\nworkspace = true\n";
+    let found = findings(&[
+        ("crates/netloom-spec/Cargo.toml", manifest),
+        ("crates/netloom-spec/LICENSE", "text"),
+        (
+            "crates/netloom-spec/../../Cargo.toml",
+            "[workspace.dependencies]\nnetloom-spec = { path = \"x\" }\n",
+        ),
+    ]);
+    let at = "crates/netloom-spec/Cargo.toml: ";
+    assert_eq!(
+        found,
+        [
+            format!("{at}[package] lacks categories"),
+            format!("{at}lacks [package.metadata.docs.rs] with its targets"),
+            format!("{at}has no README.md beside it (LICENSE: a link to ../../LICENSE)"),
+            format!("{at}lacks a version beside its path in [workspace.dependencies]"),
+        ]
     );
 }
 

@@ -63,6 +63,11 @@ pub(crate) struct Manifest {
 
 /// Everything below `crates/`.
 pub(crate) struct Tree {
+    pub(crate) root: PathBuf,
+    /// The workspace's own manifest; empty if there is none.
+    pub(crate) workspace: toml::Table,
+    /// `rust-toolchain.toml`; empty if there is none.
+    pub(crate) toolchain: toml::Table,
     pub(crate) manifests: Vec<Manifest>,
     pub(crate) sources: Vec<Source>,
 }
@@ -70,6 +75,9 @@ pub(crate) struct Tree {
 impl Tree {
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let mut tree = Self {
+            root: root.to_owned(),
+            workspace: read_table(&root.join("Cargo.toml"))?,
+            toolchain: read_table(&root.join("rust-toolchain.toml"))?,
             manifests: Vec::new(),
             sources: Vec::new(),
         };
@@ -104,6 +112,15 @@ impl Tree {
             }
         }
         Ok(())
+    }
+}
+
+fn read_table(path: &Path) -> Result<toml::Table> {
+    match path.is_file() {
+        true => read(path)?
+            .parse()
+            .with_context(|| format!("{}", path.display())),
+        false => Ok(toml::Table::new()),
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use netloom_kernel::sysctl;
 
 use super::finding::{Finding, Mend};
+use crate::causes;
 use crate::cli::Gc;
 use crate::command::{Caller, gc};
 use crate::options::Options;
@@ -24,7 +25,7 @@ pub(super) fn safe(options: &Options, findings: &[Finding]) -> Vec<String> {
         tried.push(mend);
         match carry_out(options, mend) {
             Some(Ok(())) => done.push(mend.to_string()),
-            Some(Err(error)) => note!("netloom: {mend}: {error:#}"),
+            Some(Err(error)) => note!("netloom: {mend}: {}", causes::told(&error)),
             None => {}
         }
     }

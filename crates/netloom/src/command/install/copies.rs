@@ -83,6 +83,8 @@ impl Program {
             fs::set_permissions(draft, Permissions::from_mode(0o755))?;
             let file = OpenOptions::new().write(true).open(draft)?;
             file.write_all_at(self.stamp(name).bytes(), self.at as u64)?;
+            // On the disk before it has the name, so that no power loss leaves an empty plugin.
+            file.sync_data()?;
             drop(file);
             fs::rename(draft, path)
         };

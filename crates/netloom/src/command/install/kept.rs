@@ -61,14 +61,28 @@ impl Kept {
                 if fs::symlink_metadata(&path).is_err() {
                     continue;
                 }
-                keep(&path, &last.join(name))?;
+                self.keep(&path, &last.join(name))?;
                 if !ours(name) {
-                    keep(&path, &origin.join(name))?;
+                    self.keep(&path, &origin.join(name))?;
                 }
             }
             fs::write(last.join(NAMES), names.join("\n"))
         };
         begin().with_context(|| format!("keep in {} what is replaced", self.dir.display()))
+    }
+
+    /// A second name for what is at `path`, a link as a link; a whole copy where there can be none.
+    fn keep(&self, path: &Path, as_name: &Path) -> std::io::Result<()> {
+        remove(as_name)?;
+        if fs::hard_link(path, as_name).is_ok() {
+            return Ok(());
+        }
+        if let Ok(target) = fs::read_link(path) {
+            return std::os::unix::fs::symlink(target, as_name);
+        }
+        let draft = self.draft();
+        fs::copy(path, &draft)?;
+        fs::rename(draft, as_name)
     }
 
     /// The names that the last installation wrote, if it was not taken back.
@@ -109,23 +123,12 @@ impl Kept {
     pub(super) fn close(self) -> Result<()> {
         let close = || -> std::io::Result<()> {
             remove_dir(&self.dir.join("last"))?;
+            remove(&self.draft())?;
             let _ = fs::remove_dir(self.dir.join("origin"));
             let _ = fs::remove_dir(&self.dir);
             Ok(())
         };
         close().with_context(|| format!("remove {}", self.dir.display()))
-    }
-}
-
-/// A second name for what is at `path`, a link as a link; a copy where there can be none.
-fn keep(path: &Path, as_name: &Path) -> std::io::Result<()> {
-    let _ = fs::remove_file(as_name);
-    if fs::hard_link(path, as_name).is_ok() {
-        return Ok(());
-    }
-    match fs::read_link(path) {
-        Ok(target) => std::os::unix::fs::symlink(target, as_name),
-        Err(_) => fs::copy(path, as_name).map(drop),
     }
 }
 
