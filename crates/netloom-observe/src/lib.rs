@@ -32,6 +32,7 @@ mod difference;
 mod files;
 mod firewall;
 mod network;
+pub mod processes;
 mod recorder;
 mod snapshot;
 mod sysctl;
