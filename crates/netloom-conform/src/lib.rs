@@ -1,6 +1,6 @@
 //! Whether a CNI plugin, in any language, keeps the specification.
 //!
-//! A [`Kit`] runs some 120 cases against one executable. Each case runs in a host of its own, made of
+//! A [`Kit`] runs some 170 cases against one executable. Each case runs in a host of its own, made of
 //! namespaces, that is gone when the case ends: the machine is not touched, and where the kernel allows
 //! user namespaces nobody needs to be root. A case names the section of the specification that it is
 //! about, and how binding that is ([`Level`]). What a case found is an [`Outcome`]: what was sent, what

@@ -85,7 +85,7 @@ pub(crate) enum Verb {
     /// Needs no root where user namespaces are allowed. The exit status is 1 where a step failed or
     /// something is left.
     Try(Try),
-    /// Tell whether plugins, in any language, keep the specification: some 120 cases, each in a
+    /// Tell whether plugins, in any language, keep the specification: some 170 cases, each in a
     /// throw-away host. Needs no root where user namespaces are allowed. The exit status is 1 where
     /// a case of the level failed.
     Conform(conform::Conform),
