@@ -62,7 +62,13 @@ fn delegate<'a>(request: &'a Context<'a>) -> Result<Delegate<'a>, Error> {
     })?;
     let mut conf = PluginConf::from_map(wanted.clone())?;
     let attachments = "cni.dev/valid-attachments"; // of GC
-    for key in ["name", "cniVersion", "prevResult", "runtimeConfig", attachments] {
+    for key in [
+        "name",
+        "cniVersion",
+        "prevResult",
+        "runtimeConfig",
+        attachments,
+    ] {
         if let Some(value) = request.conf.get(key) {
             conf.set(key, value.clone());
         }
