@@ -34,6 +34,7 @@ mod files;
 mod firewall;
 pub mod map;
 mod network;
+pub mod processes;
 mod recorder;
 mod snapshot;
 mod sysctl;

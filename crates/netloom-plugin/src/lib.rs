@@ -57,5 +57,6 @@ pub use undo::Undo;
 
 pub use netloom_invoke::{Entry, Env};
 pub use netloom_spec::{
-    AddResult, Attachment, ContainerId, Error, IfName, NetworkName, PluginConf, Version, code,
+    AddResult, Attachment, ContainerId, Error, IfName, Interface, IpConfig, Mac, NetworkName,
+    PluginConf, Version, code,
 };

@@ -434,3 +434,35 @@ fn no_fault_in_add_leaves_anything() {
     };
     assert!(tally.has_points(41, 41), "{tally}");
 }
+
+#[test]
+fn a_second_interface_in_one_subnet_leaves_the_first_ones_routes() {
+    let Some(lab) = lab() else { return };
+    let pod = lab.host.pod("one");
+    let conf = |address: &str| {
+        fixed(
+            json!([{"address": format!("10.4.0.{address}/24"), "gateway": "10.4.0.1"},
+                     {"address": format!("fd00:4::{address}/64"), "gateway": "fd00:4::1"}]),
+        )
+    };
+    let first = lab.ptp.add(&conf("2"), &pod).succeeds();
+    let four = || pod.ip("-4 route show dev eth0");
+    let routes = || four() + &pod.ip("-6 route show dev eth0 proto boot");
+    let (before, before_four) = (routes(), four());
+    let second = lab
+        .ptp
+        .call("ADD", &conf("3"))
+        .pod(&pod)
+        .env("CNI_IFNAME", "net1");
+    second.run().succeeds();
+    // Of IPv6 the kernel makes one route with two ways of them.
+    assert_eq!(four(), before_four);
+    let second = lab
+        .ptp
+        .call("DEL", &conf("3"))
+        .pod(&pod)
+        .env("CNI_IFNAME", "net1");
+    second.run().succeeds_silently();
+    assert_eq!(routes(), before);
+    lab.ptp.check(&conf("2"), &first, &pod).succeeds_silently();
+}

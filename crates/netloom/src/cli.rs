@@ -1,5 +1,7 @@
 //! What the command line accepts: cnitool's verbs, arguments, flags and environment, and more.
 
+pub(crate) mod conform;
+pub(crate) mod dev;
 pub(crate) mod pod;
 
 use std::ffi::OsString;
@@ -88,6 +90,12 @@ pub(crate) enum Verb {
     /// Needs no root where user namespaces are allowed. The exit status is 1 where a step failed or
     /// something is left.
     Try(Try),
+    /// Tell whether plugins, in any language, keep the specification: some 170 cases, each in a
+    /// throw-away host. Needs no root where user namespaces are allowed. The exit status is 1 where
+    /// a case of the level failed.
+    Conform(conform::Conform),
+    /// Build, lint and try a plugin whenever its files change, and tell what is different from before.
+    Dev(dev::Dev),
     /// See every call of a plugin that a runtime makes: its times, request, answer and stderr.
     #[command(subcommand)]
     Trace(TraceVerb),

@@ -1,6 +1,8 @@
 //! The verbs.
 
 mod completion;
+mod conform;
+mod dev;
 mod doctor;
 mod explain;
 mod gc;
@@ -61,6 +63,8 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::List(network) => list::run(options, network),
         Verb::Install(install) => install::run(install),
         Verb::Uninstall(uninstall) => install::uninstall(uninstall),
+        Verb::Conform(wanted) => conform::run(options, wanted),
+        Verb::Dev(wanted) => dev::run(wanted),
         Verb::Try(arguments) => trial::run(options, arguments),
         Verb::Trace(verb) => trace::run(verb, options.json),
         Verb::Link(link) => links::run(options, link),

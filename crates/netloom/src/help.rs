@@ -32,7 +32,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Write configurations",
         &["lint", "validate", "explain", "schema"],
     ),
-    ("Write plugins", &["new"]),
+    ("Write plugins", &["new", "dev", "conform"]),
     ("Install", &["install", "uninstall", "completion"]),
     ("See it", &["demo", "try", "trace"]),
 ];

@@ -15,6 +15,9 @@ pub(crate) const RUN: &str = "/run";
 /// Leaves for namespaces of our own. The user namespace makes it work without root; where the
 /// kernel refuses them, root does without.
 pub(crate) fn enter() -> Result<&'static str> {
+    // A mount namespace without a process comes apart, and the path of this program with it: it is
+    // kept to the end of the process.
+    std::mem::forget(std::fs::File::open("/proc/self/ns/mnt"));
     let own = |user| {
         unshare::host(Isolation {
             user,

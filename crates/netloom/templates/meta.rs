@@ -1,8 +1,10 @@
 //! my-plugin: has another plugin do the work, the one that `delegate` describes.
 
+use netloom_kernel::netns::Netns;
+use netloom_kernel::rtnl::Socket;
 use netloom_plugin::{
-    AddRequest, AddResult, CheckRequest, Context, DelRequest, Delegate, Error, Plugin, PluginConf,
-    Undo, code,
+    AddRequest, AddResult, CheckRequest, Context, DelRequest, Delegate, Error, GcRequest, Plugin,
+    PluginConf, StatusRequest, Undo, code,
 };
 
 struct MyPlugin;
@@ -17,8 +19,10 @@ impl Plugin for MyPlugin {
         request: &'r AddRequest<'r>,
         undo: &mut Undo<'r>,
     ) -> Result<AddResult, Error> {
+        let delegate = delegate(request)?;
+        refuse_taken(request.netns, request.if_name.as_str())?;
         // The delegate's DEL is registered, so that it is undone if anything fails later on.
-        delegate(request)?.add(undo)
+        delegate.add(undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
@@ -27,6 +31,25 @@ impl Plugin for MyPlugin {
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
         delegate(request)?.del()
+    }
+
+    fn gc(&self, request: &GcRequest<'_>) -> Result<(), Error> {
+        delegate(request)?.gc()
+    }
+
+    fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
+        delegate(request)?.status()
+    }
+}
+
+/// The delegate would refuse it too, but its DEL after that would remove what is not its own.
+fn refuse_taken(path: &str, name: &str) -> Result<(), Error> {
+    let failed = |cause: String| Error::new(code::INTERNAL, cause);
+    let netns = Netns::open(path).map_err(|it| failed(it.to_string()))?;
+    let look = || Socket::open_in(&netns)?.find_link(name);
+    match look().map_err(|it| failed(it.to_string()))? {
+        None => Ok(()),
+        Some(_) => Err(failed(format!("{name} exists in the container already"))),
     }
 }
 
@@ -38,7 +61,14 @@ fn delegate<'a>(request: &'a Context<'a>) -> Result<Delegate<'a>, Error> {
         Error::new(code::INVALID_CONFIG, what)
     })?;
     let mut conf = PluginConf::from_map(wanted.clone())?;
-    for key in ["name", "cniVersion", "prevResult", "runtimeConfig"] {
+    let attachments = "cni.dev/valid-attachments"; // of GC
+    for key in [
+        "name",
+        "cniVersion",
+        "prevResult",
+        "runtimeConfig",
+        attachments,
+    ] {
         if let Some(value) = request.conf.get(key) {
             conf.set(key, value.clone());
         }

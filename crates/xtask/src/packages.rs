@@ -58,6 +58,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("ping", "iputils-ping", "reaching a pod"),
     need("conntrack", "conntrack", "connection tracking"),
     need("jq", "jq", "the tutorials' shell plugins"),
+    need("python3", "python3", "plugins in Python"),
     need("dbus-daemon", "dbus-daemon", "a bus for firewalld"),
     need(
         "/usr/lib/python3/dist-packages/dbus",

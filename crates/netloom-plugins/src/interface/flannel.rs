@@ -16,7 +16,9 @@ mod store;
 pub(crate) mod subnet_env;
 
 use crate::wiring::owner::Owner;
-use crate::wiring::record;
+use crate::wiring::{Fault, record};
+use netloom_kernel::netns::Netns;
+use netloom_kernel::rtnl::Socket;
 use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Needs, Owned,
@@ -26,6 +28,23 @@ use netloom_spec::{NetworkName, PluginConf};
 use plan::Plan;
 use store::Store;
 use subnet_env::SubnetEnv;
+
+/// The delegate would refuse it too, but the DEL after that would take the interface for its own.
+fn refuse_taken_name(request: &AddRequest<'_>) -> Result<(), Fault> {
+    let (name, netns) = (request.if_name.as_str(), request.netns);
+    // What is wrong with the namespace, the delegate tells.
+    let Ok(inside) = Netns::open(netns) else {
+        return Ok(());
+    };
+    let look = || Socket::open_in(&inside)?.find_link(name);
+    match look().map_err(Fault::kernel(format!("look up {name:?}")))? {
+        None => Ok(()),
+        Some(_) => Err(Fault::NameTaken {
+            name: name.to_owned(),
+            netns: netns.to_owned(),
+        }),
+    }
+}
 
 /// The plugin `flannel`.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +86,7 @@ impl Plugin for Flannel {
         let delegate = request.delegate(conf.plugin_type());
         delegate.look_up()?;
         record::refuse_second(request)?;
+        refuse_taken_name(request)?;
         store.save(owner, &conf)?;
         let delegate = delegate.with_conf(conf);
         // After a failed ADD its DEL has been run, but not told whether it failed too. Only after a

@@ -205,7 +205,8 @@ fn route_by_gateway(batch: &mut Batch<'_>, link: u32, ip: &IpConfig) {
     let to_gateway = RouteSpec::to(gateway.into()).scope(Scope::Link);
     let to_subnet = RouteSpec::to(ip.address.trunc()).via(gateway);
     for route in [to_gateway, to_subnet] {
-        batch.replace_route(&route.device(link).source(source));
+        // Another interface of the pod may have the same subnet, and keeps its routes.
+        batch.add_route_beside(&route.device(link).source(source));
     }
 }
 

@@ -80,3 +80,14 @@ fn bad_requests_are_refused_and_change_nothing() {
         lab.snapshot(&[&pod]).assert_same_as(&before);
     }
 }
+
+#[test]
+fn an_interface_that_has_the_name_is_refused_and_stays() {
+    let Some(lab) = lab() else { return };
+    let pod = lab.host.pod("one");
+    pod.ip("link add eth0 type veth peer name taken");
+    let before = pod.ip("-o link");
+    let error = lab.flannel.add(&conf(json!({})), &pod).fails_with(999);
+    error.names(&["eth0", "already exists"]);
+    assert_eq!(pod.ip("-o link"), before);
+}

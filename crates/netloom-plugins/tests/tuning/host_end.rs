@@ -85,3 +85,32 @@ fn what_only_bears_the_name_of_the_hosts_end_is_left_alone() {
         .succeeds_silently();
     lab.snapshot(&[&pod]).assert_same_as(&before);
 }
+
+#[test]
+fn del_without_a_result_gives_the_hosts_end_its_mtu_back_and_nobody_elses() {
+    let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom-plugins"));
+    let Some(lab) = Lab::new() else { return };
+    // The other pod's numbers of links are the same.
+    let (pod, other) = (lab.host.pod("two"), lab.host.pod("three"));
+    let first = Plugin::ours(&plugins, "ptp");
+    let attach = |pod: &netloom_testkit::Pod, address: &str| {
+        let conf = json!({
+            "cniVersion": "1.1.0", "name": "net", "type": "ptp",
+            "ipam": {"type": "static", "addresses": [{"address": address, "gateway": "10.5.0.1"}]},
+        });
+        let mut tuning = conf_in("1.1.0", json!({"mtu": 1300}));
+        tuning["prevResult"] = first.add(&conf, pod).succeeds();
+        lab.plugin.add(&tuning, pod).succeeds();
+        let end = tuning["prevResult"]["interfaces"][0]["name"].clone();
+        (
+            tuning,
+            format!("cat /sys/class/net/{}/mtu", end.as_str().unwrap()),
+        )
+    };
+    let (mut tuning, own) = attach(&pod, "10.5.0.2/24");
+    let (_, others) = attach(&other, "10.5.0.3/24");
+    tuning.as_object_mut().unwrap().remove("prevResult");
+    lab.plugin.del(&tuning, &pod).succeeds_silently();
+    assert_eq!(lab.host.sh(&own), "1500\n");
+    assert_eq!(lab.host.sh(&others), "1300\n");
+}

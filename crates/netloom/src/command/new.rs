@@ -82,13 +82,13 @@ fn write(new: &New, dir: &Path) -> Result<()> {
             fs::Permissions::from_mode(mode),
         )?)
     };
-    let (file, build, folder) = match new.kind.source() {
+    let (build, folder) = match new.kind.source() {
         Some(source) => {
             fs::create_dir(dir.join("src"))?;
             put("src/main.rs", source, 0o644)?;
             put("Cargo.toml", &manifest(new), 0o644)?;
             put(".gitignore", "target/\n", 0o644)?;
-            ("./target/debug/my-plugin", "cargo build", "target/debug")
+            ("cargo build", "target/debug/")
         }
         None => {
             let script = match new.kind {
@@ -96,25 +96,68 @@ fn write(new: &New, dir: &Path) -> Result<()> {
                 _ => include_str!("../../templates/plugin.sh"),
             };
             put(NAME, script, 0o755)?;
-            ("./my-plugin", "cat my-plugin", "")
+            ("chmod +x my-plugin", "")
         }
     };
     let conf = network(new.kind);
-    let request = request(&conf, new.kind);
+    let request = request(&conf, new.kind).to_string();
     put("conf/10-my-plugin.conflist", &format!("{conf:#}\n"), 0o644)?;
-    let test = include_str!("../../templates/test.sh");
-    put(
-        "test.sh",
-        &test
-            .replace("@FILE@", file)
-            .replace("@CONF@", &request.to_string()),
-        0o755,
-    )?;
-    let readme = include_str!("../../templates/README.md");
     let kind = format!("{:?}", new.kind).to_lowercase();
-    let readme = readme.replace("@KIND@", &kind).replace("@BUILD@", build);
-    put("README.md", &readme.replace("@DIR@", folder), 0o644)
+    let (binary, file) = (format!("{folder}{NAME}"), format!("./{folder}{NAME}"));
+    let words = [
+        ("@KIND@", kind.as_str()),
+        ("@BUILD@", build),
+        ("@DIR@", folder.trim_end_matches('/')),
+        ("@BINARY@", &binary),
+        ("@FILE@", &file),
+        ("@CONF@", &request),
+    ];
+    fs::create_dir_all(dir.join("deploy"))?;
+    fs::create_dir_all(dir.join(".ci"))?;
+    for (name, text, mode) in BESIDE {
+        let text = words.iter().fold((*text).to_owned(), |text, (mark, word)| {
+            text.replace(mark, word)
+        });
+        put(name, &text, *mode)?;
+    }
+    Ok(())
 }
+
+/// What comes with a plugin of any kind: its name, text and mode.
+const BESIDE: &[(&str, &str, u32)] = &[
+    ("test.sh", include_str!("../../templates/test.sh"), 0o755),
+    (".ci/run", include_str!("../../templates/ci-run"), 0o755),
+    (
+        "README.md",
+        include_str!("../../templates/README.md"),
+        0o644,
+    ),
+    (
+        "deploy/Containerfile",
+        include_str!("../../templates/deploy/Containerfile"),
+        0o644,
+    ),
+    (
+        "deploy/daemonset.yaml",
+        include_str!("../../templates/deploy/daemonset.yaml"),
+        0o644,
+    ),
+    (
+        "deploy/inventory.ini",
+        include_str!("../../templates/deploy/inventory.ini"),
+        0o644,
+    ),
+    (
+        "deploy/sync-and-build.yml",
+        include_str!("../../templates/deploy/sync-and-build.yml"),
+        0o644,
+    ),
+    (
+        "deploy/docker-run.yml",
+        include_str!("../../templates/deploy/docker-run.yml"),
+        0o644,
+    ),
+];
 
 impl Kind {
     /// The program, if it is one in Rust.
@@ -146,7 +189,7 @@ fn manifest(new: &New) -> String {
         ),
         None => format!("{name} = {{ git = {REPOSITORY:?} }}\n"),
     };
-    let kernel = (new.kind == Kind::Interface).then(|| source("netloom-kernel"));
+    let kernel = matches!(new.kind, Kind::Interface | Kind::Meta).then(|| source("netloom-kernel"));
     format!(
         "[package]\nname = \"my-plugin\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n\
          {}{}\n# Not part of another workspace.\n[workspace]\n",
@@ -161,7 +204,7 @@ fn network(kind: Kind) -> Value {
     let plugins = match kind {
         Kind::Interface => json!([{"type": NAME, "ipam": ipam}]),
         Kind::Ipam => {
-            json!([{"type": "ptp", "ipam": {"type": NAME, "address": "10.88.7.5/24", "gateway": "10.88.7.1"}}])
+            json!([{"type": "ptp", "ipam": {"type": NAME, "first": "10.88.7.5/24", "gateway": "10.88.7.1"}}])
         }
         Kind::Meta => json!([{"type": NAME, "delegate": {"type": "ptp", "ipam": ipam}}]),
         Kind::Chained | Kind::Shell | Kind::Python => {

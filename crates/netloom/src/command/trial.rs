@@ -3,7 +3,6 @@
 mod attempt;
 mod host;
 mod leftovers;
-mod processes;
 mod report;
 mod subject;
 mod witness;

@@ -26,7 +26,17 @@ fn every_kind_has_a_configuration_that_is_right() {
         assert!(outcome.is_success(), "{outcome}");
         let conf = dir.join("conf/10-hello-world.conflist");
         assert_eq!(findings(&conf), [] as [serde_json::Value; 0], "{kind}");
-        for file in ["README.md", "test.sh", "conf/10-hello-world.conflist"] {
+        for file in [
+            "README.md",
+            "test.sh",
+            ".ci/run",
+            "conf/10-hello-world.conflist",
+            "deploy/Containerfile",
+            "deploy/daemonset.yaml",
+            "deploy/inventory.ini",
+            "deploy/sync-and-build.yml",
+            "deploy/docker-run.yml",
+        ] {
             let text = fs::read_to_string(dir.join(file)).unwrap();
             let is_filled = !text.contains("my-plugin") && !text.contains('@');
             assert!(is_filled, "{kind}: {file}:\n{text}");
@@ -63,6 +73,9 @@ fn the_plugins_in_shell_and_python_keep_the_protocol_as_they_come() {
         let add = Call::new(dir.join("hello"))
             .env("PATH", std::env::var("PATH").unwrap())
             .env("CNI_COMMAND", "ADD")
+            .env("CNI_CONTAINERID", "one")
+            .env("CNI_NETNS", "/run/netns/one")
+            .env("CNI_IFNAME", "eth0")
             .stdin(request)
             .run();
         let previous: serde_json::Value = serde_json::from_str(previous).unwrap();

@@ -111,9 +111,10 @@ const LIBRARY: [&str; 4] = [
     "netloom-plugin",
 ];
 /// Crates whose tests talk to the kernel.
-const NETWORK: [&str; 6] = [
+const NETWORK: [&str; 7] = [
     "netloom-kernel",
     "netloom-observe",
+    "netloom-conform",
     "netloom-testkit",
     "netloom-links",
     "netloom-plugins",

@@ -18,6 +18,10 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
     ("netloom-kernel", Some(&[])),
     // It knows nothing of CNI, as the kernel crate.
     ("netloom-observe", Some(&["netloom-kernel"])),
+    (
+        "netloom-conform",
+        Some(&["netloom-kernel", "netloom-observe", "netloom-spec"]),
+    ),
     // Of the spec, only how names and hardware addresses are written.
     ("netloom-links", Some(&["netloom-kernel", "netloom-spec"])),
     (
@@ -44,6 +48,7 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
             "netloom-plugin",
             "netloom-kernel",
             "netloom-observe",
+            "netloom-conform",
             "netloom-links",
         ]),
     ),

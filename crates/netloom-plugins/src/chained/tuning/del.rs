@@ -65,8 +65,8 @@ fn restore(request: &DelRequest<'_>, netns: &Netns, backup: &Backup) -> Result<(
     {
         return Ok(());
     }
-    if let (Some(made), Some(mtu)) = (request.prev_result(), attributes.mtu) {
-        host_end::give_back(&made, &link, mtu)?;
+    if let Some(mtu) = attributes.mtu {
+        host_end::give_back(request.prev_result().as_ref(), netns, &link, mtu)?;
     }
     let refused = attributes.set(&inside, link.index);
     for refused in refused.map_err(Fault::kernel(format!("failed to restore {name:?}")))? {

@@ -4,6 +4,7 @@
 
 use crate::wiring::ends::Ends;
 use crate::wiring::{Fault, listed};
+use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
 use netloom_plugin::Undo;
 use netloom_spec::{AddResult, Version};
@@ -36,9 +37,19 @@ pub(super) fn follow<'r>(
     Ok(())
 }
 
-/// Gives the host's end the MTU back that both ends had, if it followed the pod's.
-pub(super) fn give_back(made: &AddResult, pod: &Link, mtu: u32) -> Result<(), Fault> {
-    match find(made, pod)?.filter(|end| end.mtu == pod.mtu && end.mtu != mtu) {
+/// Gives the host's end the MTU back that both ends had, if it followed the pod's. Without a result the
+/// kernel tells which link that is.
+pub(super) fn give_back(
+    made: Option<&AddResult>,
+    netns: &Netns,
+    pod: &Link,
+    mtu: u32,
+) -> Result<(), Fault> {
+    let end = match made {
+        Some(made) => find(made, pod)?,
+        None => other_end(netns, pod).map_err(Fault::kernel("look up the host's end"))?,
+    };
+    match end.filter(|end| end.mtu == pod.mtu && end.mtu != mtu) {
         Some(end) => match set(end.index, mtu) {
             Err(error) if !error.is_absent() => Err(Fault::kernel(format!(
                 "failed to restore mtu {mtu} of {:?}",
@@ -52,6 +63,22 @@ pub(super) fn give_back(made: &AddResult, pod: &Link, mtu: u32) -> Result<(), Fa
 
 fn set(index: u32, mtu: u32) -> netloom_kernel::Result<()> {
     Socket::open()?.set_link(index, &LinkChange::new().mtu(mtu))
+}
+
+/// The host's link whose other end is this very link, if it is a wire to the host.
+fn other_end(netns: &Netns, pod: &Link) -> netloom_kernel::Result<Option<Link>> {
+    let Some(index) = pod.lower.filter(|_| pod.is_veth()) else {
+        return Ok(None);
+    };
+    let host = Socket::open()?;
+    // The same numbers are in other namespaces too.
+    let Some(number) = host.namespace_id(netns)? else {
+        return Ok(None);
+    };
+    let is_end = |end: &Link| {
+        end.is_veth() && end.lower == Some(pod.index) && end.lower_netns == Some(number)
+    };
+    Ok(host.find_link(index)?.filter(is_end))
 }
 
 /// What the result lists as the host's end, if it is the other end of this very link.

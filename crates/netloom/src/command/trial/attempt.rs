@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Happened;
+use netloom_observe::processes::{self, Process};
 use netloom_observe::{Change, Difference, Event, Kind, Object, Place, Recorder, Snapshot};
 use netloom_runtime::Cni;
 use netloom_spec::{AddResult, NetworkConfigList};
 
 use super::host::Stage;
 use super::leftovers::{self, Left};
-use super::processes::{self, Process};
 use super::witness::{Call, Witness};
 use crate::cli::TryStep;
 use crate::options::Options;

@@ -71,7 +71,7 @@ pub(super) fn units(release: &Release<'_>, to: &Path, of_plugins: bool, dir: &st
 /// The pages of the manual, where they were made.
 fn manual(release: &Release<'_>, to: &Path) -> Result<Tree> {
     let mut tree = Tree::default();
-    let Ok(pages) = fs::read_dir(release.out.join("man")) else {
+    let Ok(pages) = fs::read_dir(release.out.join("man/man1")) else {
         return Ok(tree);
     };
     for page in pages {

@@ -1,9 +1,8 @@
-//! Processes that plugins leave behind.
+//! Processes that a program leaves behind.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, set_child_subreaper,
@@ -14,20 +13,26 @@ use rustix::process::{
 /// rule takes a tenth of it.
 const GRACE: Duration = Duration::from_millis(1000);
 
-/// Has whatever plugins leave behind become a child of this process.
-pub(super) fn adopt() -> Result<()> {
+/// Has whatever programs leave behind become a child of this process.
+///
+/// # Errors
+/// If the kernel refuses, as one without subreapers does.
+pub fn adopt() -> std::io::Result<()> {
     Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
 /// A process that goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Process {
-    pub(super) id: i32,
-    pub(super) command: String,
+pub struct Process {
+    /// Its id.
+    pub id: i32,
+    /// Its program and arguments.
+    pub command: String,
 }
 
-/// The children that do not end by themselves, but for those known.
-pub(super) fn lingering(known: &[Process]) -> Vec<Process> {
+/// The children that do not end by themselves within a second, but for those known.
+#[must_use]
+pub fn lingering(known: &[Process]) -> Vec<Process> {
     let deadline = Instant::now() + GRACE;
     let is_new = |id: &i32| !known.iter().any(|it| it.id == *id);
     let mut found = Vec::new();
@@ -46,7 +51,7 @@ pub(super) fn lingering(known: &[Process]) -> Vec<Process> {
 }
 
 /// Ends them: they are this process's children, so nobody else's.
-pub(super) fn end(all: &[Process]) {
+pub fn end(all: &[Process]) {
     for pid in all.iter().filter_map(|it| Pid::from_raw(it.id)) {
         if kill_process(pid, Signal::KILL).is_ok() {
             let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);

@@ -1,0 +1,70 @@
+//! A plugin that is killed, and the DEL after it.
+
+use std::time::Duration;
+
+use crate::bench::Bench;
+use crate::call::Manner;
+use crate::case::cases;
+use crate::stop::{Check, wrong};
+
+cases! {
+    "260" Should ALL "DEL" "a DEL after an ADD that was killed succeeds and leaves nothing" killed_add "20";
+    "261" Should ALL "DEL" "a DEL after a DEL that was killed succeeds and leaves nothing" killed_del "10";
+    "262" Extra ALL "DEL" "a DEL after an ADD that was killed at any of fifty points leaves nothing" killed_add "50";
+}
+
+/// The moments of a call that takes that long.
+fn moments(time: Duration, count: &str) -> Vec<Duration> {
+    let count = count.parse().unwrap_or(10);
+    (1..=count).map(|at| time * at / (count + 1)).collect()
+}
+
+fn killed_add(bench: &mut Bench<'_>, count: &'static str) -> Check {
+    bench.needs_add()?;
+    bench.prime()?;
+    let pod = bench.pod("one")?;
+    let before = bench.look()?;
+    let request = bench.request("ADD", pod);
+    let time = bench.call(&request)?.time;
+    let request = bench.request("DEL", pod);
+    bench.succeeds(&request)?;
+    for moment in moments(time, count) {
+        // Of fifty calls, those that show the failure are enough.
+        let (calls, steps) = (bench.calls.len(), bench.steps.len());
+        let add = bench.request("ADD", pod).manner(Manner::Killed(moment));
+        bench.call(&add)?;
+        let del = bench.request("DEL", pod);
+        let done = bench.succeeds(&del).and_then(|_| {
+            bench.unchanged(
+                &before,
+                &format!("after DEL of an ADD that was killed after {moment:?}"),
+            )
+        });
+        done?;
+        bench.calls.truncate(calls);
+        bench.steps.truncate(steps);
+    }
+    Ok(())
+}
+
+fn killed_del(bench: &mut Bench<'_>, count: &'static str) -> Check {
+    bench.needs_add()?;
+    bench.prime()?;
+    let pod = bench.pod("one")?;
+    let before = bench.look()?;
+    let made = bench.add(pod)?;
+    let time = bench.del(&made)?.time;
+    for moment in moments(time, count) {
+        let made = bench.add(pod)?;
+        let killed = bench.after("DEL", &made).manner(Manner::Killed(moment));
+        bench.call(&killed)?;
+        bench.del(&made)?;
+        let found = bench.differences(&before)?;
+        if let Some(left) = found.first() {
+            return wrong(format!(
+                "expected nothing to be left by DEL after one that was killed after {moment:?}, got: {left}"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+#!/bin/sh
+conf=$(cat)
+version=${conf#*\"cniVersion\"*:*\"}
+version=${version%%\"*}
+echo "$CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME" >>/run/conform/calls
+[ "$CNI_COMMAND" = ADD ] || exit 0
+printf '{"cniVersion": "%s", "code": 123, "msg": "the kit says no"}\n' "$version"
+exit 1
