@@ -20,6 +20,7 @@ mod malformed;
 pub mod message;
 mod names;
 pub mod record;
+pub mod removal;
 
 pub use malformed::Malformed;
 pub use names::{ClusterId, NodeName, SpaceName};
