@@ -260,7 +260,8 @@ impl Machine {
         }
         Some(Mode {
             announce: !is_known,
-            adopt: is_known || self.cluster_file.cluster.is_none(),
+            // What a restored store says of a node that lost its disk may be long past, and another's.
+            adopt: is_known || self.cluster_file.cluster.is_none() && self.unsettled.is_empty(),
         })
     }
 
