@@ -60,8 +60,28 @@ macro_rules! plugin {
                 $optional
             }
 
-            fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
-                validate(conf, $read)
+            /// The plan, unless the ranges come with each ADD.
+            fn plan_ahead(
+                conf: &PluginConf,
+                version: Version,
+                read: Read,
+            ) -> Result<Option<Plan>, Error> {
+                let may_come = conf.capabilities().get("ipRanges") == Some(&true);
+                match read(conf, version, "") {
+                    Err(error) if may_come && error == ClusterError::no_ranges() => Ok(None),
+                    plan => plan.map(Some),
+                }
+            }
+
+            fn validate(conf: &PluginConf, read: Read) -> Result<Needs, Error> {
+                plan_ahead(conf, conf.version()?, read).map(|_| Needs::default())
+            }
+
+            fn status(request: &StatusRequest<'_>, read: Read) -> Result<(), Error> {
+                match plan_ahead(request.conf, request.version(), read)? {
+                    Some(plan) => Ok(reserve::require_any(&plan)?),
+                    None => Ok(()),
+                }
             }
 
             fn add<'r>(
@@ -116,8 +136,7 @@ macro_rules! plugin {
             }
 
             fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
-                let plan = $read(request.conf, request.version(), "")?;
-                Ok(reserve::require_any(&plan)?)
+                status(request, $read)
             }
 
             plan_door!(|conf, args| $read(conf, conf.version()?, args));
@@ -142,7 +161,13 @@ fn place(space: netloom_cluster::SpaceName) -> Place {
 }
 
 fn validate(conf: &PluginConf, read: Read) -> Result<Needs, Error> {
-    read(conf, conf.version()?, "").map(|_| Needs::default())
+    let outcome = read(conf, conf.version()?, "");
+    // The runtime may name the ranges.
+    let may_come = conf.capabilities().get("ipRanges") == Some(&true);
+    match outcome {
+        Err(error) if !(may_come && error == ClusterError::no_ranges()) => Err(error),
+        _ => Ok(Needs::default()),
+    }
 }
 
 fn add<'r>(
