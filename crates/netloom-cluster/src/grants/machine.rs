@@ -300,7 +300,7 @@ impl Machine {
             return Gate::Waiting(vec![self.config.node.clone()]);
         }
         match self.laggards(self.waits(now)) {
-            late if late.is_empty() => Gate::Open,
+            [] => Gate::Open,
             late => Gate::Waiting(late.to_vec()),
         }
     }

@@ -9,6 +9,7 @@
 //!
 //! Called as `whereabouts` it reads that plugin's configuration.
 
+mod at_hand;
 mod config;
 mod daemon;
 mod error;
@@ -79,7 +80,7 @@ macro_rules! plugin {
 
             fn status(request: &StatusRequest<'_>, read: Read) -> Result<(), Error> {
                 match plan_ahead(request.conf, request.version(), read)? {
-                    Some(plan) => Ok(reserve::require_any(&plan)?),
+                    Some(plan) => Ok(at_hand::require_any(&plan)?),
                     None => Ok(()),
                 }
             }
