@@ -61,28 +61,8 @@ macro_rules! plugin {
                 $optional
             }
 
-            /// The plan, unless the ranges come with each ADD.
-            fn plan_ahead(
-                conf: &PluginConf,
-                version: Version,
-                read: Read,
-            ) -> Result<Option<Plan>, Error> {
-                let may_come = conf.capabilities().get("ipRanges") == Some(&true);
-                match read(conf, version, "") {
-                    Err(error) if may_come && error == ClusterError::no_ranges() => Ok(None),
-                    plan => plan.map(Some),
-                }
-            }
-
-            fn validate(conf: &PluginConf, read: Read) -> Result<Needs, Error> {
-                plan_ahead(conf, conf.version()?, read).map(|_| Needs::default())
-            }
-
-            fn status(request: &StatusRequest<'_>, read: Read) -> Result<(), Error> {
-                match plan_ahead(request.conf, request.version(), read)? {
-                    Some(plan) => Ok(at_hand::require_any(&plan)?),
-                    None => Ok(()),
-                }
+            fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+                validate(conf, $read)
             }
 
             fn add<'r>(
@@ -161,13 +141,23 @@ fn place(space: netloom_cluster::SpaceName) -> Place {
     }
 }
 
-fn validate(conf: &PluginConf, read: Read) -> Result<Needs, Error> {
-    let outcome = read(conf, conf.version()?, "");
-    // The runtime may name the ranges.
+/// The plan, unless the ranges come with each ADD.
+fn plan_ahead(conf: &PluginConf, version: Version, read: Read) -> Result<Option<Plan>, Error> {
     let may_come = conf.capabilities().get("ipRanges") == Some(&true);
-    match outcome {
-        Err(error) if !(may_come && error == ClusterError::no_ranges()) => Err(error),
-        _ => Ok(Needs::default()),
+    match read(conf, version, "") {
+        Err(error) if may_come && error == ClusterError::no_ranges() => Ok(None),
+        plan => plan.map(Some),
+    }
+}
+
+fn validate(conf: &PluginConf, read: Read) -> Result<Needs, Error> {
+    plan_ahead(conf, conf.version()?, read).map(|_| Needs::default())
+}
+
+fn status(request: &StatusRequest<'_>, read: Read) -> Result<(), Error> {
+    match plan_ahead(request.conf, request.version(), read)? {
+        Some(plan) => Ok(at_hand::require_any(&plan)?),
+        None => Ok(()),
     }
 }
 
