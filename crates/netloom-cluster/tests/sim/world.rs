@@ -583,7 +583,13 @@ impl World {
             let told = nodes.get(name).and_then(|it| it.announced.as_ref());
             told == Some(&self.store.cluster)
         };
-        self.nodes.iter().all(|node| has_told(&node.name))
+        let knows = |node: &Node| {
+            let file = node.disk.cluster();
+            file.is_some_and(|it| it.cluster.as_ref() == Some(&self.store.cluster))
+        };
+        self.nodes
+            .iter()
+            .all(|node| has_told(&node.name) && knows(node))
     }
 
     /// Another store, empty or as some time ago.

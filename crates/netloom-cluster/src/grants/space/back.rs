@@ -71,10 +71,14 @@ impl Space {
         file.grants.extend(keep.iter().cloned());
         file.grants.sort_by_key(|it| (it.block, it.span));
         file.intent = (!give.is_empty()).then(|| Intent::GiveBack(give.clone()));
+        // Nor may a pod have the address that is to be kept from now on.
+        let is_changed = |it: &&Grant| it.pin.is_some() && it.block == block && !keep.contains(it);
+        let mut taken = give;
+        taken.extend(self.file.grants.iter().filter(is_changed).cloned());
         let withdraw = DiskOp::Withdraw {
             space: self.name.clone(),
             file,
-            taken: give,
+            taken,
         };
         let back = Back {
             block,

@@ -126,8 +126,11 @@ impl Space {
                 |it: &Grant| it.block != grant.block || it.span.mask() & grant.span.mask() == 0;
             self.file.grants.retain(is_other);
             self.file.grants.push(grant.clone());
-            self.claimed_at
-                .insert((grant.block, grant.span), cx.now.instant);
+            let place = (grant.block, grant.span);
+            self.claimed_at.insert(place, cx.now.instant);
+            // Who had it before is not who is about to take it.
+            self.occupied.remove(&place);
+            self.empty_since.remove(&place);
         }
         self.file.grants.sort_by_key(|it| (it.block, it.span));
         self.file.intent = None;
