@@ -24,12 +24,15 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
     ),
     // Of the spec, only how names and hardware addresses are written.
     ("netloom-links", Some(&["netloom-kernel", "netloom-spec"])),
+    // Pure: of the spec, the codes of errors.
+    ("netloom-cluster", Some(&["netloom-spec"])),
     (
         "netloom-plugins",
         Some(&[
             "netloom-plugin",
             "netloom-kernel",
             "netloom-links",
+            "netloom-cluster",
             "netloom-spec",
         ]),
     ),
