@@ -26,9 +26,17 @@ fn flannels_records_lead_to_flannels_objects() {
         assert!(kernel.contains(object), "{object}\n{kernel}");
     }
     let device = one.sh("ip -d link show flannel.1; ip addr show flannel.1");
-    let own = etcd.subnets().into_iter().find(|(_, value)| value.contains("192.0.2.1\"")).unwrap();
+    let own = etcd
+        .subnets()
+        .into_iter()
+        .find(|(_, value)| value.contains("192.0.2.1\""))
+        .unwrap();
     let base = own.0.strip_suffix("-24").unwrap();
-    for part in ["vxlan id 1 local 192.0.2.1 dev eth0", "dstport 8472 nolearning", "mtu 1450"] {
+    for part in [
+        "vxlan id 1 local 192.0.2.1 dev eth0",
+        "dstport 8472 nolearning",
+        "mtu 1450",
+    ] {
         assert!(device.contains(part), "{part}\n{device}");
     }
     assert!(device.contains(&format!("inet {base}/32")), "{device}");
@@ -62,13 +70,28 @@ fn a_host_that_changes_over_from_flannel_keeps_its_part_and_its_tunnel_end() {
     etcd.announce("10.5.7.0-24", &VXLAN.replace("33:44", "33:47"));
     let _daemon = one.joined(&etcd.url(), &[]);
     assert_eq!(one.told("/subnets"), "10.5.42.0/24");
-    one.until("the host that is gone is gone", |m| !m.sh("ip route").contains("10.5.8.0"));
+    one.until("the host that is gone is gone", |m| {
+        !m.sh("ip route").contains("10.5.8.0")
+    });
     let kernel = one.kernel();
-    assert!(kernel.contains("10.5.7.0/24 via 10.5.7.0 dev flannel.1"), "{kernel}");
+    assert!(
+        kernel.contains("10.5.7.0/24 via 10.5.7.0 dev flannel.1"),
+        "{kernel}"
+    );
     assert!(!kernel.contains("33:48"), "{kernel}");
-    assert!(one.sh("ip link show flannel.1").contains("4e:5c:00:00:00:01"));
-    assert_eq!(one.sh("cat /sys/class/net/flannel.1/ifindex || ip -o link show flannel.1"), index);
-    let now = etcd.subnets().into_iter().find(|(key, _)| key == "10.5.42.0-24").unwrap();
+    assert!(
+        one.sh("ip link show flannel.1")
+            .contains("4e:5c:00:00:00:01")
+    );
+    assert_eq!(
+        one.sh("cat /sys/class/net/flannel.1/ifindex || ip -o link show flannel.1"),
+        index
+    );
+    let now = etcd
+        .subnets()
+        .into_iter()
+        .find(|(key, _)| key == "10.5.42.0-24")
+        .unwrap();
     assert!(now.1.contains("4e:5c:00:00:00:01"), "{}", now.1);
 }
 
@@ -80,7 +103,14 @@ fn two_hosts_with_one_address_are_told_each_others_names() {
     let _first = one.joined(&etcd.url(), &["--public-ip", "10.0.2.15"]);
     let mut second = two.daemon(&etcd.url(), &["--public-ip", "10.0.2.15"]);
     let line = second.until("is that of node");
-    assert!(line.contains("10.0.2.15") && line.contains("node m1") && line.contains("--iface"), "{line}");
+    assert!(
+        line.contains("10.0.2.15") && line.contains("node m1") && line.contains("--iface"),
+        "{line}"
+    );
     assert_eq!(etcd.subnets().len(), 1);
-    assert!(!two.try_sh("test -e /etc/cni/net.d/10-netloom.conflist").status.success());
+    assert!(
+        !two.try_sh("test -e /etc/cni/net.d/10-netloom.conflist")
+            .status
+            .success()
+    );
 }

@@ -54,6 +54,15 @@ impl Daemon {
         }
     }
 
+    /// The same for several, in any order.
+    pub(crate) fn until_all(&mut self, parts: &[&str]) {
+        let mut left = parts.to_vec();
+        while !left.is_empty() {
+            let line = self.until("");
+            left.retain(|part| !line.contains(part));
+        }
+    }
+
     /// Sends a signal, which nsenter's program gets: it has taken nsenter's place.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();

@@ -14,7 +14,9 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
+    /// Begins once the two know each other: an IPv6 address is looked at for duplicates first.
     pub(crate) fn start(from: &Pod, to: IpAddr) -> Self {
+        assert!(from.pings(to), "{} to {to}", from.name);
         let ping = || {
             Command::new("ping")
                 .args(["-n", "-q", "-i", "0.01", "-W", "5", &to.to_string()])

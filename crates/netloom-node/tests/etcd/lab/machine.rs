@@ -113,16 +113,18 @@ impl Machine {
     /// Starts the daemon, on a store at `url`.
     pub(crate) fn daemon(&self, url: &str, arguments: &[&str]) -> Daemon {
         let mut command = self.command(env!("CARGO_BIN_EXE_netloom-node"));
-        command.args([
-            "run",
-            "--insecure",
-            "--name",
-            &self.name,
-            "--etcd",
-            url,
-            "--bin-dir",
-        ]);
-        command.arg(&self.bin).args(arguments);
+        command.args(["run", "--insecure", "--etcd", url]);
+        // Each flag is taken only once.
+        let own = [
+            ("--name", self.name.as_str()),
+            ("--bin-dir", self.bin.to_str().unwrap()),
+        ];
+        for (flag, value) in own {
+            if !arguments.contains(&flag) {
+                command.args([flag, value]);
+            }
+        }
+        command.args(arguments);
         Daemon::start(command)
     }
 
