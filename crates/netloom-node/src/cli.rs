@@ -17,6 +17,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Write the pod network into the store, where it has none: once for a cluster.
+    Init(Init),
     /// Join the cluster and stay: take a part of the pod network, reach the others' pods, keep it so.
     /// When it ends, by a signal or otherwise, routes and addresses stay: the next start takes them over.
     Run(Box<Run>),
@@ -31,6 +33,19 @@ pub(crate) enum Verb {
     /// Forget a node that is gone for good: its part of the network and all addresses that it held are
     /// given to others.
     Remove(Remove),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The pods' addresses, one network of each family that pods shall have.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', required = true)]
+    pub(crate) network: Vec<IpNet>,
+    /// How hosts reach each other's pods: directly where they are on one link and by vxlan elsewhere
+    /// (auto), always by vxlan, or only directly (host-gw).
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ["auto", "vxlan", "host-gw"])]
+    pub(crate) mode: String,
 }
 
 /// Which store, and how to speak to it.

@@ -17,6 +17,8 @@ use netloom_cluster::key::PREFIX;
 use netloom_cluster::record::NodeRecord;
 use netloom_cluster::{ClusterId, NodeName};
 use std::time::Duration;
+
+use anyhow::Result;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use call::Call;
@@ -89,6 +91,20 @@ pub(crate) async fn run(
     events: mpsc::Sender<Event>,
 ) {
     session::run(settings, wish, calls, events).await;
+}
+
+/// Writes a key unless it is there; returns what it says if it is.
+pub(crate) async fn create(settings: Settings, key: &str, value: &str) -> Result<Option<String>> {
+    let mut endpoint = Endpoint::new(settings);
+    let mut trouble = String::new();
+    for _ in 0..endpoint.count() {
+        match endpoint.create(key, value).await {
+            Ok(found) => return Ok(found),
+            Err(error) => trouble = endpoint.blame(&error),
+        }
+        endpoint.failed();
+    }
+    anyhow::bail!("the store does not answer: {trouble}")
 }
 
 /// The key that tells a store from one that was wiped.

@@ -1,6 +1,7 @@
 //! The daemon on real stores: hosts are namespaces, packets cross real links.
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+mod demo;
 mod flannel;
 mod lab;
 mod lies;
