@@ -102,6 +102,9 @@ pub(crate) struct Places {
     /// The daemon's socket and status.
     #[arg(long, value_name = "DIR", default_value = "/run/netloom")]
     pub(crate) run_dir: PathBuf,
+    /// Addresses for the plugin cluster.
+    #[arg(long, value_name = "DIR", default_value = netloom_cluster::disk::ROOT)]
+    pub(crate) grants_dir: PathBuf,
     /// What must survive a reboot.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/netloom")]
     pub(crate) state_dir: PathBuf,

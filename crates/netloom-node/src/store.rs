@@ -9,6 +9,7 @@ mod call;
 mod claim;
 mod endpoint;
 mod keep;
+mod removal;
 mod session;
 mod settings;
 
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 
 pub(crate) use call::Call;
 pub(crate) use endpoint::{Endpoint, Trouble};
+pub(crate) use removal::{Removed, remove_node};
 pub(crate) use settings::Settings;
 
 /// What the store has to say.
@@ -67,6 +69,8 @@ pub(crate) struct Wish {
     pub(crate) lease: Duration,
     /// How long the store may not hear of the daemon before it counts as away.
     pub(crate) alive: Duration,
+    /// What it tells of itself.
+    pub(crate) record: NodeRecord,
     /// `None` until the network is known.
     pub(crate) place: Option<WishedPlace>,
 }
@@ -75,7 +79,6 @@ pub(crate) struct Wish {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WishedPlace {
     pub(crate) config: NetworkConfig,
-    pub(crate) record: NodeRecord,
     pub(crate) announcement: Announcement,
     /// The part of the network that it had, or was told by flannel.
     pub(crate) preferred: Option<Subnets>,

@@ -3,6 +3,7 @@
 
 mod demo;
 mod flannel;
+mod grants;
 mod lab;
 mod lies;
 mod members;

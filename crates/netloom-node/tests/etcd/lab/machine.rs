@@ -178,6 +178,11 @@ impl Machine {
         ));
     }
 
+    /// A file of the machine's, as the test sees it.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.child.id()))
+    }
+
     /// The machine's network namespace.
     pub(crate) fn netns(&self) -> Netns {
         Netns::open(format!("/proc/{}/ns/net", self.child.id())).unwrap()
