@@ -24,9 +24,9 @@ pub(crate) enum Verb {
     Run(Box<Run>),
     /// Tell what the daemon of this node knows. The exit status is 0 if pods can start, 1 if not.
     Status(Status),
-    /// Take the network's configuration away, so that no pod starts here any more. Pods that run keep
-    /// their network.
-    Drain(Places),
+    /// Take the network's configuration away until `drain --end`, so that no pod starts here any more.
+    /// Pods that run keep their network.
+    Drain(Drain),
     /// Take away all that the daemon made on this host: configuration, routes, tunnels, rules. The
     /// daemon must not run.
     Uninstall(Uninstall),
@@ -169,6 +169,15 @@ pub(crate) struct Status {
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drain {
+    #[command(flatten)]
+    pub(crate) places: Places,
+    /// Pods may start again, as soon as the daemon has seen that they can.
+    #[arg(long)]
+    pub(crate) end: bool,
 }
 
 #[derive(Debug, Args)]

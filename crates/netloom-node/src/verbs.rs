@@ -17,7 +17,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Run(_) => run::run(cli),
         Verb::Init(args) => init::init(args),
         Verb::Status(args) => show::status(args),
-        Verb::Drain(places) => uninstall::drain(places),
+        Verb::Drain(args) => uninstall::drain(args),
         Verb::Uninstall(args) => uninstall::uninstall(args),
         Verb::Remove(args) => remove::remove(args),
     }
