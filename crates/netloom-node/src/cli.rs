@@ -110,6 +110,20 @@ pub(crate) struct Places {
     pub(crate) state_dir: PathBuf,
 }
 
+impl Places {
+    /// Removes what a daemon that was killed has left of files that it was writing.
+    pub(crate) fn clear(&self) {
+        for path in [
+            self.conf_dir.join(&self.conf_name),
+            self.subnet_file.clone(),
+            crate::status::path(&self.run_dir),
+            crate::remembered::path(&self.state_dir),
+        ] {
+            crate::files::clear(&path);
+        }
+    }
+}
+
 /// By which link the others reach this host.
 #[derive(Debug, Args, Clone, Default)]
 pub(crate) struct UplinkArgs {

@@ -62,6 +62,7 @@ impl Engine {
         asked: mpsc::Receiver<Asked>,
     ) -> Result<(Self, Ears)> {
         let state = args.places.state_dir.clone();
+        args.places.clear();
         let identity = Identity::find(args.name.as_deref(), &state)?;
         let mut remembered = Remembered::load(&state, &settings.prefix)?;
         let socket = Socket::open()?;

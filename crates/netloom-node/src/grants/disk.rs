@@ -24,6 +24,7 @@ pub(super) struct Found {
 pub(super) fn load(root: &Path) -> Result<Found> {
     fs::create_dir_all(root).with_context(|| format!("cannot make {}", root.display()))?;
     let longest = LONGEST_FILE as u64;
+    files::clear(&root.join(CLUSTER));
     let cluster = files::read(&root.join(CLUSTER), longest)?.and_then(|bytes| {
         let parsed = ClusterFile::parse(&bytes);
         parsed
@@ -33,6 +34,7 @@ pub(super) fn load(root: &Path) -> Result<Found> {
     let mut spaces = BTreeMap::new();
     for space in names(root)? {
         let path = root.join(space.as_str()).join(GRANTS);
+        files::clear(&path);
         if let Some(bytes) = files::read(&path, longest)? {
             let parsed = GrantsFile::parse(&bytes);
             let told = parsed.inspect_err(|error| note!("{} is damaged: {error}", path.display()));

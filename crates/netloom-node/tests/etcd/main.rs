@@ -4,6 +4,7 @@
 mod demo;
 mod flannel;
 mod grants;
+mod killed;
 mod lab;
 mod lies;
 mod members;

@@ -112,8 +112,15 @@ impl Machine {
 
     /// Starts the daemon, on a store at `url`.
     pub(crate) fn daemon(&self, url: &str, arguments: &[&str]) -> Daemon {
-        let mut command = self.command(env!("CARGO_BIN_EXE_netloom-node"));
-        command.args(["run", "--insecure", "--etcd", url]);
+        self.daemon_under(&[], url, arguments)
+    }
+
+    /// Starts it by another program.
+    pub(crate) fn daemon_under(&self, wrapper: &[&str], url: &str, arguments: &[&str]) -> Daemon {
+        let node = env!("CARGO_BIN_EXE_netloom-node");
+        let words = [wrapper, &[node, "run", "--insecure", "--etcd", url]].concat();
+        let mut command = self.command(words[0]);
+        command.args(&words[1..]);
         // Each flag is taken only once.
         let own = [
             ("--name", self.name.as_str()),
