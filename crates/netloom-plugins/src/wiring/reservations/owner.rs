@@ -11,56 +11,83 @@ const SEPARATOR: &[u8] = b"\r\n";
 /// That is the container id, CR LF, and the interface name. Versions of the reference before 0.7
 /// wrote the container id only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Owner(Vec<u8>);
+pub(crate) struct Owner(Vec<u8>);
 
 impl Owner {
     /// One attachment.
-    pub(super) fn attachment(container_id: &str, if_name: &str) -> Self {
+    pub(crate) fn attachment(container_id: &str, if_name: &str) -> Self {
         Self([container_id.as_bytes(), SEPARATOR, if_name.as_bytes()].concat())
     }
 
+    /// One attachment to a network, where several networks have their reservations in one directory.
+    pub(crate) fn of_network(container_id: &str, if_name: &str, network: &str) -> Self {
+        let separator = SEPARATOR;
+        Self(
+            [
+                container_id.as_bytes(),
+                separator,
+                if_name.as_bytes(),
+                separator,
+                network.as_bytes(),
+            ]
+            .concat(),
+        )
+    }
+
+    /// The network, where one is named.
+    pub(crate) fn network(&self) -> Option<&[u8]> {
+        self.words().2
+    }
+
     /// A container with any interface, as very old versions of the reference wrote it.
-    pub(super) fn container(container_id: &str) -> Self {
+    pub(crate) fn container(container_id: &str) -> Self {
         Self(container_id.as_bytes().to_vec())
     }
 
     /// The owner a file names.
-    pub(super) fn read(content: &[u8]) -> Self {
+    pub(crate) fn read(content: &[u8]) -> Self {
         Self(content.trim_ascii().to_vec())
     }
 
     /// What to write into a file.
-    pub(super) fn content(&self) -> &[u8] {
+    pub(crate) fn content(&self) -> &[u8] {
         &self.0
     }
 
     /// The container id, and the interface name if there is one.
     fn parts(&self) -> (&[u8], Option<&[u8]>) {
-        let at = self
-            .0
-            .windows(SEPARATOR.len())
-            .position(|window| window == SEPARATOR);
-        at.map_or((&self.0, None), |at| {
-            (&self.0[..at], Some(&self.0[at + SEPARATOR.len()..]))
+        let (id, if_name, _) = self.words();
+        (id, if_name)
+    }
+
+    /// The container id, and the interface and network names if there are any.
+    fn words(&self) -> (&[u8], Option<&[u8]>, Option<&[u8]>) {
+        let cut = |text: &'_ [u8]| text.windows(SEPARATOR.len()).position(|it| it == SEPARATOR);
+        let Some(at) = cut(&self.0) else {
+            return (&self.0, None, None);
+        };
+        let (id, rest) = (&self.0[..at], &self.0[at + SEPARATOR.len()..]);
+        cut(rest).map_or((id, Some(rest), None), |at| {
+            (id, Some(&rest[..at]), Some(&rest[at + SEPARATOR.len()..]))
         })
     }
 
     /// Whether this is what is left of a reservation of `of` after its file was damaged, as far as
     /// that can be ruled out.
-    pub(super) fn is_damaged(&self, of: &Self) -> bool {
+    pub(crate) fn is_damaged(&self, of: &Self) -> bool {
         self.says_nothing() || self.is_left_of(of)
     }
 
     /// Whether it begins with what no container's id can be, as an empty file does, and a file that
     /// was written over.
-    pub(super) fn says_nothing(&self) -> bool {
+    pub(crate) fn says_nothing(&self) -> bool {
         let id = std::str::from_utf8(self.parts().0);
         !id.is_ok_and(|id| ContainerId::new(id).is_ok())
     }
 
     /// Whether it is the beginning of what was written for `of`, or begins with the id and goes on
     /// with what nobody wrote.
-    pub(super) fn is_left_of(&self, of: &Self) -> bool {
+    pub(crate) fn is_left_of(&self, of: &Self) -> bool {
         let is_cut = !self.0.is_empty() && self != of && of.0.starts_with(&self.0);
         if is_cut || self.is_sound() {
             return is_cut;
@@ -70,7 +97,7 @@ impl Owner {
     }
 
     /// Whether it may have been written so, by whatever version.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         let is_if_name = |name: &[u8]| {
             let name = std::str::from_utf8(name);
             name.is_ok_and(|name| IfName::new(name).is_ok())
@@ -79,7 +106,7 @@ impl Owner {
     }
 
     /// The attachment, if what it was written as can be told.
-    pub(super) fn of_whom(&self) -> Option<Attachment> {
+    pub(crate) fn of_whom(&self) -> Option<Attachment> {
         let (id, if_name) = self.parts();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
         self.is_sound().then_some(Attachment {
@@ -89,7 +116,7 @@ impl Owner {
     }
 
     /// What stands for the owner in the index.
-    pub(super) fn fingerprint(&self) -> Fingerprint {
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
         let upper = hash(self.parts().0) >> 32 << 32;
         // Never zero, which means nobody.
         Fingerprint(upper | hash(&self.0) >> 32 | 1)
@@ -98,23 +125,23 @@ impl Owner {
 
 /// A hash of an owner: of its container id in the upper half, and of all in the lower one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Fingerprint(u64);
+pub(crate) struct Fingerprint(u64);
 
 impl Fingerprint {
-    pub(super) fn from_bits(bits: u64) -> Option<Self> {
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
         (bits != 0).then_some(Self(bits))
     }
 
-    pub(super) fn bits(self) -> u64 {
+    pub(crate) fn bits(self) -> u64 {
         self.0
     }
 
     /// One of `count` places, the same for all owners with one container id.
-    pub(super) fn place(self, count: usize) -> usize {
+    pub(crate) fn place(self, count: usize) -> usize {
         (((self.0 >> 32) * count as u64) >> 32) as usize
     }
 
-    pub(super) fn is_of_same_container(self, other: Self) -> bool {
+    pub(crate) fn is_of_same_container(self, other: Self) -> bool {
         self.0 >> 32 == other.0 >> 32
     }
 }
@@ -129,7 +156,7 @@ fn hash(bytes: &[u8]) -> u64 {
 }
 
 /// Every bit of the outcome depends on every bit of `number`.
-pub(super) fn mix(number: u64) -> u64 {
+pub(crate) fn mix(number: u64) -> u64 {
     let number = (number ^ number >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let number = (number ^ number >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     number ^ number >> 33

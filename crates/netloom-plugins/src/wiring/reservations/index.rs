@@ -38,14 +38,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// How the table's file's name begins.
 const TABLE_PREFIX: &str = ".owners-";
 /// Names the run of the kernel.
-pub(super) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+pub(crate) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// A reservation before it is published.
-pub(super) const RESERVATION_DRAFT: &str = ".reserving";
+pub(crate) const RESERVATION_DRAFT: &str = ".reserving";
 const MIRROR: u32 = 999_999_999;
 
 /// The index of one network.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     directory: Directory,
     /// The name of the table's file.
     name: String,
@@ -54,14 +54,14 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn open(path: PathBuf) -> Result<Self, Errno> {
+    pub(crate) fn open(path: PathBuf) -> Result<Self, Errno> {
         let (above, name) = parts(&path)?;
         Self::new(Directory::open(above)?.open_inside(name)?)
     }
 
     /// Opens the index and makes it if there is none. Other users may not see who owns what, as
     /// they may not read the reservations.
-    pub(super) fn create(path: PathBuf) -> Result<Self, Errno> {
+    pub(crate) fn create(path: PathBuf) -> Result<Self, Errno> {
         let (above, name) = parts(&path)?;
         Self::new(Directory::create(above, 0o700)?.create_inside(name, 0o700)?)
     }
@@ -78,16 +78,16 @@ impl Index {
     }
 
     /// The id of this run of the kernel.
-    pub(super) fn boot(&self) -> &str {
+    pub(crate) fn boot(&self) -> &str {
         self.name.strip_prefix(TABLE_PREFIX).unwrap_or_default()
     }
 
-    pub(super) fn directory(&self) -> &Directory {
+    pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }
 
     /// Whether the index is what the reservations are.
-    pub(super) fn counts_for(&self, reservations: &Directory) -> bool {
+    pub(crate) fn counts_for(&self, reservations: &Directory) -> bool {
         if self.table.is_none() {
             return false;
         }
@@ -100,7 +100,7 @@ impl Index {
     }
 
     /// Declares that the index is what the reservations are.
-    pub(super) fn stamp(&self, reservations: &Directory) -> Result<(), Errno> {
+    pub(crate) fn stamp(&self, reservations: &Directory) -> Result<(), Errno> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -113,14 +113,14 @@ impl Index {
     }
 
     /// The names of the owner's reservations; `None` if the reservations must be read to know.
-    pub(super) fn names_of(&mut self, owner: &Owner) -> Result<Option<Vec<String>>, Errno> {
+    pub(crate) fn names_of(&mut self, owner: &Owner) -> Result<Option<Vec<String>>, Errno> {
         let table = self.table.as_mut().ok_or(Errno::NOENT)?;
         let addresses = table.addresses(owner.fingerprint())?;
         Ok(addresses.map(|all| all.iter().map(IpAddr::to_string).collect()))
     }
 
     /// Notes a new reservation, whose last change has this mark.
-    pub(super) fn insert(&mut self, owner: &Owner, name: &str, mark: u64) -> Result<(), Errno> {
+    pub(crate) fn insert(&mut self, owner: &Owner, name: &str, mark: u64) -> Result<(), Errno> {
         let table = self.table.as_mut().ok_or(Errno::NOENT)?;
         let entry = Entry {
             owner: owner.fingerprint(),
@@ -137,35 +137,35 @@ impl Index {
     }
 
     /// Forgets a reservation.
-    pub(super) fn remove(&mut self, owner: &Owner, name: &str) -> Result<(), Errno> {
+    pub(crate) fn remove(&mut self, owner: &Owner, name: &str) -> Result<(), Errno> {
         let table = self.table.as_mut().ok_or(Errno::NOENT)?;
         table.remove(owner.fingerprint(), Key::of_name(name))
     }
 
     /// What is noted.
     #[cfg(test)]
-    pub(super) fn entries(&self) -> Result<Vec<Entry>, Errno> {
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, Errno> {
         let table = self.table.as_ref().ok_or(Errno::NOENT)?;
         table.read().map(|(entries, _)| entries)
     }
 
     #[cfg(test)]
-    pub(super) fn table_path(&self) -> PathBuf {
+    pub(crate) fn table_path(&self) -> PathBuf {
         self.directory.path().join(&self.name)
     }
 
     /// The first address from `from` to `to`, both included, that is not noted as taken.
-    pub(super) fn first_free(&mut self, from: IpAddr, to: IpAddr) -> Option<IpAddr> {
+    pub(crate) fn first_free(&mut self, from: IpAddr, to: IpAddr) -> Option<IpAddr> {
         self.blocks.first_clear(&self.directory, from, to)
     }
 
     /// Notes that an address is taken or free, see [`Blocks::mark`].
-    pub(super) fn mark(&mut self, address: IpAddr, taken: bool, create: bool) -> Result<(), Errno> {
+    pub(crate) fn mark(&mut self, address: IpAddr, taken: bool, create: bool) -> Result<(), Errno> {
         self.blocks.mark(&self.directory, address, taken, create)
     }
 
     /// All reservations. Of what is in the table, only what was changed since is read.
-    pub(super) fn survey(&self, reservations: &Directory) -> Result<Vec<Entry>, SurveyError> {
+    pub(crate) fn survey(&self, reservations: &Directory) -> Result<Vec<Entry>, SurveyError> {
         // A table that cannot be read is as good as none.
         let earlier = self.table.as_ref().and_then(|table| table.read().ok());
         let earlier = earlier.map_or_else(Earlier::default, |(entries, (written, _))| {
@@ -175,7 +175,7 @@ impl Index {
     }
 
     /// Makes the index say that these are all reservations.
-    pub(super) fn rebuild(&mut self, entries: Vec<Entry>) -> Result<(), Errno> {
+    pub(crate) fn rebuild(&mut self, entries: Vec<Entry>) -> Result<(), Errno> {
         self.rebuild_blocks(entries.iter().filter_map(|entry| entry.key.address()))?;
         for name in self.directory.names()? {
             if !name.starts_with(blocks::PREFIX) && name != self.name {
@@ -187,7 +187,7 @@ impl Index {
     }
 
     /// Makes the blocks say that just these addresses are taken.
-    pub(super) fn rebuild_blocks(
+    pub(crate) fn rebuild_blocks(
         &mut self,
         taken: impl Iterator<Item = IpAddr>,
     ) -> Result<(), Errno> {
@@ -208,7 +208,7 @@ fn parts(path: &Path) -> Result<(PathBuf, &OsStr), Errno> {
 }
 
 /// Letters, digits and dashes.
-pub(super) fn boot_id() -> Result<String, Errno> {
+pub(crate) fn boot_id() -> Result<String, Errno> {
     let file = openat(
         CWD,
         BOOT_ID,

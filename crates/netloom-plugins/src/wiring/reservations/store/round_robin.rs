@@ -7,7 +7,7 @@ impl Store {
     /// The address that was reserved last in a range set.
     ///
     /// It is a hint: what cannot be read is the same as nothing.
-    pub(in super::super) fn last_reserved(&self, set: usize) -> Option<IpAddr> {
+    pub(crate) fn last_reserved(&self, set: usize) -> Option<IpAddr> {
         let content = self.reservations.read(&last_reserved_name(set)).ok()?;
         let address: IpAddr = std::str::from_utf8(&content).ok()?.trim().parse().ok()?;
         Some(address.to_canonical())
@@ -18,7 +18,7 @@ impl Store {
     /// Written in place: if this is interrupted the file is empty or has digits too many, and the
     /// next search begins elsewhere, which does no harm. A rename would be one more change of the
     /// directory for nothing.
-    pub(in super::super) fn set_last_reserved(
+    pub(crate) fn set_last_reserved(
         &mut self,
         set: usize,
         address: IpAddr,

@@ -11,20 +11,20 @@ use std::net::IpAddr;
 /// One range as it is written in a configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct RangeText {
+pub(crate) struct RangeText {
     #[serde(with = "net::optional_cidr")]
-    pub(super) subnet: Option<IpNet>,
+    pub(crate) subnet: Option<IpNet>,
     #[serde(rename = "rangeStart", with = "net::ip")]
-    pub(super) start: Option<IpAddr>,
+    pub(crate) start: Option<IpAddr>,
     #[serde(rename = "rangeEnd", with = "net::ip")]
-    pub(super) end: Option<IpAddr>,
+    pub(crate) end: Option<IpAddr>,
     #[serde(with = "net::ip")]
-    pub(super) gateway: Option<IpAddr>,
+    pub(crate) gateway: Option<IpAddr>,
 }
 
 /// The addresses from `start` to `end`, both included, of one subnet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Range {
+pub(crate) struct Range {
     subnet: IpNet,
     start: IpAddr,
     end: IpAddr,
@@ -34,11 +34,11 @@ pub(super) struct Range {
 
 /// A pool of ranges of one family, from which an attachment gets one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RangeSet(Vec<Range>);
+pub(crate) struct RangeSet(Vec<Range>);
 
 /// Why a range or a set of ranges cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RangeError {
+pub(crate) enum RangeError {
     #[error("subnet is missing; every range needs one, for example \"10.1.0.0/16\"")]
     NoSubnet,
     #[error(
@@ -99,7 +99,7 @@ impl Range {
     /// Fills in what the text leaves out: the gateway and the start are the subnet's first
     /// address, the end is its last. Where the subnet has more than two addresses, that is without
     /// its network address, and without an IPv4 subnet's broadcast address.
-    pub(super) fn new(text: &RangeText) -> Result<Self, RangeError> {
+    pub(crate) fn new(text: &RangeText) -> Result<Self, RangeError> {
         let subnet = network(text.subnet.ok_or(RangeError::NoSubnet)?)?;
         let (first, last) = usable(subnet);
         let start = text.start.map_or(first, |start| start.to_canonical());
@@ -147,7 +147,12 @@ impl Range {
         Ok(range)
     }
 
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    /// The same, with this gateway or none, whose address is given like any other if there is none.
+    pub(crate) fn with_gateway(self, gateway: Option<IpAddr>) -> Self {
+        Self { gateway, ..self }
+    }
+
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         same_family(self.start, address) && self.start <= address && address <= self.end
     }
 
@@ -155,20 +160,20 @@ impl Range {
         same_family(self.start, other.start) && self.start <= other.end && other.start <= self.end
     }
 
-    pub(super) fn start(&self) -> IpAddr {
+    pub(crate) fn start(&self) -> IpAddr {
         self.start
     }
 
-    pub(super) fn end(&self) -> IpAddr {
+    pub(crate) fn end(&self) -> IpAddr {
         self.end
     }
 
-    pub(super) fn gateway(&self) -> Option<IpAddr> {
+    pub(crate) fn gateway(&self) -> Option<IpAddr> {
         self.gateway
     }
 
     /// How many addresses it has to give, the gateway's not counted.
-    pub(super) fn size(&self) -> u128 {
+    pub(crate) fn size(&self) -> u128 {
         let number = |address: IpAddr| match address {
             IpAddr::V4(address) => u128::from(u32::from(address)),
             IpAddr::V6(address) => u128::from(address),
@@ -178,17 +183,22 @@ impl Range {
         between.saturating_add(1).saturating_sub(gateway)
     }
 
-    pub(super) fn prefix_len(&self) -> u8 {
+    pub(crate) fn prefix_len(&self) -> u8 {
         self.subnet.prefix_len()
     }
 }
 
 impl RangeSet {
-    pub(super) fn new(texts: &[RangeText]) -> Result<Self, RangeError> {
+    pub(crate) fn new(texts: &[RangeText]) -> Result<Self, RangeError> {
         let ranges = texts
             .iter()
             .map(Range::new)
             .collect::<Result<Vec<_>, _>>()?;
+        Self::of(ranges)
+    }
+
+    /// Of these ranges.
+    pub(crate) fn of(ranges: Vec<Range>) -> Result<Self, RangeError> {
         let first = ranges.first().ok_or(RangeError::EmptySet)?;
         if ranges
             .iter()
@@ -205,23 +215,23 @@ impl RangeSet {
     }
 
     /// The ranges, at least one.
-    pub(super) fn ranges(&self) -> &[Range] {
+    pub(crate) fn ranges(&self) -> &[Range] {
         &self.0
     }
 
-    pub(super) fn is_ipv4(&self) -> bool {
+    pub(crate) fn is_ipv4(&self) -> bool {
         self.0[0].start.is_ipv4()
     }
 
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.range_of(address).is_some()
     }
 
-    pub(super) fn range_of(&self, address: IpAddr) -> Option<&Range> {
+    pub(crate) fn range_of(&self, address: IpAddr) -> Option<&Range> {
         self.0.iter().find(|range| range.contains(address))
     }
 
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.0.iter().any(|a| other.0.iter().any(|b| a.overlaps(b)))
     }
 }

@@ -19,14 +19,14 @@ const LONGEST: usize = 4096 + 64;
 
 /// A namespace and how it was called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sandbox {
-    pub(super) id: NetnsId,
-    pub(super) path: String,
+pub(crate) struct Sandbox {
+    pub(crate) id: NetnsId,
+    pub(crate) path: String,
 }
 
 impl Sandbox {
     /// `CNI_NETNS` of ADD, which is only looked at: whether it is a namespace matters at DEL.
-    pub(super) fn of_add(path: &str) -> Option<Self> {
+    pub(crate) fn of_add(path: &str) -> Option<Self> {
         let file = metadata(path).ok()?;
         Some(Self {
             id: NetnsId {
@@ -38,7 +38,7 @@ impl Sandbox {
     }
 
     /// Notes it on a reservation. Where that cannot be noted it is not.
-    pub(super) fn mark(&self, file: impl AsFd, owner: &Owner) {
+    pub(crate) fn mark(&self, file: impl AsFd, owner: &Owner) {
         let NetnsId { device, inode } = self.id;
         let owner = owner.fingerprint().bits();
         let text = format!("{owner:016x} {device} {inode} {}", self.path);
@@ -46,7 +46,7 @@ impl Sandbox {
     }
 
     /// What is noted on a reservation of this owner.
-    pub(super) fn noted(file: &Path, owner: &Owner) -> Option<Self> {
+    pub(crate) fn noted(file: &Path, owner: &Owner) -> Option<Self> {
         let mut value = [0_u8; LONGEST];
         let length = lgetxattr(file, MADE_FOR, &mut value).ok()?;
         let text = std::str::from_utf8(value.get(..length)?).ok()?;
@@ -59,12 +59,12 @@ impl Sandbox {
     }
 
     /// Whether it is still at its path.
-    pub(super) fn lives(&self) -> bool {
+    pub(crate) fn lives(&self) -> bool {
         id_of(Some(&self.path)) == Some(self.id)
     }
 }
 
 /// The identity of the namespace at the path; `None` if there is none.
-pub(super) fn id_of(path: Option<&str>) -> Option<NetnsId> {
+pub(crate) fn id_of(path: Option<&str>) -> Option<NetnsId> {
     sandbox::open_if_there(path).ok()??.id().ok()
 }

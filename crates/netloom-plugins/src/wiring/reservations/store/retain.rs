@@ -8,7 +8,7 @@ use super::{Store, StoreError};
 
 impl Store {
     /// Removes every reservation whose owner is not to be kept. Goes on past an error.
-    pub(in super::super) fn retain(
+    pub(crate) fn retain(
         &mut self,
         keep: impl Fn(&str, &Owner) -> bool,
     ) -> Result<(), Vec<StoreError>> {
@@ -17,13 +17,13 @@ impl Store {
     }
 
     /// Every reservation and whose it is.
-    pub(in super::super) fn holders(&self) -> Result<Vec<(String, Owner)>, StoreError> {
+    pub(crate) fn holders(&self) -> Result<Vec<(String, Owner)>, StoreError> {
         let all = self.read_all()?.reservations;
         Ok(all.into_iter().map(|it| (it.name, it.owner)).collect())
     }
 
     /// The reservations that are known to be of earlier runs of the kernel.
-    pub(in super::super) fn of_earlier_boots(&self, boot: &str) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn of_earlier_boots(&self, boot: &str) -> Result<Vec<String>, StoreError> {
         let listing = self.read_all()?;
         let names = listing.reservations.into_iter().map(|it| it.name);
         Ok(names
@@ -33,7 +33,7 @@ impl Store {
 
     /// Removes the reservations that are known to be of earlier runs of the kernel, and tells
     /// which. Goes on past an error.
-    pub(in super::super) fn reclaim(&mut self, boot: &str) -> Result<Vec<String>, Vec<StoreError>> {
+    pub(crate) fn reclaim(&mut self, boot: &str) -> Result<Vec<String>, Vec<StoreError>> {
         let removed = self.retain_those(|directory, reservation| {
             !is_earlier(directory, &reservation.name, boot)
         })?;
@@ -42,10 +42,7 @@ impl Store {
     }
 
     /// The same, but for the first time in a run only.
-    pub(in super::super) fn reclaim_once(
-        &mut self,
-        boot: &str,
-    ) -> Result<Vec<String>, Vec<StoreError>> {
+    pub(crate) fn reclaim_once(&mut self, boot: &str) -> Result<Vec<String>, Vec<StoreError>> {
         if boot::is_reclaimed(self.reservations.fd(), boot) {
             return Ok(Vec::new());
         }

@@ -10,25 +10,25 @@ use std::net::IpAddr;
 
 /// A reservation.
 #[derive(Debug)]
-pub(super) struct Reservation {
-    pub(super) name: String,
-    pub(super) owner: Owner,
+pub(crate) struct Reservation {
+    pub(crate) name: String,
+    pub(crate) owner: Owner,
     /// See [`Change::mark`](super::directory::Change::mark).
     mark: u64,
 }
 
 /// All reservations of a network.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
-    pub(super) reservations: Vec<Reservation>,
+pub(crate) struct Listing {
+    pub(crate) reservations: Vec<Reservation>,
     /// Every address that has a file.
-    pub(super) taken: BTreeSet<IpAddr>,
+    pub(crate) taken: BTreeSet<IpAddr>,
     /// A file that could not be read, if there is one. Its address stays taken.
-    pub(super) unreadable: Option<(String, Errno)>,
+    pub(crate) unreadable: Option<(String, Errno)>,
 }
 
 impl Listing {
-    pub(super) fn read(directory: &Directory) -> Result<Self, Errno> {
+    pub(crate) fn read(directory: &Directory) -> Result<Self, Errno> {
         let names = directory.names()?;
         let mut listing = Self {
             reservations: Vec::new(),
@@ -52,13 +52,13 @@ impl Listing {
     }
 
     /// The names of the owner's reservations.
-    pub(super) fn names_of(&self, owner: &Owner) -> Vec<String> {
+    pub(crate) fn names_of(&self, owner: &Owner) -> Vec<String> {
         let theirs = self.reservations.iter().filter(|r| r.owner == *owner);
         theirs.map(|r| r.name.clone()).collect()
     }
 
     /// The reservations as the index keeps them.
-    pub(super) fn entries(&self) -> Vec<Entry> {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
         let entries = self.reservations.iter().map(|reservation| Entry {
             owner: reservation.owner.fingerprint(),
             key: Key::of_name(&reservation.name),
@@ -69,12 +69,12 @@ impl Listing {
 }
 
 /// The addresses that are taken by files of these names.
-pub(super) fn taken(names: &[String]) -> impl Iterator<Item = IpAddr> {
+pub(crate) fn taken(names: &[String]) -> impl Iterator<Item = IpAddr> {
     names.iter().filter_map(|name| taken_by(name))
 }
 
 /// The address that is taken by a file of this name.
-pub(super) fn taken_by(name: &str) -> Option<IpAddr> {
+pub(crate) fn taken_by(name: &str) -> Option<IpAddr> {
     let address: IpAddr = name.parse().ok()?;
     // A file under another spelling of an address does not keep us from making the usual one.
     // Only IPv6 addresses have others.
@@ -82,7 +82,7 @@ pub(super) fn taken_by(name: &str) -> Option<IpAddr> {
 }
 
 /// Whether the name is that of an address. `lock` and `last_reserved_ip.N` stand for none.
-pub(super) fn is_reservation(name: &str) -> bool {
+pub(crate) fn is_reservation(name: &str) -> bool {
     name.parse::<IpAddr>().is_ok()
 }
 

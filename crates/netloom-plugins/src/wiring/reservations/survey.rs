@@ -14,7 +14,7 @@ const MARGIN: i64 = 3;
 
 /// What an earlier table says of the reservations.
 #[derive(Debug, Default)]
-pub(super) struct Earlier {
+pub(crate) struct Earlier {
     /// `None` for an address that is in it twice.
     known: HashMap<Key, Option<(Fingerprint, u64)>>,
     /// Up to when a change may have been before the table was written, in seconds.
@@ -23,7 +23,7 @@ pub(super) struct Earlier {
 
 impl Earlier {
     /// `written` is a moment, in seconds, at which every entry was right.
-    pub(super) fn new(entries: &[Entry], written: i64) -> Self {
+    pub(crate) fn new(entries: &[Entry], written: i64) -> Self {
         let mut known = HashMap::with_capacity(entries.len());
         for entry in entries {
             known
@@ -49,7 +49,7 @@ impl Earlier {
 
 /// Why there is no survey.
 #[derive(Debug)]
-pub(super) enum SurveyError {
+pub(crate) enum SurveyError {
     /// The directory cannot be listed.
     Directory(Errno),
     /// This reservation cannot be read.
@@ -63,7 +63,7 @@ impl From<Errno> for SurveyError {
 }
 
 /// The entries of all reservations.
-pub(super) fn survey(
+pub(crate) fn survey(
     reservations: &Directory,
     earlier: &Earlier,
 ) -> Result<Vec<Entry>, SurveyError> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Why the directory of reservations could not be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StoreError {
+pub(crate) enum StoreError {
     #[error("cannot {operation} {}: {errno}", .path.display())]
     Io {
         operation: &'static str,
@@ -38,12 +38,12 @@ impl From<LockError> for StoreError {
 
 impl StoreError {
     /// Whether it is for want of room on the disk.
-    pub(super) fn is_for_want_of_room(&self) -> bool {
+    pub(crate) fn is_for_want_of_room(&self) -> bool {
         matches!(self, Self::Io { errno, .. } if matches!(*errno, Errno::NOSPC | Errno::DQUOT))
     }
 
     /// Whether the same call may succeed later with nothing but time passing.
-    pub(super) fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Locked(_) => true,
             Self::Io { errno, .. } => is_transient(*errno),
@@ -53,7 +53,7 @@ impl StoreError {
 }
 
 /// Whether it is for want of something that others use and may give back.
-pub(super) fn is_transient(errno: Errno) -> bool {
+pub(crate) fn is_transient(errno: Errno) -> bool {
     matches!(
         errno,
         Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN
@@ -61,7 +61,7 @@ pub(super) fn is_transient(errno: Errno) -> bool {
 }
 
 /// For `map_err`: names the operation and its object.
-pub(super) fn failed(operation: &'static str, path: &Path) -> impl FnOnce(Errno) -> StoreError {
+pub(crate) fn failed(operation: &'static str, path: &Path) -> impl FnOnce(Errno) -> StoreError {
     move |errno| StoreError::Io {
         operation,
         path: path.to_owned(),

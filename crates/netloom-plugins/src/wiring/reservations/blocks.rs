@@ -18,13 +18,13 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 /// How the files' names begin. Owners' names do not begin with a dot.
-pub(super) const PREFIX: &str = ".taken-";
+pub(crate) const PREFIX: &str = ".taken-";
 const SIZE: u128 = 1 << 16;
 const BYTES: usize = 1 << 13;
 
 /// The blocks that were looked at.
 #[derive(Debug, Default)]
-pub(super) struct Blocks {
+pub(crate) struct Blocks {
     loaded: HashMap<IpAddr, Block>,
 }
 
@@ -37,7 +37,7 @@ struct Block {
 
 impl Blocks {
     /// The first address from `from` to `to`, both included, whose bit is clear.
-    pub(super) fn first_clear(
+    pub(crate) fn first_clear(
         &mut self,
         index: &Directory,
         from: IpAddr,
@@ -58,7 +58,7 @@ impl Blocks {
     }
 
     /// Sets or clears an address's bit. A block without a file gets one only if `create`.
-    pub(super) fn mark(
+    pub(crate) fn mark(
         &mut self,
         index: &Directory,
         address: IpAddr,
@@ -91,7 +91,7 @@ impl Blocks {
     /// Writes the blocks of all taken addresses and returns their files' names.
     ///
     /// A single address is not worth a file: the worst that can happen is that it is tried in vain.
-    pub(super) fn write_all(
+    pub(crate) fn write_all(
         &mut self,
         index: &Directory,
         taken: impl Iterator<Item = IpAddr>,

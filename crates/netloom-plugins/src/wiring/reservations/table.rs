@@ -28,14 +28,14 @@ const DRAFT: &str = ".owners";
 
 /// The address of a reservation as the table keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key(u128);
+pub(crate) struct Key(u128);
 
 impl Key {
     /// In place of what the table cannot keep.
     const READ_ALL: Self = Self(0);
 
     /// The key of the address that `name` is the usual spelling of.
-    pub(super) fn of_name(name: &str) -> Self {
+    pub(crate) fn of_name(name: &str) -> Self {
         let is_usual = |address: &IpAddr| match address {
             IpAddr::V4(_) => true,
             IpAddr::V6(v6) => v6.to_ipv4_mapped().is_none() && v6.to_string() == name,
@@ -51,18 +51,18 @@ impl Key {
         })
     }
 
-    pub(super) fn address(self) -> Option<IpAddr> {
+    pub(crate) fn address(self) -> Option<IpAddr> {
         (self != Self::READ_ALL).then(|| IpAddr::from(Ipv6Addr::from_bits(self.0)).to_canonical())
     }
 }
 
 /// One reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Entry {
-    pub(super) owner: Fingerprint,
-    pub(super) key: Key,
+pub(crate) struct Entry {
+    pub(crate) owner: Fingerprint,
+    pub(crate) key: Key,
     /// See [`Change::mark`](super::directory::Change::mark).
-    pub(super) mark: u64,
+    pub(crate) mark: u64,
 }
 
 impl Entry {
@@ -89,7 +89,7 @@ impl Entry {
 
 /// An open table.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     file: OwnedFd,
     buckets: usize,
     loaded: HashMap<usize, Vec<u8>>,
@@ -97,7 +97,7 @@ pub(super) struct Table {
 
 impl Table {
     /// Opens a table; [`Errno::ILSEQ`] if the file cannot be one.
-    pub(super) fn open(index: &Directory, name: &str) -> Result<Self, Errno> {
+    pub(crate) fn open(index: &Directory, name: &str) -> Result<Self, Errno> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(index.fd(), name, flags, Mode::empty())?;
         let size = usize::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
@@ -113,7 +113,7 @@ impl Table {
 
     /// Writes a new table. The old one is removed just before, and not replaced by a rename: ext4
     /// would write the new one to the disk at once.
-    pub(super) fn write(index: &Directory, name: &str, entries: Vec<Entry>) -> Result<Self, Errno> {
+    pub(crate) fn write(index: &Directory, name: &str, entries: Vec<Entry>) -> Result<Self, Errno> {
         let entries = limited(entries);
         let mut buckets = entries.len().div_ceil(LOAD).max(1);
         let mut bytes = lay_out(&entries, buckets);
@@ -131,7 +131,7 @@ impl Table {
     }
 
     /// All entries, and when the table was last written. Every one was right at that moment.
-    pub(super) fn read(&self) -> Result<(Vec<Entry>, (i64, u32)), Errno> {
+    pub(crate) fn read(&self) -> Result<(Vec<Entry>, (i64, u32)), Errno> {
         let written = modified(&self.file)?;
         let mut bytes = vec![0; self.buckets * BUCKET];
         read_exact_at(&self.file, &mut bytes, 0)?;
@@ -145,7 +145,7 @@ impl Table {
     }
 
     /// The addresses of an owner; `None` if the reservations must be read to know.
-    pub(super) fn addresses(&mut self, owner: Fingerprint) -> Result<Option<Vec<IpAddr>>, Errno> {
+    pub(crate) fn addresses(&mut self, owner: Fingerprint) -> Result<Option<Vec<IpAddr>>, Errno> {
         let mut addresses = Vec::new();
         for entry in slots(self.bucket(owner)?).flatten() {
             match entry.key.address() {
@@ -159,7 +159,7 @@ impl Table {
     }
 
     /// Notes a reservation; false if there is no room.
-    pub(super) fn insert(&mut self, entry: Entry) -> Result<bool, Errno> {
+    pub(crate) fn insert(&mut self, entry: Entry) -> Result<bool, Errno> {
         let Some(slot) = slots(self.bucket(entry.owner)?).position(|slot| slot.is_none()) else {
             return Ok(false);
         };
@@ -168,7 +168,7 @@ impl Table {
     }
 
     /// Forgets a reservation.
-    pub(super) fn remove(&mut self, owner: Fingerprint, key: Key) -> Result<(), Errno> {
+    pub(crate) fn remove(&mut self, owner: Fingerprint, key: Key) -> Result<(), Errno> {
         let is_it = |entry: Option<Entry>| {
             entry.is_some_and(|entry| entry.owner == owner && entry.key == key)
         };

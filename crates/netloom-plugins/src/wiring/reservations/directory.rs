@@ -20,8 +20,8 @@ const CHANGE: StatxFlags = StatxFlags::CTIME.union(StatxFlags::INO);
 
 /// When a file was last changed, and which one it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Change {
-    pub(super) seconds: i64,
+pub(crate) struct Change {
+    pub(crate) seconds: i64,
     nanoseconds: u32,
     inode: u64,
 }
@@ -36,21 +36,21 @@ impl Change {
     }
 
     /// All of it in one number: another file, or the same one changed again, has another number.
-    pub(super) fn mark(self) -> u64 {
+    pub(crate) fn mark(self) -> u64 {
         mix(self.inode ^ mix(self.seconds as u64 ^ mix(self.nanoseconds.into())))
     }
 }
 
 /// An open directory.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(crate) struct Directory {
     path: PathBuf,
     fd: OwnedFd,
 }
 
 impl Directory {
     /// Opens a directory; [`Errno::LOOP`] if the last part of its path is a symbolic link.
-    pub(super) fn open(path: PathBuf) -> Result<Self, Errno> {
+    pub(crate) fn open(path: PathBuf) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::open(&path, flags, Mode::empty()) {
             Ok(fd) => Ok(Self { path, fd }),
@@ -61,7 +61,7 @@ impl Directory {
     }
 
     /// Opens the directory and makes it, and those above it, if it is absent.
-    pub(super) fn create(path: PathBuf, mode: u32) -> Result<Self, Errno> {
+    pub(crate) fn create(path: PathBuf, mode: u32) -> Result<Self, Errno> {
         match Self::open(path.clone()) {
             Err(Errno::NOENT) => {}
             outcome => return outcome,
@@ -75,7 +75,7 @@ impl Directory {
     }
 
     /// Opens a directory in this one; no symbolic link stands for it.
-    pub(super) fn open_inside(&self, name: &OsStr) -> Result<Self, Errno> {
+    pub(crate) fn open_inside(&self, name: &OsStr) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(Self {
             fd: openat(&self.fd, name, flags, Mode::empty())?,
@@ -84,7 +84,7 @@ impl Directory {
     }
 
     /// The same, made if it is absent.
-    pub(super) fn create_inside(&self, name: &OsStr, mode: u32) -> Result<Self, Errno> {
+    pub(crate) fn create_inside(&self, name: &OsStr, mode: u32) -> Result<Self, Errno> {
         match self.open_inside(name) {
             Err(Errno::NOENT) => {}
             outcome => return outcome,
@@ -95,16 +95,16 @@ impl Directory {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
     /// The names of everything that is no directory, in no order.
-    pub(super) fn names(&self) -> Result<Vec<String>, Errno> {
+    pub(crate) fn names(&self) -> Result<Vec<String>, Errno> {
         let mut names = Vec::new();
         self.each_name(|name| {
             names.push(name.to_owned());
@@ -114,7 +114,7 @@ impl Directory {
     }
 
     /// Calls `see` with the name of everything that is no directory, in no order.
-    pub(super) fn each_name<E: From<Errno>>(
+    pub(crate) fn each_name<E: From<Errno>>(
         &self,
         mut see: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -134,32 +134,32 @@ impl Directory {
     }
 
     /// The whole content of a file.
-    pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, Errno> {
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, Errno> {
         self.open_for_reading(name).and_then(|file| read_all(&file))
     }
 
     /// The whole content of a file, and its last change.
-    pub(super) fn read_with_change(&self, name: &str) -> Result<(Vec<u8>, Change), Errno> {
+    pub(crate) fn read_with_change(&self, name: &str) -> Result<(Vec<u8>, Change), Errno> {
         let file = self.open_for_reading(name)?;
         let stat = statx(&file, c"", AtFlags::EMPTY_PATH, CHANGE)?;
         Ok((read_all(&file)?, Change::new(&stat)))
     }
 
-    pub(super) fn open_for_reading(&self, name: &str) -> Result<OwnedFd, Errno> {
+    pub(crate) fn open_for_reading(&self, name: &str) -> Result<OwnedFd, Errno> {
         // Nobody must be able to stall us by a fifo of that name, or to have another file read.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         openat(&self.fd, name, flags, Mode::empty())
     }
 
     /// A file's last change.
-    pub(super) fn change(&self, name: &str) -> Result<Change, Errno> {
+    pub(crate) fn change(&self, name: &str) -> Result<Change, Errno> {
         let stat = statx(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW, CHANGE)?;
         Ok(Change::new(&stat))
     }
 
     /// Writes a file of mode 0600 that has this name alone. A file of that name is written over if
     /// it is such a one already, and replaced otherwise.
-    pub(super) fn overwrite(&self, name: &str, content: &[u8]) -> Result<OwnedFd, Errno> {
+    pub(crate) fn overwrite(&self, name: &str, content: &[u8]) -> Result<OwnedFd, Errno> {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         if let Ok(file) = openat(&self.fd, name, flags, Mode::empty())
             && is_plain(&fstat(&file)?)
@@ -172,7 +172,7 @@ impl Directory {
 
     /// Writes a new file of mode 0600. A file of that name is removed first and never written
     /// to: it may have another name as well.
-    pub(super) fn write_new(&self, name: &str, content: &[u8]) -> Result<OwnedFd, Errno> {
+    pub(crate) fn write_new(&self, name: &str, content: &[u8]) -> Result<OwnedFd, Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let open = || openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR);
         let file = match open() {
@@ -191,7 +191,7 @@ impl Directory {
     }
 
     /// Removes a file; false if there was none.
-    pub(super) fn remove(&self, name: &str) -> Result<bool, Errno> {
+    pub(crate) fn remove(&self, name: &str) -> Result<bool, Errno> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
@@ -200,16 +200,16 @@ impl Directory {
     }
 
     /// Gives a file another name in the same directory.
-    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
         renameat(&self.fd, from, &self.fd, to)
     }
 
     /// When the directory was last changed.
-    pub(super) fn modified(&self) -> Result<(i64, u32), Errno> {
+    pub(crate) fn modified(&self) -> Result<(i64, u32), Errno> {
         modified(&self.fd)
     }
 
-    pub(super) fn set_modified(&self, (seconds, nanoseconds): (i64, u32)) -> Result<(), Errno> {
+    pub(crate) fn set_modified(&self, (seconds, nanoseconds): (i64, u32)) -> Result<(), Errno> {
         futimens(
             &self.fd,
             &Timestamps {
@@ -227,7 +227,7 @@ impl Directory {
 }
 
 /// When a file or directory was last changed, asked from the server on a network filesystem.
-pub(super) fn modified(file: &OwnedFd) -> Result<(i64, u32), Errno> {
+pub(crate) fn modified(file: &OwnedFd) -> Result<(i64, u32), Errno> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
     let time = statx(file, c"", flags, StatxFlags::MTIME)?.stx_mtime;
     Ok((time.tv_sec, time.tv_nsec))

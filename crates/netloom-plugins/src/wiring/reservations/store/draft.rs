@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 
 impl Store {
     /// Gives the owner the reservation; false if the name is taken.
-    pub(super) fn publish(&self, name: &str, owner: &Owner) -> Result<bool, Errno> {
+    pub(crate) fn publish(&self, name: &str, owner: &Owner) -> Result<bool, Errno> {
         let index = self.index.as_ref();
         let drafts = index.map_or(&self.reservations, Index::directory);
         let mark = |draft: &OwnedFd| {
@@ -33,7 +33,7 @@ impl Store {
 
     /// Takes a reservation away. Its file becomes the draft of the next one: to delete a file and
     /// make another costs more, and on ext4 the more the more files were deleted lately.
-    pub(super) fn withdraw(&self, name: &str) -> Result<(), Errno> {
+    pub(crate) fn withdraw(&self, name: &str) -> Result<(), Errno> {
         if let Some(drafts) = self.index.as_ref().map(Index::directory) {
             let (from, to) = (self.reservations.fd(), drafts.fd());
             let kept = renameat_with(from, name, to, RESERVATION_DRAFT, RenameFlags::NOREPLACE);

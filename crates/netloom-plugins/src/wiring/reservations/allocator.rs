@@ -9,7 +9,7 @@ use super::ranges::{Range, RangeSet};
 use std::net::IpAddr;
 
 /// Where addresses are taken from.
-pub(super) trait Pool {
+pub(crate) trait Pool {
     /// Why an address could not be taken although it may be free.
     type Error;
 
@@ -23,7 +23,7 @@ pub(super) trait Pool {
 /// Takes the next address of `set` that is neither taken nor the gateway of its range.
 ///
 /// `last` is the address that was reserved last. It counts only while it lies inside the set.
-pub(super) fn take_next<'s, P: Pool>(
+pub(crate) fn take_next<'s, P: Pool>(
     set: &'s RangeSet,
     last: Option<IpAddr>,
     pool: &mut P,
@@ -84,7 +84,7 @@ fn stretches(ranges: &[Range], last: Option<IpAddr>) -> Vec<Stretch<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ipam::host_local::ranges::RangeText;
+    use crate::wiring::reservations::ranges::RangeText;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
     use std::convert::Infallible;

@@ -13,22 +13,22 @@ const MADE_IN: &str = "user.netloom.boot";
 const RECLAIMED_IN: &str = "user.netloom.reclaimed";
 
 /// Notes on a reservation that it is of this run. Where that cannot be noted it is not.
-pub(super) fn mark(file: impl AsFd, boot: &str) {
+pub(crate) fn mark(file: impl AsFd, boot: &str) {
     let _ = fsetxattr(file, MADE_IN, boot.as_bytes(), XattrFlags::empty());
 }
 
 /// Whether a reservation is known to be of an earlier run.
-pub(super) fn is_earlier(file: impl AsFd, boot: &str) -> bool {
+pub(crate) fn is_earlier(file: impl AsFd, boot: &str) -> bool {
     noted(file, MADE_IN).is_some_and(|made_in| made_in != boot.as_bytes())
 }
 
 /// Whether the network's reservations of earlier runs were reclaimed in this one.
-pub(super) fn is_reclaimed(directory: impl AsFd, boot: &str) -> bool {
+pub(crate) fn is_reclaimed(directory: impl AsFd, boot: &str) -> bool {
     noted(directory, RECLAIMED_IN).is_some_and(|reclaimed_in| reclaimed_in == boot.as_bytes())
 }
 
 /// Notes that they were.
-pub(super) fn set_reclaimed(directory: impl AsFd, boot: &str) {
+pub(crate) fn set_reclaimed(directory: impl AsFd, boot: &str) {
     let flags = XattrFlags::empty();
     let _ = fsetxattr(directory, RECLAIMED_IN, boot.as_bytes(), flags);
 }

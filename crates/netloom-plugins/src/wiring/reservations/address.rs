@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The address as a number; only comparable within one family.
-pub(super) fn number(address: IpAddr) -> u128 {
+pub(crate) fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_bits().into(),
         IpAddr::V6(v6) => v6.to_bits(),
@@ -11,7 +11,7 @@ pub(super) fn number(address: IpAddr) -> u128 {
 }
 
 /// The address with that number, of the family of `like`. An IPv4 number is cut to 32 bits.
-pub(super) fn from_number(number: u128, like: IpAddr) -> IpAddr {
+pub(crate) fn from_number(number: u128, like: IpAddr) -> IpAddr {
     match like {
         IpAddr::V4(_) => Ipv4Addr::from_bits(number as u32).into(),
         IpAddr::V6(_) => Ipv6Addr::from_bits(number).into(),
@@ -19,7 +19,7 @@ pub(super) fn from_number(number: u128, like: IpAddr) -> IpAddr {
 }
 
 /// The next address, unless this is the last one of its family.
-pub(super) fn successor(address: IpAddr) -> Option<IpAddr> {
+pub(crate) fn successor(address: IpAddr) -> Option<IpAddr> {
     match address {
         IpAddr::V4(v4) => v4
             .to_bits()
@@ -33,7 +33,7 @@ pub(super) fn successor(address: IpAddr) -> Option<IpAddr> {
 }
 
 /// Whether both are IPv4 or both are IPv6.
-pub(super) fn same_family(a: IpAddr, b: IpAddr) -> bool {
+pub(crate) fn same_family(a: IpAddr, b: IpAddr) -> bool {
     a.is_ipv4() == b.is_ipv4()
 }
 

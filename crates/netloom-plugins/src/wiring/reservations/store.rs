@@ -35,25 +35,25 @@ use std::time::{Duration, Instant};
 
 /// Where a network's files are.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) data_dir: PathBuf,
-    pub(super) network: String,
+pub(crate) struct Place {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) network: String,
 }
 
 impl Place {
-    pub(super) fn reservations(&self) -> PathBuf {
+    pub(crate) fn reservations(&self) -> PathBuf {
         self.data_dir.join(&self.network)
     }
 
     /// No network's name begins with a dot.
-    pub(super) fn index(&self) -> PathBuf {
+    pub(crate) fn index(&self) -> PathBuf {
         self.data_dir.join(".netloom").join(&self.network)
     }
 }
 
 /// What the store is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(crate) enum Access {
     /// To look. Not even the index is written.
     Read,
     /// To remove reservations.
@@ -64,13 +64,13 @@ pub(super) enum Access {
 
 /// Who chose an address.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Choice {
+pub(crate) enum Choice {
     Ours,
     Requested,
 }
 
 /// The reservations of one network, locked.
-pub(super) struct Store {
+pub(crate) struct Store {
     reservations: Directory,
     _lock: OwnedFd,
     access: Access,
@@ -81,7 +81,7 @@ pub(super) struct Store {
     /// The reservations of the owners that were asked for, as they are now.
     known: HashMap<Owner, Vec<String>>,
     /// Where the attachment is that reservations are made for, as far as that is known.
-    pub(super) sandbox: Option<Sandbox>,
+    pub(crate) sandbox: Option<Sandbox>,
     /// Whether the stamps have to be renewed.
     touched: bool,
     trouble: Option<StoreError>,
@@ -91,7 +91,7 @@ impl Store {
     /// Opens and locks the store, waiting for the lock for at most `limit`. `None` if nothing shall
     /// be reserved and nothing is: the network has no directory, or one on a full disk that not even
     /// got its lock, which is made before the first reservation.
-    pub(super) fn open(
+    pub(crate) fn open(
         place: &Place,
         access: Access,
         limit: Duration,
@@ -210,7 +210,7 @@ impl Store {
     }
 
     /// The names of the owner's reservations.
-    pub(super) fn held_by(&mut self, owner: &Owner) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn held_by(&mut self, owner: &Owner) -> Result<Vec<String>, StoreError> {
         if let Some(names) = self.known.get(owner) {
             return Ok(names.clone());
         }
@@ -252,7 +252,7 @@ impl Store {
     }
 
     /// Who has the address.
-    pub(super) fn holder(&self, address: IpAddr) -> Result<Option<Owner>, StoreError> {
+    pub(crate) fn holder(&self, address: IpAddr) -> Result<Option<Owner>, StoreError> {
         let name = address.to_string();
         match self.reservations.read(&name) {
             Ok(content) => Ok(Some(Owner::read(&content))),
@@ -262,7 +262,7 @@ impl Store {
     }
 
     /// Reserves the address; false if somebody has it.
-    pub(super) fn reserve(
+    pub(crate) fn reserve(
         &mut self,
         address: IpAddr,
         owner: &Owner,
@@ -288,7 +288,7 @@ impl Store {
     /// Removes every reservation of the owner that `goes`; false if there was none at all.
     ///
     /// Goes on past an error; all of them are returned.
-    pub(super) fn release(
+    pub(crate) fn release(
         &mut self,
         owner: &Owner,
         mut goes: impl FnMut(&str) -> bool,
@@ -301,7 +301,7 @@ impl Store {
     }
 
     /// Removes those of these reservations that are the owner's. Goes on past an error.
-    pub(super) fn release_names(
+    pub(crate) fn release_names(
         &mut self,
         owner: &Owner,
         names: &[String],
@@ -358,7 +358,7 @@ impl Store {
     }
 
     /// The first address from `from` to `to`, both included, that is not known to be taken.
-    pub(super) fn first_free(&mut self, from: IpAddr, to: IpAddr) -> Option<IpAddr> {
+    pub(crate) fn first_free(&mut self, from: IpAddr, to: IpAddr) -> Option<IpAddr> {
         if let Some(index) = &mut self.index {
             return index.first_free(from, to);
         }
@@ -376,7 +376,7 @@ impl Store {
 
     /// Looks again which addresses are taken, by their files' names, before a pool is called
     /// exhausted. False if nothing but such a look was relied on anyway.
-    pub(super) fn look_again(&mut self) -> Result<bool, StoreError> {
+    pub(crate) fn look_again(&mut self) -> Result<bool, StoreError> {
         let Some(mut index) = self.index.take() else {
             return Ok(false);
         };
@@ -402,7 +402,7 @@ impl Store {
     /// What was asked for is done before, and is not undone by trouble with the index, which makes
     /// later calls slow but not wrong. It is returned to be told to the user.
     #[must_use]
-    pub(super) fn finish(mut self) -> Option<StoreError> {
+    pub(crate) fn finish(mut self) -> Option<StoreError> {
         if let Some(index) = self.index.take().filter(|_| self.touched)
             && let Err(errno) = index.stamp(&self.reservations)
         {

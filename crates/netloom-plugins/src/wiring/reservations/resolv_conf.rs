@@ -6,7 +6,7 @@ use netloom_spec::Dns;
 ///
 /// `search` and `options` add up over several lines, the last `domain` counts. Comments, lines
 /// without a value and unknown keywords are ignored.
-pub(super) fn parse(text: &str) -> Dns {
+pub(crate) fn parse(text: &str) -> Dns {
     let mut dns = Dns::default();
     for line in text.lines().map(str::trim) {
         if line.starts_with(['#', ';']) {
