@@ -129,7 +129,7 @@ impl Grants {
 
     /// When the machine wants to hear that time has passed.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        let at = self.machine.wake_at(self.now().instant)?;
+        let at = self.machine.wake_at(self.now())?;
         Some(self.started + std::time::Duration::from_millis(at))
     }
 
