@@ -88,6 +88,39 @@ fn two_nodes_claim_different_addresses_and_keep_them_when_they_are_killed() {
     assert!(now.is_superset(&here) && now.is_disjoint(&there));
 }
 
+/// A network of which each address is given once in the whole cluster.
+const SECOND: &str = r#"{"cniVersion":"1.0.0","name":"second","plugins":[{"type":"bridge","bridge":"br1",
+    "ipam":{"type":"cluster","space":"sriov","ranges":[[{"subnet":"10.9.0.0/24"}]]}}]}"#;
+
+#[test]
+fn pods_of_two_nodes_have_different_addresses_of_one_network_without_a_store_too() {
+    let Some(lab) = Lab::new() else { return };
+    let mut etcd = Etcd::start(&network("auto"));
+    let machines = [lab.machine(1, 1), lab.machine(2, 2)];
+    let mut daemons = machines.each_ref().map(|m| m.joined(&etcd.url(), &[]));
+    let mut given = BTreeSet::new();
+    for (machine, names) in machines.iter().zip([["a", "b", "c"], ["d", "e", "f"]]) {
+        machine.sh(&format!(
+            "cat > /etc/cni/net.d/20-second.conflist <<'X'\n{SECOND}\nX"
+        ));
+        for name in names {
+            let pod = machine.pod_on("second", name);
+            assert!(given.insert(pod.ips[0]), "{} twice: {given:?}", pod.ips[0]);
+        }
+    }
+    etcd.kill();
+    daemons[0].until("the store does not answer");
+    let late = machines[0].pod_on("second", "late");
+    assert!(
+        given.insert(late.ips[0]),
+        "{} twice: {given:?}",
+        late.ips[0]
+    );
+    machines[0].remove(late);
+    let left = machines[0].sh("ls /var/lib/cni/netloom-cluster/sriov | grep -c ^10.9");
+    assert_eq!(left, "3\n");
+}
+
 #[test]
 fn without_a_store_a_claim_is_refused_in_time_with_its_reason() {
     let Some(lab) = Lab::new() else { return };

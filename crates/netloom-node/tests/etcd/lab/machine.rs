@@ -153,14 +153,18 @@ impl Machine {
         self.status().pointer(pointer).cloned().unwrap_or_default()
     }
 
-    /// Attaches a pod by the configuration that the daemon has written, and gives back its addresses.
+    /// Attaches a pod by the configuration that the daemon has written.
     pub(crate) fn pod(&self, name: &str) -> Pod {
-        let netloom = beside("netloom");
+        self.pod_on("cbr0", name)
+    }
+
+    /// Attaches a pod to a network.
+    pub(crate) fn pod_on(&self, network: &str, name: &str) -> Pod {
         let text = self.sh(&format!(
             "ip netns add {name}
-             CNI_PATH={} {} add cbr0 /run/netns/{name}",
+             CNI_PATH={} {} add {network} /run/netns/{name}",
             self.bin.display(),
-            netloom.display()
+            beside("netloom").display()
         ));
         let result: serde_json::Value = serde_json::from_str(&text).unwrap();
         let ips = result["ips"].as_array().unwrap().iter().map(|ip| {
@@ -172,15 +176,17 @@ impl Machine {
             ips: ips.collect(),
             netns: Netns::open(&path).unwrap(),
             name: name.to_owned(),
+            network: network.to_owned(),
         }
     }
 
     /// Detaches it.
     pub(crate) fn remove(&self, pod: Pod) {
         self.sh(&format!(
-            "CNI_PATH={} {} del cbr0 /run/netns/{name}; ip netns del {name}",
+            "CNI_PATH={} {} del {network} /run/netns/{name}; ip netns del {name}",
             self.bin.display(),
             beside("netloom").display(),
+            network = pod.network,
             name = pod.name
         ));
     }
@@ -247,6 +253,7 @@ impl Drop for Machine {
 /// A pod that the daemon's network has.
 pub(crate) struct Pod {
     pub(crate) name: String,
+    network: String,
     pub(crate) ips: Vec<IpAddr>,
     pub(crate) netns: Netns,
 }
