@@ -74,14 +74,7 @@ impl Engine {
             .filter(|own| config.as_ref().is_some_and(|config| config.allows(own)));
         let (tell, reports) = mpsc::unbounded_channel();
         let kernel = Kernel::start(args.uplink.clone(), tell)?;
-        let (wish, wished) = watch::channel(Wish {
-            name: identity.name.clone(),
-            instance: identity.instance.clone(),
-            lease: args.lease,
-            alive: args.alive,
-            record: NodeRecord::new(identity.machine.clone()),
-            place: None,
-        });
+        let (wish, wished) = watch::channel(first_wish(&identity, &args));
         let (events_in, events) = mpsc::channel(1024);
         let (calls_in, calls) = mpsc::channel(256);
         let root = &args.places.grants_dir;
@@ -180,6 +173,18 @@ impl Engine {
             Ok(()) => self.unsaved = false,
             Err(error) => note!("{error:#}"),
         }
+    }
+}
+
+/// Nothing but the node itself: its place depends on what the store says.
+fn first_wish(identity: &Identity, args: &Run) -> Wish {
+    Wish {
+        name: identity.name.clone(),
+        instance: identity.instance.clone(),
+        lease: args.lease,
+        alive: args.alive,
+        record: NodeRecord::new(identity.machine.clone()),
+        place: None,
     }
 }
 

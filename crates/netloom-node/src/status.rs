@@ -102,71 +102,49 @@ impl Status {
 
     /// Prometheus' text format, 0.0.4.
     pub(crate) fn metrics(&self) -> String {
-        let mut text = String::new();
-        let mut metric = |name: &str, kind: &str, help: &str, values: &[(&str, u64)]| {
-            let _ = writeln!(text, "# HELP netloom_node_{name} {help}");
-            let _ = writeln!(text, "# TYPE netloom_node_{name} {kind}");
-            for (labels, value) in values {
-                let _ = writeln!(text, "netloom_node_{name}{labels} {value}");
-            }
-        };
-        let one = |value: usize| [("", value as u64)];
-        metric(
-            "ready",
-            "gauge",
-            "Whether pods can start.",
-            &one(self.ready.into()),
-        );
-        let connected = one(self.store.connected.into());
-        metric(
-            "store_connected",
-            "gauge",
-            "Whether the store answers.",
-            &connected,
-        );
-        metric(
-            "mtu_bytes",
-            "gauge",
-            "The MTU of new pods.",
-            &one(self.mtu as usize),
-        );
+        let mut text = Metrics::default();
         let peers = &self.peers;
-        metric(
-            "peers",
-            "gauge",
-            "Other hosts that are believed.",
-            &one(peers.believed),
-        );
-        let help = "Other hosts that the store does not have any more and that are believed still.";
-        metric("peers_remembered", "gauge", help, &one(peers.remembered));
-        metric(
-            "peer_routes",
-            "gauge",
-            "Subnets of peers that have a route.",
-            &one(peers.routes),
-        );
-        let help = "Peers that are believed and cannot be reached.";
-        metric(
-            "peers_unreachable",
-            "gauge",
-            help,
-            &one(peers.unreachable.len()),
-        );
-        let labelled: Vec<(String, u64)> = peers
+        for (name, help, value) in [
+            ("ready", "Whether pods can start.", usize::from(self.ready)),
+            (
+                "store_connected",
+                "Whether the store answers.",
+                usize::from(self.store.connected),
+            ),
+            ("mtu_bytes", "The MTU of new pods.", self.mtu as usize),
+            ("peers", "Other hosts that are believed.", peers.believed),
+            (
+                "peers_remembered",
+                "Of them, those that the store does not have any more.",
+                peers.remembered,
+            ),
+            (
+                "peer_routes",
+                "Subnets of peers that have a route.",
+                peers.routes,
+            ),
+            (
+                "peers_unreachable",
+                "Peers that are believed and cannot be reached.",
+                peers.unreachable.len(),
+            ),
+        ] {
+            text.one(name, "gauge", help, value as u64);
+        }
+        let refused = peers
             .refused_by
             .iter()
-            .map(|(reason, count)| (format!("{{reason={reason:?}}}"), *count as u64))
-            .collect();
-        let labelled: Vec<(&str, u64)> = labelled.iter().map(|(l, v)| (l.as_str(), *v)).collect();
+            .map(|(why, count)| (why, *count as u64));
         let help = "Records of the store that are not believed, by reason.";
-        metric("records_refused", "gauge", help, &labelled);
-        let granted = self.granted.iter();
-        let granted: Vec<(String, u64)> = granted
-            .map(|(space, count)| (format!("{{space={space:?}}}"), *count))
-            .collect();
-        let granted: Vec<(&str, u64)> = granted.iter().map(|(l, v)| (l.as_str(), *v)).collect();
+        text.labelled("records_refused", help, "reason", refused);
+        let granted = self.granted.iter().map(|(space, count)| (space, *count));
         let help = "Addresses that this node may give, by space.";
-        metric("granted_addresses", "gauge", help, &granted);
+        text.labelled("granted_addresses", help, "space", granted);
+        self.count(&mut text);
+        text.0
+    }
+
+    fn count(&self, text: &mut Metrics) {
         let c = &self.counters;
         for (name, help, value) in [
             ("rounds_total", "Comparisons with the kernel.", c.rounds),
@@ -196,9 +174,38 @@ impl Status {
                 c.store_disconnects,
             ),
         ] {
-            metric(name, "counter", help, &[("", value)]);
+            text.one(name, "counter", help, value);
         }
-        text
+    }
+}
+
+/// The text as it grows.
+#[derive(Default)]
+struct Metrics(String);
+
+impl Metrics {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "# HELP netloom_node_{name} {help}");
+        let _ = writeln!(self.0, "# TYPE netloom_node_{name} {kind}");
+    }
+
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: u64) {
+        self.head(name, kind, help);
+        let _ = writeln!(self.0, "netloom_node_{name} {value}");
+    }
+
+    fn labelled<'v>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl Iterator<Item = (&'v String, u64)>,
+    ) {
+        self.head(name, "gauge", help);
+        for (text, value) in values {
+            let _ = writeln!(self.0, "netloom_node_{name}{{{label}={text:?}}} {value}");
+        }
     }
 }
 

@@ -10,7 +10,6 @@ mod list;
 mod network;
 mod networks;
 mod new;
-pub(crate) mod node;
 pub(crate) mod pod;
 mod schema;
 mod target;
@@ -27,6 +26,7 @@ use netloom_spec::terminal;
 use crate::cli::{Cli, Verb};
 use crate::demo;
 use crate::links;
+use crate::node;
 use crate::topology;
 
 /// By which name this program was called.

@@ -41,6 +41,7 @@ mod keys;
 mod links;
 mod lint;
 mod near;
+mod node;
 mod options;
 mod pipe;
 mod schema;

@@ -25,6 +25,7 @@ use host::{Host, Pod};
 use programs::{Programs, Store};
 
 const NETWORK: &str = "10.5.0.0/16";
+// no plugin's name: what the daemon's configuration is made of; the plugins are not asked anything.
 const PLUGINS: [&str; 4] = ["flannel", "bridge", "host-local", "portmap"];
 
 /// A switch: its name, the router's address, and the hosts' network.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use netloom_kernel::child;
 
 use super::folder;
-use crate::command::node;
+use crate::node;
 
 /// How long a program may take to say that it is ready.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 const PROGRAM: &str = "netloom-node";
 
 /// Becomes the daemon's program.
-pub(super) fn run(arguments: &[OsString]) -> Result<()> {
+pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     let program = find()?;
     let error = Command::new(&program).args(arguments).exec();
     Err(error).with_context(|| format!("cannot execute {}", program.display()))
