@@ -118,7 +118,8 @@ impl Span {
 
     /// `None` unless `len` is a power of two up to 64, and `at` a multiple of it inside the block.
     pub fn new(at: u8, len: u8) -> Option<Self> {
-        let is_aligned = len.is_power_of_two() && len <= BLOCK && at < BLOCK && at % len == 0;
+        let is_aligned =
+            len.is_power_of_two() && len <= BLOCK && at < BLOCK && at.is_multiple_of(len);
         is_aligned.then_some(Self { at, len })
     }
 

@@ -34,6 +34,8 @@ pub struct Machine {
     own: Option<Option<NodeRecord>>,
     /// Nodes that are there and wait for others themselves.
     unsettled: Vec<NodeName>,
+    /// The nodes that are waited for, as long as anybody is.
+    late: Vec<NodeName>,
     asked: Option<(ClusterId, bool)>,
     search: Search,
 }
@@ -75,6 +77,7 @@ impl Machine {
             since: 0,
             own: None,
             unsettled: Vec::new(),
+            late: Vec::new(),
             asked: None,
             search,
         }
@@ -171,6 +174,7 @@ impl Machine {
         }
         self.store = Some(cluster.clone());
         self.connected = Some(cluster);
+        self.find_late();
         self.own = None;
         self.asked = None;
         for space in self.spaces.values_mut() {
@@ -207,6 +211,7 @@ impl Machine {
             self.cluster_file.nodes = known;
             self.is_dirty = true;
         }
+        self.find_late();
         self.asked = None;
     }
 
@@ -265,22 +270,21 @@ impl Machine {
         })
     }
 
-    /// The nodes that are waited for.
-    fn laggards(&self, waits: bool) -> Vec<NodeName> {
-        if !waits {
-            return Vec::new();
-        }
+    /// Who is waited for follows from the connection and the records of nodes.
+    fn find_late(&mut self) {
         let known = self.cluster_file.nodes.iter();
-        let mut late: Vec<NodeName> = known
-            .filter(|(_, told)| told.as_ref() != self.connected.as_ref())
-            .map(|(name, _)| name.clone())
-            .collect();
+        let has_not_told = known.filter(|(_, told)| told.as_ref() != self.connected.as_ref());
+        self.late = has_not_told.map(|(name, _)| name.clone()).collect();
         if self.cluster_file.joins {
-            late.extend(self.unsettled.iter().cloned());
-            late.sort();
-            late.dedup();
+            self.late.extend(self.unsettled.iter().cloned());
+            self.late.sort();
+            self.late.dedup();
         }
-        late
+    }
+
+    /// The nodes that are waited for.
+    fn laggards(&self, waits: bool) -> &[NodeName] {
+        if waits { &self.late } else { &[] }
     }
 
     fn waits(&self, now: Instant) -> bool {
@@ -296,8 +300,8 @@ impl Machine {
             return Gate::Waiting(vec![self.config.node.clone()]);
         }
         match self.laggards(self.waits(now)) {
-            late if late.is_empty() => Gate::Open,
-            late => Gate::Waiting(late),
+            [] => Gate::Open,
+            late => Gate::Waiting(late.to_vec()),
         }
     }
 
@@ -358,14 +362,16 @@ impl Machine {
         }
         if self.cluster_file.joins && self.gate(now) == Gate::Open {
             self.cluster_file.joins = false;
+            self.find_late();
             self.is_dirty = true;
         }
-        if !self.waits(now) {
+        if !self.waits(now) && !self.late.is_empty() {
             // Who has not come by now is not waited for after the next start either.
-            let before = self.cluster_file.nodes.len();
             let connected = self.connected.clone();
+            let before = self.cluster_file.nodes.len();
             self.cluster_file.nodes.retain(|_, told| *told == connected);
             self.is_dirty |= before != self.cluster_file.nodes.len();
+            self.find_late();
         }
     }
 

@@ -75,7 +75,6 @@ pub(super) fn settle(
 ) -> Settled {
     let mut own: Vec<Grant> = Vec::new();
     let mut lost = Vec::new();
-    let mut new = BlockRecord::default();
     let mut wait_for = Vec::new();
     let mut missing = Vec::new();
     for grant in mine {
@@ -114,7 +113,19 @@ pub(super) fn settle(
         own.extend(unlisted.map(|entry| grant_of(block, entry)));
     }
     own.sort_by_key(|grant| grant.span);
-    for grant in &own {
+    let new = rewritten(record, &own, node);
+    Settled {
+        record: (new != *record).then_some(new),
+        own,
+        lost,
+        wait_for,
+    }
+}
+
+/// The record with just these grants of the node.
+fn rewritten(record: &BlockRecord, own: &[Grant], node: &NodeName) -> BlockRecord {
+    let mut new = BlockRecord::default();
+    for grant in own {
         // Two of them never overlap: the disk's do not, nor the record's.
         let _ = new.add(entry_of(grant, node));
     }
@@ -122,10 +133,5 @@ pub(super) fn settle(
         // What is in the way now is forgotten.
         let _ = new.add(entry.clone());
     }
-    Settled {
-        record: (new != *record).then_some(new),
-        own,
-        lost,
-        wait_for,
-    }
+    new
 }

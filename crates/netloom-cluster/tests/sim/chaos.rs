@@ -141,14 +141,16 @@ impl Run {
                     world.del(node, pod);
                 }
             }
-            975..=984 => self.copy = Some(world.store.clone()),
+            975..=984 => self.copy = world.is_told().then(|| world.store.clone()),
             985..=987 => {
                 let copy = if world.random.happens(500) {
                     None
                 } else {
                     self.copy.take()
                 };
-                world.replace_store(copy.as_ref());
+                if copy.is_some() || world.is_told() {
+                    world.replace_store(copy.as_ref());
+                }
             }
             _ => {
                 // A file of a node is damaged while its daemon is down.

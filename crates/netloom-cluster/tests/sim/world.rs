@@ -108,6 +108,9 @@ pub(crate) struct World {
     pub(crate) living: BTreeMap<IpAddr, (usize, u64)>,
     /// What a restored store may say wrongly, until everybody has told it.
     pub(crate) is_wiped: bool,
+    /// Whether the store was emptied. A node that lost its disk and is the first to find it knows of
+    /// nobody: docs/security.md says so, and here it does not happen.
+    is_emptied: bool,
     pub(crate) log: bool,
     pub(crate) claims: u64,
     pub(crate) adds: u64,
@@ -163,6 +166,7 @@ impl World {
             sequence: 0,
             living: BTreeMap::new(),
             is_wiped: false,
+            is_emptied: false,
             log: std::env::var_os("NETLOOM_SEED").is_some(),
             claims: 0,
             adds: 0,
@@ -566,16 +570,27 @@ impl World {
         self.added.retain(|_, (on, _)| *on != node);
         self.nodes[node].boot += 1;
         self.nodes[node].disk.reservations.clear();
-        if loses_disk {
+        if loses_disk && (self.is_told() || !self.is_emptied) {
             self.note(|| format!("n{node} loses its disk"));
             self.nodes[node].disk = Disk::default();
         }
+    }
+
+    /// Whether every node has told the store what it holds.
+    pub(crate) fn is_told(&self) -> bool {
+        let nodes = self.store.nodes();
+        let has_told = |name| {
+            let told = nodes.get(name).and_then(|it| it.announced.as_ref());
+            told == Some(&self.store.cluster)
+        };
+        self.nodes.iter().all(|node| has_told(&node.name))
     }
 
     /// Another store, empty or as some time ago.
     pub(crate) fn replace_store(&mut self, copy: Option<&Store>) {
         self.store_number += 1;
         self.is_wiped = true;
+        self.is_emptied = copy.is_none();
         self.store = match copy {
             Some(copy) => Store::restored(copy, self.store_number),
             None => Store::new(self.store_number),
@@ -700,8 +715,11 @@ impl World {
     /// DEL: files only.
     pub(crate) fn del(&mut self, node: usize, pod: u64) {
         self.nodes[node].disk.release(pod);
-        self.living.retain(|_, owner| *owner != (node, pod));
-        self.added.remove(&pod);
+        for address in self.added.remove(&pod).map(|it| it.1).unwrap_or_default() {
+            if self.living.get(&address) == Some(&(node, pod)) {
+                self.living.remove(&address);
+            }
+        }
         self.look(node);
     }
 

@@ -9,6 +9,7 @@
 //!
 //! Called as `whereabouts` it reads that plugin's configuration.
 
+mod at_hand;
 mod config;
 mod daemon;
 mod error;
@@ -116,8 +117,7 @@ macro_rules! plugin {
             }
 
             fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
-                let plan = $read(request.conf, request.version(), "")?;
-                Ok(reserve::require_any(&plan)?)
+                status(request, $read)
             }
 
             plan_door!(|conf, args| $read(conf, conf.version()?, args));
@@ -141,8 +141,24 @@ fn place(space: netloom_cluster::SpaceName) -> Place {
     }
 }
 
+/// The plan, unless the ranges come with each ADD.
+fn plan_ahead(conf: &PluginConf, version: Version, read: Read) -> Result<Option<Plan>, Error> {
+    let may_come = conf.capabilities().get("ipRanges") == Some(&true);
+    match read(conf, version, "") {
+        Err(error) if may_come && error == ClusterError::no_ranges() => Ok(None),
+        plan => plan.map(Some),
+    }
+}
+
 fn validate(conf: &PluginConf, read: Read) -> Result<Needs, Error> {
-    read(conf, conf.version()?, "").map(|_| Needs::default())
+    plan_ahead(conf, conf.version()?, read).map(|_| Needs::default())
+}
+
+fn status(request: &StatusRequest<'_>, read: Read) -> Result<(), Error> {
+    match plan_ahead(request.conf, request.version(), read)? {
+        Some(plan) => Ok(at_hand::require_any(&plan)?),
+        None => Ok(()),
+    }
 }
 
 fn add<'r>(

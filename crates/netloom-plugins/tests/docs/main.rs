@@ -37,6 +37,7 @@ macro_rules! pages {
 pages! {
     the_examples_of_bandwidth_work = "bandwidth",
     the_examples_of_bridge_work = "bridge",
+    the_examples_of_cluster_work = "cluster",
     the_examples_of_debug_work = "debug",
     the_examples_of_dhcp_work = "dhcp",
     the_examples_of_dummy_work = "dummy",
@@ -56,6 +57,7 @@ pages! {
     the_examples_of_tuning_work = "tuning",
     the_examples_of_vlan_work = "vlan",
     the_examples_of_vrf_work = "vrf",
+    the_examples_of_whereabouts_work = "whereabouts",
 }
 
 /// What every page tells, in this order.

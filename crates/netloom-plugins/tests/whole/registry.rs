@@ -11,7 +11,7 @@ use crate::PROGRAM;
 fn conf(name: &str) -> Value {
     json!({
         "cniVersion": "1.1.0", "name": "net", "type": name, "master": "lo", "vrfname": "blue",
-        "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}
+        "ipam": {"type": "host-local", "subnet": "10.1.0.0/24", "range": "10.1.0.0/24"}
     })
 }
 

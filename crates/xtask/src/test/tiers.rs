@@ -60,6 +60,11 @@ pub(crate) const TIERS: &[Tier] = &[
         "corpora and properties of the crates without privileges",
         Runner::library,
     ),
+    tier(
+        "cluster-sim",
+        "whole clusters in virtual time, from seeds, with every fault",
+        Runner::cluster_sim,
+    ),
     tier("examples", "every example builds", Runner::examples),
     tier(
         "fuzz",
@@ -103,6 +108,8 @@ const LIBRARY: [&str; 4] = [
     "netloom-runtime",
     "netloom-plugin",
 ];
+/// Crates whose tests simulate clusters.
+const CLUSTER: [&str; 1] = ["netloom-cluster"];
 /// Crates whose tests talk to the kernel.
 const NETWORK: [&str; 6] = [
     "netloom-kernel",
@@ -246,6 +253,12 @@ impl Runner {
         })
     }
 
+    fn cluster_sim(&mut self, outcome: &mut Outcome) -> Result<()> {
+        self.run_built(outcome, |built| {
+            built.kind == "test" && CLUSTER.contains(&built.krate.as_str())
+        })
+    }
+
     fn network(&mut self, outcome: &mut Outcome) -> Result<()> {
         self.product.tell()?;
         self.run_built(outcome, is_network)
@@ -257,6 +270,7 @@ impl Runner {
             let elsewhere = LIBRARY
                 .iter()
                 .chain(&NETWORK)
+                .chain(&CLUSTER)
                 .any(|krate| *krate == built.krate);
             built.kind == "test" && !elsewhere && !product::is_of(built)
         })

@@ -157,7 +157,7 @@ impl Space {
         let most = 10_u128 << self.rounds.min(5);
         self.not_before = cx.now.instant + cx.random.below(most) as u64;
         if let Then::Pin { ticket, .. } = commit.then {
-            self.to_the_end(ticket);
+            self.put_last(ticket);
         }
         None
     }

@@ -177,11 +177,11 @@ impl Space {
         let wait = 1_000.min(100_u64 << self.rounds.min(4));
         let jitter = cx.random.below(u128::from(wait)) as u64;
         self.not_before = cx.now.instant + wait / 2 + jitter / 2;
-        self.to_the_end(look.ticket);
+        self.put_last(look.ticket);
     }
 
     /// Lets the others have their turn.
-    pub(super) fn to_the_end(&mut self, ticket: Ticket) {
+    pub(super) fn put_last(&mut self, ticket: Ticket) {
         if let Some(at) = self.waiters.iter().position(|it| it.ticket == ticket) {
             let waiter = self.waiters.remove(at);
             self.waiters.push(waiter);

@@ -24,6 +24,16 @@ struct Document {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Ipam {
+    // A single range, as host-local has it, and its exclusions.
+    #[serde(with = "net::optional_cidr")]
+    subnet: Option<IpNet>,
+    #[serde(rename = "rangeStart", with = "net::ip")]
+    start: Option<IpAddr>,
+    #[serde(rename = "rangeEnd", with = "net::ip")]
+    end: Option<IpAddr>,
+    #[serde(with = "net::ip")]
+    gateway: Option<IpAddr>,
+    exclude: Vec<Exclusion>,
     ranges: Vec<Vec<Range>>,
     space: String,
     keep: String,
@@ -60,6 +70,8 @@ impl<'de> Deserialize<'de> for Exclusion {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RuntimeConfig {
+    #[serde(rename = "ipRanges")]
+    ip_ranges: Vec<Vec<Range>>,
     ips: Vec<Requested>,
 }
 
@@ -124,9 +136,25 @@ pub(super) fn read(conf: &PluginConf, _version: Version, args: &str) -> Result<P
     wanted.extend(document.args.cni.ips.into_iter().map(|ip| ip.0));
     wanted.extend(document.runtime_config.ips.into_iter().map(|ip| ip.0));
     let ipam = document.ipam.ok_or(ClusterError::NoIpam)?;
+    let single = ipam.subnet.map(|subnet| {
+        vec![Range {
+            subnet: Some(subnet),
+            start: ipam.start,
+            end: ipam.end,
+            gateway: ipam.gateway,
+            exclude: ipam.exclude,
+        }]
+    });
+    let numbered = |place: &'static str| {
+        move |(index, ranges): (usize, Vec<Range>)| (format!("{place}[{index}]"), ranges)
+    };
+    let of_runtime = document.runtime_config.ip_ranges.into_iter().enumerate();
+    let listed = ipam.ranges.into_iter().enumerate();
+    let texts = (of_runtime.map(numbered("runtimeConfig.ipRanges")))
+        .chain(single.map(|ranges| ("ipam.subnet".to_owned(), ranges)))
+        .chain(listed.map(numbered("ipam.ranges")));
     let mut sets = Vec::new();
-    for (index, ranges) in ipam.ranges.into_iter().enumerate() {
-        let origin = format!("ipam.ranges[{index}]");
+    for (origin, ranges) in texts {
         sets.push(set(ranges, &origin)?);
     }
     if sets.is_empty() {

@@ -91,6 +91,11 @@ pub(super) enum ClusterError {
 }
 
 impl ClusterError {
+    /// Of `cluster`, whose ranges the runtime may name.
+    pub(super) fn no_ranges() -> Error {
+        Self::NoRanges("ipam.ranges").into()
+    }
+
     fn code(&self) -> u32 {
         match self {
             Self::NoIpam

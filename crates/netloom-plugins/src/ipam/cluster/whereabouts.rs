@@ -10,9 +10,9 @@ use crate::wiring::reservations::ranges::{Range, RangeSet, RangeText};
 use crate::wiring::state_file;
 use ipnet::IpNet;
 use netloom_cluster::SpaceName;
-use netloom_cluster::record::Keep;
 use netloom_spec::{CniArgs, Dns, Error, PluginConf, Route, Version, decode, net};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::io::ErrorKind;
@@ -28,8 +28,12 @@ const FLAT_FILES: [&str; 2] = [
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Ipam {
-    #[serde(flatten)]
-    single: Pool,
+    range: String,
+    #[serde(rename = "range_start")]
+    start: String,
+    #[serde(rename = "range_end")]
+    end: String,
+    exclude: Vec<String>,
     #[serde(rename = "ipRanges")]
     pools: Vec<Pool>,
     gateway: String,
@@ -40,6 +44,42 @@ struct Ipam {
     node_slice_size: String,
     wait: Option<u64>,
     keep: String,
+    // Read by themselves, whatever else is wrong.
+    #[serde(rename = "enable_overlapping_ranges")]
+    _overlaps: Option<bool>,
+    #[serde(rename = "configuration_path")]
+    _flat_file: String,
+    // Without effect.
+    #[serde(rename = "kubernetes")]
+    _kubernetes: IgnoredAny,
+    #[serde(rename = "datastore")]
+    _datastore: IgnoredAny,
+    #[serde(rename = "etcd_host")]
+    _etcd_host: IgnoredAny,
+    #[serde(rename = "etcd_username")]
+    _etcd_username: IgnoredAny,
+    #[serde(rename = "etcd_password")]
+    _etcd_password: IgnoredAny,
+    #[serde(rename = "etcd_key_file")]
+    _etcd_key_file: IgnoredAny,
+    #[serde(rename = "etcd_cert_file")]
+    _etcd_cert_file: IgnoredAny,
+    #[serde(rename = "etcd_ca_cert_file")]
+    _etcd_ca_cert_file: IgnoredAny,
+    #[serde(rename = "leader_lease_duration")]
+    _leader_lease_duration: IgnoredAny,
+    #[serde(rename = "leader_renew_deadline")]
+    _leader_renew_deadline: IgnoredAny,
+    #[serde(rename = "leader_retry_period")]
+    _leader_retry_period: IgnoredAny,
+    #[serde(rename = "sleep_for_race")]
+    _sleep_for_race: IgnoredAny,
+    #[serde(rename = "reconciler_cron_expression")]
+    _reconciler_cron_expression: IgnoredAny,
+    #[serde(rename = "log_file")]
+    _log_file: IgnoredAny,
+    #[serde(rename = "log_level")]
+    _log_level: IgnoredAny,
 }
 
 #[derive(Default, Deserialize)]
@@ -71,11 +111,18 @@ pub(super) fn read(conf: &PluginConf, _version: Version, args: &str) -> Result<P
         None if ipam.gateway.is_empty() => None,
         None => Some(requested(&ipam.gateway)?),
     };
-    let pools = (!ipam.single.range.is_empty())
-        .then_some(&ipam.single)
-        .into_iter();
+    let single = Pool {
+        range: ipam.range,
+        start: ipam.start,
+        end: ipam.end,
+        exclude: ipam.exclude,
+    };
     let mut sets = Vec::new();
-    for pool in pools.chain(&ipam.pools) {
+    for pool in Some(&single)
+        .filter(|it| !it.range.is_empty())
+        .into_iter()
+        .chain(&ipam.pools)
+    {
         sets.push(set(pool, gateway)?);
     }
     for one in &ipam.addresses {
@@ -92,10 +139,7 @@ pub(super) fn read(conf: &PluginConf, _version: Version, args: &str) -> Result<P
         space: plan::space(&space_name(&object))?,
         grant: slice(&ipam.node_slice_size, sets[0].ranges.is_ipv4())?,
         sets,
-        keep: match plan::keep(&ipam.keep)? {
-            Keep::No => Keep::No,
-            keep => keep,
-        },
+        keep: plan::keep(&ipam.keep)?,
         wait: plan::wait(ipam.wait)?,
         routes: ipam.routes,
         resolv_conf: None,
