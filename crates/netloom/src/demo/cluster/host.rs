@@ -92,6 +92,7 @@ impl Host {
             ("--subnet-file", "subnet.env"),
             ("--run-dir", "run"),
             ("--state-dir", "state"),
+            ("--grants-dir", "grants"),
         ] {
             command.arg(flag).arg(self.folder.join(place));
         }
