@@ -9,16 +9,20 @@
 //! - [`message`]: what a plugin and the node daemon say to each other.
 //! - [`grants`]: the state machine that claims grants and gives them back. Events, time and replies
 //!   come in; store operations, disk effects and answers go out.
+//! - [`flannel`]: the registry of pod networks, as flannel writes it.
+//! - [`peers`]: whom of it to believe, and what the kernel must change for it.
 
 #![forbid(unsafe_code)]
 
 pub mod disk;
+pub mod flannel;
 pub mod grants;
 pub mod grid;
 pub mod key;
 mod malformed;
 pub mod message;
 mod names;
+pub mod peers;
 pub mod record;
 pub mod removal;
 

@@ -33,6 +33,7 @@ use crate::causes;
 use crate::cli::{Cli, Verb};
 use crate::demo;
 use crate::links;
+use crate::node;
 use crate::topology;
 
 /// By which name this program was called.
@@ -70,6 +71,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Link(link) => links::run(options, link),
         Verb::Topo(topo) => topology::run(options, topo),
         Verb::Pod(verb) => pod::answer(options, verb),
+        Verb::Node { arguments } => node::run(arguments),
         Verb::Demo(demo) => demo::run(demo, options.timeout, install::into),
         Verb::Completion { shell } => completion::script(*shell),
         Verb::CompleteWords { words } => completion::words(options, words),

@@ -44,6 +44,7 @@ mod links;
 mod lint;
 mod markup;
 mod near;
+mod node;
 mod options;
 mod pipe;
 mod schema;

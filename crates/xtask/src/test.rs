@@ -2,6 +2,7 @@
 
 mod built;
 mod delivered;
+mod etcd;
 mod former;
 mod guest;
 mod kernel;
@@ -56,6 +57,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         packages::ensure(packages::FOR_ALL_TESTS, !args.no_install)?;
     }
     let chosen: Vec<_> = TIERS.iter().filter(|tier| args.chooses(tier)).collect();
+    if chosen.iter().any(|tier| tier.name == tiers::ETCD) {
+        packages::ensure(packages::FOR_CLUSTER, !args.no_install)?;
+    }
     let with_vm = chosen.iter().any(|tier| tier.name == tiers::VM);
     let vm = with_vm.then(|| Vm {
         kernel: Kernel::begin(workspace, !args.no_install),
@@ -123,7 +127,7 @@ impl Args {
         if tier.name == tiers::VM && (self.full || self.vm || self.no_vm) {
             return self.full || self.vm;
         }
-        if tier.name == tiers::PACKAGES {
+        if tier.name == tiers::PACKAGES || tier.name == tiers::ETCD {
             return self.full || self.names(tier.name);
         }
         self.tiers.is_empty() || self.names(tier.name)

@@ -61,7 +61,7 @@ pub(crate) struct Manifest {
     pub(crate) table: toml::Table,
 }
 
-/// Everything below `crates/`.
+/// Everything below `crates/`, and the versions of what it needs.
 pub(crate) struct Tree {
     pub(crate) root: PathBuf,
     /// The workspace's own manifest; empty if there is none.
@@ -70,6 +70,8 @@ pub(crate) struct Tree {
     pub(crate) toolchain: toml::Table,
     pub(crate) manifests: Vec<Manifest>,
     pub(crate) sources: Vec<Source>,
+    /// `Cargo.lock`, where there is one.
+    pub(crate) lock: Option<toml::Table>,
 }
 
 impl Tree {
@@ -80,7 +82,12 @@ impl Tree {
             toolchain: read_table(&root.join("rust-toolchain.toml"))?,
             manifests: Vec::new(),
             sources: Vec::new(),
+            lock: None,
         };
+        let lock = root.join("Cargo.lock");
+        if lock.is_file() {
+            tree.lock = Some(read(&lock)?.parse().context("Cargo.lock")?);
+        }
         for krate in sorted(&root.join("crates"))? {
             let manifest = krate.join("Cargo.toml");
             if manifest.is_file() {
