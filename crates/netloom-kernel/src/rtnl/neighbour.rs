@@ -10,7 +10,7 @@ use crate::netlink::{Attributes, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, Reques
 
 pub(super) const RTM_NEWNEIGH: u16 = 28;
 pub(super) const RTM_DELNEIGH: u16 = 29;
-const RTM_GETNEIGH: u16 = 30;
+pub(super) const RTM_GETNEIGH: u16 = 30;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const NDA_IFINDEX: u16 = 8;

@@ -16,12 +16,15 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
     ("netloom-observe", Some(&["netloom-kernel"])),
     // Of the spec, only how names and hardware addresses are written.
     ("netloom-links", Some(&["netloom-kernel", "netloom-spec"])),
+    // Pure: of the spec, the codes of errors.
+    ("netloom-cluster", Some(&["netloom-spec"])),
     (
         "netloom-plugins",
         Some(&[
             "netloom-plugin",
             "netloom-kernel",
             "netloom-links",
+            "netloom-cluster",
             "netloom-spec",
         ]),
     ),
