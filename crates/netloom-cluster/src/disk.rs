@@ -43,21 +43,6 @@ pub struct Grant {
     pub epoch: u64,
     /// The pod that a single address is for: nobody else may get it.
     pub pin: Option<Pin>,
-    /// What becomes of a pod's address when the pod is gone.
-    pub keep: Keep,
-}
-
-/// Whether an address waits for its pod.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Keep {
-    /// It goes back.
-    #[default]
-    No,
-    /// For so many seconds.
-    Seconds(u64),
-    /// Until the pod comes back.
-    Always,
 }
 
 /// What the node was about to do in the store, so that a start after a crash can find out whether it
@@ -90,6 +75,8 @@ pub struct ClusterFile {
     /// Every other node that was ever seen and was not removed, with the store to which it was seen to
     /// have told everything.
     pub nodes: BTreeMap<NodeName, Option<ClusterId>>,
+    /// Whether the node has just joined, and has to wait for those that were there before.
+    pub joins: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -113,12 +100,6 @@ struct WireGrant {
     epoch: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pin: Option<Pin>,
-    #[serde(default, skip_serializing_if = "is_no")]
-    keep: Keep,
-}
-
-fn is_no(keep: &Keep) -> bool {
-    *keep == Keep::No
 }
 
 impl WireGrant {
@@ -128,7 +109,6 @@ impl WireGrant {
             len: grant.span.len(),
             epoch: grant.epoch,
             pin: grant.pin.clone(),
-            keep: grant.keep,
         }
     }
 
@@ -146,7 +126,6 @@ impl WireGrant {
             span,
             epoch: self.epoch,
             pin: self.pin,
-            keep: self.keep,
         })
     }
 }
@@ -227,6 +206,8 @@ struct WireCluster {
     cluster: Option<ClusterId>,
     #[serde(default)]
     nodes: BTreeMap<NodeName, Option<ClusterId>>,
+    #[serde(default)]
+    joins: bool,
 }
 
 impl ClusterFile {
@@ -240,6 +221,7 @@ impl ClusterFile {
         Ok(Self {
             cluster: wire.cluster,
             nodes: wire.nodes,
+            joins: wire.joins,
         })
     }
 
@@ -249,6 +231,7 @@ impl ClusterFile {
             v: VERSION,
             cluster: self.cluster.clone(),
             nodes: self.nodes.clone(),
+            joins: self.joins,
         };
         let mut text = serde_json::to_vec(&wire).unwrap_or_default();
         text.push(b'\n');

@@ -24,6 +24,7 @@ pub mod message;
 mod names;
 pub mod peers;
 pub mod record;
+pub mod removal;
 
 pub use malformed::Malformed;
 pub use names::{ClusterId, NodeName, SpaceName};

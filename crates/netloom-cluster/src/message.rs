@@ -2,9 +2,8 @@
 //! may use: one line of JSON each way, of at most [`LONGEST_LINE`] bytes, with no path and no command
 //! in it.
 
-use crate::disk::Keep;
 use crate::malformed::{VERSION, parse, require_version};
-use crate::record::LONGEST_POD;
+use crate::record::{Keep, LONGEST_POD};
 use crate::{Malformed, SpaceName};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -43,12 +42,8 @@ pub struct Request {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,
     /// What becomes of the pod's addresses when it is gone.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "Keep::is_no")]
     pub keep: Keep,
-}
-
-fn is_no(keep: &Keep) -> bool {
-    *keep == Keep::No
 }
 
 /// What is asked.

@@ -6,5 +6,5 @@
 mod block;
 mod node;
 
-pub use block::{BlockRecord, Entry, LONGEST_BLOCK, LONGEST_POD, Pin, PinState};
+pub use block::{BlockRecord, Entry, Keep, LONGEST_BLOCK, LONGEST_POD, Pin, PinState};
 pub use node::{AliveRecord, LONGEST_NODE, NodeRecord, WantRecord};

@@ -78,6 +78,20 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("containerd", "containerd", "ctr run --cni"),
 ];
 
+/// What the tests of the cluster's daemon use.
+pub(crate) const FOR_CLUSTER: &[Need] = &[
+    need("protoc", "protobuf-compiler", "building the client of etcd"),
+    need(
+        "/usr/include/google/protobuf/empty.proto",
+        "libprotobuf-dev",
+        "building the client of etcd",
+    ),
+    need("etcd", "etcd-server", "a store"),
+    need("etcdctl", "etcd-client", "a second view of the store"),
+    need("openssl", "openssl", "certificates"),
+    need("curl", "curl", "what the daemon tells probes"),
+];
+
 /// What building the VM tier's kernel uses.
 pub(crate) const FOR_KERNEL: &[Need] = &[
     need("apt-get", "apt", "finding the kernel's source"),

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every tier, from fast to slow, and one summary.
 
 mod built;
+mod etcd;
 mod former;
 mod guest;
 mod kernel;
@@ -52,6 +53,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     process::headline("packages");
     packages::ensure(packages::FOR_TESTS, !args.no_install)?;
     let chosen: Vec<_> = TIERS.iter().filter(|tier| args.chooses(tier)).collect();
+    if chosen.iter().any(|tier| tier.name == tiers::ETCD) {
+        packages::ensure(packages::FOR_CLUSTER, !args.no_install)?;
+    }
     let with_vm = chosen.iter().any(|tier| tier.name == tiers::VM);
     let vm = with_vm.then(|| Vm {
         kernel: Kernel::begin(workspace, !args.no_install),
@@ -116,6 +120,9 @@ impl Args {
     fn chooses(&self, tier: &Tier) -> bool {
         if tier.name == tiers::VM && (self.full || self.vm || self.no_vm) {
             return self.full || self.vm;
+        }
+        if tier.name == tiers::ETCD {
+            return self.full || self.names(tier.name);
         }
         self.tiers.is_empty() || self.names(tier.name)
     }

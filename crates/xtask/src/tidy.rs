@@ -3,6 +3,7 @@
 mod cycles;
 mod functions;
 mod imports;
+mod linked;
 mod manifests;
 mod names;
 mod plugin_names;
@@ -56,6 +57,10 @@ const RULES: &[Rule] = &[
     rule(
         "crates import only what the design's table allows",
         manifests::allowed_imports,
+    ),
+    rule(
+        "plugins and command are not linked with an async runtime",
+        linked::free_of_runtimes,
     ),
     rule(
         "every crate takes the workspace's lints",

@@ -3,7 +3,7 @@
 use crate::disk::{ClusterFile, Grant, GrantsFile};
 use crate::grid::Block;
 use crate::message::{Answer, Request};
-use crate::record::NodeRecord;
+use crate::record::{NodeRecord, WantRecord};
 use crate::{ClusterId, NodeName, SpaceName};
 use std::collections::BTreeMap;
 
@@ -62,8 +62,9 @@ pub enum Input {
     /// All records of nodes as they stand now; after each connection, and after each change. The own
     /// is among them if it is there. What could not be parsed is left out.
     Nodes(BTreeMap<NodeName, NodeRecord>),
-    /// How many addresses the other nodes lack in a space, all together.
-    Wants(SpaceName, u32),
+    /// What the other nodes lack in a space, all together: their wants' numbers added, and their exact
+    /// addresses.
+    Wants(SpaceName, WantRecord),
     /// What is reserved in a space: at the start, and after each change (inotify).
     Usage(SpaceName, Usage),
     /// A plugin asks.
@@ -88,9 +89,14 @@ pub enum Output {
     Disk(DiskId, DiskOp),
     /// The plugin's answer. One whose plugin is gone is dropped.
     Answer(Ticket, Answer),
-    /// The own record of the node is to be written with this as `announced`. Asked again at each
-    /// connection until the record says so in [`Input::Nodes`].
-    Announce(ClusterId),
+    /// The own record of the node is to be written with these two fields. Asked again at each
+    /// connection, and until the record says so in [`Input::Nodes`].
+    Announce {
+        /// As [`NodeRecord::announced`].
+        announced: ClusterId,
+        /// As [`NodeRecord::settled`].
+        settled: bool,
+    },
     /// One line for the log: something that people should know.
     Tell(String),
 }
@@ -193,6 +199,8 @@ pub enum DiskOp {
         /// What is not among the grants any more.
         taken: Vec<Grant>,
     },
+    /// Looks which addresses of the space are reserved now.
+    Count(SpaceName),
     /// Writes what the node knows of the cluster, durably.
     WriteCluster(ClusterFile),
 }
@@ -202,6 +210,8 @@ pub enum DiskOp {
 pub enum DiskReply {
     /// It is done and durable.
     Done,
+    /// Of [`DiskOp::Count`].
+    Reserved(Usage),
     /// Of [`DiskOp::Withdraw`]: something of it is reserved, as this says; nothing was written.
     InUse(Usage),
     /// It failed; the file is as before, or as it was to be.

@@ -43,6 +43,9 @@ pub struct Pin {
     pub uid: String,
     /// Whether a pod has it now.
     pub state: PinState,
+    /// What becomes of it when the pod is gone.
+    #[serde(default, skip_serializing_if = "Keep::is_no")]
+    pub keep: Keep,
     /// In seconds since 1970, until when a kept address waits for its pod. `None`: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
@@ -56,6 +59,35 @@ pub enum PinState {
     Used,
     /// Its pod is gone and may come back.
     Kept,
+}
+
+/// Whether an address waits for its pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// It goes back.
+    #[default]
+    No,
+    /// For so many seconds.
+    Seconds(u64),
+    /// Until the pod comes back.
+    Always,
+}
+
+impl Keep {
+    pub(crate) fn is_no(&self) -> bool {
+        *self == Self::No
+    }
+
+    /// Until when an address waits that became free at `now`, in seconds since 1970. `None`: it goes
+    /// back. `Some(None)`: for ever.
+    pub fn until(self, now: u64) -> Option<Option<u64>> {
+        match self {
+            Self::No => None,
+            Self::Seconds(seconds) => Some(Some(now.saturating_add(seconds))),
+            Self::Always => Some(None),
+        }
+    }
 }
 
 impl Pin {

@@ -4,6 +4,7 @@ use crate::malformed::{VERSION, parse, require_version};
 use crate::{ClusterId, Malformed};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// A record of a node is refused beyond this many bytes.
@@ -31,6 +32,9 @@ pub struct NodeRecord {
     /// The store to which it has told all grants that it holds, see [`crate::grants`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced: Option<ClusterId>,
+    /// Whether every node that it knows has announced itself there too, or is not waited for any more.
+    #[serde(default)]
+    pub settled: bool,
 }
 
 /// The record that stands only while a node's daemon lives.
@@ -66,6 +70,9 @@ pub struct WantRecord {
     v: u32,
     /// How many.
     pub missing: u32,
+    /// The addresses that it must be, for pods whose address is static.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub exact: BTreeSet<IpAddr>,
 }
 
 impl NodeRecord {
@@ -79,7 +86,14 @@ impl NodeRecord {
             pod_cidrs: Vec::new(),
             version: String::new(),
             announced: None,
+            settled: false,
         }
+    }
+}
+
+impl Default for WantRecord {
+    fn default() -> Self {
+        Self::new(0)
     }
 }
 
@@ -99,6 +113,7 @@ impl WantRecord {
         Self {
             v: VERSION,
             missing,
+            exact: BTreeSet::new(),
         }
     }
 }

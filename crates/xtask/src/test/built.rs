@@ -33,16 +33,18 @@ pub(crate) struct Built {
     pub(crate) folder: PathBuf,
 }
 
-/// Builds all test programs, programs and examples of the workspace.
-pub(crate) fn build(workspace: &Workspace) -> Result<Vec<Built>> {
+/// The cluster's daemon, which needs programs that the others do not: it has a tier of its own.
+pub(super) const DAEMON: &str = "netloom-node";
+
+/// All crates but [`DAEMON`], for cargo.
+pub(super) const ALL_BUT_DAEMON: [&str; 3] = ["--workspace", "--exclude", DAEMON];
+
+/// Builds all test programs, programs and examples of some crates.
+pub(crate) fn build(workspace: &Workspace, crates: &[&str]) -> Result<Vec<Built>> {
     // No choice of targets: only then are examples built as the programs that they are.
-    let arguments = [
-        "test",
-        "--workspace",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ];
-    let mut command = workspace.cargo(&arguments);
+    let mut command = workspace.cargo(&["test"]);
+    command.args(crates);
+    command.args(["--no-run", "--message-format=json-render-diagnostics"]);
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::built::{self, Built};
+use super::built::{self, ALL_BUT_DAEMON, Built};
 use super::former::{self, Former};
 use super::kernel::Kernel;
 use super::product::{self, Product};
@@ -25,6 +25,9 @@ const FUZZING_SAMPLED: u64 = 2;
 
 /// The tier that does what the others skipped.
 pub(crate) const VM: &str = "vm";
+
+/// The tier of the cluster's daemon: only with `--full`, or by its name.
+pub(crate) const ETCD: &str = "etcd";
 
 /// A kind of test.
 pub(crate) struct Tier {
@@ -73,6 +76,11 @@ pub(crate) const TIERS: &[Tier] = &[
         "black-box",
         "the command, other programs' plugins, real runtimes",
         Runner::black_box,
+    ),
+    tier(
+        ETCD,
+        "the cluster's daemon on real stores, hosts in namespaces",
+        Runner::etcd,
     ),
     tier(
         VM,
@@ -184,20 +192,19 @@ impl Runner {
     }
 
     fn lint(&mut self, outcome: &mut Outcome) -> Result<()> {
-        let arguments = [
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ];
-        let result = process::run(&mut self.workspace.cargo(&arguments));
-        outcome.check("clippy", result.map_err(|error| error.to_string()));
-        let mut doc = self.workspace.cargo(&["doc", "--workspace", "--no-deps"]);
-        let result = process::run(doc.env("RUSTDOCFLAGS", "-D warnings"));
-        outcome.check("cargo doc", result.map_err(|error| error.to_string()));
+        self.lint_crates(outcome, &ALL_BUT_DAEMON);
         Ok(())
+    }
+
+    pub(super) fn lint_crates(&self, outcome: &mut Outcome, crates: &[&str]) {
+        let mut clippy = self.workspace.cargo(&["clippy"]);
+        clippy.args(crates);
+        clippy.args(["--all-targets", "--", "-D", "warnings"]);
+        let result = process::run(&mut clippy);
+        outcome.check("clippy", result.map_err(|error| error.to_string()));
+        let mut doc = self.workspace.cargo(&["doc", "--no-deps"]);
+        let result = process::run(doc.args(crates).env("RUSTDOCFLAGS", "-D warnings"));
+        outcome.check("cargo doc", result.map_err(|error| error.to_string()));
     }
 
     fn tidy(&mut self, outcome: &mut Outcome) -> Result<()> {
@@ -222,7 +229,8 @@ impl Runner {
     }
 
     fn doc(&mut self, outcome: &mut Outcome) -> Result<()> {
-        let mut command = self.workspace.cargo(&["test", "--workspace", "--doc"]);
+        let mut command = self.workspace.cargo(&["test", "--doc"]);
+        command.args(ALL_BUT_DAEMON);
         if let Some(filter) = &self.filter {
             command.args(["--", filter]);
         }
@@ -333,24 +341,33 @@ impl Runner {
 
     pub(super) fn built(&mut self) -> Result<&[Built]> {
         if self.built.is_none() {
-            self.built = Some(built::build(&self.workspace)?);
+            self.built = Some(built::build(&self.workspace, &ALL_BUT_DAEMON)?);
         }
         Ok(self.built.as_deref().unwrap_or_default())
     }
 
     fn run_built(&mut self, outcome: &mut Outcome, chosen: fn(&Built) -> bool) -> Result<()> {
-        let filter = self.filter.clone();
         let all = self.built()?;
-        let commands: Vec<(String, Command, bool)> = all
-            .iter()
-            .filter(|built| built.is_test && chosen(built))
-            .map(|built| (built.title(), built.command(all), built.wants_all()))
+        let chosen = all.iter().filter(|built| chosen(built));
+        let commands = chosen.map(|built| (built, built.command(all)));
+        let commands = commands.filter(|(built, _)| built.is_test);
+        let commands: Vec<(String, Command, bool)> = commands
+            .map(|(built, command)| (built.title(), command, built.wants_all()))
             .collect();
+        self.run_commands(outcome, commands)
+    }
+
+    /// Runs test programs, each with its title and whether it wants the machine for itself.
+    pub(super) fn run_commands(
+        &self,
+        outcome: &mut Outcome,
+        commands: Vec<(String, Command, bool)>,
+    ) -> Result<()> {
         let mut programs = Vec::new();
         for (title, mut command, alone) in commands {
             let threads = crate::test::cores();
             command.arg(format!("--test-threads={threads}"));
-            command.args(&filter);
+            command.args(&self.filter);
             programs.push(Program {
                 alone,
                 ..self.program(title, command, threads)?

@@ -46,6 +46,11 @@ const ALLOWED: &[(&str, Option<&[&str]>)] = &[
             "netloom-links",
         ]),
     ),
+    // The only program with an async runtime; the command executes it.
+    (
+        "netloom-node",
+        Some(&["netloom-cluster", "netloom-kernel", "netloom-spec"]),
+    ),
     ("netloom-testkit", None),
     // The floor alone, and only where it is linked with musl: the tasks must build when the others do not.
     ("xtask", Some(&["netloom-kernel"])),

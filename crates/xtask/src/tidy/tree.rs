@@ -61,10 +61,12 @@ pub(crate) struct Manifest {
     pub(crate) table: toml::Table,
 }
 
-/// Everything below `crates/`.
+/// Everything below `crates/`, and the versions of what it needs.
 pub(crate) struct Tree {
     pub(crate) manifests: Vec<Manifest>,
     pub(crate) sources: Vec<Source>,
+    /// `Cargo.lock`, where there is one.
+    pub(crate) lock: Option<toml::Table>,
 }
 
 impl Tree {
@@ -72,7 +74,12 @@ impl Tree {
         let mut tree = Self {
             manifests: Vec::new(),
             sources: Vec::new(),
+            lock: None,
         };
+        let lock = root.join("Cargo.lock");
+        if lock.is_file() {
+            tree.lock = Some(read(&lock)?.parse().context("Cargo.lock")?);
+        }
         for krate in sorted(&root.join("crates"))? {
             let manifest = krate.join("Cargo.toml");
             if manifest.is_file() {

@@ -1,0 +1,44 @@
+//! The tier of the cluster's daemon. It is built here alone: its client of etcd needs protoc, and hardly
+//! anybody works on it.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::built::{self, DAEMON};
+use super::report::{Outcome, Skip};
+use super::tiers::{ETCD, Runner};
+use crate::{packages, process};
+
+impl Runner {
+    pub(super) fn etcd(&mut self, outcome: &mut Outcome) -> Result<()> {
+        let missing = packages::missing(packages::FOR_CLUSTER);
+        if !missing.is_empty() {
+            outcome.skips.push(Skip {
+                program: DAEMON.into(),
+                test: ETCD.into(),
+                reason: format!("needs {}", missing.join(" ")),
+            });
+            return Ok(());
+        }
+        let crates = ["--package", DAEMON];
+        if self.filter.is_none() {
+            self.lint_crates(outcome, &crates);
+        }
+        // Pods are attached by the plugins, and `netloom node` and the demo execute the daemon.
+        let programs = [
+            "--package",
+            "netloom-plugins",
+            "--package",
+            "netloom",
+            "--bins",
+        ];
+        process::run(self.workspace.cargo(&["build"]).args(programs))?;
+        let all = built::build(&self.workspace, &crates)?;
+        let tests = all.iter().filter(|built| built.is_test);
+        let commands: Vec<(String, Command, bool)> = tests
+            .map(|built| (built.title(), built.command(&all), built.wants_all()))
+            .collect();
+        self.run_commands(outcome, commands)
+    }
+}
