@@ -52,7 +52,7 @@ impl Engine {
     pub(crate) fn start(args: Run, settings: Settings, status: Shared) -> Result<(Self, Ears)> {
         let state = args.places.state_dir.clone();
         let identity = Identity::find(args.name.as_deref(), &state)?;
-        let mut remembered = Remembered::load(&state, &settings.prefix)?;
+        let mut remembered = Remembered::load(&state, settings.prefix())?;
         let socket = Socket::open()?;
         let uplink = uplink::find(&socket, &args.uplink)?;
         let config = NetworkConfig::parse(remembered.config.as_bytes()).ok();

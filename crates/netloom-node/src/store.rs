@@ -9,6 +9,8 @@ mod call;
 mod claim;
 mod endpoint;
 mod keep;
+mod kubernetes;
+mod pause;
 mod session;
 mod settings;
 
@@ -20,7 +22,36 @@ use tokio::sync::{mpsc, watch};
 
 pub(crate) use call::Call;
 pub(crate) use endpoint::{Endpoint, Trouble};
-pub(crate) use settings::Settings;
+pub(crate) use kubernetes::Peers;
+
+use crate::cli::StoreArgs;
+
+/// Which store, and how to speak to it; valid.
+#[derive(Clone)]
+pub(crate) enum Settings {
+    Etcd(settings::Settings),
+    Kubernetes(kubernetes::Settings),
+}
+
+impl Settings {
+    /// Judges what the user says; opens no connection.
+    pub(crate) fn new(args: &StoreArgs) -> anyhow::Result<Self> {
+        if !args.kubernetes && args.kubeconfig.is_none() {
+            return settings::Settings::new(args).map(Self::Etcd);
+        }
+        let prefix = settings::prefix(args)?;
+        let file = args.kubeconfig.as_deref();
+        kubernetes::Settings::new(file, &args.net_conf, args.peers, &prefix).map(Self::Kubernetes)
+    }
+
+    /// Where the pod network's records are.
+    pub(crate) fn prefix(&self) -> &str {
+        match self {
+            Self::Etcd(settings) => &settings.prefix,
+            Self::Kubernetes(settings) => &settings.prefix,
+        }
+    }
+}
 
 /// What the store has to say.
 #[derive(Debug)]
@@ -87,7 +118,10 @@ pub(crate) async fn run(
     calls: mpsc::Receiver<Call>,
     events: mpsc::Sender<Event>,
 ) {
-    session::run(settings, wish, calls, events).await;
+    match settings {
+        Settings::Etcd(settings) => session::run(settings, wish, calls, events).await,
+        Settings::Kubernetes(settings) => kubernetes::run(settings, wish, calls, events).await,
+    }
 }
 
 /// What the keys of the pod network begin with.

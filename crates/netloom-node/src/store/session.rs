@@ -11,10 +11,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::claim;
+use super::settings;
 use super::endpoint::{cluster, within};
 use super::keep::Kept;
+use super::pause::refuse_calls_for;
 use super::{
-    Call, Change, Endpoint, Entry, Event, Settings, Trouble, Wish, WishedPlace, network_keys,
+    Call, Change, Endpoint, Entry, Event, Trouble, Wish, WishedPlace, network_keys,
     subnet_keys,
 };
 
@@ -29,7 +31,7 @@ const REFUSED: Duration = Duration::from_secs(5);
 type Known = Option<(ClusterId, i64)>;
 
 pub(super) async fn run(
-    settings: Settings,
+    settings: settings::Settings,
     mut wish: watch::Receiver<Wish>,
     mut calls: mpsc::Receiver<Call>,
     events: mpsc::Sender<Event>,
@@ -54,21 +56,7 @@ pub(super) async fn run(
             Trouble::Gone(_) | Trouble::Refused(_) => endpoint.failed(),
         };
         let _ = events.send(Event::Disconnected(why)).await;
-        wait(pause, &mut calls).await;
-    }
-}
-
-/// Calls that come meanwhile are refused at once: whoever waits for them need not wait for the store.
-async fn wait(pause: Duration, calls: &mut mpsc::Receiver<Call>) {
-    let until = Instant::now() + pause;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep_until(until) => return,
-            call = calls.recv() => match call {
-                Some(call) => call.refuse("the store does not answer"),
-                None => return,
-            },
-        }
+        refuse_calls_for(pause, &mut calls).await;
     }
 }
 
