@@ -31,6 +31,8 @@ pub(crate) struct Engine {
     /// What is remembered differs from what is on the disk.
     unsaved: bool,
     memory: Memory,
+    /// The store has listed everything since the start.
+    listed: bool,
     config: Option<NetworkConfig>,
     own: Option<Subnets>,
     macs: [Mac; 2],
@@ -83,6 +85,7 @@ impl Engine {
             remembered,
             unsaved: true,
             memory,
+            listed: false,
             config,
             own,
             macs,

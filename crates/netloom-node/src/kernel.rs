@@ -42,6 +42,9 @@ pub(crate) struct Desired {
     pub(crate) config: NetworkConfig,
     pub(crate) subnets: Subnets,
     pub(crate) peers: Vec<Peer>,
+    /// These are all of them. Until the store has told that, ways to others stay: the kernel may remember
+    /// what a daemon that was killed could not write down.
+    pub(crate) complete: bool,
     /// Of the tunnel ends, IPv4 and IPv6.
     pub(crate) macs: [Mac; 2],
     pub(crate) masquerade: bool,

@@ -15,6 +15,7 @@ mod session;
 mod settings;
 
 use netloom_cluster::flannel::{Announcement, NetworkConfig, Subnets};
+use netloom_cluster::key::PREFIX;
 use netloom_cluster::record::NodeRecord;
 use netloom_cluster::{ClusterId, NodeName};
 use std::time::Duration;
@@ -122,6 +123,11 @@ pub(crate) async fn run(
         Settings::Etcd(settings) => session::run(settings, wish, calls, events).await,
         Settings::Kubernetes(settings) => kubernetes::run(settings, wish, calls, events).await,
     }
+}
+
+/// The key that tells a store from one that was wiped.
+fn store_key() -> String {
+    format!("{PREFIX}store")
 }
 
 /// What the keys of the pod network begin with.

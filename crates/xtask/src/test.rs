@@ -1,10 +1,10 @@
 //! `cargo xtask test`: every tier, from fast to slow, and one summary.
 
 mod built;
+mod cached;
 mod etcd;
 mod former;
 mod guest;
-mod kernel;
 mod libtest;
 mod product;
 mod program;
@@ -21,7 +21,7 @@ use anyhow::Result;
 use crate::packages;
 use crate::process;
 use crate::workspace::Workspace;
-use kernel::Kernel;
+use cached::Cached;
 use product::Product;
 use report::Report;
 use tiers::{Runner, TIERS, Tier, Vm};
@@ -44,6 +44,10 @@ pub(crate) struct Args {
     /// Leave the tier under User-Mode Linux out
     #[arg(long, conflicts_with = "vm")]
     no_vm: bool,
+    /// Build a server of the Kubernetes API, once, and test the cluster's daemon on it; the full run does
+    /// so where it was built before
+    #[arg(long)]
+    kube: bool,
     /// Install nothing: go on with what the machine has
     #[arg(long)]
     no_install: bool,
@@ -56,9 +60,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if chosen.iter().any(|tier| tier.name == tiers::ETCD) {
         packages::ensure(packages::FOR_CLUSTER, !args.no_install)?;
     }
+    let apiserver = match args.kube {
+        true => Cached::begin(&cached::APISERVER, workspace, !args.no_install),
+        false => Cached::find(&cached::APISERVER, workspace),
+    };
     let with_vm = chosen.iter().any(|tier| tier.name == tiers::VM);
     let vm = with_vm.then(|| Vm {
-        kernel: Kernel::begin(workspace, !args.no_install),
+        kernel: Cached::begin(&cached::KERNEL, workspace, !args.no_install),
         strict: args.insists_on_vm(),
         complete: packages::missing(packages::FOR_TESTS).is_empty(),
         alone: chosen.len() == 1,
@@ -71,6 +79,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     println!("the points of faults: {told}");
     let product = Product::new(args.full);
     let mut runner = Runner::new(workspace, args.filter.clone(), sample, vm, product)?;
+    runner.apiserver = Some(apiserver);
     let mut report = Report::default();
     for (number, tier) in (1..).zip(&chosen) {
         process::headline(&format!(
@@ -122,7 +131,7 @@ impl Args {
             return self.full || self.vm;
         }
         if tier.name == tiers::ETCD {
-            return self.full || self.names(tier.name);
+            return self.full || self.kube || self.names(tier.name);
         }
         self.tiers.is_empty() || self.names(tier.name)
     }

@@ -54,6 +54,17 @@ pub enum Change {
     RemoveNeighbour(Neighbour),
 }
 
+impl Change {
+    /// Whether it takes something away.
+    #[must_use]
+    pub fn removes(&self) -> bool {
+        match self {
+            Self::SetNeighbour(_) | Self::SetForwarding(_) | Self::ReplaceRoute(_) => false,
+            Self::RemoveRoute(_) | Self::RemoveForwarding(_) | Self::RemoveNeighbour(_) => true,
+        }
+    }
+}
+
 /// A subnet that has no route, since a route of somebody else is in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Foreign {

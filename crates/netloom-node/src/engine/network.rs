@@ -48,6 +48,7 @@ impl Engine {
 
     fn listed(&mut self, entries: Vec<Entry>) {
         self.status.get().counters.store_lists += 1;
+        self.listed = true;
         let config_key = store::config_key(&self.remembered.prefix);
         let config = entries.iter().find(|entry| entry.key == config_key);
         self.configured(config.map(|entry| entry.value.clone()));
@@ -186,6 +187,7 @@ impl Engine {
             config,
             subnets,
             peers: judged.peers,
+            complete: self.listed,
             macs: self.macs,
             masquerade: !self.args.no_masquerade,
             exceptions: self.args.no_masquerade_to.clone(),

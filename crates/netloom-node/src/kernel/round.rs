@@ -27,7 +27,8 @@ pub(super) fn run(
         on_link,
     );
     let seen = look::look(socket, &made.tunnels, &desired.config)?;
-    let (changes, foreign) = difference(&wanted, &seen);
+    let (mut changes, foreign) = difference(&wanted, &seen);
+    changes.retain(|change| desired.complete || !change.removes());
     let mut errors = apply::apply(socket, &changes);
     let masqueraded = masquerade::ensure(desired);
     let masqueraded = masqueraded.unwrap_or_else(|error| {

@@ -8,7 +8,7 @@ use netloom_cluster::grants::{Expected, Found, OpId, StoreOp, StoreReply, Stored
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Trouble;
-use super::endpoint::{cluster, within};
+use super::endpoint::{revision, within};
 
 /// One call, and where its reply goes.
 pub(crate) struct Call {
@@ -87,7 +87,7 @@ async fn read(
     options: GetOptions,
 ) -> Result<StoreReply, Trouble> {
     let mut found = within("read", client.get(from, Some(options))).await?;
-    let (_, revision) = cluster(found.header())?;
+    let revision = revision(found.header())?;
     let more = found.more();
     let stored = found.take_kvs().into_iter().filter_map(|kv| {
         let (key, value) = kv.clone().into_key_value();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use etcd_client::{Client, Error, ResponseHeader};
+use etcd_client::{Client, Compare, CompareOp, Error, ResponseHeader, Txn, TxnOp, TxnOpResponse};
 use netloom_cluster::ClusterId;
 
 use super::pause::Pause;
@@ -67,12 +67,37 @@ pub(super) async fn within<T>(
     }
 }
 
-/// Whose answer it is.
-pub(super) fn cluster(header: Option<&ResponseHeader>) -> Result<(ClusterId, i64), Trouble> {
+/// Which revision an answer is of.
+pub(super) fn revision(header: Option<&ResponseHeader>) -> Result<i64, Trouble> {
     let header = header.ok_or_else(|| Trouble::Gone("an answer without a header".into()))?;
-    let id = ClusterId::new(format!("{:x}", header.cluster_id()));
-    let id = id.map_err(|error| Trouble::Gone(error.to_string()))?;
-    Ok((id, header.revision()))
+    Ok(header.revision())
+}
+
+/// Which store this is, and its revision. etcd's own cluster id follows from its members' URLs, so that one
+/// which was wiped has it again: a key beside it, which the first node writes, goes with the data.
+pub(super) async fn identify(client: &mut Client) -> Result<(ClusterId, i64), Trouble> {
+    let key = super::store_key();
+    let fresh = format!("{:016x}", random());
+    let absent = Compare::version(key.clone(), CompareOp::Equal, 0);
+    let txn = Txn::new()
+        .when([absent])
+        .and_then([TxnOp::put(key.clone(), fresh.clone(), None)])
+        .or_else([TxnOp::get(key, None)]);
+    let mut answer = within("reach the store", client.txn(txn)).await?;
+    let header = answer.take_header();
+    let revision = revision(header.as_ref())?;
+    let id = header.map_or(0, |header| header.cluster_id());
+    let mut kept = fresh;
+    if let Some(TxnOpResponse::Get(found)) = answer.op_responses().first() {
+        let value = found
+            .kvs()
+            .first()
+            .map(|kv| String::from_utf8_lossy(kv.value()).into_owned());
+        kept = value.unwrap_or_default();
+    }
+    let id = ClusterId::new(format!("{id:x}.{kept}"));
+    let id = id.map_err(|error| Trouble::Gone(format!("{}: {error}", super::store_key())))?;
+    Ok((id, revision))
 }
 
 /// Which endpoint is used now, and how long to pause before the next is tried.
@@ -108,6 +133,15 @@ impl Endpoint {
     pub(crate) async fn connect(&self) -> Result<Client, Trouble> {
         let options = Some(self.settings.options.clone());
         within(self.name(), Client::connect([self.name()], options)).await
+    }
+
+    /// Says whose failure it is, and what may help.
+    pub(crate) fn blame(&self, trouble: &Trouble) -> String {
+        let why = format!("{}: {trouble}", self.name());
+        match self.settings.anonymous && why.contains("connection closed") {
+            true => format!("{why} (it may want a certificate: --etcd-certfile, --etcd-keyfile)"),
+            false => why,
+        }
     }
 
     /// It answered.

@@ -11,13 +11,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::claim;
-use super::settings;
-use super::endpoint::{cluster, within};
+use super::endpoint::{identify, revision, within};
 use super::keep::Kept;
 use super::pause::refuse_calls_for;
+use super::settings;
 use super::{
-    Call, Change, Endpoint, Entry, Event, Trouble, Wish, WishedPlace, network_keys,
-    subnet_keys,
+    Call, Change, Endpoint, Entry, Event, Trouble, Wish, WishedPlace, network_keys, subnet_keys,
 };
 
 /// A watch that says nothing for so long is asked whether it lives …
@@ -47,7 +46,7 @@ pub(super) async fn run(
             events: &events,
         };
         let Err(trouble) = session.run().await;
-        let why = format!("{}: {trouble}", endpoint.name());
+        let why = endpoint.blame(&trouble);
         let pause = match &trouble {
             Trouble::Stale(_) => {
                 known = None;
@@ -137,27 +136,26 @@ impl Session<'_> {
     /// Tells whether everything is known up to a revision that the store still has; lists everything if
     /// not.
     async fn catch_up(&mut self, client: &mut Client) -> Result<(), Trouble> {
-        let probe = within("reach the store", client.get(key::nodes(), None)).await?;
-        let (id, revision) = cluster(probe.header())?;
+        let (id, revision) = identify(client).await?;
         let goes_on = self
             .known
             .as_ref()
             .is_some_and(|(known, up_to)| *known == id && *up_to <= revision);
         if !goes_on {
-            let (id, revision, entries) = self.list(client).await?;
-            *self.known = Some((id, revision));
+            let (revision, entries) = self.list(client).await?;
+            *self.known = Some((id.clone(), revision));
             self.tell(Event::Listed(entries)).await?;
         }
         self.tell(Event::Connected(id)).await
     }
 
     /// All that is watched, as of one revision.
-    async fn list(&self, client: &mut Client) -> Result<(ClusterId, i64, Vec<Entry>), Trouble> {
+    async fn list(&self, client: &mut Client) -> Result<(i64, Vec<Entry>), Trouble> {
         let get = |keys: String| TxnOp::get(keys, Some(GetOptions::new().with_prefix()));
         let gets = self.watched().map(get);
         let mut answer = within("list", client.txn(Txn::new().and_then(gets))).await?;
         let header = answer.take_header();
-        let (id, revision) = cluster(header.as_ref())?;
+        let revision = revision(header.as_ref())?;
         let mut entries = Vec::new();
         for response in answer.op_responses() {
             let TxnOpResponse::Get(mut found) = response else {
@@ -173,7 +171,7 @@ impl Session<'_> {
                 })
             }));
         }
-        Ok((id, revision, entries))
+        Ok((revision, entries))
     }
 
     /// What the keys begin with that are watched.

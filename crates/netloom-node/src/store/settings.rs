@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(super) endpoints: Vec<String>,
     pub(super) options: ConnectOptions,
     pub(crate) prefix: String,
+    /// The server knows nobody by a certificate: if it hangs up, it may have wanted one.
+    pub(super) anonymous: bool,
 }
 
 impl Settings {
@@ -52,6 +54,7 @@ impl Settings {
             endpoints: args.etcd.clone(),
             options,
             prefix,
+            anonymous: args.etcd_cafile.is_some() && args.etcd_certfile.is_none(),
         })
     }
 }

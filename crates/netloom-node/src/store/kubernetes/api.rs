@@ -55,8 +55,10 @@ impl Kinds {
     pub(super) fn new(client: &Client) -> Self {
         let all = |resource: &ApiResource| Api::all_with(client.clone(), resource);
         let namespace = client.default_namespace();
-        let namespaces =
-            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
+        let namespaces = ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk("", "v1", "Namespace"),
+            "namespaces",
+        );
         Self {
             blocks: all(&blocks_resource()),
             networks: all(&networks_resource()),
@@ -68,9 +70,14 @@ impl Kinds {
 
     /// What tells this cluster from another: the UID of a namespace that every cluster has.
     pub(super) async fn cluster(&self) -> Result<ClusterId, Trouble> {
-        let found = within("read namespace kube-system", self.namespaces.get_metadata("kube-system")).await?;
+        let found = within(
+            "read namespace kube-system",
+            self.namespaces.get_metadata("kube-system"),
+        )
+        .await?;
         let uid = found.metadata.uid.unwrap_or_default();
-        ClusterId::new(uid).map_err(|error| Trouble::Gone(format!("namespace kube-system: {error}")))
+        ClusterId::new(uid)
+            .map_err(|error| Trouble::Gone(format!("namespace kube-system: {error}")))
     }
 }
 
@@ -79,7 +86,9 @@ pub(super) async fn within<T>(
     what: &str,
     call: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Trouble> {
-    answer(what, call).await?.map_err(|status| refused(what, &status))
+    answer(what, call)
+        .await?
+        .map_err(|status| refused(what, &status))
 }
 
 /// The same, and the server's refusal is an answer too.
@@ -91,7 +100,9 @@ pub(super) async fn answer<T>(
         Ok(Ok(done)) => Ok(Ok(done)),
         Ok(Err(Error::Api(status))) => Ok(Err(status)),
         Ok(Err(error)) => Err(Trouble::Gone(format!("{what}: {}", words(&error)))),
-        Err(_) => Err(Trouble::Gone(format!("{what}: no answer within {PATIENCE:?}"))),
+        Err(_) => Err(Trouble::Gone(format!(
+            "{what}: no answer within {PATIENCE:?}"
+        ))),
     }
 }
 

@@ -9,16 +9,20 @@ use netloom_cluster::{NodeName, SpaceName, key};
 use serde_json::{Value, json};
 
 use super::api::{Kinds, answer, within};
-use super::objects::{SPACE, WINDOW, block_name, block_object, block_record, revision, space_label, windows_from};
+use super::objects::{
+    SPACE, WINDOW, block_name, block_object, block_record, revision, space_label, windows_from,
+};
 use crate::store::{Call, Trouble};
 
 /// Makes the call and sends its reply.
 pub(super) async fn make(call: Call, kinds: Kinds, node: NodeName) {
     let writes = matches!(call.op, StoreOp::Swap { .. } | StoreOp::Leased { .. });
-    let reply = perform(&kinds, &node, &call.op).await.unwrap_or_else(|trouble| match writes {
-        true => StoreReply::Unknown(trouble.to_string()),
-        false => StoreReply::Failed(trouble.to_string()),
-    });
+    let reply = perform(&kinds, &node, &call.op)
+        .await
+        .unwrap_or_else(|trouble| match writes {
+            true => StoreReply::Unknown(trouble.to_string()),
+            false => StoreReply::Failed(trouble.to_string()),
+        });
     call.answer(reply);
 }
 
@@ -28,16 +32,26 @@ async fn perform(kinds: &Kinds, node: &NodeName, op: &StoreOp) -> Result<StoreRe
             Some((space, block)) => {
                 let windows = windows_from(block).join(",");
                 let selector = format!("{SPACE}={},{WINDOW} in ({windows})", space_label(&space));
-                read(kinds, Some(selector), |key| key >= from.as_str() && key < to.as_str()).await
+                read(kinds, Some(selector), |key| {
+                    key >= from.as_str() && key < to.as_str()
+                })
+                .await
             }
             None => Ok(StoreReply::Failed(format!("{from} is the key of no block"))),
         },
         // The server hands out all that match at once, in no order of keys: there are no pages to ask for.
         StoreOp::Scan { prefix, after, .. } => {
             let after = after.as_deref().unwrap_or_default();
-            read(kinds, scanned(prefix), |key| key.starts_with(prefix) && key > after).await
+            read(kinds, scanned(prefix), |key| {
+                key.starts_with(prefix) && key > after
+            })
+            .await
         }
-        StoreOp::Swap { key, expected, value } => match key::parse_block(key) {
+        StoreOp::Swap {
+            key,
+            expected,
+            value,
+        } => match key::parse_block(key) {
             Some((space, block)) => swap(kinds, &space, block, *expected, value.as_deref()).await,
             None => Ok(StoreReply::Failed(format!("{key} is the key of no block"))),
         },
@@ -57,7 +71,10 @@ async fn read(
     labels: Option<String>,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<StoreReply, Trouble> {
-    let params = ListParams { label_selector: labels, ..ListParams::default() };
+    let params = ListParams {
+        label_selector: labels,
+        ..ListParams::default()
+    };
     let list = within("list the blocks", kinds.blocks.list(&params)).await?;
     let mut stored: Vec<Stored> = list
         .items
@@ -65,12 +82,20 @@ async fn read(
         .filter_map(|object| {
             let (key, value) = block_record(object)?;
             let revision = revision(object.metadata.resource_version.as_ref());
-            wanted(&key).then_some(Stored { key, value, revision })
+            wanted(&key).then_some(Stored {
+                key,
+                value,
+                revision,
+            })
         })
         .collect();
     stored.sort_by(|a, b| a.key.cmp(&b.key));
     let revision = revision(list.metadata.resource_version.as_ref());
-    Ok(StoreReply::Found(Found { revision, stored, more: false }))
+    Ok(StoreReply::Found(Found {
+        revision,
+        stored,
+        more: false,
+    }))
 }
 
 async fn swap(
@@ -95,17 +120,31 @@ async fn swap(
     let params = PostParams::default();
     let outcome = match version {
         None => answer("write a block", kinds.blocks.create(&params, &object)).await?,
-        Some(_) => answer("write a block", kinds.blocks.replace(&name, &params, &object)).await?,
+        Some(_) => {
+            answer(
+                "write a block",
+                kinds.blocks.replace(&name, &params, &object),
+            )
+            .await?
+        }
     };
     outcome.map_or_else(|status| meaning(&status), |_| Ok(StoreReply::Done))
 }
 
 async fn remove(kinds: &Kinds, name: &str, version: Option<u64>) -> Result<StoreReply, Trouble> {
     let Some(version) = version else {
-        return Ok(StoreReply::Failed(format!("{name}: what is absent cannot be removed")));
+        return Ok(StoreReply::Failed(format!(
+            "{name}: what is absent cannot be removed"
+        )));
     };
-    let preconditions = Preconditions { resource_version: Some(version.to_string()), uid: None };
-    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    let preconditions = Preconditions {
+        resource_version: Some(version.to_string()),
+        uid: None,
+    };
+    let params = DeleteParams {
+        preconditions: Some(preconditions),
+        ..DeleteParams::default()
+    };
     let outcome = answer("remove a block", kinds.blocks.delete(name, &params)).await?;
     outcome.map_or_else(
         |status| meaning(&status),
@@ -131,7 +170,9 @@ async fn want(
     value: Option<&[u8]>,
 ) -> Result<StoreReply, Trouble> {
     let Some((space, name)) = key::parse_want(wanted).filter(|(_, name)| name == node) else {
-        return Ok(StoreReply::Failed(format!("{wanted} is no want of this node")));
+        return Ok(StoreReply::Failed(format!(
+            "{wanted} is no want of this node"
+        )));
     };
     let value: Value = match value.map(serde_json::from_slice).transpose() {
         Ok(value) => value.unwrap_or_default(),

@@ -51,7 +51,11 @@ fn window_of(family: Family, number: u128) -> String {
 
 fn hex(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .iter()
+        .take(10)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The name of a block's object. A space whose name Kubernetes would refuse has a digest in its place.
@@ -59,7 +63,11 @@ pub(super) fn block_name(space: &SpaceName, block: Block) -> String {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let text = space.as_str();
     let is_plain = text.bytes().all(plain) && !text.ends_with('-') && !text.starts_with("x--");
-    let space = if is_plain { text.to_owned() } else { format!("x--{}", hex(text)) };
+    let space = if is_plain {
+        text.to_owned()
+    } else {
+        format!("x--{}", hex(text))
+    };
     match block.family() {
         Family::V4 => format!("{space}-4-{:08x}", block.base()),
         Family::V6 => format!("{space}-6-{:032x}", block.base()),
@@ -100,7 +108,10 @@ pub(super) fn new(resource: &ApiResource, name: &str) -> DynamicObject {
 }
 
 /// What a node tells, as an object.
-pub(super) fn network_object(name: &NodeName, record: &[u8]) -> Result<DynamicObject, serde_json::Error> {
+pub(super) fn network_object(
+    name: &NodeName,
+    record: &[u8],
+) -> Result<DynamicObject, serde_json::Error> {
     let mut object = new(&networks_resource(), name.as_str());
     let record: Value = serde_json::from_slice(record)?;
     object.data = json!({"spec": {"record": record}});
@@ -109,18 +120,34 @@ pub(super) fn network_object(name: &NodeName, record: &[u8]) -> Result<DynamicOb
 
 /// The records that a `NodeNetwork` stands for. With `parts`, the node's part of the network too.
 pub(super) fn of_network(object: &DynamicObject, prefix: &str, parts: bool) -> Vec<Entry> {
-    let name = object.metadata.name.clone().and_then(|name| NodeName::new(name).ok());
+    let name = object
+        .metadata
+        .name
+        .clone()
+        .and_then(|name| NodeName::new(name).ok());
     let (Some(name), Some(spec)) = (name, object.data.get("spec")) else {
         return Vec::new();
     };
     let created = created(object);
     let entry = |key: String, value: &Value| {
         let value = serde_json::to_vec(value).unwrap_or_default();
-        Entry { key, value, created }
+        Entry {
+            key,
+            value,
+            created,
+        }
     };
     let mut entries = Vec::new();
-    entries.extend(spec.get("record").map(|record| entry(key::node(&name), record)));
-    for (space, want) in spec.get("wants").and_then(Value::as_object).into_iter().flatten() {
+    entries.extend(
+        spec.get("record")
+            .map(|record| entry(key::node(&name), record)),
+    );
+    for (space, want) in spec
+        .get("wants")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         if let Ok(space) = SpaceName::new(space.as_str()) {
             entries.push(entry(key::want(&space, &name), want));
         }
@@ -130,7 +157,10 @@ pub(super) fn of_network(object: &DynamicObject, prefix: &str, parts: bool) -> V
         && let Some(subnets) = Subnets::of_key(subnets)
         && let Some(said) = spec.pointer("/network/announcement")
     {
-        entries.push(entry(format!("{}{}", subnet_keys(prefix), subnets.key()), said));
+        entries.push(entry(
+            format!("{}{}", subnet_keys(prefix), subnets.key()),
+            said,
+        ));
     }
     entries
 }
@@ -229,7 +259,11 @@ mod tests {
         let record = br#"{"v":1,"grants":[]}"#;
         for (space, address, name) in [
             ("sriov", "10.9.1.77", "sriov-4-0a090140"),
-            ("sriov", "fd00::1:2", "sriov-6-fd000000000000000000000000010000"),
+            (
+                "sriov",
+                "fd00::1:2",
+                "sriov-6-fd000000000000000000000000010000",
+            ),
         ] {
             let space = SpaceName::new(space).unwrap();
             let object = block_object(&space, block(address), record, Some(7)).unwrap();
@@ -237,8 +271,10 @@ mod tests {
             assert_eq!(object.metadata.resource_version.as_deref(), Some("7"));
             let (key, value) = block_record(&object).unwrap();
             assert_eq!(key, key::block(&space, block(address)));
-            let (read, wrote): (Value, Value) =
-                (serde_json::from_slice(&value).unwrap(), serde_json::from_slice(record).unwrap());
+            let (read, wrote): (Value, Value) = (
+                serde_json::from_slice(&value).unwrap(),
+                serde_json::from_slice(record).unwrap(),
+            );
             assert_eq!(read, wrote);
         }
     }
@@ -246,11 +282,14 @@ mod tests {
     #[test]
     fn names_of_spaces_that_kubernetes_refuses_have_distinct_objects() {
         let names = ["Sriov", "sriov_1", "sriov.1", "a-", "x--1", "sriov"];
-        let names = names.map(|name| block_name(&SpaceName::new(name).unwrap(), block("10.9.1.77")));
+        let names =
+            names.map(|name| block_name(&SpaceName::new(name).unwrap(), block("10.9.1.77")));
         let distinct: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len(), "{names:?}");
         for name in &names {
-            let right = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            let right = name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
             assert!(right && name.len() <= 253, "{name}");
         }
     }
@@ -268,7 +307,13 @@ mod tests {
 
     #[test]
     fn sixty_four_blocks_lie_in_at_most_the_two_windows_that_are_asked_for() {
-        for address in ["10.9.0.0", "10.9.15.192", "10.9.255.192", "fd00::", "fd00::fc0"] {
+        for address in [
+            "10.9.0.0",
+            "10.9.15.192",
+            "10.9.255.192",
+            "fd00::",
+            "fd00::fc0",
+        ] {
             let first = block(address);
             let asked = windows_from(first);
             for step in 0..64 {
@@ -288,7 +333,10 @@ mod tests {
         ];
         let entries = of_node(&node(&spec, &said), "/coreos.com/network");
         assert_eq!(entries.len(), 1);
-        assert_eq!(entries[0].key, "/coreos.com/network/subnets/10.5.1.0-24&fd00:5:0:1::-64");
+        assert_eq!(
+            entries[0].key,
+            "/coreos.com/network/subnets/10.5.1.0-24&fd00:5:0:1::-64"
+        );
         let parsed = netloom_cluster::flannel::Announcement::parse(&entries[0].value).unwrap();
         assert_eq!(parsed.public_v4, Some("192.0.2.1".parse().unwrap()));
         let written = annotations(&parsed.to_json());

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kube_client::api::{Patch, PatchParams, PostParams};
+use netloom_cluster::NodeName;
 use netloom_cluster::flannel::Subnets;
 use netloom_cluster::record::NodeRecord;
-use netloom_cluster::NodeName;
 use serde_json::{Value, json};
 
 use super::api::{Kinds, Object, answer, leases_resource, within};
@@ -30,7 +30,8 @@ pub(super) async fn take(
     })?;
     if !place.config.allows(&subnets) {
         return Err(Trouble::Refused(format!(
-            "node {} has the podCIDRs {subnets}, which are outside of the network that --net-conf names",
+            "node {} has the podCIDRs {subnets}: one of each family of --net-conf's network is right, and \
+             within it",
             wish.name
         )));
     }
@@ -61,14 +62,17 @@ async fn network(
     let name = wish.name.as_str();
     let unfit = |error: serde_json::Error| Trouble::Gone(error.to_string());
     let mut object = network_object(&wish.name, &place.record.to_json()).map_err(unfit)?;
-    let announcement: Value =
-        serde_json::from_str(&place.announcement.to_json()).map_err(unfit)?;
+    let announcement: Value = serde_json::from_str(&place.announcement.to_json()).map_err(unfit)?;
     object.data["spec"]["network"] =
         json!({"subnets": subnets.key(), "announcement": announcement});
     let found = within("read the own record", kinds.networks.get_opt(name)).await?;
     let params = PostParams::default();
     let Some(found) = found else {
-        within("write the own record", kinds.networks.create(&params, &object)).await?;
+        within(
+            "write the own record",
+            kinds.networks.create(&params, &object),
+        )
+        .await?;
         return Ok(());
     };
     judge(kinds, &found, wish, &place.record.machine).await?;
@@ -79,7 +83,11 @@ async fn network(
         return Ok(());
     }
     object.metadata.resource_version = found.metadata.resource_version;
-    within("write the own record", kinds.networks.replace(name, &params, &object)).await?;
+    within(
+        "write the own record",
+        kinds.networks.replace(name, &params, &object),
+    )
+    .await?;
     Ok(())
 }
 
@@ -95,9 +103,16 @@ pub(super) async fn forget_wants(kinds: &Kinds, name: &NodeName) -> Result<(), T
 }
 
 async fn judge(kinds: &Kinds, found: &Object, wish: &Wish, machine: &str) -> Result<(), Trouble> {
-    let record = found.data.pointer("/spec/record").map(Value::to_string).unwrap_or_default();
+    let record = found
+        .data
+        .pointer("/spec/record")
+        .map(Value::to_string)
+        .unwrap_or_default();
     let Ok(other) = NodeRecord::parse(record.as_bytes()) else {
-        note!("the record of node {} cannot be read, and is written anew", wish.name);
+        note!(
+            "the record of node {} cannot be read, and is written anew",
+            wish.name
+        );
         return Ok(());
     };
     if other.machine == machine || !lives(kinds, &wish.name).await? {
@@ -118,9 +133,15 @@ async fn annotate(
     announcement: &str,
 ) -> Result<(), Trouble> {
     let patch = annotations(announcement);
-    let wanted = patch.pointer("/metadata/annotations").and_then(Value::as_object);
+    let wanted = patch
+        .pointer("/metadata/annotations")
+        .and_then(Value::as_object);
     let has = |name: &String, value: &Value| {
-        let found = node.metadata.annotations.as_ref().and_then(|all| all.get(name));
+        let found = node
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(name));
         found.map(String::as_str) == value.as_str()
     };
     if wanted.is_some_and(|wanted| wanted.iter().all(|(name, value)| has(name, value))) {
@@ -158,18 +179,31 @@ pub(super) async fn renew(kinds: &Kinds, wish: &Wish) -> Result<(), Trouble> {
             let created = kinds.leases.create(&params, &lease);
             within("say that the node lives", created).await.map(drop)
         }
-        Err(status) => Err(Trouble::Gone(format!("say that the node lives: {}", status.message))),
+        Err(status) => Err(Trouble::Gone(format!(
+            "say that the node lives: {}",
+            status.message
+        ))),
     }
 }
 
 /// Whether a node's daemon has said so lately, by this host's clock.
 async fn lives(kinds: &Kinds, name: &NodeName) -> Result<bool, Trouble> {
-    let lease = within("ask whether it lives", kinds.leases.get_opt(&lease_name(name))).await?;
+    let lease = within(
+        "ask whether it lives",
+        kinds.leases.get_opt(&lease_name(name)),
+    )
+    .await?;
     let Some(lease) = lease else {
         return Ok(false);
     };
-    let seconds = lease.data.pointer("/spec/leaseDurationSeconds").and_then(Value::as_u64);
-    let renewed = lease.data.pointer("/spec/renewTime").and_then(Value::as_str);
+    let seconds = lease
+        .data
+        .pointer("/spec/leaseDurationSeconds")
+        .and_then(Value::as_u64);
+    let renewed = lease
+        .data
+        .pointer("/spec/renewTime")
+        .and_then(Value::as_str);
     let renewed = renewed.and_then(|text| text.parse::<jiff::Timestamp>().ok());
     let (Some(seconds), Some(renewed)) = (seconds, renewed) else {
         return Ok(false);
@@ -180,7 +214,9 @@ async fn lives(kinds: &Kinds, name: &NodeName) -> Result<bool, Trouble> {
 
 /// As Kubernetes writes it, with microseconds.
 fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_microsecond(micros).unwrap_or_default();
     format!("{time:.6}")

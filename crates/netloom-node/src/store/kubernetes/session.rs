@@ -60,7 +60,11 @@ impl Session<'_> {
         place::forget_wants(&kinds, &name).await?;
         let mut networks = self.networks(&kinds).await?;
         let mut nodes = self.nodes(&kinds, &name).await?;
-        let known = self.config().into_iter().chain(networks.entries()).chain(nodes.entries());
+        let known = self
+            .config()
+            .into_iter()
+            .chain(networks.entries())
+            .chain(nodes.entries());
         self.tell(Event::Listed(known.collect())).await?;
         self.tell(Event::Connected(cluster)).await?;
         self.pause.succeeded();

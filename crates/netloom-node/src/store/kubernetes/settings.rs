@@ -46,7 +46,10 @@ impl Settings {
             files::read_secret(file)?;
         }
         let text = std::fs::read(net_conf).with_context(|| {
-            format!("--net-conf: cannot read {}, the pod network's configuration", net_conf.display())
+            format!(
+                "--net-conf: cannot read {}, the pod network's configuration",
+                net_conf.display()
+            )
         })?;
         netloom_cluster::flannel::NetworkConfig::parse(&text)
             .with_context(|| format!("--net-conf: {}", net_conf.display()))?;

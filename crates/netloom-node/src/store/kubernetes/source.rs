@@ -63,7 +63,9 @@ impl Source {
         source.version = list.metadata.resource_version.unwrap_or_default();
         for object in list.items {
             let records = (source.records)(&object);
-            source.known.insert(object.metadata.name.unwrap_or_default(), records);
+            source
+                .known
+                .insert(object.metadata.name.unwrap_or_default(), records);
         }
         Ok(source)
     }
@@ -88,7 +90,11 @@ impl Source {
                 None if self.heard => {
                     (self.events, self.heard) = (None, false);
                 }
-                None => return Err(Trouble::Gone("the watch ends as soon as it has begun".into())),
+                None => {
+                    return Err(Trouble::Gone(
+                        "the watch ends as soon as it has begun".into(),
+                    ));
+                }
                 Some(Err(error)) => return Err(Trouble::Gone(format!("watch: {}", words(&error)))),
                 Some(Ok(event)) => {
                     self.heard = true;
@@ -118,7 +124,11 @@ impl Source {
         if let Some(version) = &object.metadata.resource_version {
             self.version.clone_from(version);
         }
-        let now = if gone { Vec::new() } else { (self.records)(&object) };
+        let now = if gone {
+            Vec::new()
+        } else {
+            (self.records)(&object)
+        };
         let name = object.metadata.name.unwrap_or_default();
         let before = self.known.remove(&name).unwrap_or_default();
         let changes = difference(&before, &now);

@@ -1,0 +1,12 @@
+//! The daemon on real stores: hosts are namespaces, packets cross real links.
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
+mod flannel;
+mod kubernetes;
+mod lab;
+mod lies;
+mod members;
+mod outage;
+mod reach;
+mod secure;
+mod words;
