@@ -231,3 +231,23 @@ fn each_right_of_the_shipped_role_is_needed() {
         .done("PATCH", roles, Some(&json!({"rules": rules})));
     cluster.joined(&machine, &[]);
 }
+
+#[test]
+fn the_network_of_the_shipped_manifest_is_one_that_the_daemon_takes() {
+    let Some(mut cluster) = Cluster::new("auto") else {
+        return;
+    };
+    cluster.server.node("default", &["10.244.3.0/24"]);
+    let maps = "/api/v1/namespaces/netloom/configmaps/netloom-node";
+    let map = cluster.server.done("GET", maps, None);
+    std::fs::write(
+        "/run/lab/net-conf.json",
+        map["data"]["net-conf.json"].as_str().unwrap(),
+    )
+    .unwrap();
+    let machine = cluster.lab.machine(1, 1);
+    let mut daemon = cluster.joined(&machine, &["--name", "default"]);
+    assert_eq!(machine.told("/subnets"), "10.244.3.0/24");
+    cluster.server.kill();
+    daemon.until("the store does not answer");
+}
