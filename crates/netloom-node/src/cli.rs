@@ -19,20 +19,35 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Write the pod network into the store, where it has none: once for a cluster.
+    Init(Init),
     /// Join the cluster and stay: take a part of the pod network, reach the others' pods, keep it so.
     /// When it ends, by a signal or otherwise, routes and addresses stay: the next start takes them over.
     Run(Box<Run>),
     /// Tell what the daemon of this node knows. The exit status is 0 if pods can start, 1 if not.
     Status(Status),
-    /// Take the network's configuration away, so that no pod starts here any more. Pods that run keep
-    /// their network.
-    Drain(Places),
+    /// Take the network's configuration away until `drain --end`, so that no pod starts here any more.
+    /// Pods that run keep their network.
+    Drain(Drain),
     /// Take away all that the daemon made on this host: configuration, routes, tunnels, rules. The
     /// daemon must not run.
     Uninstall(Uninstall),
     /// Forget a node that is gone for good: its part of the network and all addresses that it held are
     /// given to others.
     Remove(Remove),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The pods' addresses, one network of each family that pods shall have.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', required = true)]
+    pub(crate) network: Vec<IpNet>,
+    /// How hosts reach each other's pods: directly where they are on one link and by vxlan elsewhere
+    /// (auto), always by vxlan, or only directly (host-gw).
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ["auto", "vxlan", "host-gw"])]
+    pub(crate) mode: String,
 }
 
 /// Which store, and how to speak to it.
@@ -105,9 +120,26 @@ pub(crate) struct Places {
     /// The daemon's socket and status.
     #[arg(long, value_name = "DIR", default_value = "/run/netloom")]
     pub(crate) run_dir: PathBuf,
+    /// Addresses for the plugin cluster.
+    #[arg(long, value_name = "DIR", default_value = netloom_cluster::disk::ROOT)]
+    pub(crate) grants_dir: PathBuf,
     /// What must survive a reboot.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/netloom")]
     pub(crate) state_dir: PathBuf,
+}
+
+impl Places {
+    /// Removes what a daemon that was killed has left of files that it was writing.
+    pub(crate) fn clear(&self) {
+        for path in [
+            self.conf_dir.join(&self.conf_name),
+            self.subnet_file.clone(),
+            crate::status::path(&self.run_dir),
+            crate::remembered::path(&self.state_dir),
+        ] {
+            crate::files::clear(&path);
+        }
+    }
 }
 
 /// By which link the others reach this host.
@@ -169,6 +201,15 @@ pub(crate) struct Status {
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drain {
+    #[command(flatten)]
+    pub(crate) places: Places,
+    /// Pods may start again, as soon as the daemon has seen that they can.
+    #[arg(long)]
+    pub(crate) end: bool,
 }
 
 #[derive(Debug, Args)]

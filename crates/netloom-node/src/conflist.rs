@@ -1,6 +1,6 @@
 //! The network's configuration for runtimes: there only while pods can start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -23,6 +23,11 @@ pub(crate) fn missing_plugins(bin_dir: &Path) -> Vec<&'static str> {
 pub(crate) fn write(places: &Places) -> Result<bool> {
     let text = format!("{:#}\n", document(&places.subnet_file));
     files::write(&places.conf_dir.join(&places.conf_name), &text, 0o644)
+}
+
+/// Says that no pod is to start here, whatever happens, until the file is gone.
+pub(crate) fn drained(places: &Places) -> PathBuf {
+    places.state_dir.join("drained")
 }
 
 /// Takes it away. Whether it was there.

@@ -9,12 +9,14 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use netloom_cluster::flannel::{NetworkConfig, Subnets};
 use netloom_cluster::peers::Memory;
+use netloom_cluster::record::NodeRecord;
 use netloom_kernel::rtnl::Socket;
 use netloom_spec::Mac;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::cli::Run;
+use crate::grants::{self, Asked, Grants};
 use crate::identity::{Identity, random};
 use crate::kernel::{self, Kernel, Report};
 use crate::remembered::Remembered;
@@ -40,6 +42,7 @@ pub(crate) struct Engine {
     kernel: Kernel,
     report: Option<Result<Report, String>>,
     wish: watch::Sender<Wish>,
+    grants: Grants,
     status: Shared,
 }
 
@@ -47,12 +50,19 @@ pub(crate) struct Engine {
 pub(crate) struct Ears {
     reports: mpsc::UnboundedReceiver<Result<Report, String>>,
     events: mpsc::Receiver<store::Event>,
+    grants: grants::Ears,
 }
 
 impl Engine {
     /// Looks at this host, and starts the store's tasks and the kernel's thread.
-    pub(crate) fn start(args: Run, settings: Settings, status: Shared) -> Result<(Self, Ears)> {
+    pub(crate) fn start(
+        args: Run,
+        settings: Settings,
+        status: Shared,
+        asked: mpsc::Receiver<Asked>,
+    ) -> Result<(Self, Ears)> {
         let state = args.places.state_dir.clone();
+        args.places.clear();
         let identity = Identity::find(args.name.as_deref(), &state)?;
         let mut remembered = Remembered::load(&state, settings.prefix())?;
         let socket = Socket::open()?;
@@ -69,11 +79,13 @@ impl Engine {
             instance: identity.instance.clone(),
             lease: args.lease,
             alive: args.alive,
+            record: NodeRecord::new(identity.machine.clone()),
             place: None,
         });
         let (events_in, events) = mpsc::channel(1024);
-        let (_calls_in, calls) = mpsc::channel(64);
-        std::mem::forget(_calls_in);
+        let (calls_in, calls) = mpsc::channel(256);
+        let root = &args.places.grants_dir;
+        let (grants, hearing) = Grants::start(&identity, root, calls_in, asked)?;
         tokio::spawn(store::run(settings, wished, calls, events_in));
         let remove_after = u64::try_from(args.remove_after.as_millis()).unwrap_or(u64::MAX);
         let mut memory = Memory::new(remove_after);
@@ -93,12 +105,19 @@ impl Engine {
             kernel,
             report: None,
             wish,
+            grants,
             status,
         };
         // With what is remembered, before the store has said a word.
+        engine.wish();
         engine.bring_about();
         engine.tell();
-        Ok((engine, Ears { reports, events }))
+        let ears = Ears {
+            reports,
+            events,
+            grants: hearing,
+        };
+        Ok((engine, ears))
     }
 
     /// Runs until a signal ends it. What it has made stays.
@@ -125,6 +144,14 @@ impl Engine {
                         self.heard(event);
                     }
                     self.bring_about();
+                }
+                heard = ears.grants.hear() => {
+                    self.grants.heard(heard);
+                    self.wish();
+                }
+                () = until(self.grants.wake_at()) => {
+                    self.grants.tick();
+                    self.wish();
                 }
                 () = until(expiry) => {
                     let now = self.now();

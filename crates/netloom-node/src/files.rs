@@ -1,9 +1,9 @@
 //! Files that others read: whole or not at all.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -16,20 +16,38 @@ pub(crate) fn write(path: &Path, text: &str, mode: u32) -> Result<bool> {
     }
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder).with_context(failed)?;
-    // Runtimes take no file that begins with a dot.
-    let mut file = tempfile::Builder::new()
-        .prefix(".netloom-")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(folder)
+    let unfinished = unfinished(path);
+    // Made anew, so that nothing of another's is followed or kept.
+    remove(&unfinished)?;
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&unfinished)
         .with_context(failed)?;
-    file.write_all(text.as_bytes()).with_context(failed)?;
-    file.as_file().sync_all().with_context(failed)?;
-    file.persist(path)
-        .map_err(|error| error.error)
-        .with_context(failed)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
+    if let Err(error) = written.and_then(|()| fs::rename(&unfinished, path)) {
+        let _ = remove(&unfinished);
+        return Err(error).with_context(failed);
+    }
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.with_context(failed)?;
     Ok(true)
+}
+
+/// Where a file is while it is written. Runtimes take no file that begins with a dot.
+fn unfinished(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.netloom"))
+}
+
+/// Removes what a daemon that was killed has left of a file that it was writing.
+pub(crate) fn clear(path: &Path) {
+    if let Err(error) = remove(&unfinished(path)) {
+        note!("{error:#}");
+    }
 }
 
 /// Removes a file. Whether there was one.
@@ -88,6 +106,8 @@ pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_file_that_is_as_it_shall_be_is_not_touched() {
@@ -98,6 +118,9 @@ mod tests {
         assert!(!write(&path, "one", 0o644).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().ino(), before);
         assert!(write(&path, "two", 0o644).unwrap());
+        assert_eq!(fs::read_dir(dir.path().join("sub")).unwrap().count(), 1);
+        fs::write(unfinished(&path), "cut short").unwrap();
+        clear(&path);
         assert_eq!(fs::read_dir(dir.path().join("sub")).unwrap().count(), 1);
         assert!(remove(&path).unwrap() && !remove(&path).unwrap());
         assert_eq!(read(&path, 10).unwrap(), None);

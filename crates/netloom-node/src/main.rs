@@ -4,7 +4,8 @@
 //! kernel's routes, forwarding and neighbours as the others' records say. `netloom node …` executes it.
 //!
 //! Three parts talk by messages: the store ([`store`], tasks of one thread), the kernel ([`kernel`], a
-//! thread of its own that blocks), and between them the engine ([`engine`]), which alone decides.
+//! thread of its own that blocks), and between them the engine ([`engine`]), which alone decides. Addresses for
+//! the plugin `cluster` ([`grants`]) are a state machine of netloom-cluster, driven beside.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ mod cli;
 mod conflist;
 mod engine;
 mod files;
+mod grants;
 mod http;
 mod identity;
 mod kernel;

@@ -27,6 +27,10 @@ pub(crate) struct Status {
     pub(crate) mode: String,
     pub(crate) mtu: u32,
     pub(crate) peers: PeerStatus,
+    /// How many addresses this node may give of each space.
+    pub(crate) granted: BTreeMap<String, u64>,
+    /// Why it can claim no more of them; empty if it can.
+    pub(crate) grants_wait_for: String,
     /// What the kernel refused last.
     pub(crate) errors: Vec<String>,
     pub(crate) counters: Counters,
@@ -156,6 +160,13 @@ impl Status {
         let labelled: Vec<(&str, u64)> = labelled.iter().map(|(l, v)| (l.as_str(), *v)).collect();
         let help = "Records of the store that are not believed, by reason.";
         metric("records_refused", "gauge", help, &labelled);
+        let granted = self.granted.iter();
+        let granted: Vec<(String, u64)> = granted
+            .map(|(space, count)| (format!("{{space={space:?}}}"), *count))
+            .collect();
+        let granted: Vec<(&str, u64)> = granted.iter().map(|(l, v)| (l.as_str(), *v)).collect();
+        let help = "Addresses that this node may give, by space.";
+        metric("granted_addresses", "gauge", help, &granted);
         let c = &self.counters;
         for (name, help, value) in [
             ("rounds_total", "Comparisons with the kernel.", c.rounds),

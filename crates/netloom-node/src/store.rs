@@ -11,6 +11,7 @@ mod endpoint;
 mod keep;
 mod kubernetes;
 mod pause;
+mod removal;
 mod session;
 mod settings;
 
@@ -19,6 +20,8 @@ use netloom_cluster::key::PREFIX;
 use netloom_cluster::record::NodeRecord;
 use netloom_cluster::{ClusterId, NodeName};
 use std::time::Duration;
+
+use anyhow::{Result, bail};
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use call::Call;
@@ -96,6 +99,8 @@ pub(crate) struct Wish {
     pub(crate) lease: Duration,
     /// How long the store may not hear of the daemon before it counts as away.
     pub(crate) alive: Duration,
+    /// What it tells of itself.
+    pub(crate) record: NodeRecord,
     /// `None` until the network is known.
     pub(crate) place: Option<WishedPlace>,
 }
@@ -104,7 +109,6 @@ pub(crate) struct Wish {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WishedPlace {
     pub(crate) config: NetworkConfig,
-    pub(crate) record: NodeRecord,
     pub(crate) announcement: Announcement,
     /// The part of the network that it had, or was told by flannel.
     pub(crate) preferred: Option<Subnets>,
@@ -122,6 +126,38 @@ pub(crate) async fn run(
     match settings {
         Settings::Etcd(settings) => session::run(settings, wish, calls, events).await,
         Settings::Kubernetes(settings) => kubernetes::run(settings, wish, calls, events).await,
+    }
+}
+
+/// Writes the network's configuration unless there is one; returns what it says if there is.
+pub(crate) async fn create(settings: Settings, key: &str, value: &str) -> Result<Option<String>> {
+    let Settings::Etcd(settings) = settings else {
+        bail!("on Kubernetes the pod network is in the file that --net-conf names; nothing was written");
+    };
+    let mut endpoint = Endpoint::new(settings);
+    let mut trouble = String::new();
+    for _ in 0..endpoint.count() {
+        match endpoint.create(key, value).await {
+            Ok(found) => return Ok(found),
+            Err(error) => trouble = endpoint.blame(&error),
+        }
+        endpoint.failed();
+    }
+    bail!("the store does not answer: {trouble}")
+}
+
+/// What was removed.
+pub(crate) struct Removed {
+    pub(crate) subnets: usize,
+    pub(crate) blocks: usize,
+    pub(crate) known: bool,
+}
+
+/// Takes a node's records out. `now`: seconds since 1970.
+pub(crate) async fn remove_node(settings: Settings, node: &NodeName, now: u64) -> Result<Removed> {
+    match settings {
+        Settings::Etcd(settings) => removal::remove_node(settings, node, now).await,
+        Settings::Kubernetes(settings) => kubernetes::remove_node(settings, node, now).await,
     }
 }
 

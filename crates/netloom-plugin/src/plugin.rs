@@ -48,6 +48,12 @@ pub trait Plugin: Sync {
         None
     }
 
+    /// Whether `netloom install` puts it among the plugins only when it is asked for by its name, because
+    /// another program of that name may be wanted there.
+    fn is_installed_only_when_asked_for(&self) -> bool {
+        false
+    }
+
     /// Judges a configuration as ADD does before its first effect: with its name and version, and
     /// without `CNI_ARGS` and `runtimeConfig`. Looks at nothing but the configuration. What ADD would
     /// refuse for the configuration's sake is refused here in the same words, because both ask the

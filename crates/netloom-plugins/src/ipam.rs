@@ -1,5 +1,6 @@
 //! Plugins that give addresses to the interfaces other plugins make.
 
+pub mod cluster;
 pub mod dhcp;
 pub mod host_local;
 pub mod static_;

@@ -27,6 +27,7 @@ macro_rules! registry {
 registry! {
     crate::chained::bandwidth::Bandwidth,
     crate::interface::bridge::Bridge,
+    crate::ipam::cluster::Cluster,
     crate::chained::debug::Debug,
     crate::ipam::dhcp::Dhcp,
     crate::interface::dummy::Dummy,
@@ -46,6 +47,7 @@ registry! {
     crate::chained::tuning::Tuning,
     crate::interface::vlan::Vlan,
     crate::chained::vrf::Vrf,
+    crate::ipam::cluster::Whereabouts,
 }
 
 /// Name and function of every plugin, for a program that calls them in process. Their delegates

@@ -36,6 +36,7 @@ pub(crate) mod place;
 pub(crate) mod pod;
 pub(crate) mod random;
 pub mod record;
+pub(crate) mod reservations;
 pub(crate) mod router_advertisements;
 pub(crate) mod routes;
 pub(crate) mod sandbox;

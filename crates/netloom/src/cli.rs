@@ -92,6 +92,18 @@ pub(crate) enum Verb {
     Topo(Topo),
     #[command(flatten)]
     Pod(pod::PodVerb),
+    /// The daemon of a cluster's node: pod networks over many hosts, by etcd. `netloom node --help` tells
+    /// its verbs.
+    #[command(disable_help_flag = true)]
+    Node {
+        /// What netloom-node, which is executed, is told.
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "VERB"
+        )]
+        arguments: Vec<OsString>,
+    },
     /// Build a network in a throw-away host, use it, remove it, and prove that nothing is left.
     Demo(Demo),
     /// Print the completions for a shell.
@@ -283,6 +295,10 @@ pub(crate) struct Demo {
     /// Do not colour the output.
     #[arg(long)]
     pub(crate) plain: bool,
+    /// Three hosts and a store: pods that reach each other over host boundaries. Needs etcd and
+    /// netloom-node.
+    #[arg(long)]
+    pub(crate) cluster: bool,
 }
 
 #[derive(Debug, Args)]

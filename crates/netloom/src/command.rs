@@ -10,6 +10,7 @@ mod list;
 mod network;
 mod networks;
 mod new;
+pub(crate) mod node;
 pub(crate) mod pod;
 mod schema;
 mod target;
@@ -59,6 +60,7 @@ pub(crate) fn run(cli: &Cli, caller: Caller) -> Result<()> {
         Verb::Link(link) => links::run(options, link),
         Verb::Topo(topo) => topology::run(options, topo),
         Verb::Pod(verb) => pod::answer(options, verb),
+        Verb::Node { arguments } => node::run(arguments),
         Verb::Demo(demo) => demo::run(demo, options.timeout, install::into),
         Verb::Completion { shell } => {
             // Not to stdout at once: a disk that is full would be a panic.

@@ -1,5 +1,6 @@
 //! `netloom demo`: the life of a network, from nothing to nothing, in a throw-away host.
 
+mod cluster;
 mod probe;
 mod screen;
 
@@ -40,6 +41,9 @@ pub(crate) type Install = for<'n> fn(&Path, &[&'n str], bool) -> Result<Vec<&'n 
 
 /// `limit`: how long a plugin may run, if the user says.
 pub(crate) fn run(options: &Demo, limit: Option<Duration>, install: Install) -> Result<()> {
+    if options.cluster {
+        return cluster::run(options, limit, install);
+    }
     let mut screen = Screen::new(options.plain);
     screen.step("a throw-away host", || {
         let kind = stage::enter()?;

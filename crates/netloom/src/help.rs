@@ -24,6 +24,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Join containers", &["link", "topo"]),
+    ("Join hosts", &["node"]),
     ("Look", &["list", "networks", "status", "doctor", "version"]),
     (
         "Write configurations",

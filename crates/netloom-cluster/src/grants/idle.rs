@@ -121,7 +121,7 @@ impl Holding<'_> {
 }
 
 /// The aligned parts of a span whose addresses are all in `mask`.
-fn pieces(span: Span, mask: u64) -> Vec<Span> {
+pub(super) fn pieces(span: Span, mask: u64) -> Vec<Span> {
     let whole = span.mask();
     if whole & mask == whole {
         return vec![span];

@@ -65,7 +65,8 @@ pub enum Input {
     /// What the other nodes lack in a space, all together: their wants' numbers added, and their exact
     /// addresses.
     Wants(SpaceName, WantRecord),
-    /// What is reserved in a space: at the start, and after each change (inotify).
+    /// What is reserved in a space: at the start, before the first [`Input::Connected`], and after each
+    /// change (inotify).
     Usage(SpaceName, Usage),
     /// A plugin asks.
     Request(Ticket, Request),

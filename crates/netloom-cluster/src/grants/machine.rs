@@ -54,7 +54,9 @@ impl Machine {
             }
         };
         let space = |(name, file): (SpaceName, Option<GrantsFile>)| {
-            (name.clone(), Space::new(name, file.unwrap_or_default()))
+            let mut space = Space::new(name.clone(), file.clone().unwrap_or_default());
+            space.is_damaged = file.is_none();
+            (name, space)
         };
         Self {
             random: Random::new(config.seed),
@@ -107,11 +109,11 @@ impl Machine {
     }
 
     /// When an [`Input::Tick`] is needed at the latest, as of `now`.
-    pub fn wake_at(&self, now: Instant) -> Option<Instant> {
+    pub fn wake_at(&self, now: Now) -> Option<Instant> {
         let is_connected = self.connected.is_some();
         let waits = self.since + self.config.forget_after;
-        let waits =
-            (is_connected && waits > now && !self.laggards(true).is_empty()).then_some(waits);
+        let waits = (is_connected && waits > now.instant && !self.laggards(true).is_empty())
+            .then_some(waits);
         let spaces = self.spaces.values();
         let spaces = spaces.filter_map(|it| it.wake_at(is_connected, self.config.idle, now));
         spaces
@@ -158,14 +160,13 @@ impl Machine {
     fn connect(&mut self, cluster: ClusterId, now: Now) {
         if self.store.as_ref() != Some(&cluster) {
             self.since = now.instant;
-            self.search.restart();
-            if self.store.is_some() || self.cluster_file.cluster.is_some() {
-                let is_known = self.cluster_file.cluster.as_ref() == Some(&cluster);
-                let forgets = self.store.is_some() || !is_known;
-                self.spaces
-                    .values_mut()
-                    .filter(|_| forgets)
-                    .for_each(Space::forget_store);
+            let is_known = self.cluster_file.cluster.as_ref() == Some(&cluster);
+            if !is_known {
+                // One that was restored may have grants that went back since.
+                self.search = Search::everywhere();
+            }
+            if self.store.is_some() || !is_known {
+                self.spaces.values_mut().for_each(Space::forget_store);
             }
         }
         self.store = Some(cluster.clone());
@@ -259,7 +260,8 @@ impl Machine {
         }
         Some(Mode {
             announce: !is_known,
-            adopt: is_known || self.cluster_file.cluster.is_none(),
+            // What a restored store says of a node that lost its disk may be long past, and another's.
+            adopt: is_known || self.cluster_file.cluster.is_none() && self.unsettled.is_empty(),
         })
     }
 

@@ -13,7 +13,6 @@ const RETRY: Instant = 500;
 /// A search.
 #[derive(Debug)]
 pub(super) struct Search {
-    all: Vec<String>,
     /// What is still to be read, the first one from `after` on.
     left: Vec<String>,
     after: Option<String>,
@@ -24,8 +23,7 @@ pub(super) struct Search {
 impl Search {
     fn new(prefixes: Vec<String>) -> Self {
         Self {
-            left: prefixes.clone(),
-            all: prefixes,
+            left: prefixes,
             after: None,
             sent: None,
             not_before: 0,
@@ -40,11 +38,6 @@ impl Search {
     /// Of these spaces.
     pub(super) fn of<'s>(spaces: impl Iterator<Item = &'s SpaceName>) -> Self {
         Self::new(spaces.map(|space| key::blocks(Some(space))).collect())
-    }
-
-    /// In another store everything has to be read anew.
-    pub(super) fn restart(&mut self) {
-        *self = Self::new(std::mem::take(&mut self.all));
     }
 
     pub(super) fn is_under_way(&self) -> bool {

@@ -12,7 +12,7 @@ mod want;
 
 use super::context::Context;
 use super::idle::Holding;
-use super::interface::{DiskReply, Instant, StoreReply, Ticket, Usage};
+use super::interface::{DiskReply, Instant, Now, StoreReply, Ticket, Usage};
 use crate::SpaceName;
 use crate::disk::GrantsFile;
 use crate::grid::{Block, Span};
@@ -71,6 +71,8 @@ pub(super) struct Space {
     pub(super) file: GrantsFile,
     /// Blocks that have to be looked at beside those of the file.
     pub(super) unlisted: BTreeSet<Block>,
+    /// Whether the file on the disk could not be read.
+    pub(super) is_damaged: bool,
     /// Whether everything was compared with the store since the last connection.
     pub(super) ready: bool,
     job: Option<(Job, Pending)>,
@@ -103,6 +105,7 @@ impl Space {
             name,
             file,
             unlisted: BTreeSet::new(),
+            is_damaged: false,
             ready: false,
             job: None,
             usage: Usage::new(),
@@ -276,12 +279,8 @@ impl Space {
         self.file.grants.sort_by_key(|it| (it.block, it.span));
     }
 
-    pub(super) fn wake_at(
-        &self,
-        cx_connected: bool,
-        idle: Instant,
-        now: Instant,
-    ) -> Option<Instant> {
+    pub(super) fn wake_at(&self, cx_connected: bool, idle: Instant, at: Now) -> Option<Instant> {
+        let now = at.instant;
         let deadlines = self.waiters.iter().map(|it| it.deadline).min();
         if let Some((_, pending)) = &self.job {
             return [pending.wake_at(cx_connected), deadlines]
@@ -300,7 +299,7 @@ impl Space {
             holding.due(idle).filter(|_| cx_connected),
             holding.ripe().filter(|_| cx_connected && wanted),
             self.late.values().min().copied().filter(|_| cx_connected),
-            self.pins_due(idle).filter(|_| cx_connected),
+            self.pins_due(idle, at).filter(|_| cx_connected),
         ];
         times.into_iter().flatten().min()
     }

@@ -243,7 +243,10 @@ fn run_all(seeds: Vec<u64>) {
                     let Some(seed) = seeds.get(at) else { return };
                     match std::panic::catch_unwind(|| run(*seed)) {
                         Ok(one) => sums.lock().unwrap().push(one),
-                        Err(_) => failed.lock().unwrap().push(*seed),
+                        Err(_) => {
+                            eprintln!("seed {seed} fails");
+                            failed.lock().unwrap().push(*seed);
+                        }
                     }
                 }
             });

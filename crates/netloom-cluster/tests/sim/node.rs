@@ -32,6 +32,7 @@ pub(crate) struct Node {
     pub(crate) skew: u64,
     pub(crate) next_tick: Option<u64>,
     pub(crate) requests: u64,
+    pub(crate) is_watch_due: bool,
 }
 
 impl Node {
@@ -48,6 +49,7 @@ impl Node {
             skew: number * 7,
             next_tick: None,
             requests: 0,
+            is_watch_due: false,
         }
     }
 

@@ -5,13 +5,13 @@ use crate::node::{Add, Node};
 use crate::random::Random;
 use crate::store::{Change, Store};
 use netloom_cluster::grants::{
-    DiskId, DiskOp, DiskReply, Input, Now, OpId, Output, StoreOp, StoreReply, Ticket, Usage,
+    DiskId, DiskOp, DiskReply, Input, Now, OpId, Output, StoreOp, StoreReply, Ticket,
 };
 use netloom_cluster::message::{Answer, Op, Pod, Request, WantedRange, WantedSet};
 use netloom_cluster::record::{BlockRecord, Keep, NodeRecord, PinState};
 use netloom_cluster::{NodeName, SpaceName, key};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::IpAddr;
 
 /// How bad things are. All numbers but the first are of a thousand.
@@ -78,6 +78,11 @@ pub(crate) enum Event {
     Watch {
         node: usize,
     },
+    /// The daemon hears that reservations came or went.
+    Look {
+        node: usize,
+        start: u64,
+    },
     Deadline {
         node: usize,
         ticket: u64,
@@ -109,6 +114,24 @@ pub(crate) struct World {
     pub(crate) failed_adds: Vec<String>,
     pub(crate) added: BTreeMap<u64, (usize, Vec<IpAddr>)>,
     pub(crate) steps: u64,
+    pub(crate) said: Vec<String>,
+}
+
+fn describe(node: usize, op: &StoreOp) -> String {
+    match op {
+        StoreOp::Swap {
+            key,
+            expected,
+            value,
+        } => {
+            let value = value.as_ref().map(|it| String::from_utf8_lossy(it));
+            format!(
+                "n{node} swap {key} {expected:?} {}",
+                value.unwrap_or_default()
+            )
+        }
+        op => format!("n{node} {op:?}"),
+    }
 }
 
 pub(crate) fn space() -> SpaceName {
@@ -146,6 +169,7 @@ impl World {
             failed_adds: Vec::new(),
             added: BTreeMap::new(),
             steps: 0,
+            said: Vec::new(),
         };
         for node in 0..world.nodes.len() {
             let at = world.random.below(50);
@@ -226,6 +250,12 @@ impl World {
                 }
             }
             Event::Watch { node } => self.watch(node),
+            Event::Look { node, start } => {
+                if self.nodes[node].start == start {
+                    let usage = self.nodes[node].disk.usage();
+                    self.input(node, Input::Usage(space(), usage));
+                }
+            }
             Event::Deadline { node, ticket } => self.deadline(node, ticket),
             Event::EndLease { node, start } => {
                 if self.nodes[node].start == start || self.nodes[node].machine.is_none() {
@@ -247,7 +277,13 @@ impl World {
         }
         let seed = self.random.next();
         self.nodes[node].start(seed);
-        self.note(|| format!("n{node} starts"));
+        let known = self.nodes[node].disk.cluster.clone().unwrap_or_default();
+        self.note(|| {
+            format!(
+                "n{node} starts, knows {}",
+                String::from_utf8_lossy(&known).trim()
+            )
+        });
         let usage = self.nodes[node].disk.usage();
         self.input(node, Input::Usage(space(), usage));
         self.connect(node);
@@ -258,8 +294,7 @@ impl World {
         if self.reaches(node) && self.nodes[node].machine.is_some() {
             let cluster = self.store.cluster.clone();
             self.input(node, Input::Connected(cluster));
-            let delay = self.delay();
-            self.after(delay, Event::Watch { node });
+            self.watch_soon(node);
         }
     }
 
@@ -277,12 +312,19 @@ impl World {
     /// Everybody who watches hears of a change.
     pub(crate) fn changed(&mut self) {
         for node in 0..self.nodes.len() {
+            self.watch_soon(node);
+        }
+    }
+
+    fn watch_soon(&mut self, node: usize) {
+        if !std::mem::replace(&mut self.nodes[node].is_watch_due, true) {
             let delay = self.delay();
             self.after(delay, Event::Watch { node });
         }
     }
 
     fn watch(&mut self, node: usize) {
+        self.nodes[node].is_watch_due = false;
         if self.reaches(node) && self.nodes[node].machine.is_some() {
             let nodes = self.store.nodes();
             let wants = self.store.wants(&space(), &self.nodes[node].name);
@@ -302,7 +344,7 @@ impl World {
             return;
         };
         machine.handle(now, input, &mut out);
-        let wake = machine.wake_at(self.now);
+        let wake = machine.wake_at(now);
         for output in out {
             // Every effect is a point at which the daemon may die.
             if self.random.happens(self.faults.crash) {
@@ -325,7 +367,7 @@ impl World {
         let start = self.nodes[node].start;
         match output {
             Output::Store(id, op) => {
-                self.note(|| format!("n{node} {op:?}").chars().take(300).collect());
+                self.note(|| describe(node, &op));
                 self.send(node, id, op);
             }
             Output::Disk(id, op) => {
@@ -357,7 +399,10 @@ impl World {
                     },
                 );
             }
-            Output::Tell(line) => self.note(|| format!("n{node} says: {line}")),
+            Output::Tell(line) => {
+                self.note(|| format!("n{node} says: {line}"));
+                self.said.push(line);
+            }
         }
     }
 
@@ -464,6 +509,11 @@ impl World {
             DiskOp::WriteGrants(_, file) | DiskOp::Withdraw { file, .. } => {
                 if is_written {
                     disk.grants = Some(file.to_json());
+                    assert_eq!(
+                        disk.file().as_ref(),
+                        Some(&file),
+                        "what is written is read again"
+                    );
                     self.check_grants(node);
                 }
                 DiskReply::Done
@@ -472,6 +522,7 @@ impl World {
                 if is_written {
                     disk.cluster = Some(file.to_json());
                 }
+                self.note(|| format!("n{node} notes {file:?}, written: {is_written}"));
                 DiskReply::Done
             }
         };
@@ -658,10 +709,7 @@ impl World {
     fn look(&mut self, node: usize) {
         let delay = self.random.from_to(1, 20);
         let start = self.nodes[node].start;
-        // As it will be seen then is as it is now or later; the machine copes with both.
-        let usage: Usage = self.nodes[node].disk.usage();
-        let input = Box::new(Input::Usage(space(), usage));
-        self.after(delay, Event::Input { node, start, input });
+        self.after(delay, Event::Look { node, start });
     }
 
     /// `netloom node remove NAME --fenced`.
@@ -720,10 +768,10 @@ impl World {
         if self.is_wiped || is_fenced {
             return;
         }
-        let file = self.nodes[node]
-            .disk
-            .file()
-            .expect("the machine writes what it can read");
+        // A damaged file says nothing.
+        let Some(file) = self.nodes[node].disk.file() else {
+            return;
+        };
         for grant in &file.grants {
             let record = self
                 .store
@@ -731,7 +779,8 @@ impl World {
                 .unwrap_or_default();
             let is_there = record.entries().iter().any(|it| {
                 it.node == *name
-                    && it.epoch == grant.epoch
+                    // A pod's new container is given what its old one had.
+                    && (it.epoch == grant.epoch || it.pin.is_some() && grant.pin.is_some())
                     && it.span.mask() & grant.span.mask() == grant.span.mask()
             });
             // A kept address may have gone to another node with its pod.
@@ -767,13 +816,13 @@ impl World {
             "n{node} changed what is others' in {}",
             change.key
         );
-        for number in 0..self.nodes.len() {
-            let block = key::parse_block(&change.key).expect("a machine's key").1;
-            let holds = self.nodes[number].disk.file();
-            let holds = holds.is_some_and(|file| file.grants.iter().any(|it| it.block == block));
-            if holds {
-                self.check_grants(number);
-            }
+        let entries = change.before.iter().flat_map(|it| it.entries());
+        let holders: BTreeSet<&NodeName> = entries.map(|it| &it.node).collect();
+        for holder in holders {
+            let number = holder.as_str()[1..]
+                .parse()
+                .expect("a node of the simulation");
+            self.check_grants(number);
         }
     }
 
@@ -782,6 +831,17 @@ impl World {
         let mut held: BTreeMap<(String, u8, u8), NodeName> = BTreeMap::new();
         for node in &self.nodes {
             for grant in node.disk.file().unwrap_or_default().grants {
+                // One that went on with its pod is noticed at the next comparison.
+                let is_kept = grant
+                    .pin
+                    .as_ref()
+                    .is_some_and(|it| it.state == PinState::Kept);
+                let record = self.store.record(&key::block(&space(), grant.block));
+                let is_own =
+                    |it: &BlockRecord| it.find(grant.span, &node.name, grant.epoch).is_some();
+                if is_kept && !record.is_some_and(|it| is_own(&it)) {
+                    continue;
+                }
                 let key = key::block(&space(), grant.block);
                 let place = (key, grant.span.at(), grant.span.len());
                 let before = held.insert(place, node.name.clone());

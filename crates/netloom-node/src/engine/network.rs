@@ -20,6 +20,9 @@ impl Engine {
                 status.store.connected = true;
                 status.store.error.clear();
                 status.store.cluster = cluster.to_string();
+                drop(status);
+                self.grants.connected(cluster);
+                self.wish();
             }
             Event::Disconnected(why) => {
                 let mut status = self.status.get();
@@ -29,6 +32,8 @@ impl Engine {
                 status.counters.store_disconnects += u64::from(status.store.connected);
                 status.store.connected = false;
                 status.store.error = why;
+                drop(status);
+                self.grants.disconnected();
             }
             Event::Refused(why) => {
                 let mut status = self.status.get();
@@ -52,6 +57,7 @@ impl Engine {
         let config_key = store::config_key(&self.remembered.prefix);
         let config = entries.iter().find(|entry| entry.key == config_key);
         self.configured(config.map(|entry| entry.value.clone()));
+        self.grants.listed(&entries);
         let keys = store::subnet_keys(&self.remembered.prefix);
         let records = entries.into_iter().filter_map(|entry| record(entry, &keys));
         let now = self.now();
@@ -59,6 +65,8 @@ impl Engine {
     }
 
     fn changed(&mut self, change: Change) {
+        self.grants.changed(&change);
+        self.wish();
         let keys = store::subnet_keys(&self.remembered.prefix);
         let config_key = store::config_key(&self.remembered.prefix);
         match change {
@@ -120,22 +128,22 @@ impl Engine {
 
     /// Tells the store's task what this node wants to have there, if that is new.
     pub(super) fn wish(&mut self) {
-        let Some(config) = self.config else { return };
-        let place = WishedPlace {
+        let record = self.node_record();
+        let place = self.config.map(|config| WishedPlace {
             config,
-            record: self.node_record(),
             announcement: self.announcement(&config),
             preferred: Subnets::of_key(&self.remembered.subnets),
             announced: self.remembered.announced.clone(),
-        };
+        });
         self.wish.send_if_modified(|wish| {
             // What was announced last is of use at the next claim, and no reason for one.
-            let same = wish.place.as_ref().is_some_and(|before| {
-                before.config == place.config
-                    && before.record == place.record
-                    && before.announcement == place.announcement
-            });
-            wish.place = Some(place);
+            let known = |place: &Option<WishedPlace>| {
+                let place = place.as_ref();
+                place.map(|place| (place.config, place.announcement.clone()))
+            };
+            let same = wish.record == record && known(&wish.place) == known(&place);
+            wish.record = record;
+            wish.place = place;
             !same
         });
     }
@@ -146,6 +154,10 @@ impl Engine {
         record.addresses = self.uplink.addresses();
         record.pod_cidrs = self.own.iter().flat_map(Subnets::parts).collect();
         record.version = env!("CARGO_PKG_VERSION").to_owned();
+        if let Some((announced, settled)) = &self.grants.announced {
+            record.announced = Some(announced.clone());
+            record.settled = *settled;
+        }
         record
     }
 

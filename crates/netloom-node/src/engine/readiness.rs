@@ -50,6 +50,10 @@ impl Engine {
                 places.bin_dir.display()
             )));
         }
+        if conflist::drained(places).exists() {
+            conflist::remove(places)?;
+            return Ok(Some("the node is drained: netloom node drain --end".into()));
+        }
         conflist::write(places)?;
         Ok(None)
     }

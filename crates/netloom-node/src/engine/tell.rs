@@ -45,6 +45,8 @@ impl Engine {
             Mode::Vxlan => "vxlan",
             Mode::Auto => "auto",
         });
+        status.granted = self.grants.spaces().into_iter().collect();
+        status.grants_wait_for = self.grants.hindrance().unwrap_or_default();
         status.mode = mode.unwrap_or_default().to_owned();
         if let Err(error) = status.save(&self.args.places.run_dir) {
             note!("{error:#}");

@@ -15,20 +15,15 @@ use crate::identity::random;
 const TRIES: u32 = 100;
 
 /// Takes the node's name, unless another machine lives under it.
-pub(super) async fn name(
-    client: &mut Client,
-    wish: &Wish,
-    place: &WishedPlace,
-    alive: i64,
-) -> Result<(), Trouble> {
+pub(super) async fn name(client: &mut Client, wish: &Wish, alive: i64) -> Result<(), Trouble> {
     let key = key::node(&wish.name);
-    let value = place.record.to_json();
+    let value = wish.record.to_json();
     loop {
         let found = within("read the node", client.get(key.clone(), None)).await?;
         let compare = match found.kvs().first() {
             None => Compare::version(key.clone(), CompareOp::Equal, 0),
             Some(kv) => {
-                judge_name(client, kv, &wish.name, &place.record.machine).await?;
+                judge_name(client, kv, &wish.name, &wish.record.machine).await?;
                 if kv.value() == value {
                     break;
                 }

@@ -129,6 +129,27 @@ impl Endpoint {
             .map_or("", String::as_str)
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.settings.endpoints.len()
+    }
+
+    /// Writes a key unless it is there; returns what it says if it is.
+    pub(crate) async fn create(&self, key: &str, value: &str) -> Result<Option<String>, Trouble> {
+        let mut client = self.connect().await?;
+        let absent = Compare::version(key, CompareOp::Equal, 0);
+        let txn = Txn::new()
+            .when([absent])
+            .and_then([TxnOp::put(key, value, None)])
+            .or_else([TxnOp::get(key, None)]);
+        let answer = within("write", client.txn(txn)).await?;
+        let responses = answer.op_responses();
+        let found = responses.iter().find_map(|response| match response {
+            TxnOpResponse::Get(found) => found.kvs().first(),
+            _ => None,
+        });
+        Ok(found.map(|kv| String::from_utf8_lossy(kv.value()).into_owned()))
+    }
+
     /// A client of the endpoint.
     pub(crate) async fn connect(&self) -> Result<Client, Trouble> {
         let options = Some(self.settings.options.clone());

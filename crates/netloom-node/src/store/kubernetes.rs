@@ -9,6 +9,7 @@ mod api;
 mod call;
 mod objects;
 mod place;
+mod removal;
 mod session;
 mod settings;
 mod source;
@@ -16,6 +17,7 @@ mod source;
 use tokio::sync::{mpsc, watch};
 
 use super::{Call, Event, Wish};
+pub(super) use removal::remove_node;
 pub(crate) use settings::{Peers, Settings};
 
 /// Runs for as long as the engine listens.

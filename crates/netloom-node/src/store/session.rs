@@ -16,7 +16,7 @@ use super::keep::Kept;
 use super::pause::refuse_calls_for;
 use super::settings;
 use super::{
-    Call, Change, Endpoint, Entry, Event, Trouble, Wish, WishedPlace, network_keys, subnet_keys,
+    Call, Change, Endpoint, Entry, Event, Trouble, Wish, network_keys, subnet_keys,
 };
 
 /// A watch that says nothing for so long is asked whether it lives …
@@ -242,10 +242,7 @@ impl Session<'_> {
         alive: i64,
     ) -> Result<Option<Place>, Trouble> {
         let wish = self.wish.borrow_and_update().clone();
-        let Some(wished) = &wish.place else {
-            return Ok(None);
-        };
-        match self.take(client, &wish, wished, alive).await {
+        match self.take(client, &wish, alive).await {
             Err(Trouble::Refused(why)) => {
                 self.tell(Event::Refused(why)).await?;
                 Ok(None)
@@ -258,15 +255,23 @@ impl Session<'_> {
         &mut self,
         client: &mut Client,
         wish: &Wish,
-        wished: &WishedPlace,
         alive: i64,
     ) -> Result<Place, Trouble> {
-        claim::name(client, wish, wished, alive).await?;
+        claim::name(client, wish, alive).await?;
+        let gone = || Trouble::Gone("a lease has ended at once".into());
+        let kept = Kept::begin(client, alive).await?.ok_or_else(gone)?;
+        let Some(wished) = &wish.place else {
+            return Ok(Place {
+                alive: kept,
+                key: String::new(),
+                lease: 0,
+                subnet: None,
+            });
+        };
         let prefix = self.endpoint.prefix().to_owned();
         let (subnets, lease) = claim::subnet(client, &prefix, wish, wished).await?;
-        let gone = || Trouble::Gone("a lease has ended at once".into());
         let place = Place {
-            alive: Kept::begin(client, alive).await?.ok_or_else(gone)?,
+            alive: kept,
             key: format!("{}{}", subnet_keys(&prefix), subnets.key()),
             lease,
             subnet: match lease {

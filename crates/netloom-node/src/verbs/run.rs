@@ -11,7 +11,7 @@ use crate::cli::{Run, Verb};
 use crate::engine::Engine;
 use crate::status::Shared;
 use crate::store::Settings;
-use crate::{cli, http};
+use crate::{cli, grants, http};
 
 pub(super) fn run(cli: &cli::Cli) -> Result<ExitCode> {
     let Verb::Run(args) = &cli.verb else {
@@ -33,7 +33,10 @@ async fn serve(args: Run, settings: Settings) -> Result<()> {
     let status = Shared::default();
     let listener = http::listen(args.listen).await?;
     tokio::spawn(http::serve(listener, status.clone()));
-    let (engine, ears) = Engine::start(args, settings, status)?;
+    let (tell, asked) = tokio::sync::mpsc::channel(64);
+    let socket = grants::listen(&args.places.run_dir.join("node.sock"))?;
+    let (engine, ears) = Engine::start(args, settings, status, asked)?;
+    tokio::spawn(grants::serve(socket, tell));
     engine.run(ears).await
 }
 

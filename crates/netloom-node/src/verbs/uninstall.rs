@@ -6,22 +6,31 @@ use anyhow::{Context as _, Result};
 use netloom_kernel::rtnl::{Family, LinkKind, RouteFilter, RouteSpec, Socket};
 
 use super::run;
-use crate::cli::{Places, Uninstall};
+use crate::cli::{Drain, Places, Uninstall};
 use crate::kernel::{PROTOCOL, remove_masquerade, tunnel_name};
 use crate::remembered::{self, Remembered};
 use crate::{conflist, files, status};
 use netloom_cluster::flannel::NetworkConfig;
 
-pub(super) fn drain(places: &Places) -> Result<ExitCode> {
+pub(super) fn drain(args: &Drain) -> Result<ExitCode> {
+    let places = &args.places;
     let path = places.conf_dir.join(&places.conf_name);
+    let mark = conflist::drained(places);
+    if args.end {
+        match files::remove(&mark)? {
+            true => println!("the daemon writes {} when pods can start", path.display()),
+            false => println!("nothing to do: the node is not drained"),
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    // In this order: the daemon writes nothing from here on.
+    files::write(&mark, "by netloom node drain\n", 0o644)?;
     match conflist::remove(places)? {
         true => println!("removed {}: no pod starts here any more", path.display()),
-        false => println!("nothing to do: there is no {}", path.display()),
-    }
-    if run::lock(&places.run_dir).is_err() {
-        println!(
-            "the daemon runs, and writes it again when something changes: stop it to stay drained"
-        );
+        false => println!(
+            "no pod starts here any more: there was no {}",
+            path.display()
+        ),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -38,6 +47,7 @@ pub(super) fn uninstall(args: &Uninstall) -> Result<ExitCode> {
     }
     kernel(places, &mut done)?;
     files::remove(&status::path(&places.run_dir))?;
+    files::remove(&conflist::drained(places))?;
     if args.forget && files::remove(&remembered::path(&places.state_dir))? {
         done.push("what part of the network was this node's".to_owned());
     }

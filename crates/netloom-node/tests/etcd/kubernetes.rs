@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
+use netloom_cluster::message::Answer;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::grants::{claim, granted};
 use crate::lab::{ApiServer, Daemon, Flow, Lab, Machine, network};
 
 const NETWORKS: &str = "/apis/netloom.dev/v1/nodenetworks";
@@ -37,7 +40,7 @@ impl Cluster {
             "--net-conf",
             "/run/lab/net-conf.json",
         ];
-        machine.daemon_on(&store, arguments)
+        machine.daemon_under(&[], &store, arguments)
     }
 
     fn joined(&self, machine: &Machine, arguments: &[&str]) -> Daemon {
@@ -250,4 +253,45 @@ fn the_network_of_the_shipped_manifest_is_one_that_the_daemon_takes() {
     assert_eq!(machine.told("/subnets"), "10.244.3.0/24");
     cluster.server.kill();
     daemon.until("the store does not answer");
+}
+
+#[test]
+fn nodes_claim_different_addresses_and_what_a_removed_one_had_is_given_back() {
+    let Some(cluster) = Cluster::new("auto") else { return };
+    let (one, two) = (cluster.lab.machine(1, 1), cluster.lab.machine(2, 2));
+    let mut first = cluster.joined(&one, &["--alive", "2"]);
+    let _second = cluster.joined(&two, &[]);
+    for machine in [&one, &two] {
+        let answer = claim(machine, "10.9.0.1", "10.9.0.254");
+        assert_eq!(answer, Answer::Done(vec![]), "{:#}", machine.status());
+    }
+    let (here, there) = (granted(&one), granted(&two));
+    assert!(!here.is_empty() && here.is_disjoint(&there), "{here:?} {there:?}");
+    let nodes_of_blocks = || {
+        let list = cluster.server.done("GET", "/apis/netloom.dev/v1/ipblocks", None);
+        list["items"].to_string()
+    };
+    let before = nodes_of_blocks();
+    assert!(before.contains("\"m1\"") && before.contains("\"m2\""), "{before}");
+
+    first.end(Signal::KILL);
+    let mut again = cluster.joined(&one, &["--alive", "2"]);
+    assert_eq!(claim(&one, "10.9.0.1", "10.9.0.254"), Answer::Done(vec![]));
+    assert!(granted(&one).is_superset(&here));
+
+    let kubeconfig = cluster.server.kubeconfig_of_root(&one);
+    let store = ["--kubeconfig", &kubeconfig, "--net-conf", "/run/lab/net-conf.json"];
+    let remove = || one.node(&[&["remove", "m1", "--fenced"][..], &store].concat());
+    let refused = remove();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("the daemon of m1 runs"));
+    again.end(Signal::KILL);
+    let deadline = crate::lab::deadline();
+    // The lease has two seconds left at most, by the clock.
+    while !remove().status.success() {
+        assert!(std::time::Instant::now() < deadline);
+    }
+    let after = nodes_of_blocks();
+    assert!(!after.contains("\"m1\"") && after.contains("\"m2\""), "{after}");
+    assert_eq!(cluster.server.call("GET", &format!("{NETWORKS}/m1"), None).0, 404);
 }

@@ -108,9 +108,19 @@ fn the_configuration_comes_with_the_plugins_and_goes_with_drain_and_uninstall() 
         !refused.status.success() && said.contains("stop it first"),
         "{said}"
     );
-    daemon.end(Signal::TERM);
     assert!(one.node(&["drain"]).status.success());
     assert!(!one.try_sh(conf).status.success());
+    one.sh("ip link set eth0 mtu 1450");
+    daemon.until("the node is drained");
+    one.sh("ip link set eth0 mtu 1500");
+    one.until("the MTU of before", |m| m.told("/mtu") == 1430);
+    assert!(!one.try_sh(conf).status.success(), "however much happens");
+    assert!(one.node(&["drain", "--end"]).status.success());
+    one.sh("ip link set eth0 mtu 1450");
+    daemon.until("pods can start");
+    assert!(one.try_sh(conf).status.success());
+    one.sh("ip link set eth0 mtu 1500");
+    daemon.end(Signal::TERM);
     assert!(one.node(&["uninstall", "--forget"]).status.success());
     assert_eq!(
         one.sh("ip link; ip addr show scope global; ip route; nft list ruleset"),

@@ -8,34 +8,23 @@
 //! Every operation is done under one lock, so an ADD with several range sets gets an address from
 //! each or none at all.
 
-mod address;
-mod allocator;
-mod blocks;
-mod boot;
 mod config;
 mod damage;
-mod directory;
 mod error;
 mod forgotten;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-#[cfg(test)]
-mod healing_tests;
-mod index;
-mod listing;
 mod orphans;
-mod owner;
-mod ranges;
 mod release;
-mod resolv_conf;
-mod sandbox;
-mod store;
-mod store_error;
-mod survey;
-mod table;
 
+use crate::wiring::reservations::allocator::{Pool, take_next};
+use crate::wiring::reservations::owner::Owner;
+use crate::wiring::reservations::ranges::{Range, RangeSet};
+use crate::wiring::reservations::sandbox::Sandbox;
+use crate::wiring::reservations::store::{Access, Choice, Place, Store};
+use crate::wiring::reservations::store_error::StoreError;
+use crate::wiring::reservations::{index, resolv_conf};
 use crate::wiring::state_file;
-use allocator::{Pool, take_next};
 use config::{Plan, place};
 use error::HostLocalError;
 use ipnet::IpNet;
@@ -45,14 +34,9 @@ use netloom_plugin::{
     Owned, Plugin, StatusRequest, Undo, Version,
 };
 use netloom_spec::{Dns, IpConfig, NetworkName, PluginConf};
-use owner::Owner;
-use ranges::{Range, RangeSet};
-use sandbox::Sandbox;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use store::{Access, Choice, Place, Store};
-use store_error::StoreError;
 
 /// How long to wait for the lock. An operation takes milliseconds, and a runtime gives up on a
 /// plugin after minutes.

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::cli::{Install, Uninstall};
 use copies::{Program, Seen, seen};
 use kept::Kept;
+use netloom_plugins::registry::PLUGINS;
 
 /// The multi-call binary, to which links made by hand lead.
 const BINARY: &str = "netloom-plugins";
@@ -190,15 +191,17 @@ fn tell_left<S: AsRef<str>>(left: &[S]) {
 }
 
 fn plugins() -> Vec<&'static str> {
-    let plugins = netloom_plugins::registry::PLUGINS.iter();
-    plugins.map(|plugin| plugin.name()).collect()
+    PLUGINS.iter().map(|plugin| plugin.name()).collect()
 }
 
-/// What was asked for, or all plugins.
+/// What was asked for, or all plugins but those that must be asked for.
 fn names<'n>(asked: &[&'n str]) -> Result<Vec<&'n str>> {
     let known = plugins();
     if asked.is_empty() {
-        return Ok(known);
+        let usual = PLUGINS
+            .iter()
+            .filter(|it| !it.is_installed_only_when_asked_for());
+        return Ok(usual.map(|plugin| plugin.name()).collect());
     }
     let unknown = |name: &&&str| !COMMANDS.contains(*name) && !known.contains(*name);
     if let Some(name) = asked.iter().find(unknown) {

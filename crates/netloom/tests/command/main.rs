@@ -346,7 +346,7 @@ fn help_and_completions_know_every_verb() {
     let bash = netloom(&["completion", "bash"]).run().succeeds_with_words();
     for verb in [
         "add", "check", "del", "gc", "doctor", "status", "version", "validate", "list", "install",
-        "demo",
+        "demo", "node",
     ] {
         assert!(help.contains(&format!("  {verb} ")), "{help}");
         assert!(bash.contains(verb), "no {verb} in the completions");
@@ -360,6 +360,32 @@ fn help_and_completions_know_every_verb() {
     ] {
         assert!(help.contains(variable), "{help}");
     }
+}
+
+#[test]
+fn without_the_daemon_its_verbs_say_what_to_install() {
+    let alone = tempfile::tempdir().unwrap();
+    let copy = alone.path().join("netloom");
+    fs::copy(product(NETLOOM), &copy).unwrap();
+    let outcome = called(&copy, &["node", "status"])
+        .env("PATH", "/nowhere")
+        .run();
+    assert_eq!(outcome.code(), Some(1));
+    for part in [
+        "netloom-node is not installed",
+        "cargo build --release -p netloom-node",
+    ] {
+        assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
+    }
+    let outcome = called(&copy, &["demo", "--cluster"])
+        .env("PATH", "/nowhere")
+        .run();
+    assert!(
+        outcome.stderr.contains("apt-get install etcd-server"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(outcome.stdout, "", "nothing was begun");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::super::idle::Spared;
-use super::super::interface::{DiskOp, DiskReply, Expected, Instant, StoreReply};
+use super::super::interface::{DiskOp, DiskReply, Expected, Instant, Now, StoreReply};
 use super::super::settle::{Claimed, Mode, settle};
 use super::super::window::Window;
 use super::Job;
@@ -223,15 +223,17 @@ impl Space {
     }
 
     /// When a pod's address may have to be looked at again.
-    pub(super) fn pins_due(&self, idle: Instant) -> Option<Instant> {
-        let pinned = self.file.grants.iter().filter(|it| it.pin.is_some());
-        let due = pinned.filter_map(|it| {
+    pub(super) fn pins_due(&self, idle: Instant, now: Now) -> Option<Instant> {
+        let due = self.file.grants.iter().filter_map(|it| {
             let since = *self.empty_since.get(&(it.block, it.span))?;
-            let is_used = it
-                .pin
-                .as_ref()
-                .is_some_and(|pin| pin.state == PinState::Used);
-            is_used.then_some(since + idle)
+            let pin = it.pin.as_ref()?;
+            match pin.state {
+                PinState::Used => Some(since + idle),
+                PinState::Kept => {
+                    let left = pin.until?.saturating_sub(now.wall);
+                    Some(now.instant.saturating_add(left.saturating_mul(1_000)))
+                }
+            }
         });
         due.min()
     }

@@ -2,14 +2,15 @@
 //! and later for single blocks in which a late request may have done something.
 
 use super::super::context::Context;
-use super::super::interface::{DiskOp, Expected, Found, StoreOp};
+use super::super::idle::pieces;
+use super::super::interface::{DiskOp, Expected, Found, StoreOp, Usage};
 use super::super::settle::{Mode, entry_of, settle};
 use super::super::window::Window;
 use super::Job;
 use super::pending::Pending;
 use super::{LATE, Space};
 use crate::disk::{Grant, Intent};
-use crate::grid::Block;
+use crate::grid::{Block, Span};
 use crate::key;
 use crate::record::BlockRecord;
 use std::collections::VecDeque;
@@ -31,9 +32,28 @@ pub(super) struct Verify {
     mode: Mode,
 }
 
+/// What pods have, where neither the file nor the store says what was granted.
+fn from_reservations(usage: &Usage) -> Vec<Grant> {
+    let grant = |block: Block, span| Grant {
+        block,
+        span,
+        epoch: 0,
+        pin: None,
+    };
+    let grants = usage.iter().flat_map(|(block, used)| {
+        pieces(Span::WHOLE, *used)
+            .into_iter()
+            .map(|span| grant(*block, span))
+    });
+    grants.collect()
+}
+
 impl Space {
     pub(super) fn begin_verify(&mut self, cx: &mut Context<'_>) -> Option<(Job, Pending)> {
         let mode = cx.mode?;
+        if std::mem::take(&mut self.is_damaged) && mode.announce {
+            self.file.grants = from_reservations(&self.usage);
+        }
         let mut blocks = std::mem::take(&mut self.unlisted);
         blocks.extend(self.file.grants.iter().map(|it| it.block));
         if let Some(Intent::Claim(grants) | Intent::GiveBack(grants)) = &self.file.intent {

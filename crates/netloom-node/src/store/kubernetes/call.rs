@@ -98,7 +98,7 @@ async fn read(
     }))
 }
 
-async fn swap(
+pub(super) async fn swap(
     kinds: &Kinds,
     space: &SpaceName,
     block: Block,

@@ -14,12 +14,16 @@ use super::settings::{Peers, Settings};
 use crate::store::{Trouble, Wish, WishedPlace};
 
 /// Takes the node's name, unless another machine lives under it, and tells the others how it is reached.
+/// Returns its part of the network, if it wants one.
 pub(super) async fn take(
     kinds: &Kinds,
     settings: &Settings,
     wish: &Wish,
-    place: &WishedPlace,
-) -> Result<Subnets, Trouble> {
+) -> Result<Option<Subnets>, Trouble> {
+    let Some(place) = &wish.place else {
+        network(kinds, wish, None).await?;
+        return Ok(None);
+    };
     let node = node(kinds, &wish.name).await?;
     let subnets = pod_cidrs(&node).ok_or_else(|| {
         Trouble::Refused(format!(
@@ -35,11 +39,11 @@ pub(super) async fn take(
             wish.name
         )));
     }
-    network(kinds, wish, place, subnets).await?;
+    network(kinds, wish, Some((place, subnets))).await?;
     if settings.peers == Peers::Nodes {
         annotate(kinds, &node, &wish.name, &place.announcement.to_json()).await?;
     }
-    Ok(subnets)
+    Ok(Some(subnets))
 }
 
 async fn node(kinds: &Kinds, name: &NodeName) -> Result<Object, Trouble> {
@@ -56,15 +60,17 @@ async fn node(kinds: &Kinds, name: &NodeName) -> Result<Object, Trouble> {
 async fn network(
     kinds: &Kinds,
     wish: &Wish,
-    place: &WishedPlace,
-    subnets: Subnets,
+    place: Option<(&WishedPlace, Subnets)>,
 ) -> Result<(), Trouble> {
     let name = wish.name.as_str();
     let unfit = |error: serde_json::Error| Trouble::Gone(error.to_string());
-    let mut object = network_object(&wish.name, &place.record.to_json()).map_err(unfit)?;
-    let announcement: Value = serde_json::from_str(&place.announcement.to_json()).map_err(unfit)?;
-    object.data["spec"]["network"] =
-        json!({"subnets": subnets.key(), "announcement": announcement});
+    let mut object = network_object(&wish.name, &wish.record.to_json()).map_err(unfit)?;
+    if let Some((place, subnets)) = place {
+        let announcement: Value =
+            serde_json::from_str(&place.announcement.to_json()).map_err(unfit)?;
+        object.data["spec"]["network"] =
+            json!({"subnets": subnets.key(), "announcement": announcement});
+    }
     let found = within("read the own record", kinds.networks.get_opt(name)).await?;
     let params = PostParams::default();
     let Some(found) = found else {
@@ -75,7 +81,7 @@ async fn network(
         .await?;
         return Ok(());
     };
-    judge(kinds, &found, wish, &place.record.machine).await?;
+    judge(kinds, &found, wish, &wish.record.machine).await?;
     if let Some(wants) = found.data.pointer("/spec/wants") {
         object.data["spec"]["wants"] = wants.clone();
     }
@@ -155,7 +161,7 @@ async fn annotate(
 }
 
 /// The name of the lease of a node's daemon.
-fn lease_name(name: &NodeName) -> String {
+pub(super) fn lease_name(name: &NodeName) -> String {
     format!("netloom-node-{name}")
 }
 
@@ -187,7 +193,7 @@ pub(super) async fn renew(kinds: &Kinds, wish: &Wish) -> Result<(), Trouble> {
 }
 
 /// Whether a node's daemon has said so lately, by this host's clock.
-async fn lives(kinds: &Kinds, name: &NodeName) -> Result<bool, Trouble> {
+pub(super) async fn lives(kinds: &Kinds, name: &NodeName) -> Result<bool, Trouble> {
     let lease = within(
         "ask whether it lives",
         kinds.leases.get_opt(&lease_name(name)),

@@ -148,13 +148,12 @@ impl Session<'_> {
     /// The name and the part of the network, as far as this node wants them and may have them.
     async fn take_place(&mut self, kinds: &Kinds) -> Result<bool, Trouble> {
         let wish = self.wish.borrow_and_update().clone();
-        let Some(wished) = &wish.place else {
-            return Ok(false);
-        };
-        match place::take(kinds, self.settings, &wish, wished).await {
+        match place::take(kinds, self.settings, &wish).await {
             Ok(subnets) => {
-                let said = wished.announcement.to_json();
-                self.tell(Event::Holds(subnets, said)).await?;
+                if let (Some(subnets), Some(wished)) = (subnets, &wish.place) {
+                    let said = wished.announcement.to_json();
+                    self.tell(Event::Holds(subnets, said)).await?;
+                }
                 Ok(true)
             }
             Err(Trouble::Refused(why)) => {

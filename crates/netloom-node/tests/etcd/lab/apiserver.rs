@@ -191,17 +191,27 @@ impl ApiServer {
             "spec": {"audiences": ["https://kubernetes.default.svc"], "expirationSeconds": 3600},
         });
         let token = self.done("POST", account, Some(&request));
+        self.write_kubeconfig(&machine.name, &token["status"]["token"])
+    }
+
+    /// The same for who may do all.
+    pub(crate) fn kubeconfig_of_root(&self, machine: &super::Machine) -> String {
+        self.write_kubeconfig(&format!("{}-root", machine.name), &json!("all"))
+    }
+
+    #[expect(clippy::unused_self, reason = "its place is the server's")]
+    fn write_kubeconfig(&self, name: &str, token: &Value) -> String {
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "lab",
             "clusters": [{"name": "lab", "cluster": {
                 "server": URL, "certificate-authority": "/run/lab/kube/ca.pem",
             }}],
-            "users": [{"name": "node", "user": {"token": token["status"]["token"]}}],
+            "users": [{"name": "node", "user": {"token": token}}],
             "contexts": [{"name": "lab", "context": {
                 "cluster": "lab", "user": "node", "namespace": "netloom",
             }}],
         });
-        let file = format!("{PLACE}/{}.json", machine.name);
+        let file = format!("{PLACE}/{name}.json");
         std::fs::write(&file, config.to_string()).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         file

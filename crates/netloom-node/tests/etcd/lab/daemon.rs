@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -50,6 +50,22 @@ impl Daemon {
             self.said.push_back(line.clone());
             if line.contains(part) {
                 return line;
+            }
+        }
+    }
+
+    /// Waits until it says something (`true`), or has ended.
+    pub(crate) fn says(&mut self, part: &str) -> bool {
+        let deadline = deadline();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if line.contains(part) => return true,
+                Ok(line) => self.said.push_back(line),
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("neither {part:?} nor its end: {:#?}", self.said)
+                }
             }
         }
     }

@@ -112,13 +112,20 @@ impl Machine {
 
     /// Starts the daemon, on a store at `url`.
     pub(crate) fn daemon(&self, url: &str, arguments: &[&str]) -> Daemon {
-        self.daemon_on(&["--insecure", "--etcd", url], arguments)
+        self.daemon_under(&[], &["--insecure", "--etcd", url], arguments)
     }
 
-    /// Starts the daemon, on the store that these arguments name.
-    pub(crate) fn daemon_on(&self, store: &[&str], arguments: &[&str]) -> Daemon {
-        let mut command = self.command(env!("CARGO_BIN_EXE_netloom-node"));
-        command.arg("run").args(store);
+    /// Starts it by another program, on the store that these arguments name.
+    pub(crate) fn daemon_under(
+        &self,
+        wrapper: &[&str],
+        store: &[&str],
+        arguments: &[&str],
+    ) -> Daemon {
+        let node = env!("CARGO_BIN_EXE_netloom-node");
+        let words = [wrapper, &[node, "run"], store].concat();
+        let mut command = self.command(words[0]);
+        command.args(&words[1..]);
         // Each flag is taken only once.
         let own = [
             ("--name", self.name.as_str()),
@@ -181,6 +188,11 @@ impl Machine {
             beside("netloom").display(),
             name = pod.name
         ));
+    }
+
+    /// A file of the machine's, as the test sees it.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.child.id()))
     }
 
     /// The machine's network namespace.

@@ -1,8 +1,8 @@
 //! The configuration: `ipam`, `runtimeConfig` and `args` of a request.
 
 use super::error::HostLocalError;
-use super::ranges::{RangeSet, RangeText};
-use super::store::Place;
+use crate::wiring::reservations::ranges::{RangeSet, RangeText};
+use crate::wiring::reservations::store::Place;
 use netloom_plugin::{Error, NetworkName, PluginConf, Version};
 use netloom_spec::{CniArgs, Route, decode, net};
 use serde::de::Error as _;

@@ -1,11 +1,11 @@
 //! Reservations whose files do not tell whose they are any more.
 
 use super::config::Plan;
-use super::listing::is_reservation;
-use super::owner::Owner;
-use super::ranges::RangeSet;
-use super::store::{Place, Store};
-use super::store_error::{StoreError, failed};
+use crate::wiring::reservations::listing::is_reservation;
+use crate::wiring::reservations::owner::Owner;
+use crate::wiring::reservations::ranges::RangeSet;
+use crate::wiring::reservations::store::{Place, Store};
+use crate::wiring::reservations::store_error::{StoreError, failed};
 use netloom_plugin::{Attachment, DelRequest, Sweep, Version};
 use netloom_spec::PluginConf;
 use rustix::io::Errno;

@@ -1,7 +1,7 @@
 //! What host-local reports.
 
-use super::ranges::RangeError;
-use super::store_error::StoreError;
+use crate::wiring::reservations::ranges::RangeError;
+use crate::wiring::reservations::store_error::StoreError;
 use netloom_plugin::{Error, Version, code};
 use std::io;
 use std::net::IpAddr;

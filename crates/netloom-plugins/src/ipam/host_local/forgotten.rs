@@ -2,9 +2,9 @@
 
 use super::config::DATA_DIR;
 use super::error::HostLocalError;
-use super::listing::is_reservation;
-use super::store::Place;
-use super::store_error::failed;
+use crate::wiring::reservations::listing::is_reservation;
+use crate::wiring::reservations::store::Place;
+use crate::wiring::reservations::store_error::failed;
 use netloom_plugin::Error;
 use netloom_plugin::host::Forgotten;
 use netloom_spec::{ContainerId, NetworkName};

@@ -1,11 +1,11 @@
 //! Files of a pool that anybody may have written.
 
-use super::directory::Directory;
-use super::index::Index;
-use super::owner::Owner;
-use super::store::{Access, Choice, Place, Store};
 use super::{address::successor, resolv_conf as resolver};
 use crate::fuzzing::assert_one_line;
+use crate::wiring::reservations::directory::Directory;
+use crate::wiring::reservations::index::Index;
+use crate::wiring::reservations::owner::Owner;
+use crate::wiring::reservations::store::{Access, Choice, Place, Store};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
@@ -52,7 +52,7 @@ pub fn host_local_store(input: &[u8]) {
     let mut files = vec![
         home.index().join(format!(
             ".owners-{}",
-            super::index::boot_id().expect("an id")
+            crate::wiring::reservations::index::boot_id().expect("an id")
         )),
         home.index().join(".taken-10.0.0.0"),
         home.index().join(".reserving"),

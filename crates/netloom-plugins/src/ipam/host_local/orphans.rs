@@ -4,10 +4,11 @@
 use super::config::{Plan, place};
 use super::damage::{self, Living};
 use super::error::HostLocalError;
-use super::owner::Owner;
-use super::ranges::{Range, RangeSet};
-use super::store::{Access, Place};
-use super::{LOCK_LIMIT, finish, index, open, store_error};
+use super::{LOCK_LIMIT, finish, open};
+use crate::wiring::reservations::owner::Owner;
+use crate::wiring::reservations::ranges::{Range, RangeSet};
+use crate::wiring::reservations::store::{Access, Place};
+use crate::wiring::reservations::{index, store_error};
 use netloom_plugin::host::{ClaimedAddress, Pool};
 use netloom_plugin::{Error, Found, Owned, Removal, Scope, Sweep, Version};
 use netloom_spec::{NetworkName, PluginConf};

@@ -1,9 +1,9 @@
 //! What DEL takes away, and what it leaves to whoever has it by now.
 
-use super::owner::Owner;
-use super::sandbox::{Sandbox, id_of};
-use super::store::{Place, Store};
-use super::store_error::StoreError;
+use crate::wiring::reservations::owner::Owner;
+use crate::wiring::reservations::sandbox::{Sandbox, id_of};
+use crate::wiring::reservations::store::{Place, Store};
+use crate::wiring::reservations::store_error::StoreError;
 use netloom_plugin::DelRequest;
 use std::path::Path;
 

@@ -1,0 +1,136 @@
+//! What the node may give, on its disk: see [`netloom_cluster::disk`].
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::IpAddr;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use netloom_cluster::SpaceName;
+use netloom_cluster::disk::{CLUSTER, ClusterFile, GRANTS, Grant, GrantsFile, LOCK, LONGEST_FILE};
+use netloom_cluster::grants::{DiskOp, DiskReply, Usage};
+use netloom_cluster::grid::Block;
+use rustix::fs::{FlockOperation, flock};
+
+use crate::files;
+
+/// What was found.
+pub(super) struct Found {
+    pub(super) cluster: Option<ClusterFile>,
+    pub(super) spaces: BTreeMap<SpaceName, Option<GrantsFile>>,
+}
+
+/// Reads all files. A damaged one is told, and taken as the machine wants it.
+pub(super) fn load(root: &Path) -> Result<Found> {
+    fs::create_dir_all(root).with_context(|| format!("cannot make {}", root.display()))?;
+    let longest = LONGEST_FILE as u64;
+    files::clear(&root.join(CLUSTER));
+    let cluster = files::read(&root.join(CLUSTER), longest)?.and_then(|bytes| {
+        let parsed = ClusterFile::parse(&bytes);
+        parsed
+            .inspect_err(|error| note!("{CLUSTER} is damaged: {error}"))
+            .ok()
+    });
+    let mut spaces = BTreeMap::new();
+    for space in names(root)? {
+        let path = root.join(space.as_str()).join(GRANTS);
+        files::clear(&path);
+        if let Some(bytes) = files::read(&path, longest)? {
+            let parsed = GrantsFile::parse(&bytes);
+            let told = parsed.inspect_err(|error| note!("{} is damaged: {error}", path.display()));
+            spaces.insert(space, told.ok());
+        }
+    }
+    Ok(Found { cluster, spaces })
+}
+
+/// The spaces that have a folder.
+pub(super) fn names(root: &Path) -> Result<Vec<SpaceName>> {
+    let entries = fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir()
+            && let Some(name) = entry.file_name().to_str()
+            && let Ok(space) = SpaceName::new(name)
+        {
+            names.push(space);
+        }
+    }
+    Ok(names)
+}
+
+/// Carries out what the machine says.
+pub(super) fn perform(root: &Path, op: DiskOp) -> DiskReply {
+    let outcome = match op {
+        DiskOp::WriteGrants(space, file) => write(root, &space, &file).map(|()| DiskReply::Done),
+        DiskOp::Withdraw { space, file, taken } => withdraw(root, &space, &file, &taken),
+        DiskOp::Count(space) => usage(root, &space).map(DiskReply::Reserved),
+        DiskOp::WriteCluster(file) => {
+            write_bytes(&root.join(CLUSTER), file.to_json()).map(|()| DiskReply::Done)
+        }
+    };
+    outcome.unwrap_or_else(|error| DiskReply::Failed(format!("{error:#}")))
+}
+
+fn write(root: &Path, space: &SpaceName, file: &GrantsFile) -> Result<()> {
+    write_bytes(&root.join(space.as_str()).join(GRANTS), file.to_json())
+}
+
+fn write_bytes(path: &Path, bytes: Vec<u8>) -> Result<()> {
+    let text = String::from_utf8(bytes).context("JSON is text")?;
+    files::write(path, &text, 0o600).map(drop)
+}
+
+/// Under the lock that the plugin takes before it reserves an address.
+fn withdraw(
+    root: &Path,
+    space: &SpaceName,
+    file: &GrantsFile,
+    taken: &[Grant],
+) -> Result<DiskReply> {
+    let path = root.join(space.as_str()).join(LOCK);
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    flock(&lock, FlockOperation::LockExclusive)
+        .with_context(|| format!("cannot lock {}", path.display()))?;
+    let usage = usage(root, space)?;
+    let reserved = |grant: &Grant| {
+        usage
+            .get(&grant.block)
+            .is_some_and(|bits| bits & grant.span.mask() != 0)
+    };
+    if taken.iter().any(reserved) {
+        return Ok(DiskReply::InUse(usage));
+    }
+    write(root, space, file)?;
+    Ok(DiskReply::Done)
+}
+
+/// Which addresses are reserved.
+pub(super) fn usage(root: &Path, space: &SpaceName) -> Result<Usage> {
+    let folder = root.join(space.as_str());
+    let mut usage = Usage::new();
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(usage),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", folder.display()));
+        }
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        let Some(address) = name.to_str().and_then(|text| text.parse::<IpAddr>().ok()) else {
+            continue;
+        };
+        let block = Block::of(address);
+        if let Some(place) = block.place(address) {
+            *usage.entry(block).or_default() |= 1 << place;
+        }
+    }
+    Ok(usage)
+}
