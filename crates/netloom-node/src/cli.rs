@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
+use crate::store::Peers;
+
 /// The daemon of a cluster's node: pod networks and cluster-wide addresses by etcd.
 #[derive(Debug, Parser)]
 #[command(name = "netloom-node", version, max_term_width = 100)]
@@ -57,9 +59,25 @@ pub(crate) struct StoreArgs {
         env = "NETLOOM_ETCD",
         value_name = "URL",
         value_delimiter = ',',
-        required = true
+        required_unless_present_any = ["kubernetes", "kubeconfig"]
     )]
     pub(crate) etcd: Vec<String>,
+    /// The store is the Kubernetes API of the cluster in whose pod this runs.
+    #[arg(long, conflicts_with_all = ["etcd", "kubeconfig"])]
+    pub(crate) kubernetes: bool,
+    /// The store is the Kubernetes API that this file names, mode 0600.
+    #[arg(long, value_name = "FILE", conflicts_with = "etcd")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// With Kubernetes: the pod network's configuration, as flannel's.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/kube-flannel/net-conf.json"
+    )]
+    pub(crate) net_conf: PathBuf,
+    /// With Kubernetes: where the other hosts' parts of the network are read.
+    #[arg(long, value_name = "WHERE", default_value = "netloom")]
+    pub(crate) peers: Peers,
     /// The certificate authority that the endpoints' certificates are of.
     #[arg(long, value_name = "FILE")]
     pub(crate) etcd_cafile: Option<PathBuf>,

@@ -64,7 +64,7 @@ impl Engine {
         let state = args.places.state_dir.clone();
         args.places.clear();
         let identity = Identity::find(args.name.as_deref(), &state)?;
-        let mut remembered = Remembered::load(&state, &settings.prefix)?;
+        let mut remembered = Remembered::load(&state, settings.prefix())?;
         let socket = Socket::open()?;
         let uplink = uplink::find(&socket, &args.uplink)?;
         let config = NetworkConfig::parse(remembered.config.as_bytes()).ok();

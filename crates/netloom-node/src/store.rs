@@ -9,6 +9,8 @@ mod call;
 mod claim;
 mod endpoint;
 mod keep;
+mod kubernetes;
+mod pause;
 mod removal;
 mod session;
 mod settings;
@@ -19,13 +21,41 @@ use netloom_cluster::record::NodeRecord;
 use netloom_cluster::{ClusterId, NodeName};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use call::Call;
 pub(crate) use endpoint::{Endpoint, Trouble};
-pub(crate) use removal::{Removed, remove_node};
-pub(crate) use settings::Settings;
+pub(crate) use kubernetes::Peers;
+
+use crate::cli::StoreArgs;
+
+/// Which store, and how to speak to it; valid.
+#[derive(Clone)]
+pub(crate) enum Settings {
+    Etcd(settings::Settings),
+    Kubernetes(kubernetes::Settings),
+}
+
+impl Settings {
+    /// Judges what the user says; opens no connection.
+    pub(crate) fn new(args: &StoreArgs) -> anyhow::Result<Self> {
+        if !args.kubernetes && args.kubeconfig.is_none() {
+            return settings::Settings::new(args).map(Self::Etcd);
+        }
+        let prefix = settings::prefix(args)?;
+        let file = args.kubeconfig.as_deref();
+        kubernetes::Settings::new(file, &args.net_conf, args.peers, &prefix).map(Self::Kubernetes)
+    }
+
+    /// Where the pod network's records are.
+    pub(crate) fn prefix(&self) -> &str {
+        match self {
+            Self::Etcd(settings) => &settings.prefix,
+            Self::Kubernetes(settings) => &settings.prefix,
+        }
+    }
+}
 
 /// What the store has to say.
 #[derive(Debug)]
@@ -93,11 +123,17 @@ pub(crate) async fn run(
     calls: mpsc::Receiver<Call>,
     events: mpsc::Sender<Event>,
 ) {
-    session::run(settings, wish, calls, events).await;
+    match settings {
+        Settings::Etcd(settings) => session::run(settings, wish, calls, events).await,
+        Settings::Kubernetes(settings) => kubernetes::run(settings, wish, calls, events).await,
+    }
 }
 
-/// Writes a key unless it is there; returns what it says if it is.
+/// Writes the network's configuration unless there is one; returns what it says if there is.
 pub(crate) async fn create(settings: Settings, key: &str, value: &str) -> Result<Option<String>> {
+    let Settings::Etcd(settings) = settings else {
+        bail!("on Kubernetes the pod network is in the file that --net-conf names; nothing was written");
+    };
     let mut endpoint = Endpoint::new(settings);
     let mut trouble = String::new();
     for _ in 0..endpoint.count() {
@@ -107,7 +143,22 @@ pub(crate) async fn create(settings: Settings, key: &str, value: &str) -> Result
         }
         endpoint.failed();
     }
-    anyhow::bail!("the store does not answer: {trouble}")
+    bail!("the store does not answer: {trouble}")
+}
+
+/// What was removed.
+pub(crate) struct Removed {
+    pub(crate) subnets: usize,
+    pub(crate) blocks: usize,
+    pub(crate) known: bool,
+}
+
+/// Takes a node's records out. `now`: seconds since 1970.
+pub(crate) async fn remove_node(settings: Settings, node: &NodeName, now: u64) -> Result<Removed> {
+    match settings {
+        Settings::Etcd(settings) => removal::remove_node(settings, node, now).await,
+        Settings::Kubernetes(settings) => kubernetes::remove_node(settings, node, now).await,
+    }
 }
 
 /// The key that tells a store from one that was wiped.

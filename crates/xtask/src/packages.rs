@@ -132,6 +132,22 @@ pub(crate) const FOR_KERNEL: &[Need] = &[
     need("bc", "bc", "configuring the kernel"),
 ];
 
+/// What building the server of the Kubernetes API uses.
+pub(crate) const FOR_APISERVER: &[Need] = &[
+    need("apt-get", "apt", "finding Kubernetes' source"),
+    need("dpkg-source", "dpkg-dev", "unpacking Kubernetes' source"),
+    need(
+        "/usr/lib/go-1.19/bin/go",
+        "golang-1.19-go",
+        "compiling the Kubernetes API server",
+    ),
+    need(
+        "/usr/share/gocode/src/github.com/modern-go/reflect2",
+        "golang-github-modern-go-reflect2-dev",
+        "compiling the Kubernetes API server",
+    ),
+];
+
 /// What the bench uses.
 pub(crate) const FOR_BENCH: &[Need] = &[
     MUSL,

@@ -1,11 +1,11 @@
 //! `cargo xtask test`: every tier, from fast to slow, and one summary.
 
 mod built;
+mod cached;
 mod delivered;
 mod etcd;
 mod former;
 mod guest;
-mod kernel;
 mod libtest;
 mod product;
 mod program;
@@ -22,7 +22,7 @@ use anyhow::Result;
 use crate::packages;
 use crate::process;
 use crate::workspace::Workspace;
-use kernel::Kernel;
+use cached::Cached;
 use product::Product;
 use report::Report;
 use tiers::{Runner, TIERS, Tier, Vm};
@@ -45,6 +45,10 @@ pub(crate) struct Args {
     /// Leave the tier under User-Mode Linux out
     #[arg(long, conflicts_with = "vm")]
     no_vm: bool,
+    /// Build a server of the Kubernetes API, once, and test the cluster's daemon on it; the full run does
+    /// so where it was built before
+    #[arg(long)]
+    kube: bool,
     /// Install nothing: go on with what the machine has
     #[arg(long)]
     no_install: bool,
@@ -60,9 +64,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if chosen.iter().any(|tier| tier.name == tiers::ETCD) {
         packages::ensure(packages::FOR_CLUSTER, !args.no_install)?;
     }
+    let apiserver = match args.kube {
+        true => Cached::begin(&cached::APISERVER, workspace, !args.no_install),
+        false => Cached::find(&cached::APISERVER, workspace),
+    };
     let with_vm = chosen.iter().any(|tier| tier.name == tiers::VM);
     let vm = with_vm.then(|| Vm {
-        kernel: Kernel::begin(workspace, !args.no_install),
+        kernel: Cached::begin(&cached::KERNEL, workspace, !args.no_install),
         strict: args.insists_on_vm(),
         complete: [packages::FOR_TESTS, packages::FOR_ALL_TESTS]
             .iter()
@@ -77,6 +85,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     println!("the points of faults: {told}");
     let product = Product::new(args.full);
     let mut runner = Runner::new(workspace, args.filter.clone(), sample, vm, product)?;
+    runner.apiserver = Some(apiserver);
     let mut report = Report::default();
     for (number, tier) in (1..).zip(&chosen) {
         process::headline(&format!(
@@ -127,8 +136,11 @@ impl Args {
         if tier.name == tiers::VM && (self.full || self.vm || self.no_vm) {
             return self.full || self.vm;
         }
-        if tier.name == tiers::PACKAGES || tier.name == tiers::ETCD {
+        if tier.name == tiers::PACKAGES {
             return self.full || self.names(tier.name);
+        }
+        if tier.name == tiers::ETCD {
+            return self.full || self.kube || self.names(tier.name);
         }
         self.tiers.is_empty() || self.names(tier.name)
     }

@@ -20,9 +20,7 @@ pub(crate) struct Call {
 impl Call {
     /// There is no connection: it certainly does not happen.
     pub(crate) fn refuse(self, why: &str) {
-        let _ = self
-            .reply
-            .send((self.id, StoreReply::Failed(why.to_owned())));
+        self.answer(StoreReply::Failed(why.to_owned()));
     }
 
     /// Makes the call. `alive`: the lease of the node's daemon.
@@ -33,6 +31,11 @@ impl Call {
             true => StoreReply::Unknown(trouble.to_string()),
             false => StoreReply::Failed(trouble.to_string()),
         });
+        self.answer(reply);
+    }
+
+    /// Sends the reply.
+    pub(super) fn answer(self, reply: StoreReply) {
         let _ = self.reply.send((self.id, reply));
     }
 }

@@ -6,13 +6,9 @@ use std::time::Duration;
 use etcd_client::{Client, Compare, CompareOp, Error, ResponseHeader, Txn, TxnOp, TxnOpResponse};
 use netloom_cluster::ClusterId;
 
-use super::Settings;
-use super::settings::PATIENCE;
+use super::pause::Pause;
+use super::settings::{PATIENCE, Settings};
 use crate::identity::random;
-
-/// Pauses between failures: each longer than the one before, up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a session with the store has ended.
 #[derive(Debug)]
@@ -108,7 +104,7 @@ pub(super) async fn identify(client: &mut Client) -> Result<(ClusterId, i64), Tr
 pub(crate) struct Endpoint {
     settings: Settings,
     current: usize,
-    pause: Duration,
+    pause: Pause,
 }
 
 impl Endpoint {
@@ -118,7 +114,7 @@ impl Endpoint {
         Self {
             current: (random() % count as u64) as usize,
             settings,
-            pause: Duration::ZERO,
+            pause: Pause::default(),
         }
     }
 
@@ -171,16 +167,12 @@ impl Endpoint {
 
     /// It answered.
     pub(crate) fn succeeded(&mut self) {
-        self.pause = Duration::ZERO;
+        self.pause.succeeded();
     }
 
     /// Turns to the next endpoint, and tells how long to wait before it is tried.
     pub(crate) fn failed(&mut self) -> Duration {
         self.current = (self.current + 1) % self.settings.endpoints.len().max(1);
-        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        // From half of it to all of it, so that nodes do not come together.
-        let half = self.pause / 2;
-        let most = u64::try_from(half.as_millis()).unwrap_or(u64::MAX).max(1);
-        half + Duration::from_millis(random() % most)
+        self.pause.after_failure()
     }
 }

@@ -8,20 +8,14 @@ use netloom_cluster::{NodeName, key, removal};
 
 use super::call::end_of;
 use super::endpoint::within;
-use super::{Endpoint, Settings, Trouble, subnet_keys};
+use super::settings::Settings;
+use super::{Endpoint, Removed, Trouble, subnet_keys};
 
 /// So many records are read at once.
 const PAGE: i64 = 500;
 
-/// What was removed.
-pub(crate) struct Removed {
-    pub(crate) subnets: usize,
-    pub(crate) blocks: usize,
-    pub(crate) known: bool,
-}
-
 /// Takes a node's records out. `now`: seconds since 1970.
-pub(crate) async fn remove_node(settings: Settings, node: &NodeName, now: u64) -> Result<Removed> {
+pub(super) async fn remove_node(settings: Settings, node: &NodeName, now: u64) -> Result<Removed> {
     let mut endpoint = Endpoint::new(settings);
     let mut trouble = String::new();
     for _ in 0..endpoint.count() {

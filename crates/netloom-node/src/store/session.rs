@@ -13,8 +13,10 @@ use tokio::time::Instant;
 use super::claim;
 use super::endpoint::{identify, revision, within};
 use super::keep::Kept;
+use super::pause::refuse_calls_for;
+use super::settings;
 use super::{
-    Call, Change, Endpoint, Entry, Event, Settings, Trouble, Wish, network_keys, subnet_keys,
+    Call, Change, Endpoint, Entry, Event, Trouble, Wish, network_keys, subnet_keys,
 };
 
 /// A watch that says nothing for so long is asked whether it lives …
@@ -28,7 +30,7 @@ const REFUSED: Duration = Duration::from_secs(5);
 type Known = Option<(ClusterId, i64)>;
 
 pub(super) async fn run(
-    settings: Settings,
+    settings: settings::Settings,
     mut wish: watch::Receiver<Wish>,
     mut calls: mpsc::Receiver<Call>,
     events: mpsc::Sender<Event>,
@@ -53,21 +55,7 @@ pub(super) async fn run(
             Trouble::Gone(_) | Trouble::Refused(_) => endpoint.failed(),
         };
         let _ = events.send(Event::Disconnected(why)).await;
-        wait(pause, &mut calls).await;
-    }
-}
-
-/// Calls that come meanwhile are refused at once: whoever waits for them need not wait for the store.
-async fn wait(pause: Duration, calls: &mut mpsc::Receiver<Call>) {
-    let until = Instant::now() + pause;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep_until(until) => return,
-            call = calls.recv() => match call {
-                Some(call) => call.refuse("the store does not answer"),
-                None => return,
-            },
-        }
+        refuse_calls_for(pause, &mut calls).await;
     }
 }
 

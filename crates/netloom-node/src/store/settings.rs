@@ -27,13 +27,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Judges what the user says; opens no connection.
     pub(crate) fn new(args: &StoreArgs) -> Result<Self> {
-        let prefix = args.prefix.trim_end_matches('/').to_owned();
-        ensure!(
-            prefix.starts_with('/') && prefix.len() > 1 && !prefix.contains("//"),
-            "--prefix {:?}: a key such as {} is right",
-            args.prefix,
-            netloom_cluster::flannel::PREFIX
-        );
+        let prefix = prefix(args)?;
         for endpoint in &args.etcd {
             judge(endpoint, args)?;
         }
@@ -63,6 +57,18 @@ impl Settings {
             anonymous: args.etcd_cafile.is_some() && args.etcd_certfile.is_none(),
         })
     }
+}
+
+/// What the keys of the pod network begin with.
+pub(super) fn prefix(args: &StoreArgs) -> Result<String> {
+    let prefix = args.prefix.trim_end_matches('/').to_owned();
+    ensure!(
+        prefix.starts_with('/') && prefix.len() > 1 && !prefix.contains("//"),
+        "--prefix {:?}: a key such as {} is right",
+        args.prefix,
+        netloom_cluster::flannel::PREFIX
+    );
+    Ok(prefix)
 }
 
 /// Refuses an endpoint that cannot be used, or that strangers can listen to.

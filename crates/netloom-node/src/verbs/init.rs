@@ -13,7 +13,7 @@ pub(super) fn init(args: &Init) -> Result<ExitCode> {
     let settings = Settings::new(&args.store)?;
     let text = document(args)?.to_string();
     NetworkConfig::parse(text.as_bytes())?;
-    let key = config_key(&settings.prefix);
+    let key = config_key(settings.prefix());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

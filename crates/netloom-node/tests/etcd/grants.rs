@@ -26,7 +26,7 @@ fn ask(machine: &Machine, line: &[u8]) -> String {
 }
 
 /// Claims an address of a range.
-fn claim(machine: &Machine, start: &str, end: &str) -> Answer {
+pub(crate) fn claim(machine: &Machine, start: &str, end: &str) -> Answer {
     let set = WantedSet {
         ranges: vec![WantedRange {
             start: start.parse().unwrap(),
@@ -41,7 +41,7 @@ fn claim(machine: &Machine, start: &str, end: &str) -> Answer {
 }
 
 /// The addresses that a machine may give.
-fn granted(machine: &Machine) -> BTreeSet<IpAddr> {
+pub(crate) fn granted(machine: &Machine) -> BTreeSet<IpAddr> {
     let file = machine.sh("cat /var/lib/cni/netloom-cluster/sriov/grants");
     let file = GrantsFile::parse(file.as_bytes()).unwrap();
     let grants = file.grants.iter();

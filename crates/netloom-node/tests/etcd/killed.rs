@@ -17,7 +17,11 @@ fn points(machine: &Machine, url: &str) -> BTreeMap<String, usize> {
     let log = "/run/lab/calls";
     let trace = format!("trace={CALLS}");
     let mut daemon =
-        machine.daemon_under(&["strace", "-f", "-qq", "-e", &trace, "-o", log], url, &[]);
+        machine.daemon_under(
+            &["strace", "-f", "-qq", "-e", &trace, "-o", log],
+            &["--insecure", "--etcd", url],
+            &[],
+        );
     assert!(daemon.says("pods can start"));
     end(machine, &mut daemon);
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -68,7 +72,7 @@ fn strike(machine: &Machine, url: &str, name: &str, occurrence: usize) -> bool {
         "-o",
         "/dev/null",
     ];
-    let mut daemon = machine.daemon_under(&strace, url, &[]);
+    let mut daemon = machine.daemon_under(&strace, &["--insecure", "--etcd", url], &[]);
     if daemon.says("pods can start") {
         end(machine, &mut daemon);
         return false;

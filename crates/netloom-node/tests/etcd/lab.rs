@@ -1,5 +1,6 @@
 //! A laboratory: switches, machines on them, and a store.
 
+mod apiserver;
 mod daemon;
 mod flow;
 mod machine;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use netloom_testkit::Host;
 
+pub(crate) use apiserver::ApiServer;
 pub(crate) use daemon::Daemon;
 pub(crate) use flow::Flow;
 pub(crate) use machine::Machine;

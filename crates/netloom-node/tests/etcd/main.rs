@@ -5,6 +5,7 @@ mod demo;
 mod flannel;
 mod grants;
 mod killed;
+mod kubernetes;
 mod lab;
 mod lies;
 mod members;

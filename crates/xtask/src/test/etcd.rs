@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::built::{self, DAEMON};
+use super::cached::{APISERVER, Cached};
 use super::report::{Outcome, Skip};
 use super::tiers::{ETCD, Runner};
 use crate::{packages, process};
@@ -36,8 +37,19 @@ impl Runner {
         process::run(self.workspace.cargo(&["build"]).args(programs))?;
         let all = built::build(&self.workspace, &crates)?;
         let tests = all.iter().filter(|built| built.is_test);
+        // A test that wants it says without it why there is none.
+        let apiserver = self.apiserver.take().map(Cached::wait);
+        let server = match apiserver {
+            Some(Ok(file)) => file.into_os_string(),
+            Some(Err(why)) => format!("none: {why}").into(),
+            None => "none".into(),
+        };
         let commands: Vec<(String, Command, bool)> = tests
-            .map(|built| (built.title(), built.command(&all), built.wants_all()))
+            .map(|built| {
+                let mut command = built.command(&all);
+                command.env(APISERVER.variable, &server);
+                (built.title(), command, built.wants_all())
+            })
             .collect();
         self.run_commands(outcome, commands)
     }

@@ -9,9 +9,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use super::built::{self, ALL_BUT_DAEMON, Built};
+use super::cached::Cached;
 use super::delivered;
 use super::former::{self, Former};
-use super::kernel::Kernel;
 use super::product::{self, Product};
 use super::program::Program;
 use super::report::{Outcome, Skip};
@@ -143,7 +143,7 @@ pub(super) fn is_network(built: &Built) -> bool {
 
 /// How the tier `vm` is to be done.
 pub(crate) struct Vm {
-    pub(crate) kernel: Kernel,
+    pub(crate) kernel: Cached,
     /// A test that runs nowhere is a failure even where there can be no guest, and so is that.
     pub(crate) strict: bool,
     /// All packages that tests use are there, so nothing but the kernel is a reason to skip.
@@ -162,6 +162,8 @@ pub(crate) struct Runner {
     product: Product,
     former: OnceCell<Former>,
     vm: Option<Vm>,
+    /// The server of the Kubernetes API, for the tests that want one.
+    pub(super) apiserver: Option<Cached>,
     /// What the tiers so far could not do.
     pub(super) skipped: Vec<Skip>,
     pub(super) scratch: PathBuf,
@@ -186,6 +188,7 @@ impl Runner {
             product,
             former: OnceCell::new(),
             vm,
+            apiserver: None,
             skipped: Vec::new(),
             scratch,
         })

@@ -112,13 +112,18 @@ impl Machine {
 
     /// Starts the daemon, on a store at `url`.
     pub(crate) fn daemon(&self, url: &str, arguments: &[&str]) -> Daemon {
-        self.daemon_under(&[], url, arguments)
+        self.daemon_under(&[], &["--insecure", "--etcd", url], arguments)
     }
 
-    /// Starts it by another program.
-    pub(crate) fn daemon_under(&self, wrapper: &[&str], url: &str, arguments: &[&str]) -> Daemon {
+    /// Starts it by another program, on the store that these arguments name.
+    pub(crate) fn daemon_under(
+        &self,
+        wrapper: &[&str],
+        store: &[&str],
+        arguments: &[&str],
+    ) -> Daemon {
         let node = env!("CARGO_BIN_EXE_netloom-node");
-        let words = [wrapper, &[node, "run", "--insecure", "--etcd", url]].concat();
+        let words = [wrapper, &[node, "run"], store].concat();
         let mut command = self.command(words[0]);
         command.args(&words[1..]);
         // Each flag is taken only once.
