@@ -132,7 +132,9 @@ pub(crate) async fn run(
 /// Writes the network's configuration unless there is one; returns what it says if there is.
 pub(crate) async fn create(settings: Settings, key: &str, value: &str) -> Result<Option<String>> {
     let Settings::Etcd(settings) = settings else {
-        bail!("on Kubernetes the pod network is in the file that --net-conf names; nothing was written");
+        bail!(
+            "on Kubernetes the pod network is in the file that --net-conf names; nothing was written"
+        );
     };
     let mut endpoint = Endpoint::new(settings);
     let mut trouble = String::new();

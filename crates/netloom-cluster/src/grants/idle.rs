@@ -193,11 +193,12 @@ mod tests {
         };
         let grants = [grant(0), grant(16)];
         let empty_since = grants.iter().map(|it| ((it.block, it.span), 0)).collect();
+        let (usage, claimed_at) = (BTreeMap::new(), BTreeMap::new());
         let holding = |grants| Holding {
             grants,
-            usage: &BTreeMap::new(),
+            usage: &usage,
             empty_since: &empty_since,
-            claimed_at: &BTreeMap::new(),
+            claimed_at: &claimed_at,
             now: 60_000,
         };
         let spared = holding(&grants).idle(60_000).unwrap();

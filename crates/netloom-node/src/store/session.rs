@@ -15,9 +15,7 @@ use super::endpoint::{identify, revision, within};
 use super::keep::Kept;
 use super::pause::refuse_calls_for;
 use super::settings;
-use super::{
-    Call, Change, Endpoint, Entry, Event, Trouble, Wish, network_keys, subnet_keys,
-};
+use super::{Call, Change, Endpoint, Entry, Event, Trouble, Wish, network_keys, subnet_keys};
 
 /// A watch that says nothing for so long is asked whether it lives …
 const QUIET: Duration = Duration::from_secs(5);

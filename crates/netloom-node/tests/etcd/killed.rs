@@ -16,12 +16,11 @@ const CALLS: &str = "rename,renameat,renameat2,fsync,unlink,sendto,sendmsg,write
 fn points(machine: &Machine, url: &str) -> BTreeMap<String, usize> {
     let log = "/run/lab/calls";
     let trace = format!("trace={CALLS}");
-    let mut daemon =
-        machine.daemon_under(
-            &["strace", "-f", "-qq", "-e", &trace, "-o", log],
-            &["--insecure", "--etcd", url],
-            &[],
-        );
+    let mut daemon = machine.daemon_under(
+        &["strace", "-f", "-qq", "-e", &trace, "-o", log],
+        &["--insecure", "--etcd", url],
+        &[],
+    );
     assert!(daemon.says("pods can start"));
     end(machine, &mut daemon);
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();

@@ -257,7 +257,9 @@ fn the_network_of_the_shipped_manifest_is_one_that_the_daemon_takes() {
 
 #[test]
 fn nodes_claim_different_addresses_and_what_a_removed_one_had_is_given_back() {
-    let Some(cluster) = Cluster::new("auto") else { return };
+    let Some(cluster) = Cluster::new("auto") else {
+        return;
+    };
     let (one, two) = (cluster.lab.machine(1, 1), cluster.lab.machine(2, 2));
     let mut first = cluster.joined(&one, &["--alive", "2"]);
     let _second = cluster.joined(&two, &[]);
@@ -266,13 +268,21 @@ fn nodes_claim_different_addresses_and_what_a_removed_one_had_is_given_back() {
         assert_eq!(answer, Answer::Done(vec![]), "{:#}", machine.status());
     }
     let (here, there) = (granted(&one), granted(&two));
-    assert!(!here.is_empty() && here.is_disjoint(&there), "{here:?} {there:?}");
+    assert!(
+        !here.is_empty() && here.is_disjoint(&there),
+        "{here:?} {there:?}"
+    );
     let nodes_of_blocks = || {
-        let list = cluster.server.done("GET", "/apis/netloom.dev/v1/ipblocks", None);
+        let list = cluster
+            .server
+            .done("GET", "/apis/netloom.dev/v1/ipblocks", None);
         list["items"].to_string()
     };
     let before = nodes_of_blocks();
-    assert!(before.contains("\"m1\"") && before.contains("\"m2\""), "{before}");
+    assert!(
+        before.contains("\"m1\"") && before.contains("\"m2\""),
+        "{before}"
+    );
 
     first.end(Signal::KILL);
     let mut again = cluster.joined(&one, &["--alive", "2"]);
@@ -280,7 +290,12 @@ fn nodes_claim_different_addresses_and_what_a_removed_one_had_is_given_back() {
     assert!(granted(&one).is_superset(&here));
 
     let kubeconfig = cluster.server.kubeconfig_of_root(&one);
-    let store = ["--kubeconfig", &kubeconfig, "--net-conf", "/run/lab/net-conf.json"];
+    let store = [
+        "--kubeconfig",
+        &kubeconfig,
+        "--net-conf",
+        "/run/lab/net-conf.json",
+    ];
     let remove = || one.node(&[&["remove", "m1", "--fenced"][..], &store].concat());
     let refused = remove();
     assert!(!refused.status.success());
@@ -292,6 +307,15 @@ fn nodes_claim_different_addresses_and_what_a_removed_one_had_is_given_back() {
         assert!(std::time::Instant::now() < deadline);
     }
     let after = nodes_of_blocks();
-    assert!(!after.contains("\"m1\"") && after.contains("\"m2\""), "{after}");
-    assert_eq!(cluster.server.call("GET", &format!("{NETWORKS}/m1"), None).0, 404);
+    assert!(
+        !after.contains("\"m1\"") && after.contains("\"m2\""),
+        "{after}"
+    );
+    assert_eq!(
+        cluster
+            .server
+            .call("GET", &format!("{NETWORKS}/m1"), None)
+            .0,
+        404
+    );
 }

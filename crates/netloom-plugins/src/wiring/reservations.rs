@@ -6,6 +6,7 @@ pub(crate) mod allocator;
 mod blocks;
 mod boot;
 mod directory;
+pub(crate) mod foresee;
 #[cfg(test)]
 mod healing_tests;
 pub(crate) mod index;

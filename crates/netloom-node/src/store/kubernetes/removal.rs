@@ -41,9 +41,18 @@ async fn remove(kinds: &Kinds, node: &NodeName, now: u64) -> Result<Removed, Tro
         blocks += usize::from(block(kinds, object, node, now).await?);
     }
     let params = DeleteParams::default();
-    answer("remove the lease", kinds.leases.delete(&place::lease_name(node), &params)).await?.ok();
+    answer(
+        "remove the lease",
+        kinds.leases.delete(&place::lease_name(node), &params),
+    )
+    .await?
+    .ok();
     // Last, so that a removal that was cut short is found again.
-    let removed = answer("remove the node", kinds.networks.delete(node.as_str(), &params)).await?;
+    let removed = answer(
+        "remove the node",
+        kinds.networks.delete(node.as_str(), &params),
+    )
+    .await?;
     let known = match removed {
         Ok(_) => true,
         Err(status) if status.code == 404 => false,
