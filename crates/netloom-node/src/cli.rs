@@ -7,8 +7,6 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
-use crate::store::Peers;
-
 /// The daemon of a cluster's node: pod networks and cluster-wide addresses by etcd.
 #[derive(Debug, Parser)]
 #[command(name = "netloom-node", version, max_term_width = 100)]
@@ -48,6 +46,15 @@ pub(crate) struct Init {
     /// (auto), always by vxlan, or only directly (host-gw).
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ["auto", "vxlan", "host-gw"])]
     pub(crate) mode: String,
+}
+
+/// Where the other hosts' parts of the network are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Peers {
+    /// In the objects `NodeNetwork` of netloom-node's own: they change only when a network does.
+    Netloom,
+    /// In the nodes' annotations, where flannel has them: for clusters in which some nodes run flannel.
+    Nodes,
 }
 
 /// Which store, and how to speak to it.

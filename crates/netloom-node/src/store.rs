@@ -26,7 +26,6 @@ use tokio::sync::{mpsc, watch};
 
 pub(crate) use call::Call;
 pub(crate) use endpoint::{Endpoint, Trouble};
-pub(crate) use kubernetes::Peers;
 
 use crate::cli::StoreArgs;
 

@@ -10,6 +10,7 @@ mod cpu;
 mod host;
 mod inside;
 mod pool;
+mod ports;
 mod report;
 mod scenario;
 mod side;

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Call, Event, Wish};
 pub(super) use removal::remove_node;
-pub(crate) use settings::{Peers, Settings};
+pub(crate) use settings::Settings;
 
 /// Runs for as long as the engine listens.
 pub(super) async fn run(

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Order;
 use super::contender::{Addressing, Contender, Kind};
+use super::ports::{publish_two_ports, publisher};
 use super::side::{Pod, Side};
 use super::{host, pool};
 use crate::process;
@@ -380,63 +381,11 @@ fn chains(scenario: &Scenario, order: &Order, backend: &str) -> Result<Vec<Conte
     Ok(contenders)
 }
 
-/// What a runtime says of a pod with two published ports.
-fn publish_two_ports(conf: &mut Value, pod: &Pod) {
-    if conf["type"] == "portmap" {
-        let port = |number: u16, protocol| json!({ "hostPort": number, "containerPort": 80, "protocol": protocol });
-        let first = 20_000 + 2 * pod.number;
-        conf["runtimeConfig"] =
-            json!({ "portMappings": [port(first, "tcp"), port(first + 1, "udp")] });
-    }
-}
-
 /// Published ports of one side beside others, which a pod that stays has from port 20,000 on.
 fn mappings(scenario: &Scenario, order: &Order, side: Side) -> Result<Vec<Contender>> {
     let contender = publisher(order, side);
     contender.publish(scenario.size, None)?;
     Ok(vec![contender])
-}
-
-/// portmap alone: ours with nftables, the peer's with iptables.
-fn publisher(order: &Order, side: Side) -> Contender {
-    let mut conf = json!({
-        "cniVersion": "1.0.0", "name": side.name(), "type": "portmap",
-        "prevResult": {
-            "cniVersion": "1.0.0",
-            "interfaces": [{ "name": "eth0", "sandbox": host::SPARE }],
-            "ips": [{ "address": format!("{}.0.0/16", side.network()), "interface": 0 }],
-        },
-    });
-    let folder = if side == Side::Ours {
-        conf["backend"] = json!("nftables");
-        order.ours.clone()
-    } else {
-        order.peer.clone()
-    };
-    Contender {
-        side,
-        kind: Kind::List {
-            folder,
-            plugins: vec![conf],
-            configure: publish_one_port,
-        },
-    }
-}
-
-/// A port and an address of its own for each pod.
-fn publish_one_port(conf: &mut Value, pod: &Pod) {
-    let port = 10_000 + pod.number;
-    let address = &mut conf["prevResult"]["ips"][0]["address"];
-    let [high, low] = (pod.number + 2).to_be_bytes();
-    *address = json!(
-        address
-            .as_str()
-            .unwrap_or_default()
-            .replace(".0.0/", &format!(".{high}.{low}/"))
-    );
-    conf["runtimeConfig"] = json!({
-        "portMappings": [{ "hostPort": port, "containerPort": 80, "protocol": "tcp" }],
-    });
 }
 
 /// A plugin whose pods get their addresses from the runtime, by way of `static`.

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::api::{Kinds, Object, answer, leases_resource, within};
 use super::objects::{annotations, network_object, new, pod_cidrs};
-use super::settings::{Peers, Settings};
+use super::settings::Settings;
+use crate::cli::Peers;
 use crate::store::{Trouble, Wish, WishedPlace};
 
 /// Takes the node's name, unless another machine lives under it, and tells the others how it is reached.

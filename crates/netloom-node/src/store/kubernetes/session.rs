@@ -8,9 +8,10 @@ use tokio::time::Instant;
 
 use super::api::Kinds;
 use super::objects::{of_network, of_node};
-use super::settings::{Peers, Settings};
+use super::settings::Settings;
 use super::source::{News, Source};
 use super::{call, place};
+use crate::cli::Peers;
 use crate::store::pause::{Pause, refuse_calls_for};
 use crate::store::{Call, Entry, Event, Trouble, Wish, config_key};
 

@@ -7,19 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use kube_client::config::{KubeConfigOptions, Kubeconfig};
 use kube_client::{Client, Config};
 
+use crate::cli::Peers;
 use crate::files;
 
 /// How long a connection and each call may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Where the other hosts' parts of the network are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Peers {
-    /// In the objects `NodeNetwork` of netloom-node's own: they change only when a network does.
-    Netloom,
-    /// In the nodes' annotations, where flannel has them: for clusters in which some nodes run flannel.
-    Nodes,
-}
 
 /// Valid settings.
 #[derive(Clone)]
