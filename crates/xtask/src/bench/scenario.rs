@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Order;
 use super::contender::{Addressing, Contender, Kind};
 use super::ports::{publish_two_ports, publisher};
-use super::side::{Pod, Side};
+use super::side::Side;
 use super::{host, pool};
 use crate::process;
 
