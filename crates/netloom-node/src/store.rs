@@ -32,7 +32,7 @@ use crate::cli::StoreArgs;
 /// Which store, and how to speak to it; valid.
 #[derive(Clone)]
 pub(crate) enum Settings {
-    Etcd(settings::Settings),
+    Etcd(Box<settings::Settings>),
     Kubernetes(kubernetes::Settings),
 }
 
@@ -40,7 +40,7 @@ impl Settings {
     /// Judges what the user says; opens no connection.
     pub(crate) fn new(args: &StoreArgs) -> anyhow::Result<Self> {
         if !args.kubernetes && args.kubeconfig.is_none() {
-            return settings::Settings::new(args).map(Self::Etcd);
+            return settings::Settings::new(args).map(|one| Self::Etcd(Box::new(one)));
         }
         let prefix = settings::prefix(args)?;
         let file = args.kubeconfig.as_deref();
@@ -123,7 +123,7 @@ pub(crate) async fn run(
     events: mpsc::Sender<Event>,
 ) {
     match settings {
-        Settings::Etcd(settings) => session::run(settings, wish, calls, events).await,
+        Settings::Etcd(settings) => session::run(*settings, wish, calls, events).await,
         Settings::Kubernetes(settings) => kubernetes::run(settings, wish, calls, events).await,
     }
 }
@@ -135,7 +135,7 @@ pub(crate) async fn create(settings: Settings, key: &str, value: &str) -> Result
             "on Kubernetes the pod network is in the file that --net-conf names; nothing was written"
         );
     };
-    let mut endpoint = Endpoint::new(settings);
+    let mut endpoint = Endpoint::new(*settings);
     let mut trouble = String::new();
     for _ in 0..endpoint.count() {
         match endpoint.create(key, value).await {
@@ -157,7 +157,7 @@ pub(crate) struct Removed {
 /// Takes a node's records out. `now`: seconds since 1970.
 pub(crate) async fn remove_node(settings: Settings, node: &NodeName, now: u64) -> Result<Removed> {
     match settings {
-        Settings::Etcd(settings) => removal::remove_node(settings, node, now).await,
+        Settings::Etcd(settings) => removal::remove_node(*settings, node, now).await,
         Settings::Kubernetes(settings) => kubernetes::remove_node(settings, node, now).await,
     }
 }
