@@ -1,7 +1,7 @@
 //! A picture of everything a plugin may change, to be compared with a later one.
 //!
 //! What changes by itself is left out: interface indexes, handles, counters, timers, carrier,
-//! link-local IPv6 addresses and the kernel's routes for them, learned neighbours.
+//! link-local IPv6 addresses, the routes that the kernel makes for IPv6 addresses, learned neighbours.
 
 mod difference;
 mod files;

@@ -56,6 +56,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     ),
     need("time", "time", "measuring a plugin's memory"),
     need("ping", "iputils-ping", "reaching a pod"),
+    need("sysctl", "procps", "settings of a host"),
     need("conntrack", "conntrack", "connection tracking"),
     need("jq", "jq", "the tutorials' shell plugins"),
     need("python3", "python3", "plugins in Python"),

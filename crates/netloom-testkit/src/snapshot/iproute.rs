@@ -131,7 +131,9 @@ fn links(mut link: Value, found: &mut Found) {
 fn routes(mut route: Value, found: &mut Found) {
     let destination = text(&route, "dst");
     let link_local = destination.starts_with("fe80:") || destination == "ff00::/8";
-    if link_local && text(&route, "protocol") == "kernel" {
+    // Those of the table local follow from the addresses, once these have been looked at for duplicates.
+    let by_address = destination.contains(':') && text(&route, "table") == "local";
+    if (link_local || by_address) && text(&route, "protocol") == "kernel" {
         return;
     }
     strip(&mut route, &["expires", "ifindex"]);

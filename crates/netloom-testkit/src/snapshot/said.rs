@@ -182,10 +182,14 @@ fn steady_route(route: &mut Vec<u8>) -> bool {
     const INET6: u8 = 10;
     const BY_KERNEL: u8 = 2;
     const LINK_DOWN: u8 = 16;
+    const LOCAL: u8 = 255;
     let to = attribute(route, ROUTE, 1).unwrap_or_default();
     let length = route.get(1).copied().unwrap_or_default();
     let link_local = to.starts_with(&[0xfe, 0x80]) || (to.starts_with(&[0xff, 0]) && length == 8);
-    if link_local && route.first() == Some(&INET6) && route.get(5) == Some(&BY_KERNEL) {
+    // Those of the table local follow from the addresses, once these have been looked at for duplicates.
+    let by_address = route.get(4) == Some(&LOCAL);
+    let follows = link_local || by_address;
+    if follows && route.first() == Some(&INET6) && route.get(5) == Some(&BY_KERNEL) {
         return false;
     }
     if let Some(flags) = route.get_mut(8) {
