@@ -252,7 +252,7 @@ fn an_older_plugin_that_is_found_first_is_named_with_what_it_speaks() {
                  speaks 0.1.0, ";
     assert!(outcome.stdout.contains(words), "{outcome}");
     // A plugin that asks an older one for its addresses fails for that one.
-    link_plugins(NETLOOM, &project.path().join("new"));
+    link_plugins(NETLOOM, project.path().join("new"));
     let path = format!("{}:{DEBIAN_DIR}", project.path().join("new").display());
     fs::remove_file(project.path().join("new/host-local")).unwrap();
     let outcome = attempt(&[&conf]).env("CNI_PATH", path).run();
