@@ -24,16 +24,27 @@ pub(crate) fn cni(options: &Options) -> Cni {
         })
 }
 
+/// No network has the name that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoSuchNetwork(#[source] netloom_spec::Error);
+
 /// The network of this name in the configuration directory.
+///
+/// # Errors
+/// [`NoSuchNetwork`], or why the directory or a file in it cannot be read.
 pub(crate) fn find(options: &Options, name: &str) -> Result<NetworkConfigList> {
     load::find_by_name(&options.conf_dir, name).map_err(|error| {
         let hint = match &error {
-            load::Error::NotFound { dir, .. } => hint(dir, name),
-            _ => String::new(),
+            load::Error::NotFound { dir, .. } => Some(hint(dir, name)),
+            _ => None,
         };
         let mut error = netloom_spec::Error::from(error);
+        let Some(hint) = hint else {
+            return error.into();
+        };
         error.msg.push_str(&hint);
-        error.into()
+        NoSuchNetwork(error).into()
     })
 }
 

@@ -1,6 +1,6 @@
 //! `add`, `check`, `del` and `status`: one attachment to one network.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 use netloom_runtime::{Cni, DelMode, RuntimeConf, undeclared_capabilities};
@@ -37,8 +37,9 @@ pub(super) fn add(options: &Options, target: &Target) -> Result<()> {
     let version = network.cni_version.parse().unwrap_or(Version::LATEST);
     let text = result.to_json(version)?;
     let mut stdout = io::stdout();
-    stdout
-        .write_all(terminal::json(&text).as_bytes())
+    // To programs it is cnitool's to the byte, which ends no line; a prompt needs a line of its own.
+    let end = if stdout.is_terminal() { "\n" } else { "" };
+    write!(stdout, "{}{end}", terminal::json(&text))
         .and_then(|()| stdout.flush())
         .context("print the result")
 }

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 use super::{Misuse, target};
 use crate::cli::Target;
-use crate::configured::find;
+use crate::configured::{NoSuchNetwork, find};
 use crate::options::Options;
 
 pub(super) fn run(options: &Options, wanted: &Target) -> Result<()> {
-    let list = find(options, &wanted.network)?;
+    let list = find(options, &wanted.network).map_err(as_misuse)?;
     let runtime = target::new(options, wanted)?;
     let netns = Netns::open(&runtime.netns).map_err(|error| Misuse(error.to_string()))?;
     let inside = Socket::open_in(&netns).context("enter the network namespace")?;
@@ -41,6 +41,17 @@ pub(super) fn run(options: &Options, wanted: &Target) -> Result<()> {
         print(&steps, &forecast.unknown);
     }
     Ok(())
+}
+
+/// For ADD a network that is not there is a failure, as for cnitool; asking about one is misuse.
+fn as_misuse(error: anyhow::Error) -> anyhow::Error {
+    match error.is::<NoSuchNetwork>() {
+        true => {
+            let words = error.to_string();
+            error.context(Misuse(words))
+        }
+        false => error,
+    }
 }
 
 fn forecast<'f>(list: &'f NetworkConfigList, runtime: &'f RuntimeConf) -> Result<Told> {

@@ -41,24 +41,26 @@ pub(crate) fn judge(reports: &mut [Report]) {
                     .help("give it another name"),
             );
         }
-        for (other, other_nets, path) in before.iter().filter(|(other, ..)| other != name) {
-            let overlap = nets.iter().find_map(|net| {
-                let of_other = other_nets
-                    .iter()
-                    .find(|it| it.contains(net) || net.contains(*it))?;
-                Some((net, of_other))
-            });
-            if let Some((net, of_other)) = overlap {
-                let message = format!(
-                    "{net} overlaps {of_other} of the network {other:?} ({})",
-                    path.display()
-                );
-                let span = reports[at].span_of("subnet");
-                found.push(
-                    Finding::new("NL304", Level::Warning, span, message)
-                        .help("give one of them another subnet"),
-                );
-            }
+        // One finding however many there are: a directory of copies would have one for each pair.
+        let others = before.iter().filter(|(other, ..)| other != name);
+        let mut overlaps = others.filter_map(|(other, other_nets, path)| {
+            let (net, of_other) = overlap(nets, other_nets)?;
+            Some((net, of_other, other, path))
+        });
+        if let Some((net, of_other, other, path)) = overlaps.next() {
+            let more = match overlaps.count() {
+                0 => String::new(),
+                more => format!(", and those of {more} more"),
+            };
+            let message = format!(
+                "{net} overlaps {of_other} of the network {other:?} ({}){more}",
+                path.display()
+            );
+            let span = reports[at].span_of("subnet");
+            found.push(
+                Finding::new("NL304", Level::Warning, span, message)
+                    .help("give one of them another subnet"),
+            );
         }
         reports[at].findings.extend(found);
     }
@@ -75,6 +77,14 @@ pub(crate) fn judge(reports: &mut [Report]) {
             ));
         }
     }
+}
+
+/// The first subnets of two networks that overlap.
+fn overlap<'n>(nets: &'n [IpNet], others: &'n [IpNet]) -> Option<(&'n IpNet, &'n IpNet)> {
+    nets.iter().find_map(|net| {
+        let is_over = |it: &&IpNet| it.contains(net) || net.contains(*it);
+        Some((net, others.iter().find(is_over)?))
+    })
 }
 
 /// Files that look like configurations and are none.

@@ -86,7 +86,11 @@ fn one(
         _ => NodeKind::There(At::Docker(format!("clab-{lab}-{name}"))),
     };
     note(topology, name, fields);
-    Ok(TopoNode { kind, host: None })
+    Ok(TopoNode {
+        kind,
+        host: None,
+        said: key.clone(),
+    })
 }
 
 /// Notes what a node says and is not done.

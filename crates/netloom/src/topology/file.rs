@@ -136,7 +136,11 @@ fn node(topology: &Topology, name: &str, key: &Node, value: &Node) -> Result<Top
         .map(|node| names::host(topology, node))
         .transpose()?;
     fields.finish("attach, bridge and host")?;
-    Ok(TopoNode { kind, host })
+    Ok(TopoNode {
+        kind,
+        host,
+        said: attach.unwrap_or(key).clone(),
+    })
 }
 
 /// That no two links have the same name, or want the same interface.

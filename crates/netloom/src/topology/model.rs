@@ -27,6 +27,8 @@ pub(super) struct TopoNode {
     pub(super) kind: NodeKind,
     /// Which of the hosts it is on; none where there is one.
     pub(super) host: Option<String>,
+    /// Where the file says what it is.
+    pub(super) said: Node,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

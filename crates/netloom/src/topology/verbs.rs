@@ -49,7 +49,7 @@ impl Read {
             match at.open(cni) {
                 Ok(place) => drop(places.insert(at, place)),
                 Err(error) if is_own && is_missing(&error) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.at_its_line(&at, error)),
             }
         }
         for at in record::read(self.name()) {
@@ -61,6 +61,16 @@ impl Read {
             }
         }
         Ok(places)
+    }
+
+    /// What is wrong with a place, behind the line that names it.
+    fn at_its_line(&self, at: &At, error: anyhow::Error) -> anyhow::Error {
+        let mut nodes = self.topology.nodes.iter();
+        let Some((name, node)) = nodes.find(|(_, node)| node.kind.at() == *at) else {
+            return error;
+        };
+        let fault = node.said.fault(format!("node \"{name}\""));
+        error.context(format!("{}:{fault}", self.topology.path.display()))
     }
 
     /// The links whose places are open, with their names; and the names of the others.

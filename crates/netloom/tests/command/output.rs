@@ -1,9 +1,14 @@
 //! What a pod, a plugin or a file chose reaches a terminal as plain text, and not without end.
 
-use crate::{Words as _, configure, host, netloom, path, shell_plugin};
-use netloom_testkit::Outcome;
+use crate::{NETLOOM, PLUGINS, Words as _, configure, host, netloom, path, shell_plugin};
+use netloom_testkit::{Outcome, product};
+use rustix::pty::OpenptFlags;
 use serde_json::{Value, json};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Command;
 
 /// Turns to red, clears the screen by a single character, and writes backwards.
 const WILD: &str = "\u{1b}[31mX\u{9b}2J\u{202e}\u{7}";
@@ -129,4 +134,37 @@ fn what_files_hold_is_listed_in_plain_text() {
             .succeeds_with_words()
             .contains(r"\u{1b}[31mX")
     );
+}
+
+/// cnitool ends no line, and what reads its bytes may count them; a prompt needs a line of its own.
+#[test]
+fn the_result_of_add_ends_its_line_on_a_terminal_alone() {
+    let Some(host) = host() else { return };
+    let conf = json!({"cniVersion": "1.1.0", "name": "net", "type": "bridge"});
+    configure("10-net.conf", &conf);
+    let piped = netloom(&["add", "net", path(&host.pod("one"))]).run();
+    assert!(piped.is_success() && piped.stdout.ends_with('}'), "{piped}");
+
+    let (mut own, theirs) = terminal();
+    let status = Command::new(product(Path::new(NETLOOM)))
+        .args(["add", "net", path(&host.pod("two"))])
+        .env("CNI_PATH", PLUGINS)
+        .stdout(theirs)
+        .status();
+    assert!(status.unwrap().success());
+    let mut shown = Vec::new();
+    // A terminal that nobody writes to any more is an error at its end.
+    let _ = own.read_to_end(&mut shown);
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.ends_with("}\r\n"), "{shown:?}");
+}
+
+/// Both ends of a terminal: ours, and a program's.
+fn terminal() -> (File, OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let own = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::grantpt(&own).unwrap();
+    rustix::pty::unlockpt(&own).unwrap();
+    let theirs = rustix::pty::ioctl_tiocgptpeer(&own, flags).unwrap();
+    (own.into(), theirs)
 }

@@ -38,6 +38,11 @@ fn what_is_wrong_with_a_file_is_told_by_line_and_column() {
             ":3:17: attach: there are no places \"vm:\"",
         ),
         (
+            "name: lab\nnodes:\n  r1: { attach: \"ns:nowhere\" }\n  r2: {}\n\
+             links: [{ endpoints: [\"r1:e\", \"r2:e\"] }]\n",
+            ":3:17: node \"r1\": ns:nowhere: there is none",
+        ),
+        (
             "name: lab\nnodes:\n  r1: { host: a }\n",
             ":3:15: there is no host \"a\" in hosts",
         ),

@@ -30,8 +30,11 @@ fn files_beside_each_other_are_judged_together() {
     };
     assert_eq!(rules("10-blue.conflist"), [""; 0]);
     assert_eq!(rules("20-blue.conflist"), ["NL401", "NL402"]);
-    assert_eq!(rules("30-red.conflist"), ["NL402", "NL304", "NL304"]);
+    assert_eq!(rules("30-red.conflist"), ["NL402", "NL304"]);
     assert_eq!(rules(".bak"), ["NL403"]);
+    let overlap = findings.iter().find(|it| it["rule"] == "NL304").unwrap();
+    let message = overlap["message"].as_str().unwrap();
+    assert!(message.ends_with(", and those of 1 more"), "{message}");
 }
 
 #[test]

@@ -20,8 +20,8 @@ fn what_cannot_be_planned_is_one_error_and_changes_nothing() {
         (&["plan", "mynet", pod, "--rehearse"], "--rehearse", 2),
         (&["plan", "mynet", "nowhere"], "/var/run/netns/nowhere", 2),
         (&["plan", "mynet", "/etc/hosts"], "/etc/hosts", 2),
-        (&["plan", "mynte", pod], "did you mean \"mynet\"?", 1),
-        (&["plan", pod, "mynet"], "the network's name comes first", 1),
+        (&["plan", "mynte", pod], "did you mean \"mynet\"?", 2),
+        (&["plan", pod, "mynet"], "the network's name comes first", 2),
         (&["plan", "mynet", pod], "nothing0", 1),
     ];
     for (arguments, words, status) in cases {

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use netloom_testkit::{Call, DEBIAN_DIR, Host, Outcome, product, skip};
+use netloom_testkit::{Call, DEBIAN_DIR, Host, Outcome, link_plugins, product, skip};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -237,6 +237,34 @@ fn the_reference_leaves_nothing_either() {
 }
 
 #[test]
+fn an_older_plugin_that_is_found_first_is_named_with_what_it_speaks() {
+    let Some(_host) = Host::new() else { return };
+    if !Path::new(DEBIAN_DIR).join("bridge").is_file() {
+        return skip("needs Debian's package containernetworking-plugins");
+    }
+    let project = project();
+    let mut conf = bridge();
+    conf["cniVersion"] = json!("1.1.0");
+    let conf = configuration(&project, &conf);
+    let outcome = attempt(&[&conf]).env("CNI_PATH", DEBIAN_DIR).run();
+    assert_eq!(outcome.code(), Some(1), "{outcome}");
+    let words = "cniVersion is \"1.1.0\", and /usr/lib/cni/bridge, which was found first in CNI_PATH, \
+                 speaks 0.1.0, ";
+    assert!(outcome.stdout.contains(words), "{outcome}");
+    // A plugin that asks an older one for its addresses fails for that one.
+    link_plugins(NETLOOM, project.path().join("new"));
+    let path = format!("{}:{DEBIAN_DIR}", project.path().join("new").display());
+    fs::remove_file(project.path().join("new/host-local")).unwrap();
+    let outcome = attempt(&[&conf]).env("CNI_PATH", path).run();
+    assert!(
+        outcome
+            .stdout
+            .contains("and /usr/lib/cni/host-local, which"),
+        "{outcome}"
+    );
+}
+
+#[test]
 fn a_chain_on_either_packet_filter_leaves_only_what_all_pods_share() {
     let Some(_host) = Host::new() else { return };
     for backend in ["iptables", "nftables"] {
@@ -311,8 +339,9 @@ fn what_cannot_be_tried_is_refused_before_anything_is_made() {
     let path = |path: &Path| path.to_str().unwrap().to_owned();
     let (text, broken) = (path(&text), path(&broken));
     let missing = path(&project.path().join("nothing"));
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["nosuchnetwork"], "nosuchnetwork"),
+        (&["/dev/zero"], "neither a file nor a directory"),
         (&[&missing], "does not exist"),
         (&[&text], "neither executable nor named as a configuration"),
         (&[&broken], "broken.conflist"),

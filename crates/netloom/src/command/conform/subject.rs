@@ -46,7 +46,7 @@ impl Subject {
         let of = |path: &PathBuf| {
             let mut subject = Self::of_file(path, conf.as_ref())?;
             subject.class = wanted.class.map(Class::from).or(subject.class);
-            subject.setup = wanted.setup.clone();
+            subject.setup = wanted.setup.clone().or(subject.setup);
             subject.is_single |= wanted.single;
             Ok(subject)
         };
@@ -117,6 +117,7 @@ impl Subject {
             .into_iter()
             .find(|it| Some(it.word()) == entry["class"].as_str());
         self.is_single = entry["single"].as_bool() == Some(true);
+        self.setup = entry["setup"].as_str().map(str::to_owned);
         let files = entry["files"].as_object().into_iter().flatten();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         self.files = files.map(|(path, it)| (path.clone(), text(it))).collect();

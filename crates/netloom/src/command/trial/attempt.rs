@@ -1,6 +1,7 @@
 //! The steps of a trial, each with all that was seen of it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -9,7 +10,7 @@ use netloom_kernel::rtnl::Happened;
 use netloom_observe::processes::{self, Process};
 use netloom_observe::{Change, Difference, Event, Kind, Object, Place, Recorder, Snapshot};
 use netloom_runtime::Cni;
-use netloom_spec::{AddResult, NetworkConfigList};
+use netloom_spec::{AddResult, NetworkConfigList, code};
 
 use super::host::Stage;
 use super::leftovers::{self, Left};
@@ -87,10 +88,14 @@ impl<'n> Attempt<'n> {
         let title = format!("{}. {} {name}", self.count, step.command());
         let recorder = Recorder::start(&self.places)?;
         let started = Instant::now();
-        let (result, failure) = self.call(step, pod);
+        let done = self.call(step, pod);
         let time = started.elapsed();
         let recording = recorder.stop()?;
         let calls = self.witness.take();
+        let (result, failure) = match done {
+            Ok(result) => (result, None),
+            Err(error) => (None, Some(self.told(&error, &calls))),
+        };
 
         let left = processes::lingering(&self.lingering);
         let now = look(&self.places, &self.stage)?;
@@ -123,18 +128,51 @@ impl<'n> Attempt<'n> {
         })
     }
 
-    fn call(&self, step: TryStep, pod: usize) -> (Option<AddResult>, Option<String>) {
+    fn call(&self, step: TryStep, pod: usize) -> Result<Option<AddResult>, netloom_runtime::Error> {
         let (network, runtime) = (self.network, &self.stage.pods[pod].runtime);
-        let done = match step {
-            TryStep::Add => match self.cni.add(network, runtime) {
-                Ok(result) => return (Some(result), None),
-                Err(error) => Err(error),
-            },
+        match step {
+            TryStep::Add => return self.cni.add(network, runtime).map(Some),
             TryStep::Check => self.cni.check(network, runtime),
             TryStep::Del => self.cni.del(network, runtime),
             TryStep::Status => self.cni.status(network),
+        }?;
+        Ok(None)
+    }
+
+    /// Why a step failed. Where a plugin does not speak the configuration's version, which file that is
+    /// and what it speaks: another of its name may be found before the one that was meant.
+    fn told(&self, error: &netloom_runtime::Error, calls: &[Call]) -> String {
+        let words = error.to_string();
+        let failed = calls.iter().rfind(|it| it.failure.is_some());
+        let is_of_version = error.code() == code::INCOMPATIBLE_VERSION;
+        let Some(call) = failed.filter(|_| is_of_version) else {
+            return words;
         };
-        (None, done.err().map(|error| error.to_string()))
+        let ipam = self.ipam_of(&call.name());
+        let wanted = &self.network.cni_version;
+        let older = [Some(call.plugin.clone()), ipam]
+            .into_iter()
+            .flatten()
+            .find_map(|file| {
+                let spoken = self.witness.versions(&file).ok()?;
+                (!spoken.contains(wanted)).then_some((file, spoken))
+            });
+        match older {
+            None => words,
+            Some((file, spoken)) => format!(
+                "{words}; cniVersion is {wanted:?}, and {}, which was found first in CNI_PATH, speaks {}",
+                file.display(),
+                spoken.join(", ")
+            ),
+        }
+    }
+
+    /// The file of the IPAM plugin that a plugin asks.
+    fn ipam_of(&self, plugin: &str) -> Option<PathBuf> {
+        let mut plugins = self.network.plugins.iter();
+        let conf = plugins.find(|it| it.plugin_type() == plugin)?;
+        let name = conf.get("ipam")?.get("type")?.as_str()?;
+        netloom_invoke::find_in_path(name, &self.stage.plugin_dirs).ok()
     }
 
     /// Ends what goes on, and tells what is left of all steps.

@@ -29,9 +29,14 @@ impl Subject {
             None => Self::beside(Path::new(".")),
             Some(path) if Path::new(path).is_file() => Self::of_file(Path::new(path)),
             Some(path) if path.contains('/') => {
+                let is_wrong = match Path::new(path) {
+                    it if it.is_dir() => "",
+                    it if it.exists() => "is neither a file nor a directory",
+                    _ => "does not exist",
+                };
                 ensure!(
-                    Path::new(path).is_dir(),
-                    "{path:?} does not exist: expected a configuration, a plugin, a project's directory or a network's name"
+                    is_wrong.is_empty(),
+                    "{path:?} {is_wrong}: expected a configuration, a plugin, a project's directory or a network's name"
                 );
                 Self::beside(Path::new(path))
             }

@@ -48,6 +48,13 @@ impl Witness {
     pub(super) fn take(&self) -> Vec<Call> {
         std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// The versions of the specification that a plugin speaks. This execution is not remembered.
+    pub(super) fn versions(&self, plugin: &Path) -> Result<Vec<String>, Error> {
+        let (stderr, _) = Stderr::memory();
+        let exec = Bounded::by(self.limit).with_stderr(&stderr);
+        Ok(netloom_invoke::version_info(&exec, plugin)?.supported_versions)
+    }
 }
 
 impl Exec for Witness {
