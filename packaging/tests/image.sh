@@ -44,6 +44,18 @@ echo "$told"
 ok "the other takes them out" grep -q 'ended 0' <<< "$told"
 ok "what was there before is there again" [ "$(ls -A /work/node) $(cat /work/node/bridge)" = "bridge Go's" ]
 
+# The daemon's DaemonSet, with what its first container is allowed.
+told=$(in_pod $(args node) 2>&1)
+echo "$told"
+ok "the daemon's installs too" [ "$(CNI_COMMAND=VERSION /work/node/flannel < /dev/null | grep -c 1.1.0)" = 1 ]
+images=$(sed -n 's/^ *image: //p' "$repo"/packaging/kubernetes/*.yaml | sort -u)
+ok "all manifests run one image" [ "$images" = "netloom:$(in_pod --version | cut -d' ' -f2)" ]
+program=$(sed -n 's/.*command: *\[\([^,]*\),.*/\1/p' "$repo/packaging/kubernetes/node.yaml")
+if [ -e usr/bin/netloom-node ]; then
+  ok "the daemon is where its DaemonSet executes it" chroot . "$program" --version
+  ok "the command finds it" in_pod node --version
+fi
+
 if command -v podman > /dev/null; then
   export work=/work/podman
   mkdir "$work"
