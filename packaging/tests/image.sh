@@ -45,7 +45,7 @@ ok "the other takes them out" grep -q 'ended 0' <<< "$told"
 ok "what was there before is there again" [ "$(ls -A /work/node) $(cat /work/node/bridge)" = "bridge Go's" ]
 
 # The daemon's DaemonSet, with what its first container is allowed.
-told=$(in_pod $(args node) 2>&1)
+told=$(in_pod $(args node) 2>&1) || true
 echo "$told"
 ok "the daemon's installs too" [ "$(CNI_COMMAND=VERSION /work/node/flannel < /dev/null | grep -c 1.1.0)" = 1 ]
 images=$(sed -n 's/^ *image: //p' "$repo"/packaging/kubernetes/*.yaml | sort -u)
