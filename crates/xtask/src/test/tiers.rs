@@ -353,7 +353,7 @@ impl Runner {
         }
         let command = dist::build_command(&self.workspace, &plugins.bin)?;
         outcome.check(
-            "the command is smaller than 7 MB",
+            "the command is smaller than 8 MB",
             dist::is_small_command(&command).map_err(|error| format!("{error:#}")),
         );
         let answers = process::run(Command::new(command).arg("--version"));
