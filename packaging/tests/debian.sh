@@ -11,6 +11,7 @@ fi
 . "$(dirname "$0")/tree.sh"
 export DEBIAN_FRONTEND=noninteractive
 debs=("$dist"/netloom_*.deb "$dist"/netloom-plugins_*.deb)
+daemon=$(ls "$dist"/netloom-node_*.deb 2> /dev/null || true)
 put() { "$@" > /work/said 2>&1 || { cat /work/said; echo "FAILED $*"; exit 1; }; }
 owner() { dpkg -S "$1" 2>&1 | cut -d: -f1; }
 
@@ -22,6 +23,25 @@ unit=/usr/lib/systemd/system/cni-dhcp.service
 ok "the daemon's unit is netloom's" grep -q /usr/lib/cni/dhcp "$unit"
 ok "other programs find them by default" [ "$(readlink /opt/cni/bin/bridge)" = /usr/lib/cni/bridge ]
 ok "the command works" [ -n "$(netloom version)" ]
+
+if [ -n "$daemon" ]; then
+  put dpkg -i "$daemon"
+  ok "the command finds the daemon" [ -n "$(netloom node --version)" ]
+  ok "the daemon's files are as they were packed" [ -z "$(dpkg --verify netloom-node)" ]
+  unit=/usr/lib/systemd/system/netloom-node.service
+  program=$(sed -n 's/^ExecStart=\([^ ]*\) .*/\1/p' "$unit")
+  ok "its unit names its program" [ -x "$program" ]
+  ok "its unit names its settings" [ -f "$(sed -n 's/^EnvironmentFile=//p' "$unit")" ]
+  echo 'NETLOOM_NODE_ARGS=--etcd http://127.0.0.1:2379' > /etc/default/netloom-node
+  dpkg-deb -R "$daemon" /work/node
+  sed -i 's/^Version: .*/&.1/' /work/node/DEBIAN/control
+  dpkg-deb -Znone -b /work/node /work/node.deb > /dev/null
+  put dpkg -i /work/node.deb
+  ok "an upgrade keeps the administrator's settings" grep -q '^NETLOOM_NODE_ARGS=--etcd' /etc/default/netloom-node
+  put dpkg --purge netloom-node
+  ok "nothing is left of it" [ ! -e "$program" -a ! -e "$unit" -a ! -e /etc/default/netloom-node ]
+fi
+unit=/usr/lib/systemd/system/cni-dhcp.service
 
 # podman, by its own default directories.
 export work=/work/podman

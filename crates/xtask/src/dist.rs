@@ -14,6 +14,7 @@ use crate::process;
 use crate::workspace::Workspace;
 use link::Linking;
 
+pub(crate) mod daemon;
 mod link;
 mod packages;
 
@@ -21,6 +22,8 @@ mod packages;
 const LARGEST: u64 = 3_500_000;
 /// How much larger it may be where there is no musl to link it with.
 const GLIBC: u64 = 1_000_000;
+/// The command must stay smaller than this, in bytes.
+const LARGEST_COMMAND: u64 = 8_000_000;
 
 /// How cargo is told to build the command.
 const COMMAND: [&str; 4] = ["--package", "netloom", "--bin", "netloom"];
@@ -33,7 +36,7 @@ pub(crate) struct Args {
     /// Only the plugin binary with its names, no command and no packages
     #[arg(long)]
     plugins_only: bool,
-    /// Pack `netloom` and `netloom-plugins` of this folder, and build nothing
+    /// Pack `netloom`, `netloom-plugins` and, if it is there, `netloom-node` of this folder, and build nothing
     #[arg(long, value_name = "DIR", conflicts_with = "plugins_only")]
     programs: Option<PathBuf>,
 }
@@ -71,6 +74,9 @@ pub(crate) fn pack(workspace: &Workspace, programs: &Path, out: &Path) -> Result
         Ok(to)
     };
     let (command, binary) = (copy("netloom")?, copy("netloom-plugins")?);
+    if programs.join(daemon::NAME).exists() {
+        copy(daemon::NAME)?;
+    }
     let names = plugin_names(&binary)?;
     let plugins = Plugins { bin, binary, names };
     finish(workspace, out, &command, &plugins)
@@ -82,6 +88,11 @@ pub(crate) fn deliver(workspace: &Workspace, out: &Path) -> Result<()> {
     Linking::build(workspace, &COMMAND)?;
     let plugins = checked_plugins(workspace, out)?;
     let command = build_command(workspace, &plugins.bin)?;
+    is_small_command(&command)?;
+    if let Some(daemon) = daemon::build(workspace, &plugins.bin)? {
+        tell(&daemon)?;
+        daemon::check(&daemon).with_context(|| daemon.display().to_string())?;
+    }
     for name in &plugins.names {
         fs::remove_file(plugins.bin.join(name)).with_context(|| format!("cannot remove {name}"))?;
     }
@@ -255,9 +266,19 @@ fn plugin_names(binary: &Path) -> Result<Vec<String>> {
 }
 
 fn is_small(binary: &Path) -> Result<()> {
-    let size = fs::metadata(binary)?.len();
+    is_below(binary, LARGEST)
+}
+
+/// Fails if the command became larger than it may be.
+pub(crate) fn is_small_command(command: &Path) -> Result<()> {
+    is_below(command, LARGEST_COMMAND)
+}
+
+/// The limits are for musl: glibc has its own share on top.
+fn is_below(program: &Path, largest: u64) -> Result<()> {
+    let size = fs::metadata(program)?.len();
     let linking = Linking::of_this_machine()?;
-    let largest = LARGEST + if linking.is_musl() { 0 } else { GLIBC };
+    let largest = largest + if linking.is_musl() { 0 } else { GLIBC };
     ensure!(
         size < largest,
         "{size} bytes, {largest} with {linking:?} (musl-tools makes it smaller)"

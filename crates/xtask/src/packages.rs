@@ -102,14 +102,20 @@ pub(crate) const FOR_ALL_TESTS: &[Need] = &[
     ),
 ];
 
+const PROTOC: Need = need("protoc", "protobuf-compiler", "building the client of etcd");
+const PROTOBUF: Need = need(
+    "/usr/include/google/protobuf/empty.proto",
+    "libprotobuf-dev",
+    "building the client of etcd",
+);
+
+/// What the cluster's daemon is built with.
+pub(crate) const FOR_DAEMON: &[Need] = &[PROTOC, PROTOBUF];
+
 /// What the tests of the cluster's daemon use.
 pub(crate) const FOR_CLUSTER: &[Need] = &[
-    need("protoc", "protobuf-compiler", "building the client of etcd"),
-    need(
-        "/usr/include/google/protobuf/empty.proto",
-        "libprotobuf-dev",
-        "building the client of etcd",
-    ),
+    PROTOC,
+    PROTOBUF,
     need("etcd", "etcd-server", "a store"),
     need("etcdctl", "etcd-client", "a second view of the store"),
     need("openssl", "openssl", "certificates"),

@@ -103,6 +103,20 @@ impl Linking {
         Self::Glibc.build_with(workspace, choice)
     }
 
+    /// Builds the daemon, which asks names of hosts and has C code in it: with musl where that is a target of
+    /// Rust's own, else with static glibc. What the others are linked with does not follow from it.
+    pub(crate) fn build_daemon(workspace: &Workspace, choice: &[&str]) -> Result<PathBuf> {
+        let program = choice.last().copied().unwrap_or_default();
+        if Self::of_this_machine()? == Self::MuslTarget {
+            match Self::MuslTarget.build_with(workspace, choice) {
+                Err(error) => println!("{program}: not linked with musl: {error:#}"),
+                built => return built,
+            }
+        }
+        println!("{program}: {}", Self::Glibc.told());
+        Self::Glibc.build_with(workspace, choice)
+    }
+
     /// Why a link with musl was tried in vain, if it was.
     pub(crate) fn is_as_wanted() -> Result<()> {
         let given_up = GIVEN_UP.get();

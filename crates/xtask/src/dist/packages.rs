@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::Plugins;
 use super::link::Linking;
+use super::{Plugins, daemon};
 use crate::process;
 use crate::workspace::Workspace;
 use tree::{File, Tree};
@@ -25,6 +25,7 @@ mod tree;
 /// The release of containernetworking/plugins that the plugins stand in for, as packages call it.
 const STANDS_FOR: &str = "1.9.1";
 const SUMMARY: &str = "the whole of CNI (Container Network Interface) in one small program";
+const DAEMON: &str = "the daemon of a cluster's node: pod networks and addresses, by netloom";
 const HOME: &str = "https://github.com/netloom/netloom";
 
 /// What is packed, and when it was made.
@@ -83,6 +84,12 @@ fn epoch(workspace: &Workspace) -> Result<u64> {
 }
 
 impl Release<'_> {
+    /// The daemon, where it could be built.
+    fn daemon(&self) -> Option<PathBuf> {
+        let program = self.bin.join(daemon::NAME);
+        program.exists().then_some(program)
+    }
+
     fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
     }

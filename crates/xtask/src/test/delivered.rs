@@ -30,10 +30,21 @@ pub(super) fn prove(
     }
     let made = [scratch.join("dist"), scratch.join("dist-again")];
     match programs {
-        Some(programs) => dist::pack(workspace, programs, &made[0])?,
+        Some(programs) => {
+            dist::daemon::build(workspace, programs)?;
+            dist::pack(workspace, programs, &made[0])?;
+        }
         None => dist::deliver(workspace, &made[0])?,
     }
-    dist::pack(workspace, &made[0].join("bin"), &made[1])?;
+    let bin = made[0].join("bin");
+    let daemon = bin.join(dist::daemon::NAME);
+    if daemon.exists() {
+        outcome.check(
+            "the daemon is static",
+            dist::daemon::check(&daemon).map_err(|error| format!("{error:#}")),
+        );
+    }
+    dist::pack(workspace, &bin, &made[1])?;
     outcome.check(
         "the packages are the same bytes when they are made again",
         same(&made).map_err(|error| format!("{error:#}")),

@@ -352,6 +352,10 @@ impl Runner {
             outcome.check(&name, result.map_err(|error| format!("{error:#}")));
         }
         let command = dist::build_command(&self.workspace, &plugins.bin)?;
+        outcome.check(
+            "the command is smaller than 8 MB",
+            dist::is_small_command(&command).map_err(|error| format!("{error:#}")),
+        );
         let answers = process::run(Command::new(command).arg("--version"));
         outcome.check(
             "the command is built as well",

@@ -13,9 +13,11 @@ pub(super) fn make(release: &Release<'_>) -> Result<PathBuf> {
     let mut tree = files::command(release, Path::new(""))?;
     let plugins = release.bin.join("netloom-plugins");
     tree.put("bin/netloom-plugins", File::Program(plugins));
-    for of_plugins in [true, false] {
-        let to = Path::new("lib/systemd/system");
-        tree.absorb(files::units(release, to, of_plugins, "/opt/cni/bin")?);
+    let units = Path::new("lib/systemd/system");
+    tree.absorb(files::units(release, units, true, "/opt/cni/bin")?);
+    if let Some(program) = release.daemon() {
+        tree.put("bin/netloom-node", File::Program(program));
+        tree.absorb(files::units(release, units, false, "/usr/local/bin")?);
     }
     let folder = release.scratch("archive")?;
     tree.lay(&folder, release.epoch)?;

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::{HOME, Release, SUMMARY};
+use super::{HOME, Release, SUMMARY, daemon};
 use crate::process;
 
-/// The programs' crates.
+/// The crates of the programs that are always there.
 const PROGRAMS: [&str; 2] = ["netloom", "netloom-plugins"];
 
 pub(super) fn make(release: &Release<'_>) -> Result<PathBuf> {
@@ -26,7 +26,9 @@ pub(super) fn make(release: &Release<'_>) -> Result<PathBuf> {
     let metadata = process::output(&mut release.workspace.cargo(&arguments))?;
     let metadata: Value = serde_json::from_slice(&metadata)?;
     let lock = fs::read_to_string(release.workspace.root.join("Cargo.lock"))?;
-    let bom = bom(&metadata, &sums(&lock)?, release.version())?;
+    let mut programs = PROGRAMS.to_vec();
+    programs.extend(release.daemon().map(|_| daemon::NAME));
+    let bom = bom(&metadata, &programs, &sums(&lock)?, release.version())?;
     let to = release.out.join(format!("{}.cdx.json", release.stem()?));
     fs::write(&to, serde_json::to_string_pretty(&bom)? + "\n")?;
     Ok(to)
@@ -50,11 +52,12 @@ fn sums(lock: &str) -> Result<BTreeMap<(String, String), String>> {
 
 fn bom(
     metadata: &Value,
+    programs: &[&str],
     sums: &BTreeMap<(String, String), String>,
     version: &str,
 ) -> Result<Value> {
     let packages = metadata["packages"].as_array().context("no packages")?;
-    let linked = linked(metadata, packages);
+    let linked = linked(metadata, packages, programs);
     let text = |package: &Value, key: &str| package[key].as_str().unwrap_or_default().to_owned();
     let mut components: Vec<Value> = Vec::new();
     for package in packages {
@@ -104,8 +107,12 @@ fn bom(
 
 /// What is linked into the programs, with what each of it depends on: neither what only tests nor what
 /// only builds use.
-fn linked(metadata: &Value, packages: &[Value]) -> BTreeMap<String, Vec<String>> {
-    let is_program = |it: &&Value| PROGRAMS.iter().any(|name| it["name"] == *name);
+fn linked(
+    metadata: &Value,
+    packages: &[Value],
+    programs: &[&str],
+) -> BTreeMap<String, Vec<String>> {
+    let is_program = |it: &&Value| programs.iter().any(|name| it["name"] == *name);
     let id = |it: &Value| it["id"].as_str().map(str::to_owned);
     let mut open: Vec<String> = packages.iter().filter(is_program).filter_map(id).collect();
     let nodes = metadata["resolve"]["nodes"].as_array();
@@ -150,7 +157,7 @@ mod tests {
             ]},
         });
         let lock = "[[package]]\nname = \"used\"\nversion = \"1\"\nchecksum = \"ab\"\n";
-        let bom = bom(&metadata, &sums(lock).unwrap(), "1").unwrap();
+        let bom = bom(&metadata, &PROGRAMS, &sums(lock).unwrap(), "1").unwrap();
         let names: Vec<_> = bom["components"]
             .as_array()
             .unwrap()

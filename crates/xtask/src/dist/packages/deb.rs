@@ -1,4 +1,5 @@
-//! Debian's packages: `netloom`, the command, and `netloom-plugins`, in place of containernetworking-plugins.
+//! Debian's packages: `netloom`, the command, `netloom-plugins`, in place of containernetworking-plugins, and
+//! `netloom-node`, the daemon: who runs containers on one host wants neither its size nor its unit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{HOME, Release, STANDS_FOR, SUMMARY, Tree, files};
+use super::{DAEMON, HOME, Release, STANDS_FOR, SUMMARY, Tree, daemon, files};
 use crate::process;
 
 /// Where Debian's podman and containerd look.
@@ -18,13 +19,7 @@ const PLUGINS: &str = "/usr/lib/cni";
 const UNITS: &str = "usr/share/netloom-plugins/systemd";
 
 pub(super) fn make(release: &Release<'_>) -> Result<Vec<PathBuf>> {
-    let mut command = files::command(release, Path::new("usr"))?;
-    command.absorb(files::units(
-        release,
-        Path::new("usr/lib/systemd/system"),
-        false,
-        PLUGINS,
-    )?);
+    let command = files::command(release, Path::new("usr"))?;
     let of_command = format!(
         "Section: net\nRecommends: netloom-plugins\nDescription: {SUMMARY}\n The command: networks are \
          attached, checked, explained and tried.\n"
@@ -37,7 +32,7 @@ pub(super) fn make(release: &Release<'_>) -> Result<Vec<PathBuf>> {
          Description: standard networking plugins for containers, from netloom\n \
          A drop-in for the reference plugins: the same names, configurations and state.\n"
     );
-    Ok(vec![
+    let mut made = vec![
         build(release, "netloom", &command, &of_command, &[])?,
         build(
             release,
@@ -46,7 +41,41 @@ pub(super) fn make(release: &Release<'_>) -> Result<Vec<PathBuf>> {
             &of_plugins,
             &scripts(release),
         )?,
-    ])
+    ];
+    if let Some(program) = release.daemon() {
+        let tree = files::daemon(release, program, Path::new("usr/lib/systemd/system"))?;
+        let fields = format!(
+            "Section: net\nRecommends: netloom, netloom-plugins\nDescription: {DAEMON}\n \
+             Pods of all hosts reach each other; the store is etcd or the Kubernetes API.\n"
+        );
+        made.push(build(
+            release,
+            daemon::NAME,
+            &tree,
+            &fields,
+            &daemon_scripts(),
+        )?);
+    }
+    Ok(made)
+}
+
+/// The daemon goes on with its new program after an upgrade; what it has made outlives it.
+fn daemon_scripts() -> [(&'static str, String); 3] {
+    let begin = "#!/bin/sh\nset -e\n";
+    let script = |when: &str, what: &str| {
+        format!("{begin}if {when} && [ -d /run/systemd/system ]; then\n{what}fi\n")
+    };
+    let restart =
+        "    systemctl daemon-reload || :\n    systemctl try-restart netloom-node.service || :\n";
+    let stop = "    systemctl disable --now netloom-node.service || :\n";
+    [
+        ("postinst", script("[ \"$1\" = configure ]", restart)),
+        ("prerm", script("[ \"$1\" = remove ]", stop)),
+        (
+            "postrm",
+            script("[ \"$1\" = remove ]", "    systemctl daemon-reload || :\n"),
+        ),
+    ]
 }
 
 /// The maintainer scripts (deb-postinst(5), deb-prerm(5)), by name.
@@ -98,6 +127,9 @@ fn build(
         ),
     );
     control.text("DEBIAN/md5sums", md5sums(&folder, tree)?);
+    if tree.paths().any(|path| path == Path::new(files::SETTINGS)) {
+        control.text("DEBIAN/conffiles", format!("/{}\n", files::SETTINGS));
+    }
     for (name, script) in scripts {
         control.text(Path::new("DEBIAN").join(name), script.as_str());
     }

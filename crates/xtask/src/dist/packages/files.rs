@@ -1,16 +1,27 @@
 //! What packages hold, and where.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{File, Release, Tree};
+use super::{File, Release, Tree, daemon};
 use crate::process;
 
 /// Where upstream's units say that plugins are.
 const USUAL: &str = "/opt/cni/bin";
+
+/// Where the daemon's unit says that it is.
+const PROGRAMS: &str = "/usr/bin";
+
+/// The daemon's arguments, which its unit reads; the file is the administrator's.
+pub(super) const SETTINGS: &str = "etc/default/netloom-node";
+const NO_SETTINGS: &str = "\
+# What `netloom-node run` is told: `netloom-node run --help` has all of it. For a cluster on etcd:
+#NETLOOM_NODE_ARGS=--etcd https://10.0.0.1:2379 --etcd-cafile FILE --etcd-certfile FILE --etcd-keyfile FILE
+NETLOOM_NODE_ARGS=
+";
 
 /// The command with what belongs to it, below `prefix` (`usr`, or nothing in an archive).
 pub(super) fn command(release: &Release<'_>, prefix: &Path) -> Result<Tree> {
@@ -44,9 +55,22 @@ pub(super) fn plugins(release: &Release<'_>, dir: &str, units: &Path) -> Result<
     Ok(tree)
 }
 
-/// The units of plugins' daemons, which find the plugins in `dir`; or the others.
+/// The daemon of a cluster's node, its unit, and the file that this reads. Nothing starts it before it was told
+/// of a cluster.
+pub(super) fn daemon(release: &Release<'_>, program: PathBuf, units: &Path) -> Result<Tree> {
+    let mut tree = Tree::default();
+    tree.put(format!("usr/bin/{}", daemon::NAME), File::Program(program));
+    tree.text(SETTINGS, NO_SETTINGS);
+    tree.absorb(self::units(release, units, false, PROGRAMS)?);
+    tree.absorb(about(release, Path::new("usr/share/doc/netloom-node"))?);
+    Ok(tree)
+}
+
+/// The units of plugins' daemons, which find the plugins in `dir`; or that of the
+/// cluster's.
 pub(super) fn units(release: &Release<'_>, to: &Path, of_plugins: bool, dir: &str) -> Result<Tree> {
     let mut tree = Tree::default();
+    let usual = if of_plugins { USUAL } else { PROGRAMS };
     let (mut units, mut texts) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(release.workspace.root.join("packaging/systemd"))? {
         let path = entry?.path();
@@ -62,7 +86,7 @@ pub(super) fn units(release: &Release<'_>, to: &Path, of_plugins: bool, dir: &st
     for (unit, text) in units.iter().zip(&texts) {
         if is_of_plugins(unit) == of_plugins {
             let name = unit.file_name().context("a unit without a name")?;
-            tree.text(to.join(name), text.replace(USUAL, dir));
+            tree.text(to.join(name), text.replace(usual, dir));
         }
     }
     Ok(tree)

@@ -1,4 +1,4 @@
-//! The image that installs the plugins on a node, as an OCI layout in a tar file, made without docker.
+//! The image that installs the plugins on a node and runs its daemon, as an OCI layout in a tar file, made without docker.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub(super) fn make(release: &Release<'_>) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// The only layer: the two programs; with the digest of what it is before compression.
+/// The only layer: the programs; with the digest of what it is before compression.
 fn layer(release: &Release<'_>, scratch: &Path, layout: &Layout) -> Result<(Blob, String)> {
     let mut tree = Tree::default();
     for name in ["netloom", "netloom-plugins"] {
@@ -55,6 +55,9 @@ fn layer(release: &Release<'_>, scratch: &Path, layout: &Layout) -> Result<(Blob
             format!("usr/bin/{name}"),
             File::Program(release.bin.join(name)),
         );
+    }
+    if let Some(program) = release.daemon() {
+        tree.put("usr/bin/netloom-node", File::Program(program));
     }
     let (root, plain) = (scratch.join("root"), scratch.join("layer.tar"));
     fs::create_dir(&root)?;

@@ -1,4 +1,5 @@
-//! RPM packages: `netloom`, the command, and `netloom-plugins`, in place of containernetworking-plugins.
+//! RPM packages: `netloom`, the command, `netloom-plugins`, in place of containernetworking-plugins, and `netloom-node`,
+//! the daemon.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,28 +7,38 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{HOME, Release, STANDS_FOR, SUMMARY, Tree, files};
+use super::{DAEMON, HOME, Release, STANDS_FOR, SUMMARY, Tree, daemon, files};
 use crate::process;
 
 /// Where Fedora's podman and CRI-O look.
 const PLUGINS: &str = "/usr/libexec/cni";
 
 pub(super) fn make(release: &Release<'_>) -> Result<Vec<PathBuf>> {
-    let mut command = files::command(release, Path::new("usr"))?;
+    let command = files::command(release, Path::new("usr"))?;
     let to = Path::new("usr/lib/systemd/system");
-    command.absorb(files::units(release, to, false, PLUGINS)?);
     let plugins = files::plugins(release, PLUGINS, to)?;
+    let daemon = match release.daemon() {
+        Some(program) => Some(files::daemon(release, program, to)?),
+        None => None,
+    };
     let top = release.scratch("rpm")?;
     let tree = top.join("tree");
     fs::create_dir(&tree)?;
     command.lay(&tree, release.epoch)?;
     plugins.lay(&tree, release.epoch)?;
+    let mut text = self::spec(release, &tree, [&command, &plugins]);
+    let mut names = vec!["netloom", "netloom-plugins"];
+    if let Some(daemon) = &daemon {
+        daemon.lay(&tree, release.epoch)?;
+        text.push_str(&of_daemon(daemon));
+        names.push(daemon::NAME);
+    }
     let spec = top.join("netloom.spec");
-    fs::write(&spec, self::spec(release, &tree, [&command, &plugins]))?;
+    fs::write(&spec, text)?;
     build(release, &top, &spec)?;
     let mut made = Vec::new();
     let arch = std::env::consts::ARCH;
-    for name in ["netloom", "netloom-plugins"] {
+    for name in names {
         let name = format!("{name}-{}-1.{arch}.rpm", release.version());
         let from = top.join("RPMS").join(arch).join(&name);
         fs::copy(&from, release.out.join(&name))
@@ -55,6 +66,35 @@ fn build(release: &Release<'_>, top: &Path, spec: &Path) -> Result<()> {
         build.arg("--define").arg(macro_);
     }
     process::output(build.arg(spec)).map(drop)
+}
+
+/// The daemon's part of the spec file.
+fn of_daemon(tree: &Tree) -> String {
+    let settings = Path::new(files::SETTINGS);
+    let files: String = tree
+        .paths()
+        .map(|path| {
+            let kind = if path == settings {
+                "%config(noreplace) "
+            } else {
+                ""
+            };
+            format!("{kind}/{}\n", path.display())
+        })
+        .collect();
+    let with_systemd = |what: &str| format!("if [ -d /run/systemd/system ]; then\n{what}fi\n");
+    let reload = with_systemd("    systemctl daemon-reload || :\n");
+    let restart = with_systemd("    systemctl try-restart netloom-node.service || :\n");
+    let stop = with_systemd("    systemctl disable --now netloom-node.service || :\n");
+    format!(
+        "%package node\nSummary: {DAEMON}\nAutoReqProv: no\n\
+         Recommends: netloom\nRecommends: netloom-plugins\n\
+         %description node\nPods of all hosts reach each other; the store is etcd or the Kubernetes API.\n\
+         %post node\n{reload}{restart}\
+         %preun node\nif [ $1 = 0 ]; then\n{stop}fi\n\
+         %postun node\n{reload}\
+         %files node\n%defattr(-,root,root)\n{files}"
+    )
 }
 
 fn spec(release: &Release<'_>, tree: &Path, [command, plugins]: [&Tree; 2]) -> String {
