@@ -164,13 +164,7 @@ impl Space {
             let later = Pending::store(read).not_before(cx.now.instant + ASK_AGAIN);
             return Some((Job::Verify(verify), later));
         }
-        for grant in &settled.lost {
-            let (first, len) = (block.address(grant.span.at()), grant.span.len());
-            cx.tell(format!(
-                "space {}: {len} addresses from {first} are not this node's any more",
-                self.name
-            ));
-        }
+        self.tell_lost(&settled.lost, cx);
         let mut new = settled.record.take().unwrap_or_else(|| record.clone());
         if !verify.mode.announce {
             self.claim_again(block, &mut new, &mut settled.own, view.revision, cx);
@@ -200,6 +194,16 @@ impl Space {
         let next = std::mem::take(&mut verify.next);
         verify.own.extend(next);
         self.verify_block(verify, cx)
+    }
+
+    fn tell_lost(&self, lost: &[Grant], cx: &mut Context<'_>) {
+        for grant in lost {
+            let (first, len) = (grant.block.address(grant.span.at()), grant.span.len());
+            cx.tell(format!(
+                "space {}: {len} addresses from {first} are not this node's any more",
+                self.name
+            ));
+        }
     }
 
     fn gives_back(&self, block: Block) -> bool {
