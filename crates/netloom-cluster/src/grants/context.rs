@@ -64,8 +64,6 @@ impl Operations {
 /// What a space sees of the machine while it works.
 pub(super) struct Context<'m> {
     pub(super) now: Now,
-    /// When the machine began.
-    pub(super) started: u64,
     pub(super) config: &'m Config,
     pub(super) random: &'m mut Random,
     pub(super) operations: &'m mut Operations,

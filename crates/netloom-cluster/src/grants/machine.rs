@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct Machine {
     config: Config,
-    started: Option<Instant>,
     random: Random,
     operations: Operations,
     spaces: BTreeMap<SpaceName, Space>,
@@ -63,7 +62,6 @@ impl Machine {
         Self {
             random: Random::new(config.seed),
             config,
-            started: None,
             operations: Operations::default(),
             spaces: spaces.into_iter().map(space).collect(),
             cluster_file: cluster.unwrap_or_else(|| ClusterFile {
@@ -85,7 +83,6 @@ impl Machine {
 
     /// Takes in what happened; what is to be done is added to `out`.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
-        self.started.get_or_insert(now.instant);
         match input {
             Input::Connected(cluster) => self.connect(cluster, now),
             Input::Disconnected => self.disconnect(),
@@ -318,7 +315,6 @@ impl Machine {
         };
         let mut cx = Context {
             now,
-            started: self.started.unwrap_or(now.instant),
             config: &self.config,
             random: &mut self.random,
             operations: &mut self.operations,

@@ -29,8 +29,9 @@ use want::Wanted;
 
 /// The sizes of a grant in a roomy pool.
 pub(super) const FIRST_SIZE: u8 = 16;
-/// For how long a late request of ours may still arrive at the store: a record is not removed before,
-/// but left empty, so that what expects it absent fails.
+/// For how long a request may still arrive at the store after it was sent, or arrive once more. A
+/// record is not removed before it has existed for so long, but left empty: until then a claim that
+/// expects it absent may be on its way, and would succeed for nobody.
 pub(super) const LATE: Instant = 120_000;
 
 /// What a space is doing. The operation that it waits for stands beside it.
@@ -94,6 +95,9 @@ pub(super) struct Space {
     not_before: Instant,
     /// Blocks in which a late request of ours may still do something, and until when.
     late: BTreeMap<Block, Instant>,
+    /// Since when a record is known to exist without a gap: one that has a grant of this node, or is
+    /// empty.
+    there_since: BTreeMap<Block, Instant>,
     rounds: u32,
     /// Why the last store operation had no outcome.
     trouble: Option<String>,
@@ -121,6 +125,7 @@ impl Space {
             last_claim: None,
             not_before: 0,
             late: BTreeMap::new(),
+            there_since: BTreeMap::new(),
             rounds: 0,
             trouble: None,
         }
@@ -172,6 +177,7 @@ impl Space {
         drop(self.job.take_if(is_of_it));
         self.file.intent = None;
         self.late.clear();
+        self.there_since.clear();
     }
 
     pub(super) fn request(&mut self, ticket: Ticket, request: Request, cx: &mut Context<'_>) {
@@ -266,10 +272,18 @@ impl Space {
         !((is_search || is_count) && self.waiters.is_empty())
     }
 
-    /// Whether an empty record may be removed.
-    pub(super) fn may_remove(&self, block: Block, cx: &Context<'_>) -> bool {
-        let now = cx.now.instant;
-        now >= cx.started + LATE && self.late.get(&block).is_none_or(|until| *until <= now)
+    /// Whether an empty record may be removed: no claim that expects it absent is on its way any more.
+    pub(super) fn may_remove(&self, block: Block, now: Instant) -> bool {
+        let since = self.there_since.get(&block);
+        since.is_some_and(|since| since + LATE <= now)
+            && self.late.get(&block).is_none_or(|until| *until <= now)
+    }
+
+    /// A record is there, and empty: it is looked at again when it may be removed.
+    pub(super) fn note_empty(&mut self, block: Block, now: Instant) {
+        let since = *self.there_since.entry(block).or_insert(now);
+        let due = self.late.entry(block).or_default();
+        *due = (*due).max(since + LATE);
     }
 
     /// What is not granted any more is not spoken of.

@@ -19,7 +19,7 @@ fn faults(random: &mut Random) -> Faults {
         }
     };
     Faults {
-        delay: random.from_to(1, 100),
+        delay: random.between(1, 100),
         lost: sometimes(random, 100),
         twice: sometimes(random, 100),
         late: sometimes(random, 60),
@@ -55,7 +55,7 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0xc1a5);
-        let nodes = random.from_to(2, 6);
+        let nodes = random.between(2, 6);
         let faults = faults(&mut random);
         let mut world = World::new(seed, nodes, faults);
         world.note(|| format!("seed {seed}: {nodes} nodes"));
@@ -79,7 +79,7 @@ impl Run {
         match world.random.below(1000) {
             0..=499 => {
                 let which = world.random.below(self.pools.len() as u64) as usize;
-                for _ in 0..world.random.from_to(1, 12) {
+                for _ in 0..world.random.between(1, 12) {
                     self.pods += 1;
                     world.add(node, self.pods, self.pools[which].clone(), 5_000);
                 }
@@ -102,7 +102,7 @@ impl Run {
                     .iter()
                     .map(|(pod, (node, _))| (*pod, *node))
                     .collect();
-                for _ in 0..world.random.from_to(1, 12).min(living.len() as u64) {
+                for _ in 0..world.random.between(1, 12).min(living.len() as u64) {
                     let at = world.random.below(living.len() as u64) as usize;
                     world.del(living[at].1, living[at].0);
                 }

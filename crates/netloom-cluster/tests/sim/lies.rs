@@ -15,7 +15,7 @@ fn lie(random: &mut Random) -> Vec<u8> {
         br#"{"v":1,"instance":"i"}"#,
     ];
     let mut bytes = true_ones[random.below(4) as usize].to_vec();
-    for _ in 0..random.from_to(1, 4) {
+    for _ in 0..random.between(1, 4) {
         let at = random.below(bytes.len() as u64) as usize;
         match random.below(5) {
             0 => bytes[at] = random.next() as u8,

@@ -5,6 +5,8 @@
 //! `NETLOOM_SEEDS=10000` runs so many seeds, `NETLOOM_SEED=7` one with a log of what happens. Seeds that
 //! failed once are in `seeds.txt` and run always.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod chaos;
 mod disk;
 mod lies;

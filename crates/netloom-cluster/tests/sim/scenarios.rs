@@ -381,3 +381,31 @@ fn ten_minutes_without_the_store_change_nothing_for_pods_that_fit() {
     world.run(5_000);
     assert_eq!(world.store.swaps, swaps, "nothing had to be changed");
 }
+
+#[test]
+fn requests_that_come_twice_leave_nothing_behind() {
+    for seed in 0..20 {
+        let faults = Faults {
+            twice: 1_000,
+            ..calm(50)
+        };
+        let mut world = World::new(1_000 + seed, 4, faults);
+        world.run(3_000);
+        // Tight, so that what one node gives back another one claims at once.
+        for round in 0..4_u64 {
+            for node in 0..4 {
+                for pod in 0..16 {
+                    let pod = (round * 4 + node) * 16 + pod;
+                    let pool = vec![set("10.9.0.1", "10.9.0.126")];
+                    world.add(node as usize, pod, pool, 5_000);
+                }
+                world.run(2_000);
+                del_all(&mut world);
+            }
+        }
+        assert!(world.adds > 0);
+        world.faults = Faults::NONE;
+        world.run(500_000);
+        world.check_rest();
+    }
+}

@@ -26,6 +26,8 @@ pub(crate) struct Store {
     pub(crate) cluster: ClusterId,
     revision: u64,
     map: BTreeMap<String, Value>,
+    /// The nodes' records as they are parsed: everybody who watches is told all of them.
+    nodes: BTreeMap<NodeName, NodeRecord>,
     pub(crate) swaps: u64,
     pub(crate) conflicts: u64,
 }
@@ -36,6 +38,7 @@ impl Store {
             cluster: ClusterId::new(format!("store-{number}")).unwrap(),
             revision: 1,
             map: BTreeMap::new(),
+            nodes: BTreeMap::new(),
             swaps: 0,
             conflicts: 0,
         }
@@ -129,6 +132,12 @@ impl Store {
 
     pub(crate) fn put(&mut self, key: &str, bytes: Option<Vec<u8>>, lease: Option<NodeName>) {
         self.revision += 1;
+        if let Some(node) = key::parse_node(key) {
+            match bytes.as_deref().map(NodeRecord::parse) {
+                Some(Ok(record)) => drop(self.nodes.insert(node, record)),
+                _ => drop(self.nodes.remove(&node)),
+            }
+        }
         match bytes {
             Some(bytes) => {
                 let value = Value {
@@ -167,16 +176,7 @@ impl Store {
     }
 
     pub(crate) fn nodes(&self) -> BTreeMap<NodeName, NodeRecord> {
-        let prefix = key::nodes();
-        let nodes = self
-            .map
-            .range(prefix.clone()..)
-            .take_while(|(key, _)| key.starts_with(&prefix));
-        nodes
-            .filter_map(|(key, value)| {
-                Some((key::parse_node(key)?, NodeRecord::parse(&value.bytes).ok()?))
-            })
-            .collect()
+        self.nodes.clone()
     }
 
     /// What others than this node want of a space.

@@ -375,7 +375,7 @@ impl World {
                 self.send(node, id, op);
             }
             Output::Disk(id, op) => {
-                let delay = self.random.from_to(1, 3);
+                let delay = self.random.between(1, 3);
                 let op = Box::new(op);
                 self.after(
                     delay,
@@ -427,7 +427,7 @@ impl World {
         }
         let is_swap = matches!(op, StoreOp::Swap { .. });
         if is_swap && self.random.happens(self.faults.late) {
-            let late = self.random.from_to(1_000, 20_000);
+            let late = self.random.between(1_000, 20_000);
             self.after(
                 late,
                 Event::Arrive {
@@ -444,7 +444,7 @@ impl World {
             return;
         }
         if is_swap && self.random.happens(self.faults.twice) {
-            let later = self.random.from_to(1, 10_000);
+            let later = self.random.between(1, 10_000);
             let op = op.clone();
             self.after(
                 later,
@@ -554,7 +554,7 @@ impl World {
                 start: start + 1,
             },
         );
-        let back = self.random.from_to(1, 5_000);
+        let back = self.random.between(1, 5_000);
         self.after(back, Event::Start { node });
         // The plugins that wait see the end of the connection.
         let adds: Vec<u64> = self.nodes[node].adds.keys().copied().collect();
@@ -731,7 +731,7 @@ impl World {
 
     /// The daemon notices that reservations came or went.
     fn look(&mut self, node: usize) {
-        let delay = self.random.from_to(1, 20);
+        let delay = self.random.between(1, 20);
         let start = self.nodes[node].start;
         self.after(delay, Event::Look { node, start });
     }

@@ -13,6 +13,7 @@ mod at_hand;
 mod config;
 mod daemon;
 mod error;
+mod foresee;
 mod grants;
 mod orphans;
 mod plan;
@@ -24,6 +25,7 @@ use crate::wiring::reservations::store::Place;
 use crate::wiring::state_file;
 use error::ClusterError;
 use netloom_cluster::disk::ROOT;
+use netloom_plugin::forecast::Forecast;
 use netloom_plugin::host::{ClaimedAddress, Pool};
 use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, Cleanup, DelRequest, Error, GcRequest, Needs, Owned,
@@ -118,6 +120,10 @@ macro_rules! plugin {
 
             fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
                 status(request, $read)
+            }
+
+            fn describe(&self, forecast: &mut Forecast<'_>) -> Result<(), Error> {
+                foresee::describe(forecast, $read)
             }
 
             plan_door!(|conf, args| $read(conf, conf.version()?, args));

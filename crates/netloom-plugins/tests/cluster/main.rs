@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod daemon;
+mod fault;
 
 use daemon::Daemon;
 use netloom_cluster::grid::{Block, Span};

@@ -215,6 +215,46 @@ fn a_plan_names_the_next_address_and_what_is_there() {
 }
 
 #[test]
+fn a_plan_names_the_next_address_of_what_the_node_holds_of_the_cluster() {
+    let Some(host) = host() else { return };
+    configure(&json!({
+        "cniVersion": "1.1.0", "name": "mynet", "type": "bridge", "bridge": "cni0",
+        "ipam": {"type": "cluster", "subnet": "10.16.0.0/16"}
+    }));
+    let (one, two) = (host.pod("one"), host.pod("two"));
+    let plan = |pod: &Pod| netloom(&["plan", "mynet", pod.path().to_str().unwrap()]).run();
+    let refused = plan(&one).to_string();
+    assert!(
+        refused.contains("netloom-node does not answer"),
+        "{refused}"
+    );
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let space = Path::new("/var/lib/cni/netloom-cluster/default");
+    fs::create_dir_all(space).unwrap();
+    let grants = json!({
+        "v": 1, "verifiedIn": boot.trim(),
+        "grants": [{"first": "10.16.3.32", "len": 2, "epoch": 7}]
+    });
+    fs::write(space.join("grants"), grants.to_string()).unwrap();
+    for (pod, address) in [(&one, "10.16.3.32"), (&two, "10.16.3.33")] {
+        let told = plan(pod).stdout;
+        let file = space.join(address);
+        assert!(told.contains(&format!("{address}/16 on eth0")), "{told}");
+        assert!(told.contains(file.to_str().unwrap()), "{told}");
+        assert!(!file.exists(), "a plan reserves nothing");
+        netloom(&["add", "mynet", pod.path().to_str().unwrap()])
+            .run()
+            .succeeds();
+        assert!(file.exists(), "ADD took another address than {address}");
+    }
+    let refused = plan(&host.pod("three")).to_string();
+    assert!(
+        refused.contains("netloom-node does not answer"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn what_is_not_asked_for_is_told_as_left_alone() {
     let Some(host) = host() else { return };
     configure(&json!({

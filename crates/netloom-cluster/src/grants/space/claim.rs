@@ -6,7 +6,7 @@ use super::super::window::{View, Window, Windows};
 use super::Job;
 use super::commit::{Then, with};
 use super::pending::Pending;
-use super::{FIRST_SIZE, LATE, Space};
+use super::{FIRST_SIZE, Space};
 use crate::disk::Grant;
 use crate::grid::{BLOCK, Block};
 use crate::message::{Answer, Op, WantedSet};
@@ -184,7 +184,7 @@ impl Space {
             .records()
             .filter(|(_, seen, record)| seen.changed.is_some() && record.is_empty());
         for (block, ..) in empty {
-            self.late.entry(block).or_insert(now + LATE);
+            self.note_empty(block, now);
         }
     }
 

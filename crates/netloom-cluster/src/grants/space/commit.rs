@@ -89,8 +89,9 @@ impl Space {
                 self.note_late(&commit, pending, cx);
                 Some(self.commit_write(commit, cx))
             }
-            // One of the times that it was sent may have succeeded, and others may have gone on from there.
-            (Stage::Swap, _) if pending.uncertain => {
+            // One of the times that it was sent may have succeeded, and others may have gone on from there;
+            // and what was sent once may have come twice, so that a conflict is one with itself.
+            (Stage::Swap, _) => {
                 self.note_late(&commit, pending, cx);
                 commit.stage = Stage::Check;
                 let read = Window::of(commit.block).read(&self.name);

@@ -7,8 +7,8 @@ use super::super::interface::{DiskOp, Expected, Found, StoreOp, Usage};
 use super::super::settle::{Mode, entry_of, settle};
 use super::super::window::Window;
 use super::Job;
+use super::Space;
 use super::pending::Pending;
-use super::{LATE, Space};
 use crate::disk::{Grant, Intent};
 use crate::grid::{Block, Span};
 use crate::key;
@@ -164,22 +164,19 @@ impl Space {
             let later = Pending::store(read).not_before(cx.now.instant + ASK_AGAIN);
             return Some((Job::Verify(verify), later));
         }
-        for grant in &settled.lost {
-            let (first, len) = (block.address(grant.span.at()), grant.span.len());
-            cx.tell(format!(
-                "space {}: {len} addresses from {first} are not this node's any more",
-                self.name
-            ));
-        }
+        self.tell_lost(&settled.lost, cx);
         let mut new = settled.record.take().unwrap_or_else(|| record.clone());
         if !verify.mode.announce {
             self.claim_again(block, &mut new, &mut settled.own, view.revision, cx);
         }
         verify.next = settled.own;
-        let is_litter = new.is_empty() && seen.changed.is_some() && self.may_remove(block, cx);
-        if new == *record && !is_litter {
-            if new.is_empty() && seen.changed.is_some() {
-                self.late.insert(block, cx.now.instant + LATE);
+        let now = cx.now.instant;
+        let is_empty = new.is_empty() && seen.changed.is_some();
+        if new == *record && !(is_empty && self.may_remove(block, now)) {
+            if is_empty {
+                self.note_empty(block, now);
+            } else {
+                self.note_there(block, record, cx);
             }
             return self.verify_swapped(verify, cx);
         }
@@ -197,6 +194,16 @@ impl Space {
         let next = std::mem::take(&mut verify.next);
         verify.own.extend(next);
         self.verify_block(verify, cx)
+    }
+
+    fn tell_lost(&self, lost: &[Grant], cx: &mut Context<'_>) {
+        for grant in lost {
+            let (first, len) = (grant.block.address(grant.span.at()), grant.span.len());
+            cx.tell(format!(
+                "space {}: {len} addresses from {first} are not this node's any more",
+                self.name
+            ));
+        }
     }
 
     fn gives_back(&self, block: Block) -> bool {
@@ -236,14 +243,25 @@ impl Space {
         record: &BlockRecord,
         cx: &Context<'_>,
     ) -> StoreOp {
-        let removes = record.is_empty() && self.may_remove(block, cx);
+        let removes = record.is_empty() && self.may_remove(block, cx.now.instant);
         if record.is_empty() && !removes {
-            self.late.insert(block, cx.now.instant + LATE);
+            self.note_empty(block, cx.now.instant);
+        } else {
+            self.note_there(block, record, cx);
         }
         StoreOp::Swap {
             key: key::block(&self.name, block),
             expected,
             value: (!removes).then(|| record.to_json()),
+        }
+    }
+
+    /// Keeps in mind since when a record is there that cannot go, because it has something of this node.
+    fn note_there(&mut self, block: Block, record: &BlockRecord, cx: &Context<'_>) {
+        if record.entries().iter().any(|it| it.node == cx.config.node) {
+            self.there_since.entry(block).or_insert(cx.now.instant);
+        } else {
+            self.there_since.remove(&block);
         }
     }
 }
