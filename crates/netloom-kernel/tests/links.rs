@@ -221,21 +221,6 @@ fn a_bridge_keeps_its_mac_and_mtu_when_ports_come_and_go() {
 }
 
 #[test]
-fn a_link_moves_to_another_namespace() {
-    if !host::enter() {
-        return;
-    }
-    let (pod, inside) = host::pod();
-    let socket = Socket::open().unwrap();
-    socket
-        .create_link(&LinkSpec::veth("veth0", PeerSpec::new("veth1")))
-        .unwrap();
-    socket.move_link("veth1", &pod).unwrap();
-    assert!(socket.find_link("veth1").unwrap().is_none());
-    assert!(inside.get_link("veth1").unwrap().is_veth());
-}
-
-#[test]
 fn every_kind_of_link_is_read_back_as_it_was_made() {
     if !host::enter() {
         return;

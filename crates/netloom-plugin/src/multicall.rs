@@ -15,7 +15,7 @@ use std::process::ExitCode;
 /// With one plugin in the table it is that plugin, whatever it is called. With many, the name it was
 /// installed as chooses (see [`stamp`](crate::stamp)), else the base name it is called by (a link
 /// `bridge` to the program is the plugin bridge), else the first argument (`netloom-plugins bridge`).
-/// Called by none of them it lists its plugins on stdout.
+/// Called by none of them it lists its plugins on stdout, in alphabetical order.
 #[must_use]
 pub fn main(plugins: &[&'static dyn Plugin]) -> ExitCode {
     let env = Env::inherited();
@@ -95,7 +95,8 @@ fn no_plugin(
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> i32 {
-    let names: Vec<&str> = plugins.iter().map(|plugin| plugin.name()).collect();
+    let mut names: Vec<&str> = plugins.iter().map(|plugin| plugin.name()).collect();
+    names.sort_unstable();
     let Called { program, argument } = called;
     if asked || argument.is_some() {
         let name = argument.as_ref().unwrap_or(program);

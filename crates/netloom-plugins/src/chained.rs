@@ -8,3 +8,14 @@ pub mod ratchet;
 pub mod sbr;
 pub mod tuning;
 pub mod vrf;
+
+plugins! {
+    bandwidth::Bandwidth,
+    debug::Debug,
+    firewall::Firewall,
+    portmap::Portmap,
+    ratchet::Ratchet,
+    sbr::Sbr,
+    tuning::Tuning,
+    vrf::Vrf,
+}

@@ -10,3 +10,16 @@ pub mod macvlan;
 pub mod ptp;
 pub mod tap;
 pub mod vlan;
+
+plugins! {
+    bridge::Bridge,
+    dummy::Dummy,
+    flannel::Flannel,
+    host_device::HostDevice,
+    ipvlan::Ipvlan,
+    loopback::Loopback,
+    macvlan::Macvlan,
+    ptp::Ptp,
+    tap::Tap,
+    vlan::Vlan,
+}

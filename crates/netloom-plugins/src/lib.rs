@@ -1,7 +1,7 @@
 //! Every CNI plugin of netloom, and the one program that is all of them.
 //!
-//! A plugin is a file or a folder in [`interface`], [`ipam`] or [`chained`] and an entry in
-//! [`registry::PLUGINS`]. Plugins never import each other.
+//! A plugin is a file or a folder in [`interface`], [`ipam`] or [`chained`], and a line in the list
+//! beside its `pub mod`; [`registry::PLUGINS`] is all of them. Plugins never import each other.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,21 @@ macro_rules! plan_door {
         ) -> Result<(), netloom_spec::Error> {
             crate::fuzzing::planned($plan, conf, args)
         }
+    };
+}
+
+/// Lists the plugins of a module, in alphabetical order, for the [`registry`].
+macro_rules! plugins {
+    ($($plugin:path),* $(,)?) => {
+        /// The plugins of this kind, in alphabetical order.
+        pub(crate) const PLUGINS: &[crate::registry::Registered] = &[$(
+            crate::registry::Registered {
+                plugin: &$plugin,
+                entry: |env, stdin, stdout, stderr| {
+                    crate::registry::run(&$plugin, env, stdin, stdout, stderr)
+                },
+            }
+        ),*];
     };
 }
 

@@ -1,72 +1,76 @@
 //! The table of all plugins: dispatch by name, VERSION, help, install links and the tests that
 //! every plugin must pass come from it.
 
-use netloom_plugin::{Entry, Invocation, Plugin};
+use crate::{chained, interface, ipam};
+use netloom_plugin::{Entry, Env, Invocation, Plugin};
+use std::io::Write;
 
-macro_rules! registry {
-    ($($plugin:expr),* $(,)?) => {
-        /// Every plugin, in alphabetical order.
-        pub const PLUGINS: &[&'static dyn Plugin] = &[$(&$plugin),*];
-
-        /// Every plugin as a function, in the order of [`PLUGINS`].
-        const ENTRIES: &[Entry] = &[$(
-            |env, mut stdin, stdout, stderr| {
-                netloom_plugin::run_linked(Invocation {
-                    plugin: &$plugin,
-                    registry: PLUGINS,
-                    env,
-                    stdin: &mut stdin,
-                    stdout,
-                    stderr,
-                })
-            }
-        ),*];
-    };
+/// A plugin, and the function that is the plugin, which a program calls in process.
+#[derive(Clone, Copy)]
+pub(crate) struct Registered {
+    pub(crate) plugin: &'static dyn Plugin,
+    pub(crate) entry: Entry,
 }
 
-registry! {
-    crate::chained::bandwidth::Bandwidth,
-    crate::interface::bridge::Bridge,
-    crate::ipam::cluster::Cluster,
-    crate::chained::debug::Debug,
-    crate::ipam::dhcp::Dhcp,
-    crate::interface::dummy::Dummy,
-    crate::chained::firewall::Firewall,
-    crate::interface::flannel::Flannel,
-    crate::interface::host_device::HostDevice,
-    crate::ipam::host_local::HostLocal,
-    crate::interface::ipvlan::Ipvlan,
-    crate::interface::loopback::Loopback,
-    crate::interface::macvlan::Macvlan,
-    crate::chained::portmap::Portmap,
-    crate::interface::ptp::Ptp,
-    crate::chained::ratchet::Ratchet,
-    crate::chained::sbr::Sbr,
-    crate::ipam::static_::Static,
-    crate::interface::tap::Tap,
-    crate::chained::tuning::Tuning,
-    crate::interface::vlan::Vlan,
-    crate::chained::vrf::Vrf,
-    crate::ipam::cluster::Whereabouts,
-}
+/// The lists beside the plugins.
+const KINDS: [&[Registered]; 3] = [interface::PLUGINS, ipam::PLUGINS, chained::PLUGINS];
+
+const COUNT: usize = KINDS[0].len() + KINDS[1].len() + KINDS[2].len();
+
+/// Every plugin: those that make an interface, then IPAM plugins, then chained ones, each kind in
+/// alphabetical order.
+pub const PLUGINS: &[&'static dyn Plugin] = &{
+    let mut all = [KINDS[0][0].plugin; COUNT];
+    let (mut kind, mut count) = (0, 0);
+    while kind < KINDS.len() {
+        let mut at = 0;
+        while at < KINDS[kind].len() {
+            all[count] = KINDS[kind][at].plugin;
+            (at, count) = (at + 1, count + 1);
+        }
+        kind += 1;
+    }
+    all
+};
 
 /// Name and function of every plugin, for a program that calls them in process. Their delegates
 /// are called in process as well.
 pub fn entries() -> impl Iterator<Item = (&'static str, Entry)> {
-    PLUGINS
-        .iter()
-        .map(|plugin| plugin.name())
-        .zip(ENTRIES.iter().copied())
+    let all = KINDS.into_iter().flatten();
+    all.map(|it| (it.plugin.name(), it.entry))
+}
+
+/// Runs a plugin in process.
+pub(crate) fn run(
+    plugin: &'static dyn Plugin,
+    env: &Env,
+    mut stdin: &[u8],
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> i32 {
+    netloom_plugin::run_linked(Invocation {
+        plugin,
+        registry: PLUGINS,
+        env,
+        stdin: &mut stdin,
+        stdout,
+        stderr,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn names_are_unique_and_in_order() {
-        let names: Vec<_> = PLUGINS.iter().map(|plugin| plugin.name()).collect();
-        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+        for kind in KINDS {
+            let names: Vec<_> = kind.iter().map(|it| it.plugin.name()).collect();
+            assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+        }
+        let all: BTreeSet<_> = PLUGINS.iter().map(|plugin| plugin.name()).collect();
+        assert_eq!(all.len(), COUNT, "{all:?}");
     }
 
     #[test]

@@ -3,11 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
-use std::path::Path;
-use std::process::Command;
+mod engine;
 
-use netloom_testkit::probe::has_program;
-use netloom_testkit::{DEBIAN_DIR, PluginDir, is_release, product, skip};
+use engine::installable;
+use netloom_testkit::{DEBIAN_DIR, PluginDir, product, skip};
+use std::path::Path;
 
 /// What was tried, and what must have come of it.
 const EXPECTED: &[(&str, &[&str])] = &[
@@ -132,19 +132,7 @@ fn podman_runs_the_same_containers_through_the_wrappers_of_trace() {
     if !can_run() {
         return;
     }
-    let plugins = PluginDir::of(env!("CARGO_BIN_EXE_netloom"));
-    let folder = tempfile::tempdir().unwrap();
-    let (wrapped, log) = (folder.path().join("bin"), folder.path().join("trace.jsonl"));
-    let mut install = Command::new(product(env!("CARGO_BIN_EXE_netloom")));
-    install.args(["trace", "install"]).arg(&wrapped);
-    install
-        .arg("--from")
-        .arg(plugins.path())
-        .arg("--log")
-        .arg(&log);
-    assert!(install.status().unwrap().success());
-    run("run.sh", &[&wrapped], EXPECTED);
-    let text = std::fs::read_to_string(&log).unwrap();
+    let text = engine::traced(|wrapped| run("run.sh", &[wrapped], EXPECTED));
     for plugin in ["bridge", "host-local", "portmap", "firewall", "tuning"] {
         let part = format!("\"plugin\":\"{plugin}\"");
         assert!(text.contains(&part), "{plugin} was not traced");
@@ -171,15 +159,7 @@ fn podman_goes_on_while_other_plugins_are_written_over() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut netloom = product(env!("CARGO_BIN_EXE_netloom"));
-    if !is_release() {
-        // A build for tests, twenty copies of which are to be made; alone, so that it installs itself.
-        let small = folder.path().join("netloom");
-        let mut strip = Command::new("strip");
-        strip.args(["-s", "-o"]).arg(&small).arg(&netloom);
-        assert!(strip.status().unwrap().success());
-        netloom = small;
-    }
+    let netloom = installable(folder.path());
     run("overwrite.sh", &[&netloom], WRITTEN_OVER);
 }
 
@@ -194,39 +174,12 @@ fn docker_run_attaches_podman_s_containers_and_ends_them_whoever_dies() {
 }
 
 fn can_run() -> bool {
-    if !rustix::process::geteuid().is_root() {
-        skip("podman's bridges need root");
-        return false;
-    }
-    for program in ["podman", "runc", "busybox", "nft", "iptables-save", "perl"] {
-        if !has_program(program) {
-            skip(&format!("{program} is not installed"));
-            return false;
-        }
-    }
-    true
+    engine::can_run(&["podman", "runc", "busybox", "nft", "iptables-save", "perl"])
 }
 
 /// Runs a script in a throw-away host: what it tried must have come out so, and nothing be left.
 fn run(script: &str, arguments: &[&Path], expected: &[(&str, &[&str])]) {
-    let work = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/podman")
-        .join(script);
-    let output = Command::new("unshare")
-        .args(["-m", "-n", "-i", "-u", "-p", "-f"])
-        .args(["--kill-child", "--mount-proc"])
-        .args(["timeout", "300", "bash"])
-        .arg(script)
-        .args(arguments)
-        .arg(work.path())
-        .output()
-        .unwrap();
-    let seen = String::from_utf8_lossy(&output.stdout);
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{seen}\n{words}");
-
-    let (tried, left) = seen.split_once("--- left behind\n").expect(&seen);
+    let (tried, left, words) = engine::run(&format!("podman/{script}"), arguments);
     for (what, parts) in expected {
         let prefix = format!("{what}: ");
         let came = tried.lines().find_map(|line| line.strip_prefix(&prefix));
@@ -235,5 +188,5 @@ fn run(script: &str, arguments: &[&Path], expected: &[(&str, &[&str])]) {
             assert!(came.contains(part), "{what}: {came:?}\n{words}");
         }
     }
-    assert_eq!(left.trim(), "", "files, veths or rules were left");
+    assert_eq!(left, "", "files, veths or rules were left");
 }

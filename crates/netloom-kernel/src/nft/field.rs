@@ -40,8 +40,6 @@ pub enum Field {
     Oifname,
     /// The transport protocol.
     L4proto,
-    /// The source port of any transport protocol.
-    Sport,
     /// The destination port of any transport protocol.
     Dport,
     /// The packet's mark.
@@ -56,7 +54,7 @@ impl Field {
             Self::Ip6Saddr | Self::Ip6Daddr | Self::Iifname | Self::Oifname => 16,
             Self::EtherSaddr | Self::EtherDaddr => 6,
             Self::L4proto => 1,
-            Self::Sport | Self::Dport => 2,
+            Self::Dport => 2,
         }
     }
 
@@ -71,7 +69,6 @@ impl Field {
             Self::Ip6Daddr => payload(Network, 24),
             Self::EtherDaddr => payload(Link, 0),
             Self::EtherSaddr => payload(Link, 6),
-            Self::Sport => payload(Transport, 0),
             Self::Dport => payload(Transport, 2),
             Self::Iifname => Expression::Meta(MetaKey::Iifname, register),
             Self::Oifname => Expression::Meta(MetaKey::Oifname, register),

@@ -151,11 +151,6 @@ impl Rule {
         self.address(false, Compare::Equal, ip)
     }
 
-    /// `ip daddr != A`.
-    pub fn daddr_ne(self, ip: IpAddr) -> Self {
-        self.address(false, Compare::NotEqual, ip)
-    }
-
     /// `ip daddr NET/p`.
     pub fn daddr_in(self, net: IpNet) -> Self {
         self.prefix(false, Compare::Equal, net)
@@ -181,11 +176,6 @@ impl Rule {
         self.compare(Field::Iifname, Compare::NotEqual, &link_name(name))
     }
 
-    /// `oifname != "N"`.
-    pub fn oifname_ne(self, name: &str) -> Self {
-        self.compare(Field::Oifname, Compare::NotEqual, &link_name(name))
-    }
-
     /// `meta nfproto ipv4` or `ipv6`, where the table's family leaves it open.
     pub fn nfproto_is(self, family: crate::rtnl::Family) -> Self {
         self.network(if family == crate::rtnl::Family::V4 {
@@ -198,18 +188,6 @@ impl Rule {
     /// `meta l4proto P`.
     pub fn l4proto_eq(self, protocol: Protocol) -> Self {
         self.compare(Field::L4proto, Compare::Equal, &[protocol.0])
-    }
-
-    /// `tcp dport N`, `udp dport N`, …
-    pub fn dport_eq(self, protocol: Protocol, port: u16) -> Self {
-        self.l4proto_eq(protocol)
-            .compare(Field::Dport, Compare::Equal, &port.to_be_bytes())
-    }
-
-    /// `tcp sport N`, `udp sport N`, …
-    pub fn sport_eq(self, protocol: Protocol, port: u16) -> Self {
-        self.l4proto_eq(protocol)
-            .compare(Field::Sport, Compare::Equal, &port.to_be_bytes())
     }
 
     /// `fib daddr type local`: the destination is an address of this host.
@@ -229,17 +207,6 @@ impl Rule {
                 xor: none,
             })
             .push(Expression::Cmp(Compare::NotEqual, none))
-    }
-
-    /// `meta mark & BITS == BITS`.
-    pub fn mark_has(self, bits: u32) -> Self {
-        let bits = Data::new(&bits.to_ne_bytes());
-        self.push(Expression::Meta(MetaKey::Mark, REG_1))
-            .push(Expression::Bitwise {
-                mask: bits,
-                xor: Data::new(&[0; 4]),
-            })
-            .push(Expression::Cmp(Compare::Equal, bits))
     }
 
     /// `meta mark N`.
@@ -303,17 +270,6 @@ impl Rule {
     /// `counter`.
     pub fn counter(self) -> Self {
         self.push(Expression::Counter)
-    }
-
-    /// `meta mark set meta mark | BITS`.
-    pub fn mark_or(self, bits: u32) -> Self {
-        let mask = Data::new(&(!bits).to_ne_bytes());
-        self.push(Expression::Meta(MetaKey::Mark, REG_1))
-            .push(Expression::Bitwise {
-                mask,
-                xor: Data::new(&bits.to_ne_bytes()),
-            })
-            .push(Expression::MetaSet(MetaKey::Mark))
     }
 
     /// `masquerade`.

@@ -45,12 +45,6 @@ impl AddressFlags {
         self.0 & libc::IFA_F_PERMANENT != 0
     }
 
-    /// It is not the first of its subnet.
-    #[must_use]
-    pub fn is_secondary(self) -> bool {
-        self.0 & libc::IFA_F_SECONDARY != 0
-    }
-
     /// Duplicate address detection was not asked for.
     #[must_use]
     pub fn is_without_dad(self) -> bool {

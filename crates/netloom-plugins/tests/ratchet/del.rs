@@ -1,15 +1,12 @@
 //! DEL, whatever is left.
 
-use crate::lab::{STORE, files, has, lab, pair, primary};
-use serde_json::json;
+use crate::lab::{ADDRESSES, STORE, delegating, files, has, lab, linked, pair, primary};
 use std::fs;
 
 #[test]
 fn del_aimed_at_another_namespace_leaves_both_pods_alone() {
     let Some(lab) = lab() else { return };
-    let (one, two) = (lab.host.pod("primary"), lab.host.pod("pair"));
-    lab.add(&one, &primary());
-    lab.add(&two, &pair());
+    let (one, two) = linked(&lab, &primary());
     let kept = files();
     let wrong = lab
         .call("DEL", &one, &primary())
@@ -29,9 +26,7 @@ fn del_aimed_at_another_namespace_leaves_both_pods_alone() {
 #[test]
 fn del_without_the_store_succeeds_and_the_other_pod_goes_on() {
     let Some(lab) = lab() else { return };
-    let (one, two) = (lab.host.pod("primary"), lab.host.pod("pair"));
-    lab.add(&one, &primary());
-    lab.add(&two, &pair());
+    let (one, two) = linked(&lab, &primary());
     fs::remove_dir_all("/var/lib/cni/netloom").unwrap();
     for _ in 0..2 {
         lab.del(&one, &primary());
@@ -45,13 +40,8 @@ fn a_broken_record_does_not_keep_a_pod() {
     for content in ["", "{", "[]", "{\"form\": 9}", "{\"links\": 7}"] {
         let Some(lab) = lab() else { return };
         let before = lab.snapshot(&[]);
-        let (one, two) = (lab.host.pod("primary"), lab.host.pod("pair"));
-        let mut conf = primary();
-        conf.as_object_mut().unwrap().remove("prevResult");
-        conf["delegate"] = json!({"type": "ptp", "ipam":
-            {"type": "host-local", "subnet": "10.9.0.0/16"}});
-        lab.add(&one, &conf);
-        lab.add(&two, &pair());
+        let conf = delegating(ADDRESSES);
+        let (one, two) = linked(&lab, &conf);
         fs::write(format!("{STORE}/id-of-primary:eth0"), content).unwrap();
         let outcome = lab.call("DEL", &one, &conf).run();
         outcome.succeeds_silently();
@@ -73,13 +63,8 @@ fn a_broken_record_does_not_keep_a_pod() {
 #[test]
 fn del_goes_on_past_a_delegate_that_fails_and_ends_when_it_does_not() {
     let Some(lab) = lab() else { return };
-    let (one, two) = (lab.host.pod("primary"), lab.host.pod("pair"));
-    let mut conf = primary();
-    conf.as_object_mut().unwrap().remove("prevResult");
-    conf["delegate"] = json!({"type": "ptp", "ipam":
-        {"type": "host-local", "subnet": "10.9.0.0/16", "dataDir": "/run/addresses"}});
-    lab.add(&one, &conf);
-    lab.add(&two, &pair());
+    let conf = delegating("/run/addresses");
+    let (one, two) = linked(&lab, &conf);
     let lock = "/run/addresses/net/lock";
     fs::remove_file(lock).unwrap();
     fs::create_dir(lock).unwrap();

@@ -1,6 +1,6 @@
 //! GC.
 
-use crate::lab::{STORE, files, has, lab, pair, primary};
+use crate::lab::{ADDRESSES, STORE, delegating, files, has, lab, linked, primary};
 use serde_json::json;
 use std::fs;
 
@@ -8,13 +8,8 @@ use std::fs;
 fn gc_removes_what_no_valid_attachment_has_and_nothing_else() {
     let Some(lab) = lab() else { return };
     let before = lab.snapshot(&[]);
-    let (one, two) = (lab.host.pod("primary"), lab.host.pod("pair"));
-    let mut conf = primary();
-    conf.as_object_mut().unwrap().remove("prevResult");
-    conf["delegate"] = json!({"type": "ptp", "ipam":
-        {"type": "host-local", "subnet": "10.9.0.0/16"}});
-    lab.add(&one, &conf);
-    lab.add(&two, &pair());
+    let conf = delegating(ADDRESSES);
+    let (one, two) = linked(&lab, &conf);
     let both = [("id-of-primary", "eth0"), ("id-of-pair", "eth0")];
     lab.ratchet.gc(&conf, &both).succeeds_silently();
     // Without a list everybody is valid.
@@ -42,9 +37,7 @@ fn gc_removes_what_no_valid_attachment_has_and_nothing_else() {
 #[test]
 fn gc_tells_files_that_are_no_records_and_records_of_former_runs_go_without_a_look_at_the_kernel() {
     let Some(lab) = lab() else { return };
-    let (one, two) = (lab.host.pod("primary"), lab.host.pod("pair"));
-    lab.add(&one, &primary());
-    lab.add(&two, &pair());
+    let (_one, two) = linked(&lab, &primary());
     let path = format!("{STORE}/id-of-primary:eth0");
     let text = fs::read_to_string(&path).unwrap();
     let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();

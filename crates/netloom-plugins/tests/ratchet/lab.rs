@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) const STORE: &str = "/var/lib/cni/netloom/ratchet/net";
+/// Where host-local keeps reservations, unless it is told otherwise.
+pub(crate) const ADDRESSES: &str = "/var/lib/cni/networks";
 
 pub(crate) struct Lab {
     pub(crate) ratchet: Plugin,
@@ -68,6 +70,23 @@ pub(crate) fn pair() -> Value {
         "in1",
         "192.168.2.101/24"
     )]))
+}
+
+/// The configuration of [`primary`] with a delegate, which makes `eth0` from addresses of `dataDir`.
+pub(crate) fn delegating(data_dir: &str) -> Value {
+    let mut conf = primary();
+    conf.as_object_mut().unwrap().remove("prevResult");
+    let ipam = json!({"type": "host-local", "subnet": "10.9.0.0/16", "dataDir": data_dir});
+    conf["delegate"] = json!({"type": "ptp", "ipam": ipam});
+    conf
+}
+
+/// Both pods of the tutorial, linked; `conf` is the first one's.
+pub(crate) fn linked(lab: &Lab, conf: &Value) -> (Pod, Pod) {
+    let (one, two) = (lab.host.pod("primary"), lab.host.pod("pair"));
+    lab.add(&one, conf);
+    lab.add(&two, &pair());
+    (one, two)
 }
 
 /// A pod of Kubernetes.

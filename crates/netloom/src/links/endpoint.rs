@@ -52,7 +52,7 @@ impl Endpoint {
             Some((place, name)) if !name.is_empty() => (place, name),
             _ => bail!(
                 "it lacks the name of the interface; write {}/eth1",
-                head.trim_end_matches('/')
+                head.trim_end_matches('/').escape_debug()
             ),
         };
         let mut interface = Interface {

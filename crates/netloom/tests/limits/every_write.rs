@@ -307,6 +307,21 @@ fn flannel_attaches_or_not_whichever_write_finds_no_room() {
 }
 
 #[test]
+fn ratchet_keeps_its_record_or_fails_whichever_write_finds_no_room() {
+    let annotations = json!({
+        "ratchet": "true", "ratchet.pod_name": "one", "ratchet.primary": "true",
+        "ratchet.local_ip": "10.0.0.1", "ratchet.local_ifname": "in1",
+        "ratchet.pair_name": "two", "ratchet.pair_ip": "10.0.0.2", "ratchet.pair_ifname": "in2"
+    });
+    let conf = json!({
+        "cniVersion": "1.1.0", "name": "net", "type": "ratchet",
+        "runtimeConfig": {"io.kubernetes.cri.pod-annotations": annotations},
+        "prevResult": {"cniVersion": "1.1.0", "interfaces": [], "ips": []},
+    });
+    try_plugin("ratchet", &conf, |_, _| {}, 3);
+}
+
+#[test]
 fn the_runtime_remembers_all_or_nothing_whichever_write_finds_no_room() {
     let Some((host, plugins)) = host() else {
         return;

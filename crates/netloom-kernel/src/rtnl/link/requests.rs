@@ -290,17 +290,6 @@ impl Socket {
         self.execute(r).map(drop)
     }
 
-    /// Moves a link to another network namespace, under the same name. Slow (an RCU grace period
-    /// and more): create links where they will live instead.
-    ///
-    /// # Errors
-    /// `is_exists()` if its name is taken there.
-    pub fn move_link<'a>(&self, link: impl Into<LinkRef<'a>>, netns: &Netns) -> Result<()> {
-        let mut request = set(link.into(), &LinkChange::new());
-        put_netns(&mut request.buffer, netns);
-        self.execute(request).map(drop)
-    }
-
     /// Moves a link to another network namespace under another name, and changes it there: one
     /// message, in the course of which no other process sees it half done.
     ///
