@@ -16,7 +16,15 @@ macro_rules! read_again {
 }
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    read_again!(bytes, BlockRecord, NodeRecord, AliveRecord, WantRecord, GrantsFile, ClusterFile);
+    read_again!(
+        bytes,
+        BlockRecord,
+        NodeRecord,
+        AliveRecord,
+        WantRecord,
+        GrantsFile,
+        ClusterFile
+    );
     if let Ok(text) = str::from_utf8(bytes)
         && let Some((space, block)) = key::parse_block(text)
     {

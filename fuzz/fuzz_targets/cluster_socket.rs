@@ -10,7 +10,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(answer) = Answer::parse(bytes) {
         assert_eq!(Answer::parse(&answer.to_line()), Ok(answer));
     }
-    let Ok(request) = Request::parse(bytes) else { return };
+    let Ok(request) = Request::parse(bytes) else {
+        return;
+    };
     assert_eq!(Request::parse(&request.to_line()).as_ref(), Ok(&request));
     let config = Config {
         node: NodeName::new("n").expect("a name"),
@@ -23,10 +25,17 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let wait = request.wait;
     let mut out = Vec::new();
     let at = |instant| Now { instant, wall: 0 };
-    machine.handle(at(0), Input::Connected(ClusterId::new("c").expect("an id")), &mut out);
+    machine.handle(
+        at(0),
+        Input::Connected(ClusterId::new("c").expect("an id")),
+        &mut out,
+    );
     machine.handle(at(0), Input::Request(Ticket(1), request.clone()), &mut out);
     machine.handle(at(wait + 1), Input::Tick, &mut out);
     let is_answer = |it: &Output| matches!(it, Output::Answer(Ticket(1), _));
     let is_hint = request.op == netloom_cluster::message::Op::Hint;
-    assert_eq!(out.iter().filter(|it| is_answer(it)).count(), usize::from(!is_hint));
+    assert_eq!(
+        out.iter().filter(|it| is_answer(it)).count(),
+        usize::from(!is_hint)
+    );
 });

@@ -137,7 +137,7 @@ impl Args {
             return self.full || self.vm;
         }
         if tier.name == tiers::PACKAGES {
-            return self.full || self.names(tier.name);
+            return self.names(tier.name);
         }
         if tier.name == tiers::ETCD {
             return self.full || self.kube || self.names(tier.name);
