@@ -19,7 +19,7 @@ mod link;
 mod packages;
 
 /// The plugin binary must stay smaller than this, in bytes.
-const LARGEST: u64 = 3_500_000;
+const LARGEST: u64 = 3_600_000;
 /// How much larger it may be where there is no musl to link it with.
 const GLIBC: u64 = 1_000_000;
 /// The command must stay smaller than this, in bytes.
@@ -197,7 +197,7 @@ fn install(command: &Path, plugins: &Plugins) -> Result<()> {
 pub(crate) fn check(workspace: &Workspace, plugins: &Plugins) -> Vec<(String, Result<()>)> {
     let mut checks = vec![
         (
-            "the plugin binary is smaller than 3.5 MB".to_owned(),
+            "the plugin binary is smaller than 3.6 MB".to_owned(),
             is_small(&plugins.binary),
         ),
         (

@@ -5,7 +5,7 @@ pub(crate) mod address;
 pub(crate) mod allocator;
 mod blocks;
 mod boot;
-mod directory;
+pub(crate) mod directory;
 pub(crate) mod foresee;
 #[cfg(test)]
 mod healing_tests;

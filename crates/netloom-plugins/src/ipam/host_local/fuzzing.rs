@@ -1,10 +1,11 @@
 //! Files of a pool that anybody may have written.
 
-use super::{address::successor, resolv_conf as resolver};
 use crate::fuzzing::assert_one_line;
+use crate::wiring::reservations::address::successor;
 use crate::wiring::reservations::directory::Directory;
 use crate::wiring::reservations::index::Index;
 use crate::wiring::reservations::owner::Owner;
+use crate::wiring::reservations::resolv_conf as resolver;
 use crate::wiring::reservations::store::{Access, Choice, Place, Store};
 use std::collections::BTreeMap;
 use std::fs;
