@@ -49,7 +49,8 @@ fn a_detached_pod_is_shown_logged_entered_waited_for_and_forgotten() {
     let Some(host) = host() else { return };
     let before = picture(&host);
     let line = "echo to stdout; echo to stderr >&2; read x < /tmp/go; exit 4";
-    let line = format!("mkfifo /tmp/go; {line}");
+    // The pod sees what this machine has there.
+    let line = format!("rm -f /tmp/go; mkfifo /tmp/go; {line}");
     let id = detached(&["--name", "web", "--net", "mynet", "--", "sh", "-c", &line]);
     let shown = succeeds(&call(&["ps"]));
     assert!(shown.contains("web   running"), "{shown}");
