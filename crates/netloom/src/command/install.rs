@@ -35,7 +35,8 @@ pub(crate) fn run(install: &Install) -> Result<()> {
     if install.dry_run {
         return foretell(dir, &names, install.force);
     }
-    let written = into(dir, &names, install.force)?;
+    let mut written = into(dir, &names, install.force)?;
+    written.sort_unstable();
     match written.as_slice() {
         [] => println!("{} holds these plugins already", dir.display()),
         names => println!("installed in {}: {}", dir.display(), names.join(", ")),
@@ -174,8 +175,9 @@ fn take_out(dir: &Path, uninstall: &Uninstall) -> Result<()> {
     names.push(BINARY);
     let there = |name: &&str| fs::symlink_metadata(dir.join(name)).is_ok();
     names.retain(there);
-    let (ours, others): (Vec<&str>, Vec<&str>) =
+    let (mut ours, others): (Vec<&str>, Vec<&str>) =
         names.into_iter().partition(|name| is_ours(dir, name));
+    ours.sort_unstable();
     if ours.is_empty() {
         return nothing_to_take_out(dir, uninstall);
     }

@@ -73,7 +73,10 @@ fn documented(section: &str) -> Vec<String> {
 
 fn unknown(folder: &Path, plugin: &str, key: &str) -> Option<String> {
     let file = folder.join("keys.conf");
-    let is_ipam = matches!(plugin, "host-local" | "static" | "dhcp");
+    let is_ipam = matches!(
+        plugin,
+        "cluster" | "dhcp" | "host-local" | "static" | "whereabouts"
+    );
     let mut value = serde_json::json!(null);
     for step in key.split('.').rev() {
         let name = step.trim_end_matches("[]");
