@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 
 /// The names of all plugins, in alphabetical order.
 fn plugin_names() -> Vec<&'static str> {
-    PLUGINS_THERE_ARE
+    let usual = PLUGINS_THERE_ARE
         .iter()
-        .map(|plugin| plugin.name())
-        .collect()
+        .filter(|plugin| !plugin.is_installed_only_when_asked_for());
+    let mut names: Vec<_> = usual.map(|plugin| plugin.name()).collect();
+    names.sort_unstable();
+    names
 }
 
 /// The plugin that a program says it is.
