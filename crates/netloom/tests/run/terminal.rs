@@ -131,7 +131,9 @@ fn a_pod_at_a_terminal_has_its_size_its_keys_and_its_jobs() {
     screen.types("tty; stty size\n");
     screen.shows("33 101");
     // A program hears of the change while it runs.
-    screen.types("sh -c 'trap \"stty size\" WINCH; echo tra''pped; sleep 1000 & wait; kill $!'\n");
+    // It ends in the trap: a signal that comes before `wait` would leave it waiting.
+    let line = r#"trap "stty size; kill \$!; exit" WINCH; echo tra''pped; sleep 1000 & wait"#;
+    screen.types(&format!("sh -c '{line}'\n"));
     screen.shows("trapped");
     screen.resize((44, 122));
     screen.shows("44 122");
