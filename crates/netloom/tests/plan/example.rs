@@ -85,6 +85,12 @@ impl Example {
         needs.find(|need| !has(need))
     }
 
+    /// Whether it needs what some kernels have not.
+    pub(crate) fn needs_a_kernel(&self) -> bool {
+        let of_kernel = |need: &String| need != "iptables" && !need.starts_with("program:");
+        self.needs.iter().any(of_kernel)
+    }
+
     /// Whether only one pod can have what it asks for: an address, a device.
     pub(crate) fn is_exclusive(&self) -> bool {
         let text = format!("{} {} {}", self.conf, self.runtime, self.args);
@@ -94,6 +100,7 @@ impl Example {
             "portMappings",
             "host-device",
             "ratchet",
+            "\"vlanId\"",
             "\"mac\"",
             "MAC=",
         ]
