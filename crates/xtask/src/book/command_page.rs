@@ -24,6 +24,11 @@ fn add(program: &Path, verbs: &[&str], page: &mut String) -> Result<()> {
     let title = [&["netloom"], verbs].concat().join(" ");
     write!(page, "\n## {title}\n\n```text\n{}\n```\n", help.trim_end())?;
     for verb in verbs_in(&help) {
+        // Its help is another program's, which is not built for the book.
+        if verbs.is_empty() && verb == "node" {
+            page.push_str("\n## netloom node\n\nIt is a program of its own: [pods on many hosts](../cluster.md).\n");
+            continue;
+        }
         add(program, &[verbs, &[verb]].concat(), page)?;
     }
     Ok(())
