@@ -1,6 +1,7 @@
 //! The forms of the report, and what is refused.
 
 use std::fs;
+use std::path::Path;
 
 use netloom_testkit::Host;
 
@@ -10,13 +11,9 @@ use crate::{conform, document, made, project};
 fn tap_has_a_line_for_each_case_and_its_plan_at_the_end() {
     let Some(_host) = Host::new() else { return };
     let project = project();
-    let Some(plugin) = made("shell", &project.path().join("hello")) else {
+    let Some(plugin) = with_a_wrong_code(project.path()) else {
         return;
     };
-    let wrong = fs::read_to_string(&plugin)
-        .unwrap()
-        .replace("fail 6 ", "fail 100 ");
-    fs::write(&plugin, wrong).unwrap();
     let only = ["--only", "CF-001", "--only", "CF-032", "--only", "CF-101"];
     let outcome = conform(&[&["--tap", &plugin][..], &only].concat()).run();
     // A failure of `should` does not count at the level `must`.
@@ -45,17 +42,23 @@ fn tap_has_a_line_for_each_case_and_its_plan_at_the_end() {
     );
 }
 
-#[test]
-fn junit_tells_passed_failed_and_skipped() {
-    let Some(_host) = Host::new() else { return };
-    let project = project();
-    let Some(plugin) = made("shell", &project.path().join("hello")) else {
-        return;
-    };
+/// The shell template, which answers garbage with a code of its own.
+fn with_a_wrong_code(project: &Path) -> Option<String> {
+    let plugin = made("shell", &project.join("hello"))?;
     let wrong = fs::read_to_string(&plugin)
         .unwrap()
         .replace("fail 6 ", "fail 100 ");
     fs::write(&plugin, wrong).unwrap();
+    Some(plugin)
+}
+
+#[test]
+fn junit_tells_passed_failed_and_skipped() {
+    let Some(_host) = Host::new() else { return };
+    let project = project();
+    let Some(plugin) = with_a_wrong_code(project.path()) else {
+        return;
+    };
     let file = project.path().join("report.xml");
     let only = ["--only", "CF-001", "--only", "CF-032", "--only", "CF-101"];
     let junit = ["--junit", file.to_str().unwrap(), &plugin];
@@ -76,13 +79,9 @@ fn junit_tells_passed_failed_and_skipped() {
 fn a_known_failure_does_not_count_and_is_told() {
     let Some(_host) = Host::new() else { return };
     let project = project();
-    let Some(plugin) = made("shell", &project.path().join("hello")) else {
+    let Some(plugin) = with_a_wrong_code(project.path()) else {
         return;
     };
-    let wrong = fs::read_to_string(&plugin)
-        .unwrap()
-        .replace("fail 6 ", "fail 100 ");
-    fs::write(&plugin, wrong).unwrap();
     let known = project.path().join("known");
     fs::write(
         &known,

@@ -1,5 +1,6 @@
 //! What can go wrong, each with its code and words.
 
+use crate::wiring::reservations::address::listed;
 use crate::wiring::reservations::ranges::RangeError;
 use crate::wiring::reservations::store_error::StoreError;
 use netloom_cluster::message::SOCKET;
@@ -23,7 +24,7 @@ pub(super) enum ClusterError {
     NothingLeft(String),
     #[error("range set {0} overlaps with {1}; each gives an address of its own")]
     SetsOverlap(usize, usize),
-    #[error("failed to allocate all requested IPs: {}", list(.addresses))]
+    #[error("failed to allocate all requested IPs: {}", listed(.addresses))]
     Unfulfilled {
         addresses: Vec<IpAddr>,
         sets: Vec<String>,
@@ -120,8 +121,8 @@ impl ClusterError {
                 code::INVALID_CONFIG
             }
             Self::ResolvConf { .. } | Self::FlatFile { .. } | Self::Grants { .. } => code::IO,
-            Self::Store(error) => store_code(error),
-            Self::Stores(errors) => errors.first().map_or(code::IO, store_code),
+            Self::Store(error) => error.code(),
+            Self::Stores(errors) => errors.first().map_or(code::IO, StoreError::code),
         }
     }
 }
@@ -139,20 +140,4 @@ impl From<ClusterError> for Error {
         };
         Self::new(error.code(), error.to_string()).with_details(details)
     }
-}
-
-fn store_code(error: &StoreError) -> u32 {
-    if error.is_transient() {
-        code::TRY_AGAIN_LATER
-    } else {
-        code::IO
-    }
-}
-
-fn list(addresses: &[IpAddr]) -> String {
-    addresses
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(" ")
 }

@@ -1,5 +1,6 @@
 //! What host-local reports.
 
+use crate::wiring::reservations::address::listed;
 use crate::wiring::reservations::ranges::RangeError;
 use crate::wiring::reservations::store_error::StoreError;
 use netloom_plugin::{Error, Version, code};
@@ -27,7 +28,7 @@ pub(super) enum HostLocalError {
          use cniVersion 0.3.0 or later, or one range set per family"
     )]
     TooManySets(Version),
-    #[error("failed to allocate all requested IPs: {}", list(.addresses))]
+    #[error("failed to allocate all requested IPs: {}", listed(.addresses))]
     Unfulfilled {
         addresses: Vec<IpAddr>,
         sets: Vec<String>,
@@ -100,8 +101,8 @@ impl HostLocalError {
                 code::INVALID_CONFIG
             }
             Self::ResolvConf { .. } => code::IO,
-            Self::Store(error) => store_code(error),
-            Self::Stores(errors) => errors.first().map_or(code::IO, store_code),
+            Self::Store(error) => error.code(),
+            Self::Stores(errors) => errors.first().map_or(code::IO, StoreError::code),
         }
     }
 
@@ -123,20 +124,4 @@ impl From<HostLocalError> for Error {
     fn from(error: HostLocalError) -> Self {
         Self::new(error.code(), error.to_string()).with_details(error.details())
     }
-}
-
-fn store_code(error: &StoreError) -> u32 {
-    if error.is_transient() {
-        code::TRY_AGAIN_LATER
-    } else {
-        code::IO
-    }
-}
-
-fn list(addresses: &[IpAddr]) -> String {
-    addresses
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(" ")
 }

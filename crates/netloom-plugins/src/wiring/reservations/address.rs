@@ -2,6 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Addresses for a message, with blanks between them.
+pub(crate) fn listed(addresses: &[IpAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(" ")
+}
+
 /// The address as a number; only comparable within one family.
 pub(crate) fn number(address: IpAddr) -> u128 {
     match address {

@@ -1,6 +1,7 @@
 //! What can go wrong with the directory of reservations.
 
 use crate::wiring::lock::LockError;
+use netloom_spec::code;
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,15 @@ impl StoreError {
             Self::Locked(_) => true,
             Self::Io { errno, .. } => is_transient(*errno),
             Self::NotAFile(_) => false,
+        }
+    }
+
+    /// The CNI code of the failure.
+    pub(crate) fn code(&self) -> u32 {
+        if self.is_transient() {
+            code::TRY_AGAIN_LATER
+        } else {
+            code::IO
         }
     }
 }
