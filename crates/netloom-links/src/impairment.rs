@@ -73,7 +73,7 @@ impl Impairment {
             "rate" => self.rate = parse_rate(name, value)?,
             _ => {
                 return Err(Error::invalid(format!(
-                    "there is no impairment \"{name}\"; there are delay, jitter, loss, duplicate, \
+                    "there is no impairment {name:?}; there are delay, jitter, loss, duplicate, \
                      corrupt and rate"
                 )));
             }
@@ -128,7 +128,7 @@ impl Probability {
         let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
         let percent = percent.ok_or_else(|| {
             Error::invalid(format!(
-                "{name} \"{text}\" is no part of all packets; write 0% to 100%, such as 1.5%"
+                "{name} {text:?} is no part of all packets; write 0% to 100%, such as 1.5%"
             ))
         })?;
         Ok(Self((percent / 100.0 * f64::from(u32::MAX)).round() as u32))
@@ -175,7 +175,7 @@ pub fn parse_duration(name: &str, text: &str) -> Result<Duration> {
     };
     parse().ok_or_else(|| {
         Error::invalid(format!(
-            "{name} \"{text}\" is no time up to 18 minutes; write a number with s, ms or us, such as 20ms"
+            "{name} {text:?} is no time up to 18 minutes; write a number with s, ms or us, such as 20ms"
         ))
     })
 }
@@ -201,7 +201,7 @@ pub fn parse_rate(name: &str, text: &str) -> Result<u64> {
     };
     parse().ok_or_else(|| {
         Error::invalid(format!(
-            "{name} \"{text}\" is no rate; write a number with bit, kbit, mbit or gbit, such as 100mbit"
+            "{name} {text:?} is no rate; write a number with bit, kbit, mbit or gbit, such as 100mbit"
         ))
     })
 }

@@ -58,7 +58,7 @@ fn by_itself(link: &Link<'_>) -> Result<()> {
         let checked = interface(&end.interface).and_then(|()| gateways(&end.interface));
         checked.map_err(|words| {
             let name = &end.interface.name;
-            Error::invalid(format!("interface \"{name}\" in {}: {words}", end.place))
+            Error::invalid(format!("interface {name:?} in {}: {words}", end.place))
         })?;
     }
     let Far::Outside { by, .. } = &link.far else {
@@ -67,7 +67,7 @@ fn by_itself(link: &Link<'_>) -> Result<()> {
     outside(by).map_err(|words| {
         let name = &link.near.interface.name;
         Error::invalid(format!(
-            "{} \"{name}\" in {}: {words}",
+            "{} {name:?} in {}: {words}",
             by.kind(),
             link.near.place
         ))

@@ -45,8 +45,7 @@ pub(crate) struct Args {
     /// Leave the tier under User-Mode Linux out
     #[arg(long, conflicts_with = "vm")]
     no_vm: bool,
-    /// Build a server of the Kubernetes API, once, and test the cluster's daemon on it; the full run does
-    /// so where it was built before
+    /// Build a server of the Kubernetes API, once, and test the cluster's daemon on it, as --full does
     #[arg(long)]
     kube: bool,
     /// Install nothing: go on with what the machine has
@@ -64,7 +63,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if chosen.iter().any(|tier| tier.name == tiers::ETCD) {
         packages::ensure(packages::FOR_CLUSTER, !args.no_install)?;
     }
-    let apiserver = match args.kube {
+    let apiserver = match args.kube || args.full {
         true => Cached::begin(&cached::APISERVER, workspace, !args.no_install),
         false => Cached::find(&cached::APISERVER, workspace),
     };

@@ -32,9 +32,20 @@ pub(crate) enum Other {
     Outside(Outside),
 }
 
+/// No part of an endpoint has a control character, and an error that quotes a part goes to a terminal.
+fn is_one_line(text: &str) -> Result<()> {
+    ensure!(
+        !text.chars().any(char::is_control),
+        "endpoint \"{}\" has a control character",
+        text.escape_debug()
+    );
+    Ok(())
+}
+
 impl Endpoint {
     /// Reads an end.
     pub(crate) fn parse(text: &str) -> Result<Self> {
+        is_one_line(text)?;
         let mut parts = text.split(',');
         let head = parts.next().unwrap_or_default();
         let mut endpoint =
@@ -77,6 +88,7 @@ impl Endpoint {
 impl Other {
     /// Reads an end, or `vxlan:REMOTE,…`, `macvlan:PARENT,…`, `ipvlan:PARENT,…`, `vlan:PARENT,…`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
+        is_one_line(text)?;
         let (head, options) = match text.split_once(',') {
             Some((head, options)) => (head, Some(options)),
             None => (text, None),
@@ -369,6 +381,7 @@ mod tests {
             ),
             ("macvlan:", "needs the interface"),
             ("ipvlan:eth1,mode=l4", "l2, l3 or l3s"),
+            ("host/veth9,delay=1\n2", "has a control character"),
         ] {
             let error = format!("{:#}", Other::parse(text).unwrap_err());
             assert!(error.contains(words), "{text}: {error}");

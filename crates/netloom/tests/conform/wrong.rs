@@ -65,8 +65,8 @@ const WRONG: [(&str, &str, &str, &[&str]); 15] = [
     ),
     (
         "GC prints a greeting",
-        "GC | STATUS)\n    [",
-        "GC | STATUS)\n    [ $command = STATUS ] || echo done\n    [",
+        "is of cniVersion 1.1.0, not $version\"",
+        "is of cniVersion 1.1.0, not $version\"\n    [ $command = STATUS ] || echo done",
         &["CF-053"],
     ),
     (

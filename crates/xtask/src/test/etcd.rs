@@ -9,7 +9,7 @@ use super::built::{self, DAEMON};
 use super::cached::{APISERVER, Cached};
 use super::report::{Outcome, Skip};
 use super::tiers::{ETCD, Runner};
-use crate::{packages, process};
+use crate::{dist, packages, process};
 
 impl Runner {
     pub(super) fn etcd(&mut self, outcome: &mut Outcome) -> Result<()> {
@@ -25,6 +25,11 @@ impl Runner {
         let crates = ["--package", DAEMON];
         if self.filter.is_none() {
             self.lint_crates(outcome, &crates);
+        }
+        // The release's folder gets the daemon last: only this tier asks for it.
+        if let Some(bin) = self.product.for_all() {
+            let daemon = dist::daemon::build(&self.workspace, bin)?;
+            daemon.iter().try_for_each(|daemon| dist::tell(daemon))?;
         }
         // Pods are attached by the plugins, and `netloom node` and the demo execute the daemon.
         let programs = [

@@ -40,6 +40,11 @@ impl Product {
         self.bin = Some(bin);
     }
 
+    /// The same if every test is done with it.
+    pub(super) fn for_all(&self) -> Option<&Path> {
+        self.bin().filter(|_| self.for_all)
+    }
+
     /// The folder of its programs, once it is built.
     pub(super) fn bin(&self) -> Option<&Path> {
         self.bin.as_deref()
@@ -56,7 +61,7 @@ impl Product {
 
     /// Says what the next tests run.
     pub(super) fn tell(&self) -> Result<()> {
-        match self.bin.as_ref().filter(|_| self.for_all) {
+        match self.for_all() {
             Some(bin) => ["netloom-plugins", "netloom"]
                 .iter()
                 .try_for_each(|name| dist::tell(&bin.join(name))),

@@ -159,7 +159,7 @@ pub(crate) struct Runner {
     /// Which part of the many equal trials of a test is done: `3/10`; all of them without it.
     sample: Option<String>,
     built: Option<Vec<Built>>,
-    product: Product,
+    pub(super) product: Product,
     former: OnceCell<Former>,
     vm: Option<Vm>,
     /// The server of the Kubernetes API, for the tests that want one.
@@ -206,7 +206,10 @@ impl Runner {
         if nothing && self.filter.is_none() && tier.name != VM {
             outcome.failures.push("the tier ran no test".into());
         }
-        self.skipped.extend_from_slice(&outcome.skips);
+        // What the daemon's tests lack is a program; a guest lacks it too.
+        if tier.name != ETCD {
+            self.skipped.extend_from_slice(&outcome.skips);
+        }
         outcome.time = begin.elapsed();
         outcome
     }

@@ -104,7 +104,7 @@ impl Machine {
 
     /// Runs `netloom-node`.
     pub(crate) fn node(&self, arguments: &[&str]) -> Output {
-        self.command(env!("CARGO_BIN_EXE_netloom-node"))
+        self.command(super::beside("netloom-node").to_str().unwrap())
             .args(arguments)
             .output()
             .unwrap()
@@ -122,8 +122,8 @@ impl Machine {
         store: &[&str],
         arguments: &[&str],
     ) -> Daemon {
-        let node = env!("CARGO_BIN_EXE_netloom-node");
-        let words = [wrapper, &[node, "run"], store].concat();
+        let node = super::beside("netloom-node");
+        let words = [wrapper, &[node.to_str().unwrap(), "run"], store].concat();
         let mut command = self.command(words[0]);
         command.args(&words[1..]);
         // Each flag is taken only once.

@@ -8,6 +8,17 @@ use super::deadline;
 
 const PREFIX: &str = "/coreos.com/network";
 
+/// What is heard of a member that starts.
+type Told = mpsc::Receiver<Result<(), String>>;
+
+/// Waits until a member serves.
+fn serves(told: &Told) {
+    match told.recv_timeout(super::PATIENCE) {
+        Ok(Ok(())) => {}
+        other => panic!("etcd does not start: {other:?}"),
+    }
+}
+
 /// A member of a store, on the router.
 pub(crate) struct Etcd {
     child: Option<Child>,
@@ -48,8 +59,30 @@ impl Etcd {
         self
     }
 
-    /// Starts it, and waits until it answers if it is alone.
+    /// A store of so many members, each of which serves.
+    pub(crate) fn together(members: u8) -> Vec<Self> {
+        let mut all: Vec<Self> = (1..=members).map(|n| Self::member(n, members)).collect();
+        let told: Vec<Told> = all.iter_mut().map(Self::spawn).collect();
+        told.iter().for_each(serves);
+        all
+    }
+
+    /// Whether it leads the store's members.
+    pub(crate) fn leads(&self) -> bool {
+        let status = self.ctl(&["endpoint", "status"]);
+        status.split(", ").nth(4) == Some("true")
+    }
+
+    /// Starts it, and waits until it serves if it is alone.
     pub(crate) fn begin(&mut self) {
+        let told = self.spawn();
+        if self.members == 1 {
+            serves(&told);
+        }
+    }
+
+    /// Starts it; tells when it serves, or what it said last.
+    fn spawn(&mut self) -> Told {
         let (number, members) = (self.number, self.members);
         let scheme = if self.arguments.is_empty() {
             "http"
@@ -105,12 +138,7 @@ impl Etcd {
             let _ = tell.send(Err(said));
         });
         self.child = Some(child);
-        if members == 1 {
-            match told.recv_timeout(super::PATIENCE) {
-                Ok(Ok(())) => {}
-                other => panic!("etcd does not start: {other:?}"),
-            }
-        }
+        told
     }
 
     /// Kills it.
