@@ -7,7 +7,7 @@ mod message;
 mod request;
 
 pub(crate) use attribute::{Attribute, Attributes};
-pub(crate) use channel::{Channel, Dump, Flow, Framing, Header, Refusal};
+pub(crate) use channel::{Channel, Dump, Flow, Framing, Header, Refusal, Sent};
 pub(crate) use message::Buffer;
 pub(crate) use request::Request;
 

@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use crate::packages;
 use crate::process;
 use crate::workspace::Workspace;
-pub(crate) use binary::{Binary, build, names};
+pub(crate) use binary::{build, names};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,10 +34,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     }
     let missing = packages::missing(packages::FOR_FUZZING);
     ensure!(missing.is_empty(), "install {} first", missing.join(" "));
-    let chosen = |binary: &Binary| args.targets.is_empty() || args.targets.contains(&binary.name);
+    let chosen = match args.targets.is_empty() {
+        true => &known,
+        false => &args.targets,
+    };
     let mut failed = Vec::new();
     let mut table = vec![row(["target", "runs", "runs/s", "coverage", "result"])];
-    for binary in build(workspace)?.into_iter().filter(chosen) {
+    for binary in build(workspace, chosen)? {
         process::headline(&binary.name);
         let outcome = binary.replay().and_then(|()| binary.run(args.seconds));
         match outcome {

@@ -5,6 +5,7 @@ mod cached;
 mod delivered;
 mod etcd;
 mod former;
+mod fuzzed;
 mod guest;
 mod libtest;
 mod product;

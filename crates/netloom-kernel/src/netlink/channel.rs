@@ -51,6 +51,17 @@ pub(crate) enum Framing {
     Removal,
 }
 
+/// Messages whose answers are still to be read.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    first: u32,
+    last: u32,
+    acknowledged: u32,
+    is_batch: bool,
+    /// The process that sends them, readable when it has ended.
+    stand_in: Option<OwnedFd>,
+}
+
 /// What precedes a message's payload.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Header {
@@ -183,37 +194,68 @@ impl Channel {
         &self,
         bytes: &mut [u8],
         framing: Framing,
-        mut refused: impl FnMut(usize, Refusal),
-        mut reply: impl FnMut(usize, Header, &[u8]),
+        refused: impl FnMut(usize, Refusal),
+        reply: impl FnMut(usize, Header, &[u8]),
     ) -> Result<bool, Errno> {
+        let sent = self.post(bytes, framing)?;
+        self.answers(sent, bytes, refused, reply)
+    }
+
+    /// The first half of [`transact`](Self::transact): the messages are sent, or a stand-in sends
+    /// them now.
+    pub(crate) fn post(&self, bytes: &mut [u8], framing: Framing) -> Result<Sent, Errno> {
         let sequences = self.number(bytes);
-        let first = *sequences.start();
         let acknowledged = match framing {
             Framing::Plain | Framing::Removal => *sequences.end(),
             Framing::NfBatch => *sequences.end() - 1,
         };
         ask_for_ack(bytes, acknowledged);
-        let by_stand_in = framing == Framing::Removal && self.send_by_stand_in(bytes)?;
-        if !by_stand_in {
+        let stand_in = match framing {
+            Framing::Removal => stand_in::send(self.socket.as_fd(), bytes),
+            Framing::Plain | Framing::NfBatch => None,
+        };
+        if stand_in.is_none() {
+            self.send(bytes)?;
+        }
+        Ok(Sent {
+            first: *sequences.start(),
+            last: *sequences.end(),
+            acknowledged,
+            is_batch: framing == Framing::NfBatch,
+            stand_in,
+        })
+    }
+
+    /// The second half of [`transact`](Self::transact): waits for the answers to `bytes`.
+    pub(crate) fn answers(
+        &self,
+        sent: Sent,
+        bytes: &[u8],
+        mut refused: impl FnMut(usize, Refusal),
+        mut reply: impl FnMut(usize, Header, &[u8]),
+    ) -> Result<bool, Errno> {
+        let by_stand_in = self.is_answered(sent.stand_in.as_ref())?;
+        // One that was killed before it sent anything leaves no answer.
+        if sent.stand_in.is_some() && !by_stand_in {
             self.send(bytes)?;
         }
         let mut echoed = false;
         self.receive_while(|header, payload| {
-            if !sequences.contains(&header.sequence) {
+            if !(sent.first..=sent.last).contains(&header.sequence) {
                 return Flow::More;
             }
-            let index = (header.sequence - first) as usize;
+            let index = (header.sequence - sent.first) as usize;
             if header.kind != NLMSG_ERROR {
                 reply(index, header, payload);
-                echoed = by_stand_in && header.sequence == acknowledged;
+                echoed = by_stand_in && header.sequence == sent.acknowledged;
                 return if echoed { Flow::Done } else { Flow::More };
             }
             let refusal = refusal_of(header, payload);
             if refusal.errno != 0 {
                 refused(index, refusal);
             }
-            let all_refused = framing == Framing::NfBatch && index == 0;
-            if header.sequence == acknowledged || all_refused {
+            let all_refused = sent.is_batch && index == 0;
+            if header.sequence == sent.acknowledged || all_refused {
                 Flow::Done
             } else {
                 Flow::More
@@ -322,17 +364,16 @@ impl Channel {
         first..=next - 1
     }
 
-    /// Has a stand-in send the messages. False if they have to be sent still.
-    fn send_by_stand_in(&self, bytes: &[u8]) -> Result<bool, Errno> {
-        let Some(stand_in) = stand_in::send(self.socket.as_fd(), bytes) else {
+    /// Waits until there is an answer to what a stand-in sends, or the stand-in has ended.
+    fn is_answered(&self, stand_in: Option<&OwnedFd>) -> Result<bool, Errno> {
+        let Some(stand_in) = stand_in else {
             return Ok(false);
         };
         let mut either = [
             PollFd::new(&self.socket, PollFlags::IN),
-            PollFd::new(&stand_in, PollFlags::IN),
+            PollFd::new(stand_in, PollFlags::IN),
         ];
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut either, None))?;
-        // One that was killed before it sent anything leaves no answer.
         Ok(!either[0].revents().is_empty())
     }
 

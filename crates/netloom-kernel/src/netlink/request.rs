@@ -1,7 +1,7 @@
 //! One message with the words for its failure.
 
-use super::{Buffer, NLM_F_REQUEST};
-use crate::error::{Error, is_absent};
+use super::{Buffer, NLM_F_REQUEST, Refusal};
+use crate::error::{Error, Result, is_absent};
 
 /// One request, encoded, with what is said of it if it fails.
 #[derive(Debug, Clone)]
@@ -42,6 +42,15 @@ impl Request {
 
     pub(crate) fn forgives(&self, errno: i32) -> bool {
         self.absent_is_success && is_absent(errno)
+    }
+
+    /// What the kernel's answer comes to: `false` if it was forgiven for being absent.
+    pub(crate) fn outcome(&self, refusal: Option<Refusal>) -> Result<bool> {
+        match refusal {
+            None => Ok(true),
+            Some(refusal) if self.forgives(refusal.errno) => Ok(false),
+            Some(refusal) => Err(self.error(refusal.errno, refusal.words)),
+        }
     }
 
     pub(crate) fn error(&self, errno: i32, words: String) -> Error {

@@ -5,6 +5,7 @@ pub(super) mod change;
 pub(super) mod ipvlan;
 pub(super) mod kind;
 pub(super) mod macvlan;
+mod removal;
 mod requests;
 pub(super) mod spec;
 mod support;
@@ -12,6 +13,8 @@ pub(super) mod tun;
 pub(super) mod veth;
 pub(super) mod vlan;
 pub(super) mod vxlan;
+
+pub use removal::Removal;
 
 use std::fmt;
 

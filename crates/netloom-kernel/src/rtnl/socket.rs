@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::link::{Link, RTM_DELLINK};
 use crate::error::{Error, Result};
-use crate::netlink::{Channel, Dump, Framing, Header, Refusal, Request};
+use crate::netlink::{Channel, Dump, Framing, Header, Refusal, Request, Sent};
 use crate::netns::Netns;
 
 /// An rtnetlink socket. It talks to the network namespace it was opened in, for all of its life.
@@ -66,11 +66,7 @@ impl Socket {
             |header, payload| reply(header, payload),
         )
         .map_err(|errno| Error::of(request.operation, &request.object, errno))?;
-        match refusal {
-            None => Ok(true),
-            Some(refusal) if request.forgives(refusal.errno) => Ok(false),
-            Some(refusal) => Err(request.error(refusal.errno, refusal.words)),
-        }
+        request.outcome(refusal)
     }
 
     /// Sends messages, the last of this kind. Where it removes a link, this returns when the link
@@ -82,14 +78,29 @@ impl Socket {
         refused: impl FnMut(usize, Refusal),
         mut reply: impl FnMut(Header, &[u8]),
     ) -> std::result::Result<(), Errno> {
-        let framing = match last {
-            RTM_DELLINK => Framing::Removal,
-            _ => Framing::Plain,
-        };
+        if last == RTM_DELLINK {
+            let sent = self.channel.post(bytes, Framing::Removal)?;
+            return self.removed(sent, bytes, refused, reply);
+        }
+        self.channel
+            .transact(bytes, Framing::Plain, refused, |_, header, payload| {
+                reply(header, payload);
+            })
+            .map(drop)
+    }
+
+    /// Waits until what a removal was sent for is gone.
+    pub(super) fn removed(
+        &self,
+        sent: Sent,
+        bytes: &[u8],
+        refused: impl FnMut(usize, Refusal),
+        mut reply: impl FnMut(Header, &[u8]),
+    ) -> std::result::Result<(), Errno> {
         let mut gone = None;
         let echoed = self
             .channel
-            .transact(bytes, framing, refused, |_, header, payload| {
+            .answers(sent, bytes, refused, |_, header, payload| {
                 if header.kind == RTM_DELLINK {
                     gone = Link::parse(payload);
                 }

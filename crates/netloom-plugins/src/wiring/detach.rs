@@ -14,7 +14,6 @@ use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Socket;
 use netloom_plugin::{Cleanup, DelRequest};
 use netloom_spec::{Error, PluginConf};
-use std::thread::{Builder, ScopedJoinHandle};
 
 /// The packet filters that may have a masquerade.
 fn masquerade_of(conf: &PluginConf) -> Option<BackendChoice> {
@@ -59,21 +58,28 @@ pub(crate) fn detach(request: &DelRequest<'_>) -> Result<(), Error> {
     }
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let record = Record::of(owner);
-    let remove_wire = || remove_wire(netns.as_ref(), owner, made.as_ref(), record.as_ref());
     // Removing a link waits long for the kernel's readers: the rest is done meanwhile.
-    let outcome = std::thread::scope(|scope| {
-        let wire = Builder::new().spawn_scoped(scope, remove_wire);
-        let _open_until_the_link_is_gone = remove_filters(request, addresses, &mut cleanup);
+    let mut open_until_the_link_is_gone = None;
+    let mut rest = Some(|| {
+        open_until_the_link_is_gone = remove_filters(request, addresses, &mut cleanup);
         if !early {
             release(&mut cleanup);
         }
-        match wire.map(ScopedJoinHandle::join) {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            // No more threads to be had: one after the other, then.
-            Err(_) => remove_wire(),
-        }
     });
+    let mut once = || {
+        if let Some(mut rest) = rest.take() {
+            rest();
+        }
+    };
+    let outcome = remove_wire(
+        netns.as_ref(),
+        owner,
+        made.as_ref(),
+        record.as_ref(),
+        &mut once,
+    );
+    once();
+    drop(open_until_the_link_is_gone);
     // What could not be removed is still to be found by it.
     if outcome.is_ok() {
         cleanup.step("forget the attachment", record::forget(owner));

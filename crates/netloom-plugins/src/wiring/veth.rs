@@ -173,7 +173,13 @@ fn remove_by_index(index: u32) -> Result<(), Error> {
 /// The address tells the wire from one that somebody else made under this name.
 fn remove_by_name(name: &str, mac: MacAddress) -> Result<(), Error> {
     let mac = Mac(mac).to_string();
-    let remove = || remove_veth(&Socket::open()?, name, Some(&mac), |_| true).map(drop);
+    let remove = || {
+        let host = Socket::open()?;
+        match find_veth(&host, name, Some(&mac), |_| true)? {
+            Some(end) => host.remove_link(end.index).map(drop),
+            None => Ok(()),
+        }
+    };
     Ok(remove().map_err(Fault::kernel("failed to remove the veth"))?)
 }
 
@@ -183,28 +189,31 @@ fn remove_by_name(name: &str, mac: MacAddress) -> Result<(), Error> {
 /// that serves when the pod's namespace is gone or its interface was renamed, and cannot hit
 /// another attachment whose pod has taken over the path. Without them it is what bears the
 /// attachment's interface name in the pod.
+///
+/// `meanwhile` is called while the kernel removes a link, and not at all if there is none to remove.
 pub(crate) fn remove_wire(
     netns: Option<&Netns>,
     owner: Owner<'_>,
     made: Option<&AddResult>,
     record: Option<&Record>,
+    meanwhile: &mut dyn FnMut(),
 ) -> Result<(), Fault> {
     let if_name = owner.if_name;
-    let remove = || {
+    let mut remove = || {
         if let Some(record) = record {
             let host = Socket::open()?;
             if let Some(end) = record.host_end(&host, owner)? {
-                return host.remove_link(end.index).map(drop);
+                return remove_link(&host, &end, meanwhile).map(drop);
             }
         }
         let ends = made.map(|made| Ends::of(made, if_name)).unwrap_or_default();
         if let Some(host_end) = ends.host
-            && remove_host_end(&Socket::open()?, owner, host_end)?
+            && remove_host_end(&Socket::open()?, owner, host_end, meanwhile)?
         {
             return Ok(());
         }
         match netns {
-            Some(netns) => remove_pod_end(&Socket::open_in(netns)?, owner, made),
+            Some(netns) => remove_pod_end(&Socket::open_in(netns)?, owner, made, meanwhile),
             None => Ok(()),
         }
     };
@@ -218,14 +227,26 @@ fn remove_pod_end(
     inside: &Socket,
     owner: Owner<'_>,
     made: Option<&AddResult>,
+    meanwhile: &mut dyn FnMut(),
 ) -> netloom_kernel::Result<()> {
     let Some(link) = inside.find_link(owner.if_name)? else {
         return Ok(());
     };
     if link.is_veth() && is_own(inside, &link, owner, made)? {
-        inside.remove_link(link.index)?;
+        remove_link(inside, &link, meanwhile)?;
     }
     Ok(())
+}
+
+/// The kernel takes long: `meanwhile` is done before it is asked whether the link is gone.
+fn remove_link(
+    socket: &Socket,
+    link: &Link,
+    meanwhile: &mut dyn FnMut(),
+) -> netloom_kernel::Result<bool> {
+    let removal = socket.begin_removal(link.index)?;
+    meanwhile();
+    removal.finish()
 }
 
 /// By what is on the host, as far as that tells; else by what the pod's end shows.
@@ -261,29 +282,27 @@ fn remove_host_end(
     host: &Socket,
     owner: Owner<'_>,
     listed: &Interface,
+    meanwhile: &mut dyn FnMut(),
 ) -> netloom_kernel::Result<bool> {
-    remove_veth(host, &listed.name, Some(&listed.mac), |end| {
-        owner.may_own_wire(end.alias.as_deref()) != Some(false)
-    })
+    let is_own = |end: &Link| owner.may_own_wire(end.alias.as_deref()) != Some(false);
+    match find_veth(host, &listed.name, Some(&listed.mac), is_own)? {
+        Some(end) => remove_link(host, &end, meanwhile),
+        None => Ok(false),
+    }
 }
 
-/// Removes the link if it is a veth and, where an address is known, has that address.
-fn remove_veth(
+/// The link, if it is a veth and, where an address is known, has that address.
+fn find_veth(
     socket: &Socket,
     name: &str,
     mac: Option<&str>,
     is_own: impl FnOnce(&Link) -> bool,
-) -> netloom_kernel::Result<bool> {
-    let Some(link) = socket.find_link(name)? else {
-        return Ok(false);
-    };
+) -> netloom_kernel::Result<Option<Link>> {
     let mac = mac
         .filter(|mac| !mac.is_empty())
         .and_then(|mac| mac.parse::<Mac>().ok());
-    let same = mac.is_none_or(|mac| link.mac == Some(mac.0));
-    if link.is_veth() && same && is_own(&link) {
-        socket.remove_link(link.index)
-    } else {
-        Ok(false)
-    }
+    let found = socket.find_link(name)?;
+    Ok(found.filter(|link| {
+        link.is_veth() && mac.is_none_or(|mac| link.mac == Some(mac.0)) && is_own(link)
+    }))
 }

@@ -6,6 +6,7 @@
 )]
 
 mod check;
+mod cost;
 mod del;
 mod gc;
 mod ipam;

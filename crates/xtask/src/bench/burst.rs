@@ -50,13 +50,15 @@ pub(crate) fn measure(scenario: &Scenario, order: &Order) -> Result<Vec<Burst>> 
         let mut pods: Vec<Pod> = pods.collect::<Result<_>>()?;
         // A node in use has its bridge and its chains: one pod is there before and stays.
         let stays = pods.split_off(usize::from(scenario.at_once));
-        at_once(&stays, |pod| contender.add(pod)?.time())?;
+        let (_, answers_of_it) = at_once(&stays, |pod| contender.add(pod)?.time())?;
         let before = cpu::of_children()?;
         let (mut taken, answers) = at_once(&pods, |pod| contender.add(pod)?.time())?;
         taken.count(before)?;
         add.sides.insert(contender.side, taken);
         del.sides
             .insert(contender.side, take_down(&contender, &pods, answers)?);
+        // The floor's links have the same names in the next scenario.
+        take_down(&contender, &stays, answers_of_it)?;
     }
     Ok(vec![add, del])
 }

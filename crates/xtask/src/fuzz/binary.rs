@@ -53,24 +53,25 @@ pub(crate) fn names(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds all targets.
-pub(crate) fn build(workspace: &Workspace) -> Result<Vec<Binary>> {
+/// Builds targets, by name.
+pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<Vec<Binary>> {
     let folder = workspace.root.join("fuzz");
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let mut cargo = workspace.cargo(&["build", "--release", "--bins", "--target", &target]);
+    let mut cargo = workspace.cargo(&["build", "--release", "--target", &target]);
     cargo
+        .args(names.iter().flat_map(|name| ["--bin", name]))
         .current_dir(&folder)
         .env("RUSTFLAGS", FLAGS.join(" "))
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     process::run(&mut cargo)?;
     let programs = folder.join("target").join(target).join("release");
-    let binary = |name: String| Binary {
-        program: programs.join(&name),
+    let binary = |name: &String| Binary {
+        program: programs.join(name),
         folder: folder.clone(),
-        name,
+        name: name.clone(),
     };
-    Ok(names(workspace)?.into_iter().map(binary).collect())
+    Ok(names.iter().map(binary).collect())
 }
 
 impl Binary {

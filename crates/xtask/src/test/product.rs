@@ -23,6 +23,11 @@ pub(super) fn is_of(built: &Built) -> bool {
     built.kind == "test" && built.name == PROGRAMS
 }
 
+/// The same of the plugins alone.
+pub(super) fn is_of_plugins(built: &Built) -> bool {
+    is_of(built) && built.krate == "netloom-plugins"
+}
+
 /// The release of a run.
 pub(super) struct Product {
     /// The folder of its programs, once it is built.

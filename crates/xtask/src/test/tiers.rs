@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -18,11 +18,7 @@ use super::report::{Outcome, Skip};
 use super::side_by_side;
 use crate::process;
 use crate::workspace::Workspace;
-use crate::{book, dist, fuzz, packages, tidy};
-
-/// How long each fuzz target looks for something new, in seconds, and in a run that samples.
-const FUZZING: u64 = 4;
-const FUZZING_SAMPLED: u64 = 2;
+use crate::{book, dist, tidy};
 
 /// The tier that does what the others skipped.
 pub(crate) const VM: &str = "vm";
@@ -157,7 +153,7 @@ pub(crate) struct Runner {
     pub(super) workspace: Workspace,
     pub(super) filter: Option<String>,
     /// Which part of the many equal trials of a test is done: `3/10`; all of them without it.
-    sample: Option<String>,
+    pub(super) sample: Option<String>,
     built: Option<Vec<Built>>,
     pub(super) product: Product,
     former: OnceCell<Former>,
@@ -306,55 +302,31 @@ impl Runner {
         Ok(())
     }
 
-    fn fuzz(&mut self, outcome: &mut Outcome) -> Result<()> {
-        let names = fuzz::names(&self.workspace)?;
-        let wanted = |name: &str| {
-            self.filter
-                .as_deref()
-                .is_none_or(|part| name.contains(part))
-        };
-        if !names.iter().any(|name| wanted(name)) {
-            return Ok(());
-        }
-        let missing = packages::missing(packages::FOR_FUZZING);
-        if !missing.is_empty() {
-            let reason = format!("needs {}", missing.join(" "));
-            outcome.skips.extend(names.into_iter().map(|test| Skip {
-                program: "fuzz".into(),
-                test,
-                reason: reason.clone(),
-            }));
-            return Ok(());
-        }
-        let binaries = fuzz::build(&self.workspace)?;
-        let seconds = match self.sample {
-            Some(_) => FUZZING_SAMPLED,
-            None => FUZZING,
-        };
-        for binary in binaries.iter().filter(|binary| wanted(&binary.name)) {
-            let result = binary.replay().and_then(|()| binary.run(seconds));
-            match &result {
-                Ok(ran) => println!(
-                    "{}: {} runs, coverage {}",
-                    binary.name, ran.runs, ran.coverage
-                ),
-                Err(error) => println!("{}: FAILED: {error:#}", binary.name),
-            }
-            outcome.check(
-                &binary.name,
-                result.map(drop).map_err(|error| format!("{error:#}")),
-            );
-        }
-        Ok(())
-    }
-
     fn release(&mut self, outcome: &mut Outcome) -> Result<()> {
         let plugins = dist::build_plugins(&self.workspace, &self.scratch.join("bin"))?;
         for (name, result) in dist::check(&self.workspace, &plugins) {
             println!("{name}: {}", if result.is_ok() { "ok" } else { "FAILED" });
             outcome.check(&name, result.map_err(|error| format!("{error:#}")));
         }
-        let command = dist::build_command(&self.workspace, &plugins.bin)?;
+        let whole = self.sample.is_none();
+        if whole {
+            self.release_command(&plugins.bin, outcome)?;
+        } else {
+            println!("the command's release: --full, which links it in minutes");
+        }
+        outcome.check(
+            "it is linked as this machine can",
+            dist::is_linked_as_wanted().map_err(|error| format!("{error:#}")),
+        );
+        self.product.is_built(plugins.bin);
+        if whole {
+            return self.run_built(outcome, product::is_of);
+        }
+        self.run_built(outcome, product::is_of_plugins)
+    }
+
+    fn release_command(&self, bin: &Path, outcome: &mut Outcome) -> Result<()> {
+        let command = dist::build_command(&self.workspace, bin)?;
         outcome.check(
             "the command is smaller than 8 MB",
             dist::is_small_command(&command).map_err(|error| format!("{error:#}")),
@@ -364,12 +336,7 @@ impl Runner {
             "the command is built as well",
             answers.map_err(|error| format!("{error:#}")),
         );
-        outcome.check(
-            "it is linked as this machine can",
-            dist::is_linked_as_wanted().map_err(|error| format!("{error:#}")),
-        );
-        self.product.is_built(plugins.bin);
-        self.run_built(outcome, product::is_of)
+        Ok(())
     }
 
     fn book(&mut self, outcome: &mut Outcome) -> Result<()> {

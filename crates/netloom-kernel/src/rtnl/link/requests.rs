@@ -63,7 +63,7 @@ fn rename(index: u32, name: &str) -> Request {
     r
 }
 
-fn remove(link: LinkRef<'_>) -> Request {
+pub(super) fn remove(link: LinkRef<'_>) -> Request {
     let object = link.to_string();
     let mut r = Request::new(
         "remove link",
@@ -312,14 +312,6 @@ impl Socket {
         put_netns(&mut request.buffer, netns);
         request.buffer.put_str(IFLA_IFNAME, name);
         self.execute(request).map(drop)
-    }
-
-    /// Removes a link; its veth peer goes with it. `false` if there was none.
-    ///
-    /// # Errors
-    /// Anything but absence.
-    pub fn remove_link<'a>(&self, link: impl Into<LinkRef<'a>>) -> Result<bool> {
-        self.execute(remove(link.into()))
     }
 }
 
