@@ -7,6 +7,7 @@
 //! | object | owner |
 //! |---|---|
 //! | a veth from pod to pod, or a pod's end of a vxlan to another host | both pods: it goes with the first of them |
+//! | a veth from pod to host, with `allowHost` | the pod |
 //! | `<store>/<network>/<container id>:<interface>` | the attachment |
 //! | `<store>/<network>/pod-…`, `asked-…/…` | the pod's newest attachment |
 //! | what a delegate makes | the delegate's, see there |
@@ -119,6 +120,9 @@ impl Plugin for Ratchet {
         }
         for wanted in &plan.wanted {
             forecast.makes_inside("link", wanted.link.own.if_name.as_str());
+            if wanted.link.peer.is_on_host() {
+                forecast.makes("link", wanted.link.peer.if_name.as_str());
+            }
         }
         Ok(())
     }

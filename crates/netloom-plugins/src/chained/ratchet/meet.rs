@@ -71,7 +71,7 @@ pub(super) fn candidates(
         allow_many_files();
     }
     for wanted in &plan.wanted {
-        if wanted.tunnel.is_none() {
+        if wanted.tunnel.is_none() && !wanted.link.peer.is_on_host() {
             meet(&mut peers, &wanted.link.peer.pod, store)?;
         }
         found.push(decide(plan, wanted, &peers));
@@ -117,7 +117,7 @@ fn decide(plan: &Plan, wanted: &Wanted, peers: &Peers) -> Candidate {
         tunnel: None,
         pending: Some(why),
     };
-    if tunnel.is_some() {
+    if tunnel.is_some() || link.peer.is_on_host() {
         return Candidate {
             link,
             tunnel,
@@ -180,7 +180,15 @@ fn same_namespace(link: &Link) -> bool {
     namespace(&link.own) == namespace(&link.peer)
 }
 
-/// A link for the kernel. `host` is where tunnels are made from.
+/// The host, if one of the links has anything there.
+pub(super) fn host_of(candidates: &[Candidate]) -> Result<Option<Place>, Error> {
+    let leads_there = |it: &Candidate| it.tunnel.is_some() || it.link.peer.is_on_host();
+    let wanted = candidates.iter().any(leads_there);
+    let place = wanted.then(Place::current).transpose();
+    place.map_err(super::failure)
+}
+
+/// A link for the kernel. `host` is where tunnels are made from, and where ends on the host are.
 pub(super) fn for_kernel<'p>(
     network: &NetworkName,
     candidate: &Candidate,
@@ -199,11 +207,16 @@ pub(super) fn for_kernel<'p>(
         });
         return Ok(netloom_links::Link::outside(id, near, host, by));
     }
-    let Some(Some(peer)) = peers.get(&link.peer.pod) else {
-        let what = format!("pod {:?} is gone", link.peer.pod);
-        return Err(Fault::Drift(what).into());
+    let place = match peers.get(&link.peer.pod) {
+        _ if link.peer.is_on_host() => host,
+        Some(Some(peer)) => Some(&peer.place),
+        _ => None,
     };
-    let far = end(&link.peer, link.mtu, &peer.place);
+    let place = place.ok_or_else(|| {
+        let what = format!("pod {:?} is gone", link.peer.pod);
+        Error::from(Fault::Drift(what))
+    })?;
+    let far = end(&link.peer, link.mtu, place);
     Ok(match side(link) {
         Side::A => netloom_links::Link::cable(id, near, far),
         Side::B => netloom_links::Link::cable(id, far, near),
@@ -229,8 +242,8 @@ fn end<'p>(end: &End, mtu: Option<u32>, place: &'p Place) -> netloom_links::End<
         mtu,
         addresses: end.addresses.clone(),
         routes: end.routes.iter().map(route).collect(),
+        bridge: end.bridge().map(str::to_owned),
         impairment: end.impairment(),
-        ..Interface::default()
     };
     netloom_links::End { place, interface }
 }

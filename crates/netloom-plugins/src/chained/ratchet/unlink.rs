@@ -55,6 +55,10 @@ fn remove_other_ends(store: &Store, record: &Record, network: &NetworkName) -> R
     let mut cleanup = Cleanup::new();
     for link in links {
         let removed = (|| {
+            if link.peer.is_on_host() {
+                let host = Place::current().map_err(super::failure)?;
+                return remove_marked(&link.clone().reversed(), &host, network);
+            }
             let Some(peer) = store.current(&link.peer.pod)? else {
                 return Ok(());
             };
