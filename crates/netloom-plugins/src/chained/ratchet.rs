@@ -20,6 +20,7 @@ mod annotation;
 mod check;
 mod config;
 mod del;
+mod far;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod gc;
@@ -27,6 +28,7 @@ mod keys;
 mod link;
 mod meet;
 mod plan;
+mod reach;
 mod record;
 mod store;
 mod topology;
@@ -43,6 +45,8 @@ use netloom_plugin::{
 };
 use netloom_spec::{NetworkName, PluginConf};
 use plan::Plan;
+use std::ffi::OsString;
+use std::process::ExitCode;
 
 /// The plugin `ratchet`.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +59,12 @@ impl Plugin for Ratchet {
 
     fn release(&self) -> &'static str {
         "v0.0.0"
+    }
+
+    /// `ratchet reach DIRECTORY`, of the node's daemon.
+    fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
+        let (first, rest) = arguments.split_first()?;
+        (first == "reach").then(|| reach::main(rest))
     }
 
     /// What only the pod tells, such as its name and what its annotations ask for, is not judged, nor

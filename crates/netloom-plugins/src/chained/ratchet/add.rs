@@ -1,6 +1,6 @@
 //! ADD.
 
-use super::meet::{self, Candidate, Peers};
+use super::meet::{self, Asks, Candidate, Peers};
 use super::plan::Plan;
 use super::record::{Of, Record};
 use super::store::Store;
@@ -112,7 +112,10 @@ fn link_up<'r>(
     }
     store.point(noted)?;
     store.ask(noted)?;
-    let (mut candidates, peers) = meet::candidates(plan, pod, store)?;
+    let (mut candidates, peers) = meet::candidates(Asks::of(plan), pod, store)?;
+    if store.has_far() {
+        unlink::make_way(request.network(), &candidates, &peers)?;
+    }
     make(request, place, &mut candidates, &peers)?;
     drop(lock);
     wait::settle(place, &candidates, &peers);

@@ -60,7 +60,7 @@ fn check_links(
     store: &Store,
     place: &Place,
 ) -> Result<(), Error> {
-    let (candidates, peers) = meet::candidates(plan, pod, store)?;
+    let (candidates, peers) = meet::candidates(meet::Asks::of(plan), pod, store)?;
     let host = meet::host_of(&candidates)?;
     for candidate in &candidates {
         if let Some(why) = &candidate.pending {
