@@ -6,6 +6,7 @@
 //! | `nodes/<name>` | [`NodeRecord`](crate::record::NodeRecord) |
 //! | `alive/<name>`, with a lease | [`AliveRecord`](crate::record::AliveRecord) |
 //! | `want/<space>/<name>`, with a lease | [`WantRecord`](crate::record::WantRecord) |
+//! | `links/<name>/…`, with a lease | [`LinkRecord`](crate::links::LinkRecord) |
 
 use crate::grid::{Block, Family};
 use crate::{NodeName, SpaceName};

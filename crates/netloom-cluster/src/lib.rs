@@ -11,6 +11,7 @@
 //!   come in; store operations, disk effects and answers go out.
 //! - [`flannel`]: the registry of pod networks, as flannel writes it.
 //! - [`peers`]: whom of it to believe, and what the kernel must change for it.
+//! - [`links`]: which pods of other hosts the plugin ratchet is told of.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod flannel;
 pub mod grants;
 pub mod grid;
 pub mod key;
+pub mod links;
 mod malformed;
 pub mod message;
 mod names;

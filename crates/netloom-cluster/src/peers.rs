@@ -11,6 +11,7 @@ mod memory;
 mod wanted;
 
 pub use difference::{Change, Foreign, Seen, SeenRoute, difference};
+pub(crate) use judge::is_of_a_host;
 pub use judge::{Judged, Own, Part, Peer, Refusal, judge};
 pub use memory::{Memory, Record};
 pub use wanted::{Forwarding, Neighbour, Route, Tunnels, Unreachable, Wanted, wanted};

@@ -130,6 +130,13 @@ pub(crate) struct Places {
     /// Addresses for the plugin cluster.
     #[arg(long, value_name = "DIR", default_value = netloom_cluster::disk::ROOT)]
     pub(crate) grants_dir: PathBuf,
+    /// The store of the plugin ratchet.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/var/lib/cni/netloom/ratchet"
+    )]
+    pub(crate) links_dir: PathBuf,
     /// What must survive a reboot.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/netloom")]
     pub(crate) state_dir: PathBuf,
@@ -196,6 +203,10 @@ pub(crate) struct Run {
     /// How long, in seconds, the store may not know this node's daemon before it counts as away.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) alive: Duration,
+    /// Link pods of this host to pods of other hosts, as the plugin ratchet is asked to: needs etcd, and
+    /// CAP_SYS_ADMIN to enter the pods' network namespaces.
+    #[arg(long, conflicts_with_all = ["kubernetes", "kubeconfig"])]
+    pub(crate) links: bool,
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9470")]
     pub(crate) listen: SocketAddr,

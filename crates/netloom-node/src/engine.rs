@@ -19,6 +19,7 @@ use crate::cli::Run;
 use crate::grants::{self, Asked, Grants};
 use crate::identity::{Identity, random};
 use crate::kernel::{self, Kernel, Report};
+use crate::links::{self, Links};
 use crate::remembered::Remembered;
 use crate::status::Shared;
 use crate::store::{self, Settings, Wish};
@@ -43,6 +44,7 @@ pub(crate) struct Engine {
     report: Option<Result<Report, String>>,
     wish: watch::Sender<Wish>,
     grants: Grants,
+    links: Option<Links>,
     status: Shared,
 }
 
@@ -51,6 +53,7 @@ pub(crate) struct Ears {
     reports: mpsc::UnboundedReceiver<Result<Report, String>>,
     events: mpsc::Receiver<store::Event>,
     grants: grants::Ears,
+    links: Option<links::Ears>,
 }
 
 impl Engine {
@@ -78,6 +81,8 @@ impl Engine {
         let (events_in, events) = mpsc::channel(1024);
         let (calls_in, calls) = mpsc::channel(256);
         let root = &args.places.grants_dir;
+        let links = Links::start(&identity, &args, uplink.addresses(), calls_in.clone())?;
+        let (links, links_hearing) = links.unzip();
         let (grants, hearing) = Grants::start(&identity, root, calls_in, asked)?;
         tokio::spawn(store::run(settings, wished, calls, events_in));
         let remove_after = u64::try_from(args.remove_after.as_millis()).unwrap_or(u64::MAX);
@@ -99,6 +104,7 @@ impl Engine {
             report: None,
             wish,
             grants,
+            links,
             status,
         };
         // With what is remembered, before the store has said a word.
@@ -109,6 +115,7 @@ impl Engine {
             reports,
             events,
             grants: hearing,
+            links: links_hearing,
         };
         Ok((engine, ears))
     }
@@ -145,6 +152,16 @@ impl Engine {
                 () = until(self.grants.wake_at()) => {
                     self.grants.tick();
                     self.wish();
+                }
+                heard = links::hear(&mut ears.links) => {
+                    if let Some(links) = &mut self.links {
+                        links.heard(heard);
+                    }
+                }
+                () = until(self.links.as_ref().map(Links::wake_at)) => {
+                    if let Some(links) = &mut self.links {
+                        links.tick();
+                    }
                 }
                 () = until(expiry) => {
                     let now = self.now();

@@ -5,7 +5,8 @@
 //!
 //! Three parts talk by messages: the store ([`store`], tasks of one thread), the kernel ([`kernel`], a
 //! thread of its own that blocks), and between them the engine ([`engine`]), which alone decides. Addresses for
-//! the plugin `cluster` ([`grants`]) are a state machine of netloom-cluster, driven beside.
+//! the plugin `cluster` ([`grants`]) are a state machine of netloom-cluster, driven beside, as are links for
+//! the plugin `ratchet` ([`links`]).
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ mod grants;
 mod http;
 mod identity;
 mod kernel;
+mod links;
 mod remembered;
 mod status;
 mod store;

@@ -196,7 +196,7 @@ fn overlap(one: &IpNet, other: &IpNet) -> bool {
     one.contains(other) || other.contains(one)
 }
 
-fn is_of_a_host(ip: IpAddr) -> bool {
+pub(crate) fn is_of_a_host(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let nobody = ip.is_unspecified() || ip.is_broadcast();

@@ -22,6 +22,9 @@ impl Engine {
                 status.store.cluster = cluster.to_string();
                 drop(status);
                 self.grants.connected(cluster);
+                if let Some(links) = &mut self.links {
+                    links.connected();
+                }
                 self.wish();
             }
             Event::Disconnected(why) => {
@@ -34,6 +37,9 @@ impl Engine {
                 status.store.error = why;
                 drop(status);
                 self.grants.disconnected();
+                if let Some(links) = &mut self.links {
+                    links.disconnected();
+                }
             }
             Event::Refused(why) => {
                 let mut status = self.status.get();
@@ -58,6 +64,9 @@ impl Engine {
         let config = entries.iter().find(|entry| entry.key == config_key);
         self.configured(config.map(|entry| entry.value.clone()));
         self.grants.listed(&entries);
+        if let Some(links) = &mut self.links {
+            links.listed(&entries);
+        }
         let keys = store::subnet_keys(&self.remembered.prefix);
         let records = entries.into_iter().filter_map(|entry| record(entry, &keys));
         let now = self.now();
@@ -66,6 +75,9 @@ impl Engine {
 
     fn changed(&mut self, change: Change) {
         self.grants.changed(&change);
+        if let Some(links) = &mut self.links {
+            links.changed(&change);
+        }
         self.wish();
         let keys = store::subnet_keys(&self.remembered.prefix);
         let config_key = store::config_key(&self.remembered.prefix);
@@ -243,6 +255,9 @@ impl Engine {
         {
             note!("the others reach this node by {} now", report.uplink.name);
             self.uplink = report.uplink.clone();
+            if let Some(links) = &mut self.links {
+                links.is_reached_by(self.uplink.addresses());
+            }
             self.wish();
             // What is told of oneself decides whom to believe.
             self.bring_about();

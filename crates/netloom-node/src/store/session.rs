@@ -173,11 +173,12 @@ impl Session<'_> {
     }
 
     /// What the keys begin with that are watched.
-    fn watched(&self) -> [String; 3] {
+    fn watched(&self) -> [String; 4] {
         [
             network_keys(self.endpoint.prefix()),
             key::nodes(),
             key::wants(),
+            netloom_cluster::links::all(),
         ]
     }
 

@@ -9,7 +9,7 @@ use super::run;
 use crate::cli::{Drain, Places, Uninstall};
 use crate::kernel::{PROTOCOL, remove_masquerade, tunnel_name};
 use crate::remembered::{self, Remembered};
-use crate::{conflist, files, status};
+use crate::{conflist, files, links, status};
 use netloom_cluster::flannel::NetworkConfig;
 
 pub(super) fn drain(args: &Drain) -> Result<ExitCode> {
@@ -46,6 +46,7 @@ pub(super) fn uninstall(args: &Uninstall) -> Result<ExitCode> {
         done.push(places.subnet_file.display().to_string());
     }
     kernel(places, &mut done)?;
+    links::forget(&places.links_dir)?;
     files::remove(&status::path(&places.run_dir))?;
     files::remove(&conflist::drained(places))?;
     if args.forget && files::remove(&remembered::path(&places.state_dir))? {

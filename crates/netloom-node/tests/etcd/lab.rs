@@ -54,7 +54,14 @@ impl Lab {
              ip addr add 198.51.100.254/24 dev sw2 && ip -6 addr add 2001:db8:2::254/64 dev sw2 nodad");
         let bin = PathBuf::from("/run/lab/bin");
         let plugins = beside("netloom-plugins");
-        for name in ["flannel", "bridge", "host-local", "portmap", "cluster"] {
+        for name in [
+            "flannel",
+            "bridge",
+            "host-local",
+            "portmap",
+            "cluster",
+            "ratchet",
+        ] {
             std::os::unix::fs::symlink(&plugins, bin.join(name)).unwrap();
         }
         Some(Self { host, bin })

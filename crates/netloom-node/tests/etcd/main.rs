@@ -8,6 +8,7 @@ mod killed;
 mod kubernetes;
 mod lab;
 mod lies;
+mod links;
 mod members;
 mod outage;
 mod reach;

@@ -7,6 +7,7 @@
 //! | object | owner |
 //! |---|---|
 //! | a veth from pod to pod, or a pod's end of a vxlan to another host | both pods: it goes with the first of them |
+//! | a veth from pod to host, with `allowHost` | the pod |
 //! | `<store>/<network>/<container id>:<interface>` | the attachment |
 //! | `<store>/<network>/pod-…`, `asked-…/…` | the pod's newest attachment |
 //! | what a delegate makes | the delegate's, see there |
@@ -19,6 +20,7 @@ mod annotation;
 mod check;
 mod config;
 mod del;
+mod far;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod gc;
@@ -26,6 +28,7 @@ mod keys;
 mod link;
 mod meet;
 mod plan;
+mod reach;
 mod record;
 mod store;
 mod topology;
@@ -42,6 +45,8 @@ use netloom_plugin::{
 };
 use netloom_spec::{NetworkName, PluginConf};
 use plan::Plan;
+use std::ffi::OsString;
+use std::process::ExitCode;
 
 /// The plugin `ratchet`.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +59,12 @@ impl Plugin for Ratchet {
 
     fn release(&self) -> &'static str {
         "v0.0.0"
+    }
+
+    /// `ratchet reach DIRECTORY`, of the node's daemon.
+    fn command_line(&self, arguments: &[OsString]) -> Option<ExitCode> {
+        let (first, rest) = arguments.split_first()?;
+        (first == "reach").then(|| reach::main(rest))
     }
 
     /// What only the pod tells, such as its name and what its annotations ask for, is not judged, nor
@@ -119,6 +130,9 @@ impl Plugin for Ratchet {
         }
         for wanted in &plan.wanted {
             forecast.makes_inside("link", wanted.link.own.if_name.as_str());
+            if wanted.link.peer.is_on_host() {
+                forecast.makes("link", wanted.link.peer.if_name.as_str());
+            }
         }
         Ok(())
     }

@@ -34,7 +34,23 @@ fn bad_requests_are_refused_and_change_nothing() {
             7,
             &["../../etc/x"],
         ),
-        (with_value("peer", json!("host")), 7, &["\"host\""]),
+        (
+            with_value("peer", json!("host")),
+            7,
+            &["runtimeConfig.links[0].peer", "\"host\"", "allowHost"],
+        ),
+        (
+            with_value("peer", json!("bridge:br0")),
+            7,
+            &["\"bridge:br0\"", "allowHost"],
+        ),
+        (with_value("peer", json!("bridge:")), 7, &["\"\""]),
+        (with_value("peer", json!("bridge:a/b")), 7, &["a/b"]),
+        (
+            with(json!({"allowHost": "yes"})),
+            6,
+            &["allowHost", "\"yes\""],
+        ),
         (
             with_value("peer", json!("default/primary")),
             7,

@@ -10,6 +10,7 @@ mod del;
 mod faults;
 mod first;
 mod gc;
+mod host;
 mod lab;
 mod tunnel;
 mod tutorial;

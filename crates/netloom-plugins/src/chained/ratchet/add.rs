@@ -1,6 +1,6 @@
 //! ADD.
 
-use super::meet::{self, Candidate, Peers};
+use super::meet::{self, Asks, Candidate, Peers};
 use super::plan::Plan;
 use super::record::{Of, Record};
 use super::store::Store;
@@ -112,7 +112,10 @@ fn link_up<'r>(
     }
     store.point(noted)?;
     store.ask(noted)?;
-    let (mut candidates, peers) = meet::candidates(plan, pod, store)?;
+    let (mut candidates, peers) = meet::candidates(Asks::of(plan), pod, store)?;
+    if store.has_far() {
+        unlink::make_way(request.network(), &candidates, &peers)?;
+    }
     make(request, place, &mut candidates, &peers)?;
     drop(lock);
     wait::settle(place, &candidates, &peers);
@@ -163,17 +166,14 @@ fn not_up(first: &Candidate, number: usize) -> Error {
 }
 
 /// Makes all links at once. What stands in the way in another pod is that pod's affair: it keeps its
-/// own link from being made, and no other.
+/// own link from being made, and no other. What stands in the way on the host is an error.
 fn make(
     request: &AddRequest<'_>,
     place: &Place,
     candidates: &mut [Candidate],
     peers: &Peers,
 ) -> Result<(), Error> {
-    let host = match candidates.iter().any(|it| it.tunnel.is_some()) {
-        true => Some(Place::current().map_err(super::failure)?),
-        false => None,
-    };
+    let host = meet::host_of(candidates)?;
     let ready = candidates.iter_mut().filter(|it| it.pending.is_none());
     let mut ready: Vec<&mut Candidate> = ready.collect();
     let network = request.network();
@@ -189,7 +189,9 @@ fn make(
     for (candidate, link) in ready.iter_mut().zip(&links) {
         let Err(error) = link.apply() else { continue };
         match &error {
-            netloom_links::Error::Foreign { place: there, .. } if *there != place.to_string() => {
+            netloom_links::Error::Foreign { place: there, .. }
+                if *there != place.to_string() && !candidate.link.peer.is_on_host() =>
+            {
                 request.warn(&error.to_string());
                 candidate.pending = Some(error.to_string());
             }

@@ -60,11 +60,8 @@ fn check_links(
     store: &Store,
     place: &Place,
 ) -> Result<(), Error> {
-    let (candidates, peers) = meet::candidates(plan, pod, store)?;
-    let host = match candidates.iter().any(|it| it.tunnel.is_some()) {
-        true => Some(Place::current().map_err(super::failure)?),
-        false => None,
-    };
+    let (candidates, peers) = meet::candidates(meet::Asks::of(plan), pod, store)?;
+    let host = meet::host_of(&candidates)?;
     for candidate in &candidates {
         if let Some(why) = &candidate.pending {
             if plan.config.required {

@@ -48,6 +48,8 @@ pub(super) struct Config {
     pub(super) required: bool,
     /// Whether a pod is linked only to one that names it too.
     pub(super) mutual: bool,
+    /// Whether links may lead to the host and its bridges.
+    pub(super) allows_host: bool,
     /// Whether the result tells the links' addresses.
     pub(super) reports_addresses: bool,
     /// This host's name in topologies; the kernel's own if it is not given.
@@ -95,6 +97,7 @@ impl Config {
             wait: Duration::from_secs(wait.into()),
             required,
             mutual: keys.get("mutual").is_none() || keys.flag("mutual")?,
+            allows_host: keys.flag("allowHost")?,
             reports_addresses: read_report(&keys.text("report")?)?,
             ignored: ignored.collect(),
             host: keys.text("host")?,

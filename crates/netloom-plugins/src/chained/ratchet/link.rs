@@ -13,6 +13,11 @@ const MTU: std::ops::RangeInclusive<u32> = 68..=65535;
 /// IPv6 needs so much.
 const MTU_OF_IPV6: u32 = 1280;
 
+/// The peer of a link whose other end is on the host.
+const HOST: &str = "host";
+/// The same where that end is a port of the bridge whose name follows.
+const BRIDGE: &str = "bridge:";
+
 /// One link in JSON, unvalidated: in a configuration, a topology file, an annotation, a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LinkText {
@@ -138,7 +143,7 @@ impl EndText {
 /// One end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct End {
-    /// The pod, as `namespace/name`.
+    /// The pod, as `namespace/name`; `host` or `bridge:NAME` for an end on the host.
     pub(super) pod: String,
     pub(super) if_name: String,
     pub(super) addresses: Vec<IpNet>,
@@ -180,6 +185,16 @@ impl End {
     pub(super) fn id(&self) -> String {
         format!("{}:{}", self.pod, self.if_name)
     }
+
+    /// Whether it is an interface of the host, and no pod's.
+    pub(super) fn is_on_host(&self) -> bool {
+        self.pod == HOST || self.bridge().is_some()
+    }
+
+    /// The bridge of the host that it is a port of.
+    pub(super) fn bridge(&self) -> Option<&str> {
+        self.pod.strip_prefix(BRIDGE)
+    }
 }
 
 impl Link {
@@ -187,12 +202,20 @@ impl Link {
     pub(super) fn read(text: &LinkText, pod: &str, field: &str) -> Result<Self, Error> {
         let at = |key: &str| format!("{field}.{key}");
         let own_pod = if text.pod.is_empty() { pod } else { &text.pod };
-        let own = End::read((own_pod, &at("pod")), &text.near, NEAR.map(at))?;
-        let peer = End::read((&text.peer, &at("peer")), &text.far, FAR.map(at))?;
+        let own_pod = read_pod(own_pod, &at("pod"))?;
+        let own = End::read(own_pod, &text.near, NEAR.map(at))?;
+        let peer = End::read(read_peer(&text.peer, &at("peer"))?, &text.far, FAR.map(at))?;
         if own.pod == peer.pod {
             return Err(invalid(format!(
                 "{} {:?}: a link joins two pods, this one is the pod itself",
                 at("peer"),
+                text.peer
+            )));
+        }
+        if peer.is_on_host() && !(text.host.is_empty() && text.peer_host.is_empty()) {
+            return Err(invalid(format!(
+                "{}: {:?} is the pod's own host, leave host and peerHost out",
+                at("host"),
                 text.peer
             )));
         }
@@ -270,13 +293,13 @@ fn impairment(told: &[(String, String)]) -> netloom_links::Result<Impairment> {
 
 impl End {
     /// `at` is where each of what is told stands.
-    fn read(pod: (&str, &str), text: &EndText, at: [String; 5]) -> Result<Self, Error> {
+    fn read(pod: &str, text: &EndText, at: [String; 5]) -> Result<Self, Error> {
         let [at_if, at_addresses, at_mac, at_routes, at_impair] = at;
         let address = |text: &String| read_net(text, &at_addresses);
         let route = |text: &RouteText| read_route(text, &at_routes);
         impairment(&text.impair).map_err(|error| invalid(format!("{at_impair}: {error}")))?;
         Ok(Self {
-            pod: read_pod(pod.0, pod.1)?.to_owned(),
+            pod: pod.to_owned(),
             if_name: read_if_name(&text.if_name, &at_if)?,
             addresses: text
                 .addresses
@@ -324,6 +347,18 @@ pub(super) fn read_pod<'a>(text: &'a str, field: &str) -> Result<&'a str, Error>
             "{field} {text:?}: expected namespace/name of a pod, of lower-case letters, digits, \
              \".\" and \"-\""
         ))),
+    }
+}
+
+/// Whom a link leads to: a pod, the host, or a bridge of the host.
+fn read_peer<'a>(text: &'a str, field: &str) -> Result<&'a str, Error> {
+    match text.strip_prefix(BRIDGE) {
+        Some(bridge) => {
+            read_if_name(bridge, field)?;
+            Ok(text)
+        }
+        None if text == HOST => Ok(text),
+        None => read_pod(text, field),
     }
 }
 

@@ -4,6 +4,7 @@
 //! the lock of the network's store, so that of two pods that come at once each sees the other, or is
 //! seen by it.
 
+use super::far::{Far, between_hosts};
 use super::link::{End, Link};
 use super::plan::{Plan, Wanted};
 use super::record::Record;
@@ -34,6 +35,26 @@ pub(super) struct Candidate {
     pub(super) pending: Option<String>,
 }
 
+/// What a pod asks for, and what it agrees to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asks<'a> {
+    pub(super) wanted: &'a [Wanted],
+    /// Whether it takes links that others of its Kubernetes namespace ask for alone.
+    pub(super) open: bool,
+    /// Whether a pod is linked only to one that names it too.
+    pub(super) mutual: bool,
+}
+
+impl<'a> Asks<'a> {
+    pub(super) fn of(plan: &'a Plan) -> Self {
+        Self {
+            wanted: &plan.wanted,
+            open: plan.open,
+            mutual: plan.config.mutual,
+        }
+    }
+}
+
 /// Another pod of this host.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -54,6 +75,16 @@ pub(super) fn link_id(network: &NetworkName, link: &Link) -> LinkId {
     LinkId::new(topology(network), name)
 }
 
+/// What this pod's end of a link may bear: as a cable, and as a tunnel to another host.
+pub(super) fn marks(network: &NetworkName, link: &Link) -> [String; 2] {
+    let tunnel = between_hosts(link.clone(), "");
+    let cable = Link {
+        hosts: None,
+        ..link.clone()
+    };
+    [cable, tunnel].map(|link| link_id(network, &link).mark(side(&link)))
+}
+
 /// What the links of a network are together.
 pub(super) fn topology(network: &NetworkName) -> String {
     format!("ratchet {network}")
@@ -61,33 +92,41 @@ pub(super) fn topology(network: &NetworkName) -> String {
 
 /// Looks for the other pods, and decides about each link.
 pub(super) fn candidates(
-    plan: &Plan,
+    asks: Asks<'_>,
     pod: &str,
     store: &Store,
 ) -> Result<(Vec<Candidate>, Peers), Error> {
     let mut peers = Peers::new();
     let mut found = Vec::new();
-    if plan.wanted.len() > FEW {
+    let far = store.far()?;
+    if asks.wanted.len() > FEW {
         allow_many_files();
     }
-    for wanted in &plan.wanted {
-        if wanted.tunnel.is_none() {
+    for wanted in asks.wanted {
+        if wanted.tunnel.is_none() && !wanted.link.peer.is_on_host() {
             meet(&mut peers, &wanted.link.peer.pod, store)?;
         }
-        found.push(decide(plan, wanted, &peers));
+        found.push(decide(asks, wanted, &peers, far.as_ref()));
     }
     for asker in store.askers(pod)? {
         for (link, alone) in asker.wanted() {
             let link = link.reversed();
-            let known = plan.wanted.iter().any(|own| own.link.has_ends_of(&link));
-            if !alone || link.own.pod != pod || known {
+            if !alone || link.own.pod != pod || is_known(asks, &link) {
                 continue;
             }
             meet(&mut peers, &link.peer.pod, store)?;
-            found.extend(accept(plan, link, &peers));
+            found.extend(accept(asks, link, &peers));
         }
     }
+    if let Some(far) = &far {
+        accept_far(asks, pod, far, &peers, &mut found);
+    }
     Ok((found, peers))
+}
+
+/// Whether the pod asks for the link itself.
+fn is_known(asks: Asks<'_>, link: &Link) -> bool {
+    asks.wanted.iter().any(|own| own.link.has_ends_of(link))
 }
 
 fn meet(peers: &mut Peers, pod: &str, store: &Store) -> Result<(), Error> {
@@ -106,7 +145,7 @@ fn meet(peers: &mut Peers, pod: &str, store: &Store) -> Result<(), Error> {
 }
 
 /// About a link that this pod asks for.
-fn decide(plan: &Plan, wanted: &Wanted, peers: &Peers) -> Candidate {
+fn decide(asks: Asks<'_>, wanted: &Wanted, peers: &Peers, far: Option<&Far>) -> Candidate {
     let Wanted {
         link,
         alone,
@@ -117,7 +156,7 @@ fn decide(plan: &Plan, wanted: &Wanted, peers: &Peers) -> Candidate {
         tunnel: None,
         pending: Some(why),
     };
-    if tunnel.is_some() {
+    if tunnel.is_some() || link.peer.is_on_host() {
         return Candidate {
             link,
             tunnel,
@@ -125,6 +164,14 @@ fn decide(plan: &Plan, wanted: &Wanted, peers: &Peers) -> Candidate {
         };
     }
     let Some(Some(peer)) = peers.get(&link.peer.pod) else {
+        let met = far.and_then(|far| meet_far(&link, alone, far));
+        if let Some((link, tunnel)) = met {
+            return Candidate {
+                link,
+                tunnel: Some(tunnel),
+                pending: None,
+            };
+        }
         let why = format!("pod {:?} is not attached on this host", link.peer.pod);
         return pending(why, link);
     };
@@ -138,7 +185,7 @@ fn decide(plan: &Plan, wanted: &Wanted, peers: &Peers) -> Candidate {
             pending: None,
         };
     }
-    let agrees = alone && (!plan.config.mutual || (peer.record.open && same_namespace(&link)));
+    let agrees = alone && (!asks.mutual || (peer.record.open && same_namespace(&link)));
     if !agrees {
         let why = format!("pod {:?} does not ask for it", link.peer.pod);
         return pending(why, link);
@@ -151,14 +198,49 @@ fn decide(plan: &Plan, wanted: &Wanted, peers: &Peers) -> Candidate {
 }
 
 /// About a link that only the other pod asks for.
-fn accept(plan: &Plan, link: Link, peers: &Peers) -> Option<Candidate> {
-    let agrees = !plan.config.mutual || (plan.open && same_namespace(&link));
+fn accept(asks: Asks<'_>, link: Link, peers: &Peers) -> Option<Candidate> {
+    let agrees = !asks.mutual || (asks.open && same_namespace(&link));
     let lives = matches!(peers.get(&link.peer.pod), Some(Some(_)));
     (agrees && lives).then_some(Candidate {
         link,
         tunnel: None,
         pending: None,
     })
+}
+
+/// A link to a pod of another host, if that has agreed. Whether one pod may ask alone, each host says
+/// for its own pods: across hosts both ask, or the other is open to its Kubernetes namespace.
+fn meet_far(link: &Link, alone: bool, far: &Far) -> Option<(Link, Tunnel)> {
+    let pod = far.pod(&link.peer.pod)?;
+    let named = (pod.record.wanted())
+        .map(|(theirs, _)| theirs.reversed())
+        .find(|theirs| theirs.has_ends_of(link));
+    let agreed = match named {
+        Some(theirs) => agreed(link.clone(), theirs),
+        None if alone && pod.record.open && same_namespace(link) => link.clone(),
+        None => return None,
+    };
+    far.tunnel(agreed, pod)
+}
+
+/// Links that only pods of other hosts ask for.
+fn accept_far(asks: Asks<'_>, pod: &str, far: &Far, peers: &Peers, found: &mut Vec<Candidate>) {
+    for asker in far.askers(pod) {
+        let lives_here = matches!(peers.get(&asker.record.pod), Some(Some(_)));
+        for (link, alone) in asker.record.wanted() {
+            let link = link.reversed();
+            let agrees = alone && asks.open && same_namespace(&link) && !lives_here;
+            if !agrees || link.own.pod != pod || is_known(asks, &link) {
+                continue;
+            }
+            let tunnel = far.tunnel(link, asker);
+            found.extend(tunnel.map(|(link, tunnel)| Candidate {
+                link,
+                tunnel: Some(tunnel),
+                pending: None,
+            }));
+        }
+    }
 }
 
 /// Each pod decides about its own end.
@@ -180,7 +262,15 @@ fn same_namespace(link: &Link) -> bool {
     namespace(&link.own) == namespace(&link.peer)
 }
 
-/// A link for the kernel. `host` is where tunnels are made from.
+/// The host, if one of the links has anything there.
+pub(super) fn host_of(candidates: &[Candidate]) -> Result<Option<Place>, Error> {
+    let leads_there = |it: &Candidate| it.tunnel.is_some() || it.link.peer.is_on_host();
+    let wanted = candidates.iter().any(leads_there);
+    let place = wanted.then(Place::current).transpose();
+    place.map_err(super::failure)
+}
+
+/// A link for the kernel. `host` is where tunnels are made from, and where ends on the host are.
 pub(super) fn for_kernel<'p>(
     network: &NetworkName,
     candidate: &Candidate,
@@ -199,11 +289,16 @@ pub(super) fn for_kernel<'p>(
         });
         return Ok(netloom_links::Link::outside(id, near, host, by));
     }
-    let Some(Some(peer)) = peers.get(&link.peer.pod) else {
-        let what = format!("pod {:?} is gone", link.peer.pod);
-        return Err(Fault::Drift(what).into());
+    let place = match peers.get(&link.peer.pod) {
+        _ if link.peer.is_on_host() => host,
+        Some(Some(peer)) => Some(&peer.place),
+        _ => None,
     };
-    let far = end(&link.peer, link.mtu, &peer.place);
+    let place = place.ok_or_else(|| {
+        let what = format!("pod {:?} is gone", link.peer.pod);
+        Error::from(Fault::Drift(what))
+    })?;
+    let far = end(&link.peer, link.mtu, place);
     Ok(match side(link) {
         Side::A => netloom_links::Link::cable(id, near, far),
         Side::B => netloom_links::Link::cable(id, far, near),
@@ -229,8 +324,8 @@ fn end<'p>(end: &End, mtu: Option<u32>, place: &'p Place) -> netloom_links::End<
         mtu,
         addresses: end.addresses.clone(),
         routes: end.routes.iter().map(route).collect(),
+        bridge: end.bridge().map(str::to_owned),
         impairment: end.impairment(),
-        ..Interface::default()
     };
     netloom_links::End { place, interface }
 }

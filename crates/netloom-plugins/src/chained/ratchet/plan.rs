@@ -80,15 +80,28 @@ pub(super) fn validate(conf: &PluginConf) -> Result<(), Error> {
     let config = Config::read(conf)?;
     for (field, texts) in config.sources.iter().map(|it| config.links_of(it)) {
         for (index, text) in texts.iter().enumerate() {
-            read_nameless(text, &format!("{field}[{index}]"))?;
+            read_nameless(&config, text, &format!("{field}[{index}]"))?;
         }
     }
     Ok(())
 }
 
 /// A link of a pod whose name is not known.
-fn read_nameless(text: &LinkText, field: &str) -> Result<Link, Error> {
-    Link::read(text, "default/unknown", field)
+fn read_nameless(config: &Config, text: &LinkText, field: &str) -> Result<Link, Error> {
+    read_link(config, text, "default/unknown", field)
+}
+
+/// A link that the configuration allows.
+fn read_link(config: &Config, text: &LinkText, pod: &str, field: &str) -> Result<Link, Error> {
+    let link = Link::read(text, pod, field)?;
+    if link.peer.is_on_host() && !config.allows_host {
+        return Err(invalid(format!(
+            "{field}.peer {:?}: pods of this network are linked to pods only, unless its \
+             configuration has \"allowHost\": true",
+            link.peer.pod
+        )));
+    }
+    Ok(link)
 }
 
 /// The pod's name as the runtime tells it.
@@ -182,7 +195,7 @@ impl Collected<'_> {
         let Some(pod) = self.pod else {
             return self.refuse_nameless(text, field);
         };
-        let mut link = Link::read(text, pod, field)?;
+        let mut link = read_link(self.config, text, pod, field)?;
         if link.peer.pod == pod {
             link = link.reversed();
         }
@@ -207,7 +220,8 @@ impl Collected<'_> {
             )));
         }
         self.wanted.push(Wanted {
-            alone: alone || !self.config.mutual,
+            // The host is not asked.
+            alone: (alone || !self.config.mutual) && !link.peer.is_on_host(),
             link,
             tunnel,
         });
@@ -217,7 +231,7 @@ impl Collected<'_> {
     /// A pod that has no name can have no links. Those of others are no matter.
     fn refuse_nameless(&self, text: &LinkText, field: &str) -> Result<(), Error> {
         // What it says must be right all the same.
-        read_nameless(text, field)?;
+        read_nameless(self.config, text, field)?;
         if !text.pod.is_empty() {
             return Ok(());
         }

@@ -77,7 +77,8 @@ impl Record {
         Self::read(&Keys::of(&object, "record")).ok()
     }
 
-    fn read(keys: &Keys<'_>) -> Result<Self, Error> {
+    /// The same where it is an object in another file.
+    pub(super) fn read(keys: &Keys<'_>) -> Result<Self, Error> {
         let noted = |keys: &Keys<'_>| {
             let link = keys.object("link")?;
             Ok(Noted {

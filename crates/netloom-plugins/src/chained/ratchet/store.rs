@@ -7,9 +7,11 @@
 //! | `<container id>:<interface>` | the record of an attachment |
 //! | `pod-<hash of its name>` | the name of the record of the pod's newest attachment |
 //! | `asked-<hash of its name>/<container id>:<interface>` | empty: that attachment asks alone to be linked to the pod |
+//! | `far` | the daemon's, if there is one: pods of other hosts |
 //!
 //! No name of a pod is part of a path.
 
+use super::far::Far;
 use super::record::Record;
 use crate::wiring::lock;
 use crate::wiring::owner::{Owner, hash16};
@@ -29,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const INDEX: &str = "pod-";
 const ASKED: &str = "asked-";
+const FAR: &str = "far";
 
 /// The files of one network.
 #[derive(Clone, Debug)]
@@ -176,6 +179,18 @@ impl Store {
         };
         let record = self.read(&name)?;
         Ok(record.filter(|record| record.pod == pod && name_of(record.owner()) == name))
+    }
+
+    /// Whether a daemon tells of pods of other hosts.
+    pub(super) fn has_far(&self) -> bool {
+        self.directory.join(FAR).exists()
+    }
+
+    /// Pods of other hosts; `None` if no daemon tells of any.
+    pub(super) fn far(&self) -> Result<Option<Far>, Error> {
+        let path = self.directory.join(FAR);
+        let content = state_file::read(&path).map_err(failed("read", &path))?;
+        Ok(content.map(|bytes| Far::parse(&bytes)))
     }
 
     /// Makes an attachment its pod's newest.

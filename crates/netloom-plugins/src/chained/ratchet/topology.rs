@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// Of IANA, and of netloom's other links.
-const PORT: u16 = 4789;
+pub(super) const PORT: u16 = 4789;
 /// Numbers below are left to people.
 const FIRST_VNI: u32 = 4096;
 const LAST_VNI: u32 = (1 << 24) - 1;
@@ -99,7 +99,7 @@ impl Topology {
 }
 
 /// The number of a tunnel follows from its link, so that nobody has to agree on one.
-fn vni_of(link: &str) -> u32 {
+pub(super) fn vni_of(link: &str) -> u32 {
     let digits = crate::wiring::owner::hash16(&[link]);
     let number = u64::from_str_radix(&digits, 16).unwrap_or_default();
     let range = u64::from(LAST_VNI - FIRST_VNI) + 1;

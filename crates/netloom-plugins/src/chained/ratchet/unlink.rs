@@ -1,11 +1,12 @@
 //! Taking a pod's links away, by their marks. Happens under the lock of the store.
 
 use super::link::Link;
-use super::meet;
+use super::meet::{self, Candidate, Peers};
 use super::record::Record;
 use super::store::Store;
 use crate::wiring::Fault;
-use netloom_links::{Place, remove_topology};
+use netloom_kernel::rtnl::LinkKind;
+use netloom_links::{Place, group_of, mark_prefix, remove_topology};
 use netloom_plugin::Cleanup;
 use netloom_spec::{Error, NetworkName};
 
@@ -55,6 +56,10 @@ fn remove_other_ends(store: &Store, record: &Record, network: &NetworkName) -> R
     let mut cleanup = Cleanup::new();
     for link in links {
         let removed = (|| {
+            if link.peer.is_on_host() {
+                let host = Place::current().map_err(super::failure)?;
+                return remove_marked(&link.clone().reversed(), &host, network);
+            }
             let Some(peer) = store.current(&link.peer.pod)? else {
                 return Ok(());
             };
@@ -75,20 +80,58 @@ pub(super) fn free_tunnels(
     former: &Record,
     network: &NetworkName,
 ) -> Result<(), Error> {
-    let Some(place) = former.open_place(store.boot())? else {
-        return Ok(());
-    };
-    let links = former.wanted().map(|(link, _)| link);
-    links
-        .filter(|link| link.hosts.is_some())
-        .try_for_each(|link| remove_marked(&link, &place, network))
+    match former.open_place(store.boot())? {
+        Some(place) => remove_tunnels(&place, network, &[]),
+        None => Ok(()),
+    }
+}
+
+/// Removes the network's tunnels from a pod, but for those that bear one of these marks.
+pub(super) fn remove_tunnels(
+    place: &Place,
+    network: &NetworkName,
+    kept: &[String],
+) -> Result<(), Error> {
+    let topology = meet::topology(network);
+    let (group, prefix) = (group_of(&topology), mark_prefix(&topology));
+    let socket = place.socket();
+    let failed = || Fault::kernel(format!("remove the tunnels of {place}"));
+    for link in socket.list_links().map_err(failed())? {
+        let is_tunnel = matches!(link.kind, Some(LinkKind::Vxlan(_)));
+        let marks = || link.alternative_names.iter();
+        let is_ours = link.group == group && marks().any(|mark| mark.starts_with(&prefix));
+        if is_tunnel && is_ours && !marks().any(|mark| kept.contains(mark)) {
+            socket.remove_link(link.index).map_err(failed())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the tunnels that other pods of this host have had to a pod that has come here.
+pub(super) fn make_way(
+    network: &NetworkName,
+    candidates: &[Candidate],
+    peers: &Peers,
+) -> Result<(), Error> {
+    let cables = candidates.iter().filter(|it| it.tunnel.is_none());
+    for link in cables.map(|it| it.link.clone().reversed()) {
+        if let Some(Some(peer)) = peers.get(&link.own.pod) {
+            let [_, tunnel] = meet::marks(network, &link);
+            remove_one(&tunnel, &peer.place)?;
+        }
+    }
+    Ok(())
 }
 
 fn remove_marked(link: &Link, place: &Place, network: &NetworkName) -> Result<(), Error> {
     let mark = meet::link_id(network, link).mark(meet::side(link));
+    remove_one(&mark, place)
+}
+
+fn remove_one(mark: &str, place: &Place) -> Result<(), Error> {
     let socket = place.socket();
-    let failed = || Fault::kernel(format!("remove {:?} of {place}", link.own.if_name));
-    if let Some(end) = socket.find_link(mark.as_str()).map_err(failed())? {
+    let failed = || Fault::kernel(format!("remove the end {mark} in {place}"));
+    if let Some(end) = socket.find_link(mark).map_err(failed())? {
         socket.remove_link(end.index).map_err(failed())?;
     }
     Ok(())

@@ -69,8 +69,13 @@ pub(super) fn wait(
 
 /// Whether the link is there, is ours by its mark, and is up.
 fn is_up(request: &AddRequest<'_>, place: &Place, candidate: &Candidate) -> Result<bool, Fault> {
-    let mark = meet::link_id(request.network(), &candidate.link).mark(meet::side(&candidate.link));
-    let found = place.socket().find_link(mark.as_str());
-    let found = found.map_err(Fault::kernel(format!("look up {mark:?}")))?;
-    Ok(found.is_some_and(|link| link.flags.is_up()))
+    // The other pod may turn out to be on another host.
+    for mark in meet::marks(request.network(), &candidate.link) {
+        let found = place.socket().find_link(mark.as_str());
+        let found = found.map_err(Fault::kernel(format!("look up {mark:?}")))?;
+        if found.is_some_and(|link| link.flags.is_up()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
