@@ -355,19 +355,9 @@ impl Runner {
             outcome.check(&name, result.map_err(|error| format!("{error:#}")));
         }
         let command = dist::build_command(&self.workspace, &plugins.bin)?;
-        outcome.check(
-            "the command is smaller than 8 MB",
-            dist::is_small_command(&command).map_err(|error| format!("{error:#}")),
-        );
-        let answers = process::run(Command::new(command).arg("--version"));
-        outcome.check(
-            "the command is built as well",
-            answers.map_err(|error| format!("{error:#}")),
-        );
-        outcome.check(
-            "it is linked as this machine can",
-            dist::is_linked_as_wanted().map_err(|error| format!("{error:#}")),
-        );
+        for (name, result) in dist::check_command(&plugins, &command, &self.scratch) {
+            outcome.check(name, result.map_err(|error| format!("{error:#}")));
+        }
         self.product.is_built(plugins.bin);
         self.run_built(outcome, product::is_of)
     }
