@@ -66,8 +66,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
 
 /// Packs programs that are built already.
 pub(crate) fn pack(workspace: &Workspace, programs: &Path, out: &Path) -> Result<()> {
-    let bin = out.join("bin");
-    emptied(&bin)?;
+    let (command, plugins) = gather(programs, &out.join("bin"))?;
+    finish(workspace, out, &command, plugins)
+}
+
+/// Copies programs that are built already into an empty folder.
+fn gather(programs: &Path, bin: &Path) -> Result<(PathBuf, Plugins)> {
+    emptied(bin)?;
     let copy = |name: &str| -> Result<PathBuf> {
         let (from, to) = (programs.join(name), bin.join(name));
         fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
@@ -78,8 +83,18 @@ pub(crate) fn pack(workspace: &Workspace, programs: &Path, out: &Path) -> Result
         copy(daemon::NAME)?;
     }
     let names = plugin_names(&binary)?;
-    let plugins = Plugins { bin, binary, names };
-    finish(workspace, out, &command, &plugins)
+    let bin = bin.to_owned();
+    Ok((command, Plugins { bin, binary, names }))
+}
+
+/// Fails unless each plugin that would be packed of `programs` is a file that answers. Uses the folder `scratch`.
+fn packs_what_is_there(programs: &Path, scratch: &Path) -> Result<()> {
+    let (command, mut plugins) = gather(programs, scratch)?;
+    install(&command, &mut plugins)?;
+    for name in &plugins.names {
+        answers(&plugins.bin.join(name)).with_context(|| name.clone())?;
+    }
+    Ok(())
 }
 
 /// Makes all that is delivered.
@@ -96,15 +111,15 @@ pub(crate) fn deliver(workspace: &Workspace, out: &Path) -> Result<()> {
     for name in &plugins.names {
         fs::remove_file(plugins.bin.join(name)).with_context(|| format!("cannot remove {name}"))?;
     }
-    finish(workspace, out, &command, &plugins)
+    finish(workspace, out, &command, plugins)
 }
 
 /// From the two programs to the packages.
-fn finish(workspace: &Workspace, out: &Path, command: &Path, plugins: &Plugins) -> Result<()> {
+fn finish(workspace: &Workspace, out: &Path, command: &Path, mut plugins: Plugins) -> Result<()> {
     tell(command)?;
-    install(command, plugins)?;
+    install(command, &mut plugins)?;
     write_manual(workspace, &out.join("man/man1"))?;
-    for package in packages::make(workspace, out, plugins)? {
+    for package in packages::make(workspace, out, &plugins)? {
         tell(&package)?;
     }
     Ok(())
@@ -183,14 +198,23 @@ fn write_manual(workspace: &Workspace, pages: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the plugins beside it, as users have them: each a file that knows its name.
-fn install(command: &Path, plugins: &Plugins) -> Result<()> {
+/// Puts the plugins beside it, as users have them: each a file that knows its name. The command alone decides
+/// which it installs without being asked by name; the others are no longer among `names`, and are not packed.
+fn install(command: &Path, plugins: &mut Plugins) -> Result<()> {
     process::run(
         Command::new(command)
             .arg("install")
             .arg("--bin-dir")
             .arg(&plugins.bin),
-    )
+    )?;
+    let bin = plugins.bin.clone();
+    plugins.names.retain(|name| bin.join(name).exists());
+    ensure!(
+        !plugins.names.is_empty(),
+        "{} installs no plugin",
+        command.display()
+    );
+    Ok(())
 }
 
 /// What the promises about the binary are, and whether each holds.
@@ -218,9 +242,28 @@ pub(crate) fn check(workspace: &Workspace, plugins: &Plugins) -> Vec<(String, Re
     checks
 }
 
-/// Fails if musl was to be had and its link failed, for which dist falls back to glibc.
-pub(crate) fn is_linked_as_wanted() -> Result<()> {
-    Linking::is_as_wanted()
+/// The same of the command beside these plugins.
+pub(crate) fn check_command(
+    plugins: &Plugins,
+    command: &Path,
+    scratch: &Path,
+) -> [(&'static str, Result<()>); 4] {
+    [
+        (
+            "the command is smaller than 8 MB",
+            is_small_command(command),
+        ),
+        (
+            "the command is built as well",
+            process::run(Command::new(command).arg("--version")),
+        ),
+        (
+            "every plugin that is packed is there",
+            packs_what_is_there(&plugins.bin, &scratch.join("packed")),
+        ),
+        // Else dist fell back to glibc where musl was to be had.
+        ("it is linked as this machine can", Linking::is_as_wanted()),
+    ]
 }
 
 /// The floor of the bench, linked as a plugin is.
@@ -270,7 +313,7 @@ fn is_small(binary: &Path) -> Result<()> {
 }
 
 /// Fails if the command became larger than it may be.
-pub(crate) fn is_small_command(command: &Path) -> Result<()> {
+fn is_small_command(command: &Path) -> Result<()> {
     is_below(command, LARGEST_COMMAND)
 }
 
@@ -350,4 +393,31 @@ pub(crate) fn tell(file: &Path) -> Result<()> {
         file.display()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn script(path: &Path, text: &str) {
+        fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The program answers to more names than `netloom install` gives to files.
+    #[test]
+    fn what_is_installed_only_when_asked_for_is_not_packed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (programs, bin) = (scratch.path().join("programs"), scratch.path().join("bin"));
+        fs::create_dir(&programs).unwrap();
+        script(&programs.join("netloom-plugins"), "echo bridge whereabouts");
+        script(&programs.join("netloom"), "cp \"$0\" \"$3/bridge\"");
+        let (command, mut plugins) = gather(&programs, &bin).unwrap();
+        assert_eq!(plugins.names, ["bridge", "whereabouts"]);
+        install(&command, &mut plugins).unwrap();
+        assert_eq!(plugins.names, ["bridge"]);
+        assert!(bin.join("bridge").exists());
+    }
 }

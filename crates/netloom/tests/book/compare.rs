@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 
 /// What differs from run to run, and what stands for it.
-const MASKS: [(&str, &str); 10] = [
+const MASKS: [(&str, &str); 12] = [
     (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "<mac>"),
     (r"\bveth[0-9a-f]{8}\b", "<veth>"),
     (r"@if[0-9]+", "@if<n>"),
@@ -19,6 +19,9 @@ const MASKS: [(&str, &str); 10] = [
         r"\b[0-9]+([.][0-9]+)?(e[-+]?[0-9]+)? ?(ms|µs|us|s)\b",
         "<time>",
     ),
+    // Of a namespace and of a link, in what a picture knows of them.
+    (r"inode&quot;: [0-9]+", "inode&quot;: <n>"),
+    (r"index&quot;: [0-9]+", "index&quot;: <n>"),
     (r"[ \t]+", " "),
 ];
 

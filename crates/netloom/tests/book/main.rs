@@ -11,7 +11,7 @@
 //! sh not-run="why"            cannot be run here
 //! text output                 what the block before printed. `…` alone stands for any lines, in a line
 //!                             for any text; times, MAC addresses and ids are masked
-//! sh picture=FILE             draws that picture of `docs`
+//! sh picture=FILE             draws that picture of `docs`, which is compared as an output is
 //! rust in=FILE                part of that file, as it is when the blocks before have run
 //! json, yaml                  must be that
 //! console                     a session with its prompts, in a page of a verb or a plugin, whose own tests try it

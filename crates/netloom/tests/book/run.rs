@@ -255,10 +255,13 @@ fn pictures(page: &Page, outputs: &[String]) {
         };
         let path = root().join("docs").join(file);
         let shown = fs::read_to_string(&path).unwrap_or_default();
-        let printed = printed.trim_matches('\n');
+        let difference = difference(&shown, printed);
         match writes() {
-            true => fs::write(&path, format!("{printed}\n")).unwrap(),
-            false => assert_eq!(shown.trim_matches('\n'), printed, "{}: {file}", block.place),
+            true if difference.is_some() => {
+                fs::write(&path, printed.trim_matches('\n').to_owned() + "\n").unwrap()
+            }
+            true => {}
+            false => assert_eq!(difference, None, "{}: {file}", block.place),
         }
     }
 }

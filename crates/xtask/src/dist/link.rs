@@ -13,6 +13,9 @@ use crate::workspace::Workspace;
 mod order;
 mod symbols;
 
+/// What it means that a program is not linked with musl.
+const ON_GLIBC: &str = "linked with static glibc, larger and slower to start";
+
 /// Why this run gave musl up, if it did.
 static GIVEN_UP: OnceLock<String> = OnceLock::new();
 
@@ -70,7 +73,6 @@ impl Linking {
 
     /// One line for people.
     pub(crate) fn told(self) -> String {
-        let glibc = "linked with static glibc, larger and slower to start";
         match (self, GIVEN_UP.get()) {
             (Self::MuslTarget, _) => "linked with musl, as Rust's own target".to_owned(),
             (Self::GlibcTargetOnMusl, _) => {
@@ -78,9 +80,9 @@ impl Linking {
                  is not installed: rustup target add x86_64-unknown-linux-musl"
                     .to_owned()
             }
-            (Self::Glibc, Some(reason)) => format!("{glibc}: {reason}"),
+            (Self::Glibc, Some(reason)) => format!("{ON_GLIBC}: {reason}"),
             (Self::Glibc, None) => {
-                format!("{glibc}: neither Rust's target for musl nor musl-gcc is installed")
+                format!("{ON_GLIBC}: neither Rust's target for musl nor musl-gcc is installed")
             }
         }
     }
@@ -107,13 +109,17 @@ impl Linking {
     /// Rust's own, else with static glibc. What the others are linked with does not follow from it.
     pub(crate) fn build_daemon(workspace: &Workspace, choice: &[&str]) -> Result<PathBuf> {
         let program = choice.last().copied().unwrap_or_default();
-        if Self::of_this_machine()? == Self::MuslTarget {
-            match Self::MuslTarget.build_with(workspace, choice) {
-                Err(error) => println!("{program}: not linked with musl: {error:#}"),
+        let reason = match Self::of_this_machine()? {
+            Self::MuslTarget => match Self::MuslTarget.build_with(workspace, choice) {
+                Err(error) => format!("{} failed: {error:#}", Self::MuslTarget.target()),
                 built => return built,
-            }
-        }
-        println!("{program}: {}", Self::Glibc.told());
+            },
+            _ => format!(
+                "musl-gcc is not enough for it: rustup target add {}",
+                Self::MuslTarget.target()
+            ),
+        };
+        println!("{program}: {ON_GLIBC}: {reason}");
         Self::Glibc.build_with(workspace, choice)
     }
 

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -308,35 +308,21 @@ impl Runner {
             println!("{name}: {}", if result.is_ok() { "ok" } else { "FAILED" });
             outcome.check(&name, result.map_err(|error| format!("{error:#}")));
         }
-        let whole = self.sample.is_none();
-        if whole {
-            self.release_command(&plugins.bin, outcome)?;
-        } else {
+        if self.sample.is_some() {
             println!("the command's release: --full, which links it in minutes");
+            outcome.check(
+                "it is linked as this machine can",
+                dist::is_linked_as_wanted().map_err(|error| format!("{error:#}")),
+            );
+            self.product.is_built(plugins.bin);
+            return self.run_built(outcome, product::is_of_plugins);
         }
-        outcome.check(
-            "it is linked as this machine can",
-            dist::is_linked_as_wanted().map_err(|error| format!("{error:#}")),
-        );
+        let command = dist::build_command(&self.workspace, &plugins.bin)?;
+        for (name, result) in dist::check_command(&plugins, &command, &self.scratch) {
+            outcome.check(name, result.map_err(|error| format!("{error:#}")));
+        }
         self.product.is_built(plugins.bin);
-        if whole {
-            return self.run_built(outcome, product::is_of);
-        }
-        self.run_built(outcome, product::is_of_plugins)
-    }
-
-    fn release_command(&self, bin: &Path, outcome: &mut Outcome) -> Result<()> {
-        let command = dist::build_command(&self.workspace, bin)?;
-        outcome.check(
-            "the command is smaller than 8 MB",
-            dist::is_small_command(&command).map_err(|error| format!("{error:#}")),
-        );
-        let answers = process::run(Command::new(command).arg("--version"));
-        outcome.check(
-            "the command is built as well",
-            answers.map_err(|error| format!("{error:#}")),
-        );
-        Ok(())
+        self.run_built(outcome, product::is_of)
     }
 
     fn book(&mut self, outcome: &mut Outcome) -> Result<()> {
