@@ -85,7 +85,7 @@ pub fn sandbox() -> Result<()> {
     unshare(
         UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWCGROUP,
     )?;
-    make_mounts_private()
+    make_all_mounts_private()
 }
 
 /// Moves the current thread into a new mount namespace, all mounts made private.
@@ -94,7 +94,28 @@ pub fn sandbox() -> Result<()> {
 /// `is_denied()` without CAP_SYS_ADMIN.
 pub fn sandbox_mounts() -> Result<()> {
     unshare(UnshareFlags::NEWNS)?;
-    make_mounts_private()
+    make_all_mounts_private()
+}
+
+/// Makes the root of this mount namespace the root and the working directory of the process. In a changed root
+/// (chroot(2)) that is another than before: whoever enters the namespace later begins there too.
+///
+/// # Errors
+/// `is_denied()` without CAP_SYS_ADMIN and CAP_SYS_CHROOT; if the process has several threads.
+pub fn to_namespace_root() -> Result<()> {
+    enter("/proc/self/ns/mnt", LinkNameSpaceType::Mount)
+}
+
+/// Those above a changed root as well. Root and working directory are the former root after it.
+fn make_all_mounts_private() -> Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let back = |e| Error::of("return to", "the root directory", e);
+    let own = rustix::fs::open("/", flags, Mode::empty()).map_err(back)?;
+    to_namespace_root()?;
+    make_mounts_private()?;
+    rustix::process::fchdir(&own)
+        .and_then(|()| rustix::process::chroot("."))
+        .map_err(back)
 }
 
 /// Runs a closure whose first child becomes the first process of a new PID namespace. Children that are

@@ -96,7 +96,8 @@ fn slirp(keeper: i32, dir: &Path, end: &OwnedFd) -> Result<()> {
 
 fn pasta(keeper: i32) -> Result<()> {
     let mut command = Command::new("pasta");
-    command.args(["--config-net", "-q"]);
+    // Without the last, the gateway's address would lead to what listens on the loopback of the real host.
+    command.args(["--config-net", "-q", "--no-map-gw"]);
     command.args(["-t", "none", "-u", "none", "-T", "none", "-U", "none"]);
     command.arg(keeper.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::null());

@@ -54,7 +54,13 @@ pub(super) fn enter(order: &Order) -> Result<()> {
     let devices = devices::open(order.spec.tty)?;
     let root = order.dir.join("rootfs");
     mount_root(order, &root)?;
-    rustix::process::chdir(&root).doing(|| format!("enter {root:?}"))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened =
+        rustix::fs::open(&root, flags, Mode::empty()).doing(|| format!("open {root:?}"))?;
+    // Where netloom itself runs in a changed root, the namespace's own is the one to be replaced: whoever enters
+    // the namespace, as `exec` does, begins there.
+    unshare::to_namespace_root()?;
+    rustix::process::fchdir(&opened).doing(|| format!("enter {root:?}"))?;
     rustix::process::pivot_root(".", ".").doing(|| "change the root")?;
     // From here on the host is only at ".", below nothing that a path leads through.
     system(devices, matches!(order.spec.root, Root::Host))?;

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-use crate::{busybox_root, host, run, succeeds};
+use netloom_testkit::{Call, product};
+
+use crate::{NETLOOM, busybox_root, host, run, succeeds};
 
 fn inside(arguments: &[&str], line: &str) -> String {
     let all = [&["--rm"], arguments, &["--", "sh", "-c", line]].concat();
@@ -120,4 +122,45 @@ fn an_image_that_is_all_links_leads_nowhere() {
         "true",
     ]);
     assert_eq!(std::fs::read_dir("/run/out").unwrap().count(), 0);
+}
+
+/// netloom itself runs in a changed root, a mount of its own or a plain directory; behind it is the machine's.
+#[test]
+fn from_a_changed_root_a_pod_sees_nothing_of_the_root_behind_it() {
+    let Some(host) = host() else { return };
+    let Some(root) = busybox_root("jail") else {
+        return;
+    };
+    std::fs::write("/run/outside", "").unwrap();
+    std::fs::copy(product(NETLOOM), root.join("bin/netloom")).unwrap();
+    std::fs::create_dir_all(root.join("image/bin")).unwrap();
+    std::fs::copy(root.join("bin/busybox"), root.join("image/bin/busybox")).unwrap();
+    for dir in ["usr", "lib", "lib64", "dev", "proc", "sys"] {
+        host.sh(&format!(
+            "mkdir -p /run/jail/{dir}; [ ! -d /{dir} ] || mount --rbind /{dir} /run/jail/{dir}"
+        ));
+    }
+    let jailed = |arguments: &[&str]| {
+        let call = Call::new("chroot").arg("/run/jail").arg("/bin/netloom");
+        succeeds(&arguments.iter().fold(call, |call, it| call.arg(it)).run())
+    };
+    for is_mount in [false, true] {
+        if is_mount {
+            host.sh("mount --rbind /run/jail /run/jail");
+        }
+        let image = ["run", "-d", "--rootfs", "/image", "--", "/bin/busybox"];
+        let id = jailed(&[&image[..], &["sleep", "1000"]].concat());
+        let shown = jailed(&["exec", &id, "/bin/busybox", "ls", "/"]);
+        assert_eq!(shown, "bin\ndev\netc\nproc\nsys", "exec");
+        let mounts = jailed(&["exec", &id, "/bin/busybox", "cat", "/proc/1/mountinfo"]);
+        let is_behind = |line: &str| {
+            let at = line.split_whitespace().nth(4);
+            at.is_some_and(|at| ["/run", "/usr", "/image", "/jail"].contains(&at))
+        };
+        assert!(!mounts.lines().any(is_behind), "{mounts}");
+        jailed(&["rm", "-f", &id]);
+        let shown = jailed(&["run", "--rm", "--", "/bin/ls", "/"]);
+        assert!(shown.contains("image"), "the changed root itself: {shown}");
+        assert!(!shown.contains("boot"), "{shown}");
+    }
 }

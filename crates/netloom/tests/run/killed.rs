@@ -1,18 +1,15 @@
 //! Whoever is killed: after the next `netloom ps` everything is as before.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::net::UnixStream;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use netloom_testkit::{Host, Sample, Snapshot, product, skip};
-use serde_json::{Value, json};
+use netloom_testkit::{Host, Snapshot, product};
 
 use crate::{NETLOOM, PLUGINS, call, detached, host, init_of, kill, parent_of, picture, succeeds};
 
 /// Ends what is dead, and compares.
 #[track_caller]
-fn nothing_is_left(host: &Host, before: &Snapshot) {
+pub(crate) fn nothing_is_left(host: &Host, before: &Snapshot) {
     succeeds(&call(&["ps"]));
     picture(host).assert_same_as(before);
 }
@@ -183,88 +180,4 @@ fn a_signal_to_the_foreground_is_the_commands() {
         assert_eq!(child.wait().unwrap().code(), Some(expected));
     }
     picture(&host).assert_same_as(&before);
-}
-
-/// What the foreground sends a shim.
-fn specification() -> Value {
-    let list = |file: &str| -> Value {
-        let text = std::fs::read_to_string(format!("{}/{file}", crate::CONF_DIR)).unwrap();
-        serde_json::from_str(&text).unwrap()
-    };
-    let (mynet, two) = (list("10-mynet.conflist"), list("20-two.conf"));
-    let two = json!({"cniVersion": "1.0.0", "name": "two", "plugins": [two]});
-    let attachment = |list: &Value, if_name: &str| {
-        json!({
-            "network": list["name"], "if_name": if_name, "config": list.to_string(),
-            "plugins": list["plugins"], "args": [], "capability_args": {},
-        })
-    };
-    json!({
-        "id": "0123456789abcdef0123456789abcdef", "name": "", "command": ["true"],
-        "env": [["PATH", "/bin:/usr/bin"]], "cwd": "/", "user": "", "hostname": "x", "root": "host",
-        "volumes": [], "network": "own",
-        "attachments": [attachment(&mynet, "eth0"), attachment(&two, "eth1")],
-        "dns": {"servers": [], "search": [], "options": []}, "hosts": [], "ports": [],
-        "capabilities": 0, "tty": false, "interactive": false, "detach": false, "remove": true,
-        "init": false,
-        "cni": {"plugin_dirs": [PLUGINS], "cache_dir": "/var/lib/cni", "timeout": null},
-    })
-}
-
-/// Plays the foreground to a shim that strace kills at its `number`th system call; whether it lived to
-/// its end.
-fn shim_killed_at(number: usize, specification: &Value) -> bool {
-    let (mut own, theirs) = UnixStream::pair().unwrap();
-    rustix::io::fcntl_setfd(theirs.as_fd(), rustix::io::FdFlags::empty()).unwrap();
-    let child = Command::new("strace")
-        .args(["-qq", "-o", "/dev/null", "-e"])
-        .arg(format!("inject=all:signal=KILL:when={number}"))
-        .arg(product(NETLOOM))
-        .args(["pod-shim", &theirs.as_raw_fd().to_string()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut child = child.unwrap();
-    drop(theirs);
-    let mut done = false;
-    // A shim that is dead hears nothing.
-    let _ = own.write_all(format!("{specification}\n").as_bytes());
-    for line in BufReader::new(own.try_clone().unwrap()).lines() {
-        let Ok(line) = line else { break };
-        if line.contains("ended") {
-            let _ = own.write_all(b"\"goOn\"\n");
-        }
-        done |= line.contains("done");
-    }
-    child.wait().unwrap();
-    done
-}
-
-#[test]
-fn a_shim_killed_at_any_system_call_leaves_nothing() {
-    if !netloom_testkit::probe::has_program("strace") {
-        return skip("no strace");
-    }
-    let Some(host) = host() else { return };
-    let specification = specification();
-    assert!(shim_killed_at(60_000, &specification), "it runs");
-    let before = picture(&host);
-    let sample = Sample::of_this_run();
-    println!("the system calls: {sample}");
-    let mut number = 1;
-    let mut struck = 0;
-    loop {
-        if sample.has(number) {
-            let done = shim_killed_at(number, &specification);
-            nothing_is_left(&host, &before);
-            if done {
-                break;
-            }
-            struck += 1;
-        }
-        number += 1;
-        assert!(number < 5000, "the shim makes more and more system calls");
-    }
-    assert!(struck > 10, "only {struck} system calls were struck");
 }

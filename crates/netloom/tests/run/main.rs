@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod bad_input;
+mod every_call;
 mod inside;
 mod killed;
 mod life;

@@ -47,6 +47,10 @@ impl User {
     }
 
     fn calls(&self, arguments: &[&str]) -> Outcome {
+        self.call(arguments).run()
+    }
+
+    fn call(&self, arguments: &[&str]) -> Call {
         let id = USER.to_string();
         let call = Call::new("setpriv")
             .arg("--reuid")
@@ -63,7 +67,6 @@ impl User {
         call.env("XDG_RUNTIME_DIR", RUNTIME)
             .env("XDG_DATA_HOME", &*data.to_string_lossy())
             .env("CNI_PATH", &*plugins.to_string_lossy())
-            .run()
     }
 
     fn has(&self, name: &str) -> bool {
@@ -229,6 +232,38 @@ fn a_user_without_root_publishes_ports_and_gets_out_by_slirp4netns() {
         ])
     });
     assert_eq!(succeeds(&outward), "hello");
+    user.is_alone();
+}
+
+/// The gateway is the real one, and not what listens on the real host's loopback.
+#[test]
+fn a_user_without_root_gets_out_by_pasta_and_not_to_the_host_s_loopback() {
+    let Some(user) = User::new() else { return };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs: Vec<_> = std::env::split_paths(&path).collect();
+    let mut all = dirs.iter().map(|dir| dir.join("pasta"));
+    let Some(pasta) = all.find(|it| it.exists()) else {
+        return skip("no pasta: install Debian's package passt");
+    };
+    // slirp4netns comes first where both are.
+    let only = user.dir.path().join("only");
+    fs::create_dir(&only).unwrap();
+    std::os::unix::fs::symlink(pasta, only.join("pasta")).unwrap();
+    std::os::unix::fs::symlink("/usr/bin/setpriv", only.join("setpriv")).unwrap();
+    user.host.sh(
+        "ip netns add outside; ip link set out0 netns outside; ip -n outside link set lo up; \
+         ip -n outside addr add 203.0.113.1/24 dev out0; ip -n outside link set out0 up; \
+         ip netns exec outside setsid busybox nc -ll -p 9000 -e echo hello > /dev/null 2>&1 & \
+         until busybox nc -w 1 203.0.113.1 9000 < /dev/null 2> /dev/null; do :; done",
+    );
+    let inner = std::net::TcpListener::bind("127.0.0.1:9001").unwrap();
+    inner.set_nonblocking(true).unwrap();
+    let line = "busybox nc -w 9 203.0.113.1 9000; busybox nc -w 3 203.0.113.1 9001 || echo refused";
+    let call = user.call(&["run", "--rm", "--net", "mynet", "--", "sh", "-c", line]);
+    let shown = call.env("PATH", &only).run();
+    user.host.sh("kill $(ip netns pids outside)");
+    assert_eq!(succeeds(&shown), "hello\nrefused");
+    assert!(inner.accept().is_err(), "the host's loopback was reached");
     user.is_alone();
 }
 
