@@ -26,6 +26,7 @@ mod grants;
 mod http;
 mod identity;
 mod kernel;
+mod misuse;
 mod remembered;
 mod status;
 mod store;
@@ -42,7 +43,10 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             note!("{error:#}");
-            ExitCode::FAILURE
+            match error.is::<misuse::Misuse>() {
+                true => ExitCode::from(2),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

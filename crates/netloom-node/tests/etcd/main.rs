@@ -9,6 +9,7 @@ mod kubernetes;
 mod lab;
 mod lies;
 mod members;
+mod misuse;
 mod outage;
 mod reach;
 mod secure;
