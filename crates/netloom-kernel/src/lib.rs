@@ -35,6 +35,7 @@ pub mod child;
 pub mod conntrack;
 pub mod daemon;
 mod error;
+pub mod executions;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod heap;

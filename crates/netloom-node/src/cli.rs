@@ -116,7 +116,7 @@ pub(crate) struct Places {
     #[arg(long, value_name = "DIR", default_value = "/etc/cni/net.d")]
     pub(crate) conf_dir: PathBuf,
     /// The name of the configuration there.
-    #[arg(long, value_name = "NAME", default_value = "10-netloom.conflist")]
+    #[arg(long, value_name = "NAME", default_value = "10-netloom.conflist", value_parser = file_name)]
     pub(crate) conf_name: String,
     /// Where the plugins are.
     #[arg(long, value_name = "DIR", default_value = "/opt/cni/bin")]
@@ -163,7 +163,7 @@ pub(crate) struct UplinkArgs {
     #[arg(long, value_name = "NAME", group = "which")]
     pub(crate) iface: Option<String>,
     /// The first link whose name or address matches.
-    #[arg(long, value_name = "REGEX", group = "which")]
+    #[arg(long, value_name = "REGEX", group = "which", value_parser = pattern)]
     pub(crate) iface_regex: Option<String>,
     /// The link by which this address is reached.
     #[arg(long, value_name = "IP", group = "which")]
@@ -249,6 +249,22 @@ pub(crate) struct Remove {
     /// to others at once.
     #[arg(long)]
     pub(crate) fenced: bool,
+}
+
+fn file_name(text: &str) -> Result<String, String> {
+    match text {
+        "" | "." | ".." => Err("the name of a file is right".into()),
+        text if text.contains('/') => {
+            Err("a name without / is right: --conf-dir is the directory".into())
+        }
+        text => Ok(text.to_owned()),
+    }
+}
+
+fn pattern(text: &str) -> Result<String, String> {
+    let read = regex_lite::Regex::new(text);
+    read.map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

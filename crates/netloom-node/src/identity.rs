@@ -15,15 +15,20 @@ pub(crate) struct Identity {
     pub(crate) instance: String,
 }
 
+/// The node's name: as the user says; the host's name else.
+pub(crate) fn node_name(name: Option<&str>) -> Result<NodeName> {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy().into_owned();
+    let text = name.unwrap_or(&host);
+    NodeName::new(text)
+        .with_context(|| format!("{text:?} can be no node's name: --name gives another"))
+}
+
 impl Identity {
     /// `name`: as the user says; the host's name else. The machine's id is `/etc/machine-id`, or one that
     /// is made once and kept in `state`.
     pub(crate) fn find(name: Option<&str>, state: &Path) -> Result<Self> {
-        let host = rustix::system::uname();
-        let host = host.nodename().to_string_lossy().into_owned();
-        let text = name.unwrap_or(&host);
-        let name = NodeName::new(text)
-            .with_context(|| format!("{text:?} can be no node's name: --name gives another"))?;
+        let name = node_name(name)?;
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .context("cannot read /proc/sys/kernel/random/boot_id")?;
         Ok(Self {

@@ -28,6 +28,7 @@ mod http;
 mod identity;
 mod kernel;
 mod links;
+mod misuse;
 mod remembered;
 mod status;
 mod store;
@@ -44,7 +45,10 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             note!("{error:#}");
-            ExitCode::FAILURE
+            match error.is::<misuse::Misuse>() {
+                true => ExitCode::from(2),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -47,6 +47,11 @@ impl Settings {
         kubernetes::Settings::new(file, &args.net_conf, args.peers, &prefix).map(Self::Kubernetes)
     }
 
+    /// Whether `init` writes the pod network into it.
+    pub(crate) fn is_written_by_init(&self) -> bool {
+        matches!(self, Self::Etcd(_))
+    }
+
     /// Where the pod network's records are.
     pub(crate) fn prefix(&self) -> &str {
         match self {
@@ -131,9 +136,7 @@ pub(crate) async fn run(
 /// Writes the network's configuration unless there is one; returns what it says if there is.
 pub(crate) async fn create(settings: Settings, key: &str, value: &str) -> Result<Option<String>> {
     let Settings::Etcd(settings) = settings else {
-        bail!(
-            "on Kubernetes the pod network is in the file that --net-conf names; nothing was written"
-        );
+        bail!("on Kubernetes the pod network is no record");
     };
     let mut endpoint = Endpoint::new(*settings);
     let mut trouble = String::new();

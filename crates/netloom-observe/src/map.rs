@@ -66,7 +66,7 @@ struct Open<'p> {
 }
 
 impl Map {
-    /// Looks at each place: three questions for each, and one for each pair that a link joins.
+    /// Looks at each place: a few questions for each, and for each the number by which the host knows it.
     ///
     /// # Errors
     /// If a namespace cannot be entered, or the kernel refuses to tell.
@@ -91,16 +91,13 @@ impl Map {
     /// Finds the namespaces of the other ends. A namespace knows others by numbers of its own.
     fn join(&mut self, open: &[Open<'_>]) -> Result<()> {
         for (at, namespace) in self.namespaces.iter_mut().enumerate() {
-            let mut known = HashMap::new();
+            let mut numbers = Numbers::of(&open[at].socket);
             for interface in &mut namespace.links {
                 let link = &interface.link;
                 let Some(index) = link.lower else { continue };
                 let namespace = match link.lower_netns {
                     None => Some(at),
-                    Some(number) => match known.get(&number) {
-                        Some(found) => *found,
-                        None => *known.entry(number).or_insert(numbered(open, at, number)?),
-                    },
+                    Some(number) => numbers.place(open, number)?,
                 };
                 interface.other = Some(Other { namespace, index });
             }
@@ -109,15 +106,35 @@ impl Map {
     }
 }
 
-/// The place that the namespace at `at` calls by a number. The first is asked for first: most links
-/// of pods lead to the host.
-fn numbered(open: &[Open<'_>], at: usize, number: i32) -> Result<Option<usize>> {
-    for (other, place) in open.iter().enumerate() {
-        if open[at].socket.namespace_id(&place.netns)? == Some(number) {
-            return Ok(Some(other));
+/// The numbers by which one namespace knows the others. Each place is asked for once, and only as far
+/// as is needed: the first comes first, as most links of pods lead to the host.
+struct Numbers<'s> {
+    socket: &'s Socket,
+    known: HashMap<i32, usize>,
+    asked: usize,
+}
+
+impl<'s> Numbers<'s> {
+    fn of(socket: &'s Socket) -> Self {
+        Self {
+            socket,
+            known: HashMap::new(),
+            asked: 0,
         }
     }
-    Ok(None)
+
+    /// The place with this number, if it is among them.
+    fn place(&mut self, open: &[Open<'_>], number: i32) -> Result<Option<usize>> {
+        while !self.known.contains_key(&number) && self.asked < open.len() {
+            let told = self.socket.namespace_id(&open[self.asked].netns)?;
+            if let Some(told) = told {
+                // Of two places that are one namespace the first counts.
+                self.known.entry(told).or_insert(self.asked);
+            }
+            self.asked += 1;
+        }
+        Ok(self.known.get(&number).copied())
+    }
 }
 
 impl<'p> Open<'p> {

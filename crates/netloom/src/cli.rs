@@ -293,6 +293,10 @@ pub(crate) struct Lint {
     /// A file, a directory, or - for stdin [default: the directory of network configurations].
     #[arg(value_name = "FILE|DIR")]
     pub(crate) target: Option<PathBuf>,
+    /// Also what this machine lacks: plugins, what their STATUS asks for, kinds of links. Plugins are
+    /// executed for it.
+    #[arg(long)]
+    pub(crate) host: bool,
     /// Write what is mended without doubt into the files.
     #[arg(long)]
     pub(crate) fix: bool,

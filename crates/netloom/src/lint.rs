@@ -12,6 +12,7 @@ pub(crate) mod finding;
 pub(crate) mod fix;
 mod judge;
 mod locate;
+mod machine;
 mod mend;
 mod network;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use network::Form;
 
 pub(crate) use directory::copies;
 pub(crate) use judge::fields;
+pub(crate) use machine::Machine;
 
 /// A file, and what was found in it.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl Report {
     /// not, the content does.
     pub(crate) fn new(path: &Path, text: String) -> Self {
         let mut findings = findings(path, &text);
-        findings.sort_by_key(|finding| (finding.span.start, finding.rule));
+        sort(&mut findings);
         Self {
             path: path.to_owned(),
             text,
@@ -66,10 +68,13 @@ impl Report {
 pub(crate) fn beside(reports: &mut [Report]) {
     directory::judge(reports);
     for report in reports {
-        report
-            .findings
-            .sort_by_key(|finding| (finding.span.start, finding.rule));
+        sort(&mut report.findings);
     }
+}
+
+/// In the order of the file.
+fn sort(findings: &mut [Finding]) {
+    findings.sort_by_key(|finding| (finding.span.start, finding.rule));
 }
 
 fn findings(path: &Path, text: &str) -> Vec<Finding> {
@@ -77,13 +82,7 @@ fn findings(path: &Path, text: &str) -> Vec<Finding> {
         Ok(document) => document,
         Err(finding) => return vec![*finding],
     };
-    let extension = path.extension().map(|it| it.to_string_lossy().into_owned());
-    let form = match extension.as_deref() {
-        Some("conflist") => Form::List,
-        Some("conf" | "json") => Form::Plugin,
-        _ if document.root.entry("plugins").is_some() => Form::List,
-        _ => Form::Plugin,
-    };
+    let form = Form::of(path, &document);
     let mut findings = duplicate::duplicates(&document);
     let folder = path.parent().unwrap_or(Path::new("."));
     findings.extend(network::findings(&document, text, form, folder));

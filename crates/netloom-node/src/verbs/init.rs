@@ -7,12 +7,11 @@ use netloom_cluster::flannel::NetworkConfig;
 use serde_json::{Value, json};
 
 use crate::cli::Init;
+use crate::misuse::Misuse;
 use crate::store::{Settings, config_key, create};
 
 pub(super) fn init(args: &Init) -> Result<ExitCode> {
-    let settings = Settings::new(&args.store)?;
-    let text = document(args)?.to_string();
-    NetworkConfig::parse(text.as_bytes())?;
+    let (settings, text) = judged(args).map_err(Misuse::of)?;
     let key = config_key(settings.prefix());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -24,6 +23,18 @@ pub(super) fn init(args: &Init) -> Result<ExitCode> {
         Some(other) => bail!("{key} is there already, and says {other}: it is left as it is"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the network is written, and what.
+fn judged(args: &Init) -> Result<(Settings, String)> {
+    let settings = Settings::new(&args.store)?;
+    ensure!(
+        settings.is_written_by_init(),
+        "on Kubernetes the pod network is in the file that --net-conf names; nothing was written"
+    );
+    let text = document(args)?.to_string();
+    NetworkConfig::parse(text.as_bytes())?;
+    Ok((settings, text))
 }
 
 /// As flannel reads it too: auto is what flannel calls vxlan with DirectRouting.

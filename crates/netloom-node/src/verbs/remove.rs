@@ -3,21 +3,15 @@
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use netloom_cluster::NodeName;
 
 use crate::cli::Remove;
+use crate::misuse::Misuse;
 use crate::store::{Removed, Settings, remove_node};
 
 pub(super) fn remove(args: &Remove) -> Result<ExitCode> {
-    let settings = Settings::new(&args.store)?;
-    let node = NodeName::new(args.node.as_str())?;
-    if !args.fenced {
-        bail!(
-            "what {node} held is given to others at once, so it must not come back with pods that live: \
-             say --fenced when the machine is off, or cut off for good"
-        );
-    }
+    let (settings, node) = judged(args).map_err(Misuse::of)?;
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .context("the clock is before 1970")?;
@@ -34,4 +28,15 @@ pub(super) fn remove(args: &Remove) -> Result<ExitCode> {
         _ => println!("removed {node}: {subnets} parts of the network, grants in {blocks} blocks"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn judged(args: &Remove) -> Result<(Settings, NodeName)> {
+    let settings = Settings::new(&args.store)?;
+    let node = NodeName::new(args.node.as_str())?;
+    ensure!(
+        args.fenced,
+        "what {node} held is given to others at once, so it must not come back with pods that live: \
+         say --fenced when the machine is off, or cut off for good"
+    );
+    Ok((settings, node))
 }

@@ -9,15 +9,17 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::cli::{Run, Verb};
 use crate::engine::Engine;
+use crate::misuse::Misuse;
 use crate::status::Shared;
 use crate::store::Settings;
-use crate::{cli, grants, http};
+use crate::{cli, grants, http, identity};
 
 pub(super) fn run(cli: &cli::Cli) -> Result<ExitCode> {
     let Verb::Run(args) = &cli.verb else {
         bail!("only run runs");
     };
-    let settings = Settings::new(&args.store)?;
+    let settings = Settings::new(&args.store).map_err(Misuse::of)?;
+    identity::node_name(args.name.as_deref()).map_err(Misuse::of)?;
     let _lock = lock(&args.places.run_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

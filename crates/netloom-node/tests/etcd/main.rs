@@ -10,6 +10,7 @@ mod lab;
 mod lies;
 mod links;
 mod members;
+mod misuse;
 mod outage;
 mod reach;
 mod secure;

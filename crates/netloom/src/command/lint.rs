@@ -9,8 +9,10 @@ use netloom_runtime::load;
 
 use super::Told;
 use crate::cli::{Format, Lint};
+use crate::configured::cni;
+use crate::environment;
 use crate::lint::finding::Level;
-use crate::lint::{Report, beside, copies, draw, fix};
+use crate::lint::{Machine, Report, beside, copies, draw, fix};
 use crate::options::Options;
 
 /// How often what was mended is looked at again: a mistake may hide another.
@@ -26,6 +28,13 @@ pub(super) fn run(options: &Options, lint: &Lint) -> Result<()> {
         for report in &mut reports {
             mend(report)?;
         }
+    }
+    if lint.host {
+        let machine = Machine {
+            cni: cni(options),
+            plugin_dirs: environment::plugin_dirs(),
+        };
+        reports.iter_mut().for_each(|it| machine.judge(it));
     }
     if target.is_dir() {
         beside(&mut reports);

@@ -1,6 +1,7 @@
 //! `netloom try`: a network's life in a throw-away host, with what each call did and what it left.
 
 mod attempt;
+mod executed;
 mod host;
 mod leftovers;
 mod report;

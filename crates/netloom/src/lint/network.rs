@@ -36,6 +36,19 @@ pub(crate) enum Form {
     Plugin,
 }
 
+impl Form {
+    /// As the file's name tells; where it does not, as its content does.
+    pub(crate) fn of(path: &Path, document: &Document) -> Self {
+        let extension = path.extension().map(|it| it.to_string_lossy());
+        match extension.as_deref() {
+            Some("conflist") => Self::List,
+            Some("conf" | "json") => Self::Plugin,
+            _ if document.root.entry("plugins").is_some() => Self::List,
+            _ => Self::Plugin,
+        }
+    }
+}
+
 /// Everything that is wrong with a network. `folder` is where its file is.
 pub(crate) fn findings(document: &Document, text: &str, form: Form, folder: &Path) -> Vec<Finding> {
     let loaded = load(text, form);
@@ -139,7 +152,7 @@ fn beginning(root: &Node) -> Range<usize> {
     root.span.start..(root.span.start + 1).min(root.span.end)
 }
 
-fn load(text: &str, form: Form) -> Result<NetworkConfigList, netloom_spec::Error> {
+pub(super) fn load(text: &str, form: Form) -> Result<NetworkConfigList, netloom_spec::Error> {
     match form {
         Form::List => NetworkConfigList::parse(text.as_bytes()),
         Form::Plugin => load::plugin_from_bytes(text.as_bytes())

@@ -5,6 +5,7 @@
 
 mod examples;
 mod files;
+mod machine;
 mod new;
 mod schema;
 mod verdict;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+mod executed;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

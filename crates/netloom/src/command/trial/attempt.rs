@@ -48,6 +48,8 @@ pub(super) struct Outcome {
     pub(super) failure: Option<String>,
     pub(super) calls: Vec<Call>,
     pub(super) did: Vec<String>,
+    /// The programs that plugins executed; `None` where that cannot be seen.
+    pub(super) executed: Option<Vec<PathBuf>>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -86,11 +88,14 @@ impl<'n> Attempt<'n> {
         self.count += 1;
         let name = &self.stage.pods[pod].name;
         let title = format!("{}. {} {name}", self.count, step.command());
+        // What others executed in between is not the plugins'.
+        self.stage.executed.take();
         let recorder = Recorder::start(&self.places)?;
         let started = Instant::now();
         let done = self.call(step, pod);
         let time = started.elapsed();
         let recording = recorder.stop()?;
+        let executed = self.stage.executed.take();
         let calls = self.witness.take();
         let (result, failure) = match done {
             Ok(result) => (result, None),
@@ -124,6 +129,7 @@ impl<'n> Attempt<'n> {
             failure,
             calls,
             did,
+            executed,
             warnings,
         })
     }

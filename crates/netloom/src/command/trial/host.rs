@@ -10,6 +10,7 @@ use netloom_kernel::rtnl::{LinkChange, LinkSpec, PeerSpec, RouteSpec, Socket};
 use netloom_kernel::unshare;
 use netloom_runtime::RuntimeConf;
 
+use super::executed::{Ears, Executed};
 use super::subject::Subject;
 use crate::command::install;
 use crate::environment;
@@ -37,6 +38,7 @@ pub(super) struct Stage {
     pub(super) pods: Vec<Pod>,
     /// The directories whose files are watched.
     pub(super) directories: Vec<PathBuf>,
+    pub(super) executed: Executed,
     /// Keeps the outside alive.
     pub(super) _outside: Netns,
 }
@@ -53,6 +55,7 @@ pub(super) struct Pod {
 pub(super) fn enter(subject: &Subject, pods: u8) -> Result<Stage> {
     let types = subject.types();
     let carried = carry(subject, &types)?;
+    let ears = Ears::new(&subject.plugin_dirs);
     let kind = stage::enter()?;
     let directories = cover(subject)?;
     let outside = stage::outside(HOST.parse()?, OUTSIDE.parse()?)?;
@@ -64,6 +67,7 @@ pub(super) fn enter(subject: &Subject, pods: u8) -> Result<Stage> {
     plugin_dirs.push(OWN.into());
     let made_up = make_up(subject, &outside)?;
     let pods = (1..=pods).map(pod).collect::<Result<_>>()?;
+    let executed = ears.within(&plugin_dirs);
     Ok(Stage {
         kind,
         plugin_dirs,
@@ -71,6 +75,7 @@ pub(super) fn enter(subject: &Subject, pods: u8) -> Result<Stage> {
         made_up,
         pods,
         directories,
+        executed,
         _outside: outside,
     })
 }

@@ -7,6 +7,7 @@ use netloom_spec::{AddResult, Version, terminal};
 use serde_json::{Value, json};
 
 use super::attempt::Outcome;
+use super::executed;
 use super::host::{Pod, Stage};
 use super::leftovers::Left;
 use super::subject::Subject;
@@ -144,6 +145,11 @@ impl Report {
         for line in &outcome.did {
             println!("      {}", terminal::one_line(line));
         }
+        let executed = outcome.executed.as_deref().unwrap_or_default();
+        if !executed.is_empty() {
+            let words = format!("executed {}", executed::words(executed));
+            println!("      {}", terminal::one_line(&words));
+        }
         for warning in &outcome.warnings {
             let text = format!("! {}", terminal::one_line(warning));
             println!("      {}", self.paint("33", &text));
@@ -261,6 +267,7 @@ fn document(outcome: &Outcome) -> Value {
         "result": result,
         "calls": calls.collect::<Vec<_>>(),
         "did": outcome.did,
+        "executed": outcome.executed,
         "warnings": outcome.warnings,
     })
 }
