@@ -319,6 +319,7 @@ impl Runner {
         }
         let command = dist::build_command(&self.workspace, &plugins.bin)?;
         for (name, result) in dist::check_command(&plugins, &command, &self.scratch) {
+            println!("{name}: {}", if result.is_ok() { "ok" } else { "FAILED" });
             outcome.check(name, result.map_err(|error| format!("{error:#}")));
         }
         self.product.is_built(plugins.bin);
