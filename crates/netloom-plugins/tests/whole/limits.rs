@@ -9,8 +9,9 @@ use crate::PROGRAM;
 
 /// The most memory that may be resident during a call of the binary that is shipped, in KiB.
 const MEMORY: u64 = 6 * 1024;
-/// The same for a build for tests, which is large, and so is what of it is mapped.
-const MEMORY_OF_TEST_BUILD: u64 = 2 * MEMORY;
+/// The same for a build for tests, which is large, and so is what of it is mapped: the more, the more of
+/// it the kernel has at hand.
+const MEMORY_OF_TEST_BUILD: u64 = 3 * MEMORY;
 
 fn conf(backend: &str) -> Value {
     json!({
@@ -55,6 +56,42 @@ fn no_command_takes_six_megabytes() {
         json!([{"containerID": other.container_id(), "ifname": "eth0"}]);
     for command in ["STATUS", "ADD", "DEL", "GC"] {
         is_modest(command, &bridge.call(command, &conf).pod(&pod), most);
+    }
+}
+
+/// A record and a link of each of many pods are read at once.
+#[test]
+fn a_pod_with_many_links_takes_no_more() {
+    let Some(host) = Host::new() else { return };
+    let plugins = PluginDir::of(PROGRAM);
+    let (ratchet, most) = measured(&plugins, "ratchet");
+    let conf = |links: Vec<Value>| {
+        json!({
+            "cniVersion": "1.1.0", "name": "net", "type": "ratchet",
+            "runtimeConfig": {"links": links}, "cni.dev/valid-attachments": [],
+            "prevResult": {"cniVersion": "1.1.0", "ips": [], "interfaces": []}
+        })
+    };
+    let args =
+        |name: &str| format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={name}");
+    let names: Vec<String> = (0..32).map(|number| format!("pod{number}")).collect();
+    let pods: Vec<_> = names.iter().map(|name| host.pod(name)).collect();
+    for (name, pod) in names.iter().zip(&pods) {
+        let link = json!({"if": "up0", "peer": "default/hub", "peerIf": format!("to-{name}")});
+        let call = ratchet.call("ADD", &conf(vec![link])).pod(pod);
+        call.env("CNI_ARGS", args(name)).run().succeeds();
+    }
+    let links = names.iter().map(|name| {
+        json!({"if": format!("to-{name}"), "peer": format!("default/{name}"), "peerIf": "up0",
+            "addresses": ["10.0.0.1/24", "fd00::1/64"]})
+    });
+    let conf = conf(links.collect());
+    let hub = host.pod("hub");
+    for command in ["STATUS", "ADD", "DEL", "GC"] {
+        let call = ratchet.call(command, &conf).pod(&hub);
+        is_modest(command, &call.env("CNI_ARGS", args("hub")), most);
+        let made = hub.ip("-o link").matches("to-pod").count();
+        assert_eq!(made >= 32, command == "ADD", "{command}: {made}");
     }
 }
 

@@ -355,6 +355,21 @@ mod tests {
         assert!(matches!(Other::parse("host/up").unwrap(), Other::End(_)));
     }
 
+    /// Found by the fuzzer: the error had the line break as it is.
+    #[test]
+    fn an_endpoint_with_a_line_break_is_refused_in_one_line() {
+        let text = "h#ostveth\n9,ro4te=10.2.0.0/16@10.0.0.1";
+        for error in [
+            Endpoint::parse(text).unwrap_err(),
+            Other::parse(text).unwrap_err(),
+        ] {
+            let told = format!("{error:#}");
+            assert!(told.contains("has a control character"), "{told}");
+            assert!(told.contains("h#ostveth\\n9,ro4te"), "{told}");
+            assert!(!told.contains(char::is_control), "{told:?}");
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_named_with_what_would_be_right() {
         for (text, words) in [
