@@ -10,6 +10,7 @@ mod manifest;
 mod read;
 mod reference;
 mod store;
+mod zstd;
 
 pub use archive::Source;
 pub use reference::Reference;

@@ -9,6 +9,7 @@ mod contender;
 mod cpu;
 mod host;
 mod inside;
+mod pods;
 mod pool;
 mod ports;
 mod report;
@@ -118,7 +119,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
 /// The command, if a scenario that uses it is wanted: beside our plugins, or built.
 fn command(workspace: &Workspace, args: &Args, ours: &Path) -> Result<Option<PathBuf>> {
     let only = args.only.as_deref().unwrap_or_default();
-    let wanting = [scenario::TOPOLOGY, scenario::TRACE];
+    let wanting = [scenario::TOPOLOGY, scenario::TRACE, scenario::RUN];
     if !wanting.iter().any(|name| name.contains(only)) {
         return Ok(None);
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
+use super::zstd::Zstd;
 use crate::error::{Doing, Error, Result};
 
 /// Documents of an image are never longer.
@@ -138,11 +139,8 @@ pub(super) fn unfold<'a>(
     let begin = reader.fill_buf().doing(|| "read a layer")?;
     let inner: Box<dyn Read + 'a> = match begin {
         [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(reader)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            return Err(Error::new(
-                "the layer is compressed by zstd, which netloom does not read: `skopeo copy --dest-compress-format \
-                 gzip` makes one that it does",
-            ));
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+            Box::new(Zstd::new(reader))
         }
         _ => Box::new(reader),
     };

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use rustix::mount::{MountFlags, mount};
+use rustix::fs::CWD;
+use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, mount, move_mount, open_tree};
 
 use super::side::{Pod, Side};
 use crate::process;
@@ -14,14 +15,26 @@ use crate::process;
 /// A namespace for all pods of which only addresses are asked: plugins refuse to work on the host's own.
 pub(crate) const SPARE: &str = "/run/netns/spare";
 
+const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
+
 /// Puts memory over the places where plugins keep state, so that the machine's own stays out of reach.
 pub(crate) fn prepare() -> Result<()> {
     for folder in ["/run", "/var/lib"] {
         mount("tmpfs", folder, "tmpfs", MountFlags::empty(), c"mode=0755")
             .with_context(|| format!("cannot mount a tmpfs on {folder}"))?;
     }
+    // Container engines want control groups, which are mounted there.
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE;
+    let groups = open_tree(CWD, CONTROL_GROUPS, flags);
     // So that it shows this network namespace.
     mount("sysfs", "/sys", "sysfs", MountFlags::RDONLY, None).context("cannot mount sysfs")?;
+    if let Ok(groups) = groups {
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        move_mount(groups, "", CWD, CONTROL_GROUPS, flags)
+            .context("cannot mount the control groups again")?;
+    }
     ip(&["link", "set", "lo", "up"])?;
     ip(&["netns", "add", "spare"])
 }

@@ -13,6 +13,7 @@ use super::connect;
 use super::contender::Contender;
 use super::cpu;
 use super::host;
+use super::pods;
 use super::report::{Report, Row};
 use super::scenario::{self, Scenario};
 use super::side::Pod;
@@ -42,6 +43,9 @@ pub(crate) fn run(order: &str) -> Result<ExitCode> {
         let measured = match scenario.at_once {
             _ if scenario.topologies => {
                 topology::measure(scenario, &order).map(|rows| report.rows.extend(rows))
+            }
+            _ if scenario.runs => {
+                pods::measure(scenario, &order).map(|rows| report.rows.extend(rows))
             }
             _ if scenario.connects => {
                 connect::measure(scenario, &order).map(|rows| report.rows.extend(rows))

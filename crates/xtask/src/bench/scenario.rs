@@ -34,11 +34,15 @@ pub(crate) struct Scenario {
     pub(crate) connects: bool,
     /// Whether the command's topologies are measured instead of plugins.
     pub(crate) topologies: bool,
+    /// Whether whole pods of the command are measured.
+    pub(crate) runs: bool,
     pub(crate) size: u32,
 }
 
 /// The scenario of `netloom topo`.
 pub(crate) const TOPOLOGY: &str = "topology";
+/// The scenario of `netloom run`.
+pub(crate) const RUN: &str = "run";
 /// The scenario of `netloom trace`.
 pub(crate) const TRACE: &str = "trace";
 const SIZES: [u32; 4] = [10, 1_000, 10_000, 60_000];
@@ -59,6 +63,14 @@ pub(crate) fn all() -> Vec<Scenario> {
         ..scenario(
             TOPOLOGY,
             "netloom topo: 500 links over 100 namespaces; again unchanged; destroy",
+            |_, _| Ok(Vec::new()),
+        )
+    });
+    all.push(Scenario {
+        runs: true,
+        ..scenario(
+            RUN,
+            "netloom run of true on a network; the floor is ADD and DEL; podman and ctr run the same",
             |_, _| Ok(Vec::new()),
         )
     });
@@ -84,6 +96,7 @@ fn scenario(
         at_once: 0,
         connects: false,
         topologies: false,
+        runs: false,
         size: 0,
     }
 }
