@@ -13,10 +13,18 @@ cases! {
     "262" Extra ALL "DEL" "a DEL after an ADD that was killed at any of fifty points leaves nothing" killed_add "50";
 }
 
+/// How often the points are gone through, each time at other moments between them. A plugin that leaves
+/// something for a moment only is found by one round in one run and not in the next.
+const ROUNDS: u32 = 3;
+
 /// The moments of a call that takes that long.
 fn moments(time: Duration, count: &str) -> Vec<Duration> {
     let count = count.parse().unwrap_or(10);
-    (1..=count).map(|at| time * at / (count + 1)).collect()
+    let rounds = (0..ROUNDS).map(|round| {
+        let moment = move |at| time * (at * ROUNDS + round) / ((count + 1) * ROUNDS);
+        (1..=count).map(moment)
+    });
+    rounds.flatten().collect()
 }
 
 fn killed_add(bench: &mut Bench<'_>, count: &'static str) -> Check {
@@ -67,4 +75,20 @@ fn killed_del(bench: &mut Bench<'_>, count: &'static str) -> Check {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_all_different_and_within_the_call() {
+        let time = Duration::from_millis(10);
+        let mut all = moments(time, "50");
+        assert_eq!(all.len(), 150);
+        assert!(all.iter().all(|it| !it.is_zero() && *it < time));
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 150);
+    }
 }
