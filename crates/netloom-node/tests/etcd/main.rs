@@ -12,4 +12,6 @@ mod members;
 mod outage;
 mod reach;
 mod secure;
+mod struck;
+mod upgrade;
 mod words;
