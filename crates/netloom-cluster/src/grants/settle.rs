@@ -123,7 +123,7 @@ pub(super) fn settle(
 }
 
 /// The record with just these grants of the node.
-fn rewritten(record: &BlockRecord, own: &[Grant], node: &NodeName) -> BlockRecord {
+pub(super) fn rewritten(record: &BlockRecord, own: &[Grant], node: &NodeName) -> BlockRecord {
     let mut new = BlockRecord::default();
     for grant in own {
         // Two of them never overlap: the disk's do not, nor the record's.

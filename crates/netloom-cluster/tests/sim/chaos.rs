@@ -22,6 +22,7 @@ fn faults(random: &mut Random) -> Faults {
         delay: random.between(1, 100),
         lost: sometimes(random, 100),
         twice: sometimes(random, 100),
+        again: 10_000,
         late: sometimes(random, 60),
         refused: sometimes(random, 50),
         crash: sometimes(random, 30),

@@ -8,7 +8,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod chaos;
+mod checks;
 mod disk;
+mod invariants;
 mod lies;
 mod node;
 mod random;

@@ -1,10 +1,11 @@
 //! A node: its machine while its daemon lives, its disk, and its plugins that wait.
 
 use crate::disk::{Disk, SPACE};
-use netloom_cluster::grants::{Config, Machine};
+use netloom_cluster::grants::{Config, Machine, OpId, StoreReply};
 use netloom_cluster::message::Request;
-use netloom_cluster::{NodeName, SpaceName};
-use std::collections::BTreeMap;
+use netloom_cluster::{NodeName, SpaceName, key};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// An ADD under way.
 #[derive(Clone, Debug)]
@@ -33,6 +34,10 @@ pub(crate) struct Node {
     pub(crate) next_tick: Option<u64>,
     pub(crate) requests: u64,
     pub(crate) is_watch_due: bool,
+    /// The reads under way, and the keys that each is of.
+    pub(crate) reads: BTreeMap<OpId, Range<String>>,
+    /// The keys of what was on the disk at the boot, as long as they have not been read since.
+    pub(crate) uncompared: BTreeSet<String>,
 }
 
 impl Node {
@@ -50,6 +55,24 @@ impl Node {
             next_tick: None,
             requests: 0,
             is_watch_due: false,
+            reads: BTreeMap::new(),
+            uncompared: BTreeSet::new(),
+        }
+    }
+
+    /// The machine has come up again.
+    pub(crate) fn note_boot(&mut self) {
+        let space = SpaceName::new(SPACE).unwrap();
+        let grants = self.disk.file().unwrap_or_default().grants;
+        let keys = grants.iter().map(|it| key::block(&space, it.block));
+        self.uncompared = keys.collect();
+    }
+
+    /// The daemon hears what the store has.
+    pub(crate) fn read_is_answered(&mut self, id: OpId, reply: &StoreReply) {
+        let range = self.reads.remove(&id);
+        if let (Some(range), StoreReply::Found(_)) = (range, reply) {
+            self.uncompared.retain(|key| !range.contains(key));
         }
     }
 
@@ -61,6 +84,7 @@ impl Node {
     pub(crate) fn start(&mut self, seed: u64) {
         self.start += 1;
         self.next_tick = None;
+        self.reads.clear();
         let config = Config {
             node: self.name.clone(),
             boot: self.boot_id(),

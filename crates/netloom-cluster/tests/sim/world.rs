@@ -1,17 +1,17 @@
-//! The cluster, and what is checked after each step.
+//! The cluster: what happens, and when.
 
 use crate::disk::{Disk, SPACE};
 use crate::node::{Add, Node};
 use crate::random::Random;
-use crate::store::{Change, Store};
+use crate::store::Store;
 use netloom_cluster::grants::{
     DiskId, DiskOp, DiskReply, Input, Now, OpId, Output, StoreOp, StoreReply, Ticket,
 };
 use netloom_cluster::message::{Answer, Op, Pod, Request, WantedRange, WantedSet};
-use netloom_cluster::record::{BlockRecord, Keep, NodeRecord, PinState};
-use netloom_cluster::{NodeName, SpaceName, key};
+use netloom_cluster::record::{Keep, NodeRecord};
+use netloom_cluster::{SpaceName, key};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::net::IpAddr;
 
 /// How bad things are. All numbers but the first are of a thousand.
@@ -21,6 +21,8 @@ pub(crate) struct Faults {
     pub(crate) delay: u64,
     pub(crate) lost: u64,
     pub(crate) twice: u64,
+    /// How much later the second of two comes at most, in milliseconds.
+    pub(crate) again: u64,
     pub(crate) late: u64,
     pub(crate) refused: u64,
     pub(crate) crash: u64,
@@ -32,6 +34,7 @@ impl Faults {
         delay: 2,
         lost: 0,
         twice: 0,
+        again: 10_000,
         late: 0,
         refused: 0,
         crash: 0,
@@ -113,6 +116,10 @@ pub(crate) struct World {
     is_emptied: bool,
     pub(crate) log: bool,
     pub(crate) claims: u64,
+    /// How many addresses nodes took out of the store.
+    pub(crate) gone_back: u64,
+    /// How many records they removed.
+    pub(crate) removed: u64,
     pub(crate) adds: u64,
     pub(crate) failed_adds: Vec<String>,
     pub(crate) added: BTreeMap<u64, (usize, Vec<IpAddr>)>,
@@ -169,6 +176,8 @@ impl World {
             is_emptied: false,
             log: std::env::var_os("NETLOOM_SEED").is_some(),
             claims: 0,
+            gone_back: 0,
+            removed: 0,
             adds: 0,
             failed_adds: Vec::new(),
             added: BTreeMap::new(),
@@ -225,6 +234,9 @@ impl World {
             }
             Event::Input { node, start, input } => {
                 if self.nodes[node].start == start {
+                    if let Input::Store(id, reply) = &*input {
+                        self.nodes[node].read_is_answered(*id, reply);
+                    }
                     self.input(node, *input);
                 }
             }
@@ -425,6 +437,10 @@ impl World {
             self.after(2_000, Event::Input { node, start, input });
             return;
         }
+        if let StoreOp::Range { from, to } = &op {
+            let range = from.clone()..to.clone();
+            self.nodes[node].reads.insert(id, range);
+        }
         let is_swap = matches!(op, StoreOp::Swap { .. });
         if is_swap && self.random.happens(self.faults.late) {
             let late = self.random.between(1_000, 20_000);
@@ -444,7 +460,7 @@ impl World {
             return;
         }
         if is_swap && self.random.happens(self.faults.twice) {
-            let later = self.random.between(1, 10_000);
+            let later = self.random.between(1, self.faults.again);
             let op = op.clone();
             self.after(
                 later,
@@ -519,6 +535,7 @@ impl World {
                         "what is written is read again"
                     );
                     self.check_grants(node);
+                    self.check_compared(node);
                 }
                 DiskReply::Done
             }
@@ -570,6 +587,7 @@ impl World {
         self.added.retain(|_, (on, _)| *on != node);
         self.nodes[node].boot += 1;
         self.nodes[node].disk.reservations.clear();
+        self.nodes[node].note_boot();
         if loses_disk && (self.is_told() || !self.is_emptied) {
             self.note(|| format!("n{node} loses its disk"));
             self.nodes[node].disk = Disk::default();
@@ -708,6 +726,7 @@ impl World {
     }
 
     fn got(&mut self, node: usize, pod: u64, addresses: Vec<IpAddr>) {
+        self.check_compared(node);
         for address in &addresses {
             self.note(|| format!("n{node} pod {pod} has {address}"));
             self.check_reserved(node, *address);
@@ -756,129 +775,5 @@ impl World {
         }
         self.store.put(&key::node(&name), None, None);
         self.changed();
-    }
-
-    /// Exactly once: nobody else has it, and the store says that it is this node's.
-    fn check_reserved(&self, node: usize, address: IpAddr) {
-        if self.nodes[node].is_fenced {
-            return;
-        }
-        if let Some((other, pod)) = self.living.get(&address) {
-            let is_fenced = self.nodes[*other].is_fenced;
-            assert!(
-                is_fenced,
-                "{address} is given to n{node}, and n{other}'s pod {pod} has it"
-            );
-        }
-        if !self.is_wiped {
-            let block = netloom_cluster::grid::Block::of(address);
-            let record = self
-                .store
-                .record(&key::block(&space(), block))
-                .unwrap_or_default();
-            let bit = 1_u64 << block.place(address).unwrap();
-            let holder = record.entries().iter().find(|it| it.span.mask() & bit != 0);
-            let is_own = holder.is_some_and(|it| it.node == self.nodes[node].name);
-            assert!(
-                is_own,
-                "{address} is given to n{node}, and in the store it is {holder:?}"
-            );
-        }
-    }
-
-    /// What is on a disk is in the record.
-    fn check_grants(&self, node: usize) {
-        let (name, is_fenced) = (&self.nodes[node].name, self.nodes[node].is_fenced);
-        if self.is_wiped || is_fenced {
-            return;
-        }
-        // A damaged file says nothing.
-        let Some(file) = self.nodes[node].disk.file() else {
-            return;
-        };
-        for grant in &file.grants {
-            let record = self
-                .store
-                .record(&key::block(&space(), grant.block))
-                .unwrap_or_default();
-            let is_there = record.entries().iter().any(|it| {
-                it.node == *name
-                    // A pod's new container is given what its old one had.
-                    && (it.epoch == grant.epoch || it.pin.is_some() && grant.pin.is_some())
-                    && it.span.mask() & grant.span.mask() == grant.span.mask()
-            });
-            // A kept address may have gone to another node with its pod.
-            let is_kept = grant
-                .pin
-                .as_ref()
-                .is_some_and(|it| it.state == PinState::Kept);
-            assert!(
-                is_there || is_kept,
-                "n{node} holds {grant:?}, and the record is {record:?}"
-            );
-        }
-    }
-
-    /// A node changes nothing of others, and nothing leaves a record before it left the disk.
-    fn check_change(&mut self, node: usize, change: &Change) {
-        let name = self.nodes[node].name.clone();
-        let of_others = |record: &Option<BlockRecord>| -> Vec<_> {
-            let entries = record.iter().flat_map(|it| it.entries().to_vec());
-            entries
-                .filter(|it| it.node != name && it.pin.is_none())
-                .collect()
-        };
-        let (before, after) = (of_others(&change.before), of_others(&change.after));
-        let grants =
-            |record: &Option<BlockRecord>| record.as_ref().map_or(0, |it| it.entries().len());
-        self.claims += u64::from(grants(&change.after) > grants(&change.before));
-        if self.is_wiped {
-            return;
-        }
-        assert_eq!(
-            before, after,
-            "n{node} changed what is others' in {}",
-            change.key
-        );
-        let entries = change.before.iter().flat_map(|it| it.entries());
-        let holders: BTreeSet<&NodeName> = entries.map(|it| &it.node).collect();
-        for holder in holders {
-            let number = holder.as_str()[1..]
-                .parse()
-                .expect("a node of the simulation");
-            self.check_grants(number);
-        }
-    }
-
-    /// After everything has come to rest: the store and the disks say the same, and nothing is left over.
-    pub(crate) fn check_rest(&self) {
-        let mut held: BTreeMap<(String, u8, u8), NodeName> = BTreeMap::new();
-        for node in &self.nodes {
-            for grant in node.disk.file().unwrap_or_default().grants {
-                // One that went on with its pod is noticed at the next comparison.
-                let is_kept = grant
-                    .pin
-                    .as_ref()
-                    .is_some_and(|it| it.state == PinState::Kept);
-                let record = self.store.record(&key::block(&space(), grant.block));
-                let is_own =
-                    |it: &BlockRecord| it.find(grant.span, &node.name, grant.epoch).is_some();
-                if is_kept && !record.is_some_and(|it| is_own(&it)) {
-                    continue;
-                }
-                let key = key::block(&space(), grant.block);
-                let place = (key, grant.span.at(), grant.span.len());
-                let before = held.insert(place, node.name.clone());
-                assert_eq!(before, None, "{grant:?} is on two disks");
-            }
-        }
-        let mut stored = BTreeMap::new();
-        for (key, record) in self.store.blocks() {
-            for entry in record.entries() {
-                let place = (key.clone(), entry.span.at(), entry.span.len());
-                stored.insert(place, entry.node.clone());
-            }
-        }
-        assert_eq!(stored, held, "left: the store; right: the disks");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Shutdown};
 use std::os::unix::net::UnixStream;
+use std::thread::JoinHandle;
 
 use netloom_cluster::SpaceName;
 use netloom_cluster::disk::GrantsFile;
@@ -18,15 +19,31 @@ fn socket(machine: &Machine) -> UnixStream {
 
 /// What the daemon answers to a line.
 fn ask(machine: &Machine, line: &[u8]) -> String {
-    let mut stream = socket(machine);
+    ask_on(socket(machine), line)
+}
+
+fn ask_on(mut stream: UnixStream, line: &[u8]) -> String {
     let _ = stream.write_all(line);
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     answer
 }
 
+/// Asks for an address of a range, without waiting; what comes is the daemon's answer, or nothing if it
+/// ended meanwhile.
+pub(crate) fn asked(machine: &Machine, start: &str, end: &str) -> JoinHandle<String> {
+    let line = request(start, end).to_line();
+    let stream = socket(machine);
+    std::thread::spawn(move || ask_on(stream, &line))
+}
+
 /// Claims an address of a range.
 pub(crate) fn claim(machine: &Machine, start: &str, end: &str) -> Answer {
+    let answer = ask(machine, &request(start, end).to_line());
+    Answer::parse(answer.as_bytes()).unwrap_or_else(|error| panic!("{answer:?}: {error}"))
+}
+
+fn request(start: &str, end: &str) -> Request {
     let set = WantedSet {
         ranges: vec![WantedRange {
             start: start.parse().unwrap(),
@@ -36,8 +53,7 @@ pub(crate) fn claim(machine: &Machine, start: &str, end: &str) -> Answer {
     };
     let mut request = Request::new(Op::Claim, SpaceName::new("sriov").unwrap(), vec![set]);
     request.wait = 20_000;
-    let answer = ask(machine, &request.to_line());
-    Answer::parse(answer.as_bytes()).unwrap_or_else(|error| panic!("{answer:?}: {error}"))
+    request
 }
 
 /// The addresses that a machine may give.

@@ -14,7 +14,7 @@ use netloom_testkit::Host;
 pub(crate) use apiserver::ApiServer;
 pub(crate) use daemon::Daemon;
 pub(crate) use flow::Flow;
-pub(crate) use machine::Machine;
+pub(crate) use machine::{Machine, Pod};
 pub(crate) use store::Etcd;
 
 /// However busy the machine is, what is to happen happens within this time.

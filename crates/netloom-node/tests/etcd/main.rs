@@ -14,4 +14,6 @@ mod misuse;
 mod outage;
 mod reach;
 mod secure;
+mod struck;
+mod upgrade;
 mod words;

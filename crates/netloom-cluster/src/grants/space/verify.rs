@@ -4,7 +4,7 @@
 use super::super::context::Context;
 use super::super::idle::pieces;
 use super::super::interface::{DiskOp, Expected, Found, StoreOp, Usage};
-use super::super::settle::{Mode, entry_of, settle};
+use super::super::settle::{Mode, entry_of, rewritten, settle};
 use super::super::window::Window;
 use super::Job;
 use super::Space;
@@ -30,6 +30,14 @@ pub(super) struct Verify {
     /// Whether it is of all blocks.
     whole: bool,
     mode: Mode,
+}
+
+/// What the disk did not have is claimed anew at this revision: a request of an earlier start that is on
+/// its way yet, to give just this back, then fails, or came before and is seen.
+fn renew(own: &mut [Grant], mine: &[Grant], revision: u64) {
+    for grant in own.iter_mut().filter(|it| !mine.contains(it)) {
+        grant.epoch = revision;
+    }
 }
 
 /// What pods have, where neither the file nor the store says what was granted.
@@ -165,7 +173,8 @@ impl Space {
             return Some((Job::Verify(verify), later));
         }
         self.tell_lost(&settled.lost, cx);
-        let mut new = settled.record.take().unwrap_or_else(|| record.clone());
+        renew(&mut settled.own, &mine, view.revision);
+        let mut new = rewritten(record, &settled.own, &cx.config.node);
         if !verify.mode.announce {
             self.claim_again(block, &mut new, &mut settled.own, view.revision, cx);
         }

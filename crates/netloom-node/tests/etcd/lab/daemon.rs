@@ -90,6 +90,12 @@ impl Daemon {
         self.child.wait().unwrap()
     }
 
+    /// Whether it has ended; nobody has waited for it yet.
+    pub(crate) fn has_ended(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        stat.is_ok_and(|it| it.contains(") Z "))
+    }
+
     /// Waits until it has ended by itself.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
