@@ -195,16 +195,22 @@ impl Forecast<'_> {
 
     /// A route of the pod by its interface.
     pub fn route_inside(&mut self, to: IpNet, way: Option<IpAddr>) {
-        let mut name = match (to.prefix_len(), to.addr().is_ipv6()) {
-            (0, true) => "default (IPv6)".to_owned(),
-            (0, false) => "default".to_owned(),
-            _ => to.trunc().to_string(),
-        };
-        if let Some(way) = way {
-            // Writing to a String cannot fail.
-            let _ = write!(name, " via {way}");
-        }
-        let _ = write!(name, " dev {}", self.if_name);
-        self.makes_inside("route", name);
+        self.makes_inside("route", route(to, way, self.if_name));
     }
+}
+
+/// A route in words, as a plan has it: `10.1.0.0/16 via 10.0.0.1 dev eth0`.
+#[must_use]
+pub fn route(to: IpNet, way: Option<IpAddr>, device: &str) -> String {
+    let mut name = match (to.prefix_len(), to.addr().is_ipv6()) {
+        (0, true) => "default (IPv6)".to_owned(),
+        (0, false) => "default".to_owned(),
+        _ => to.trunc().to_string(),
+    };
+    if let Some(way) = way {
+        // Writing to a String cannot fail.
+        let _ = write!(name, " via {way}");
+    }
+    let _ = write!(name, " dev {device}");
+    name
 }

@@ -75,6 +75,19 @@ fn delete(pod: &Pod, state: &PodState, index: usize, engine: Engine<'_>) -> Resu
 /// # Errors
 /// If the pod runs, or something cannot be deleted, and it is not forced.
 pub fn remove(store: &Store, pod: &Pod, force: bool, engine: Engine<'_>) -> Result<Vec<String>> {
+    match remove_what_is_there(store, pod, force, engine) {
+        // Its shim was faster.
+        Err(_) if force && !pod.is_there() => Ok(Vec::new()),
+        removed => removed,
+    }
+}
+
+fn remove_what_is_there(
+    store: &Store,
+    pod: &Pod,
+    force: bool,
+    engine: Engine<'_>,
+) -> Result<Vec<String>> {
     let mut held = pod.try_hold()?;
     if held.is_none() {
         let state = pod.state()?;

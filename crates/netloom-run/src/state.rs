@@ -322,6 +322,12 @@ impl Pod {
         Ok(text.trim().parse().ok())
     }
 
+    /// Whether there still is such a pod: with `--rm` it goes by itself.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.dir.exists()
+    }
+
     /// Keeps others from attaching and detaching it meanwhile. The shim takes this before it deletes.
     pub(crate) fn change_networks(&self) -> Result<Option<Held>> {
         self.lock_file("networks", FlockOperation::LockExclusive)

@@ -38,7 +38,8 @@ mod wait;
 use crate::wiring::fault::invalid;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::owner::Owner;
-use netloom_plugin::forecast::Forecast;
+use link::End;
+use netloom_plugin::forecast::{self, Effect, Forecast, Spot};
 use netloom_plugin::{
     AddRequest, AddResult, CheckRequest, DelRequest, Error, GcRequest, Needs, Owned, Plugin,
     StatusRequest, Undo, code,
@@ -129,15 +130,29 @@ impl Plugin for Ratchet {
             forecast.ask(conf.clone())?;
         }
         for wanted in &plan.wanted {
-            forecast.makes_inside("link", wanted.link.own.if_name.as_str());
+            foretell(forecast, Spot::Pod, &wanted.link.own);
             if wanted.link.peer.is_on_host() {
-                forecast.makes("link", wanted.link.peer.if_name.as_str());
+                foretell(forecast, Spot::Host, &wanted.link.peer);
             }
         }
         Ok(())
     }
 
     plan_door!(|conf, args| Plan::new(conf, args, "eth0"));
+}
+
+/// An end of a link that ADD makes, with its addresses and routes.
+fn foretell(plan: &mut Forecast<'_>, spot: Spot, end: &End) {
+    let device = end.if_name.as_str();
+    plan.tell(Effect::Makes, spot, "link", device);
+    for address in &end.addresses {
+        let name = format!("{address} on {device}");
+        plan.tell(Effect::Makes, spot, "address", name);
+    }
+    for hop in &end.routes {
+        let name = forecast::route(hop.dst, hop.gw, device);
+        plan.tell(Effect::Makes, spot, "route", name);
+    }
 }
 
 /// What went wrong with a link, as CNI has it.

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Socket;
 use netloom_plugin::{Cleanup, DelRequest};
-use netloom_spec::{Error, PluginConf};
+use netloom_spec::{AddResult, Error, PluginConf};
 
 /// The packet filters that may have a masquerade.
 fn masquerade_of(conf: &PluginConf) -> Option<BackendChoice> {
@@ -34,15 +34,8 @@ pub(crate) fn detach(request: &DelRequest<'_>) -> Result<(), Error> {
         None
     });
     let if_name = request.if_name.as_str();
-    let nets: Vec<IpNet> = match (&made, &netns) {
-        (Some(made), _) => Ends::of(made, if_name)
-            .ips(made)
-            .map(|ip| ip.address)
-            .collect(),
-        (None, Some(netns)) => observed(netns, if_name),
-        (None, None) => Vec::new(),
-    };
-    let addresses = match made {
+    let nets = addresses(made.as_ref(), netns.as_ref(), if_name);
+    let known = match made {
         Some(_) => Addresses::Known(&nets),
         None => Addresses::Seen(&nets),
     };
@@ -61,7 +54,7 @@ pub(crate) fn detach(request: &DelRequest<'_>) -> Result<(), Error> {
     // Removing a link waits long for the kernel's readers: the rest is done meanwhile.
     let mut open_until_the_link_is_gone = None;
     let mut rest = Some(|| {
-        open_until_the_link_is_gone = remove_filters(request, addresses, &mut cleanup);
+        open_until_the_link_is_gone = remove_filters(request, known, &mut cleanup);
         if !early {
             release(&mut cleanup);
         }
@@ -117,6 +110,18 @@ fn remove_filters(
         cleanup.step("remove the spoof check", spoof::remove(&nftables, owner));
     }
     Some(nftables)
+}
+
+/// The addresses that ADD gave; without its result, those that the pod's interface has now.
+fn addresses(made: Option<&AddResult>, netns: Option<&Netns>, if_name: &str) -> Vec<IpNet> {
+    match (made, netns) {
+        (Some(made), _) => Ends::of(made, if_name)
+            .ips(made)
+            .map(|ip| ip.address)
+            .collect(),
+        (None, Some(netns)) => observed(netns, if_name),
+        (None, None) => Vec::new(),
+    }
 }
 
 /// The addresses that the pod's interface has now; none when it cannot be asked.

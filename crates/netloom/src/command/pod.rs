@@ -156,8 +156,10 @@ fn stop(it: &Stop) -> Result<()> {
         if let Some(init) = pod.state()?.init {
             init.stop(it.time);
         }
-        pod.wait()?;
-        Ok(Vec::new())
+        match pod.wait() {
+            Err(error) if pod.is_there() => Err(error),
+            _ => Ok(Vec::new()),
+        }
     })
 }
 

@@ -34,14 +34,17 @@ impl Output {
 pub(super) fn run(mut command: Command, home: &Path, signals: &SignalFd) -> Result<Output> {
     let what = command.get_program().to_string_lossy().into_owned();
     let (stdout, stderr) = (home.join("stdout"), home.join("stderr"));
-    command.stdin(Stdio::null()).process_group(0);
+    // The plugins that it runs are of its group, which ends with this process.
+    let keeper = child::Keeper::begin()?;
+    let group = keeper.group();
+    command.stdin(Stdio::null());
+    command.process_group(group.as_raw_nonzero().get());
     command
         .stdout(File::create(&stdout)?)
         .stderr(File::create(&stderr)?);
     child::hears_signals(child::dies_with_us(&mut command));
     let mut process = command.spawn().with_context(|| format!("run {what}"))?;
-    let group = Pid::from_child(&process);
-    let waited = wait(group, signals);
+    let waited = wait(Pid::from_child(&process), signals);
     if waited.is_err() {
         let _ = kill_process_group(group, Signal::KILL);
     }
