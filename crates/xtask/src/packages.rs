@@ -80,6 +80,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
         "slirp4netns",
         "the way out of pods that are made without root",
     ),
+    need("pasta", "passt", "the same by pasta"),
     need("runc", "runc", "real runtimes"),
     need("podman", "podman", "podman with its CNI backend"),
     need("containerd", "containerd", "ctr run --cni"),
