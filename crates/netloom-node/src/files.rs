@@ -103,6 +103,19 @@ pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What the names of the folders in a folder mean, those that mean nothing left out.
+pub(crate) fn folders<T>(root: &Path, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
+    let failed = || format!("cannot read {}", root.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        if entry.file_type().with_context(failed)?.is_dir() {
+            found.extend(entry.file_name().to_str().and_then(&parse));
+        }
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -46,18 +46,7 @@ pub(super) fn load(root: &Path) -> Result<Found> {
 
 /// The spaces that have a folder.
 pub(super) fn names(root: &Path) -> Result<Vec<SpaceName>> {
-    let entries = fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir()
-            && let Some(name) = entry.file_name().to_str()
-            && let Ok(space) = SpaceName::new(name)
-        {
-            names.push(space);
-        }
-    }
-    Ok(names)
+    files::folders(root, |name| SpaceName::new(name).ok())
 }
 
 /// Carries out what the machine says.

@@ -120,17 +120,7 @@ impl Watch {
 
 /// The networks that have a folder.
 fn networks(root: &Path) -> Result<Vec<NetworkName>> {
-    let entries = fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir()
-            && let Some(name) = entry.file_name().to_str()
-            && let Ok(name) = NetworkName::new(name)
-        {
-            names.push(name);
-        }
-    }
+    let mut names = files::folders(root, |name| NetworkName::new(name).ok())?;
     names.sort();
     Ok(names)
 }
