@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `pod.json` | the [`PodState`]; replaced by rename |
-//! | `lock` | locked by the shim for all its life: a pod whose lock is free and that has not ended is dead |
+//! | `lock` | locked by the shim for all its life (fcntl(2), so by that process and by no copy of it): a pod whose lock is free and that has not ended is dead |
 //! | `edit` | locked by whoever changes `pod.json` |
 //! | `networks` | locked by whoever runs ADD or DEL |
 //! | `status` | the exit status, for those who wait |
@@ -264,7 +264,7 @@ impl Pod {
 
     /// Fills the new directory.
     fn begin(&self, spec: PodSpec) -> Result<Held> {
-        let held = self.lock_file("lock", FlockOperation::NonBlockingLockExclusive)?;
+        let held = self.try_hold()?;
         let held = held.ok_or_else(|| Error::new(format!("pod {:?} exists", spec.id)))?;
         for name in ["rootfs", "layer"] {
             let dir = self.dir.join(name);
@@ -305,7 +305,7 @@ impl Pod {
 
     /// The shim's lock, if nobody has it: the pod has ended, or is dead.
     pub(crate) fn try_hold(&self) -> Result<Option<Held>> {
-        self.lock_file("lock", FlockOperation::NonBlockingLockExclusive)
+        self.lock_as_process(FlockOperation::NonBlockingLockExclusive)
     }
 
     /// Waits until nobody has the shim's lock, and returns how the command ended.
@@ -316,7 +316,7 @@ impl Pod {
         // Opened before: `--rm` takes the file's name away.
         let path = self.dir.join("status");
         let mut status = fs::File::open(&path).doing(|| format!("open {path:?}"))?;
-        drop(self.lock_file("lock", FlockOperation::LockExclusive)?);
+        drop(self.lock_as_process(FlockOperation::LockExclusive)?);
         let mut text = String::new();
         std::io::Read::read_to_string(&mut status, &mut text).doing(|| format!("read {path:?}"))?;
         Ok(text.trim().parse().ok())
@@ -334,17 +334,29 @@ impl Pod {
     }
 
     fn lock_file(&self, name: &str, how: FlockOperation) -> Result<Option<Held>> {
+        self.lock_by(name, |file| rustix::fs::flock(file, how))
+    }
+
+    /// The shim's lock. One of flock(2) would outlive a shim that is killed as it starts a plugin: the child has
+    /// its descriptors until it executes. A lock of fcntl(2) ends with its process; that process must not open
+    /// and close the file again.
+    fn lock_as_process(&self, how: FlockOperation) -> Result<Option<Held>> {
+        self.lock_by("lock", |file| rustix::fs::fcntl_lock(file, how))
+    }
+
+    fn lock_by(
+        &self,
+        name: &str,
+        lock: impl Fn(&OwnedFd) -> rustix::io::Result<()>,
+    ) -> Result<Option<Held>> {
         let path = self.dir.join(name);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
             .doing(|| format!("open {path:?}"))?;
-        loop {
-            match rustix::fs::flock(&file, how) {
-                Ok(()) => return Ok(Some(Held { _file: file })),
-                Err(Errno::WOULDBLOCK) => return Ok(None),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::of(format!("lock {path:?}"), errno)),
-            }
+        match rustix::io::retry_on_intr(|| lock(&file)) {
+            Ok(()) => Ok(Some(Held { _file: file })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(Error::of(format!("lock {path:?}"), errno)),
         }
     }
 
@@ -403,4 +415,28 @@ fn is_id(name: &str) -> bool {
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// As a plugin's process has it between fork and exec.
+    #[test]
+    fn the_lock_of_a_shim_ends_with_the_shim_whatever_its_children_inherited() {
+        let dir = tempfile::tempdir().unwrap();
+        let pod = Pod {
+            dir: dir.path().to_owned(),
+        };
+        let held = pod.try_hold().unwrap().unwrap();
+        let inherited = rustix::io::dup(&held._file).unwrap();
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        drop((held, inherited));
+        let again = pod.try_hold().unwrap();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(again.is_some(), "a child has the lock");
+    }
 }
