@@ -559,3 +559,22 @@ fn an_address_tells_who_gave_it() {
     let protocols: Vec<u8> = given.iter().map(|address| address.protocol).collect();
     assert_eq!(protocols, [110, 0]);
 }
+
+#[test]
+fn a_link_tells_whether_it_takes_router_advertisements() {
+    if !host::enter() {
+        return;
+    }
+    let socket = Socket::open().unwrap();
+    let bridge = KindSpec::Bridge(BridgeOptions::default());
+    let made = socket.create_link(&LinkSpec::new("br0", bridge)).unwrap();
+    let Some(first) = made.accept_ra else {
+        return host::skip("the kernel has no IPv6");
+    };
+    assert_eq!(first, 1);
+    for value in [0, 2, 1] {
+        let path = "/proc/sys/net/ipv6/conf/br0/accept_ra";
+        std::fs::write(path, value.to_string()).unwrap();
+        assert_eq!(socket.get_link("br0").unwrap().accept_ra, Some(value));
+    }
+}

@@ -21,7 +21,7 @@ use std::fmt;
 use super::LinkKind;
 use super::bridge_port::BridgePort;
 use crate::MacAddress;
-use crate::netlink::{Attributes, Buffer};
+use crate::netlink::{Attribute, Attributes, Buffer};
 
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_DELLINK: u16 = 17;
@@ -55,6 +55,9 @@ const IFLA_PARENT_DEV_BUS_NAME: u16 = 57;
 pub(super) const IFLA_INFO_KIND: u16 = 1;
 pub(super) const IFLA_INFO_DATA: u16 = 2;
 pub(super) const IFLA_AF_SPEC: u16 = 26;
+const IFLA_INET6_CONF: u16 = 2;
+/// Where `accept_ra` is in the array of an IPv6 link's settings (`include/uapi/linux/ipv6.h`).
+const DEVCONF_ACCEPT_RA: usize = 3;
 
 /// The longest name of a link; longer ones are alternative names.
 const IFNAME_MAX: usize = 15;
@@ -266,6 +269,9 @@ pub struct Link {
     pub kind: Option<LinkKind>,
     /// The settings as a port, if its master is a bridge.
     pub bridge_port: Option<BridgePort>,
+    /// `net/ipv6/conf/LINK/accept_ra`: 0 never takes router advertisements, 1 unless it forwards, 2 always;
+    /// `None` where the link has no IPv6.
+    pub accept_ra: Option<i32>,
 }
 
 impl Link {
@@ -303,6 +309,7 @@ impl Link {
                     link.bridge_port = BridgePort::parse(a.value);
                 }
                 IFLA_IFALIAS => link.alias = Some(a.string()),
+                IFLA_AF_SPEC => link.accept_ra = accept_ra(a),
                 IFLA_PROMISCUITY => link.promiscuity = a.u32().unwrap_or_default(),
                 IFLA_LINK_NETNSID => link.lower_netns = a.i32(),
                 IFLA_PROP_LIST => {
@@ -344,6 +351,18 @@ impl Link {
     pub fn is_veth(&self) -> bool {
         matches!(self.kind, Some(LinkKind::Veth))
     }
+}
+
+/// The one setting of IPv6 that is read, out of all.
+fn accept_ra(families: Attribute<'_>) -> Option<i32> {
+    let inet6 = families
+        .nested()
+        .find(|a| a.kind == libc::AF_INET6 as u16)?;
+    let settings = inet6.nested().find(|a| a.kind == IFLA_INET6_CONF)?;
+    let (words, _) = settings.value.as_chunks::<4>();
+    words
+        .get(DEVCONF_ACCEPT_RA)
+        .map(|word| i32::from_ne_bytes(*word))
 }
 
 /// The kernel's `struct ifinfomsg`.

@@ -214,13 +214,17 @@ fn the_host_does_not_accept_router_advertisements_from_containers() {
     if !netloom_testkit::probe::has_ipv6() {
         return netloom_testkit::skip("the kernel has no IPv6");
     }
-    let pod = lab.host.pod("one");
-    let result = lab.bridge.add(&lab.conf(json!({})), &pod).succeeds();
-    for link in ["br0".to_owned(), host_veth(&result)] {
-        let value = lab
-            .host
-            .sh(&format!("cat /proc/sys/net/ipv6/conf/{link}/accept_ra"));
-        assert_eq!(value.trim(), "0", "{link}");
+    for name in ["one", "two"] {
+        let pod = lab.host.pod(name);
+        let result = lab.bridge.add(&lab.conf(json!({})), &pod).succeeds();
+        for link in ["br0".to_owned(), host_veth(&result)] {
+            let value = lab
+                .host
+                .sh(&format!("cat /proc/sys/net/ipv6/conf/{link}/accept_ra"));
+            assert_eq!(value.trim(), "0", "{link} of {name}");
+        }
+        // Somebody changed it: the next ADD sees that.
+        lab.host.sh("echo 2 > /proc/sys/net/ipv6/conf/br0/accept_ra");
     }
 }
 

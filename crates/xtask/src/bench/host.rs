@@ -65,6 +65,8 @@ pub(crate) fn container_id(scenario: &str, side: &str, number: u16) -> String {
 /// A bridge as the plugins leave it: with the gateway's address, up.
 pub(crate) fn bridge(name: &str, address: &str) -> Result<()> {
     ip(&["link", "add", name, "type", "bridge"])?;
+    let accept_ra = format!("/proc/sys/net/ipv6/conf/{name}/accept_ra");
+    fs::write(&accept_ra, "0").with_context(|| format!("write {accept_ra}"))?;
     ip(&["addr", "add", address, "dev", name])?;
     ip(&["link", "set", name, "up"])
 }

@@ -29,8 +29,11 @@ pub(super) fn ensure_bridge(
     let Some(LinkKind::Bridge(options)) = bridge.kind.clone() else {
         return Err(Fault::NotABridge(bridge.name));
     };
-    // Before the bridge is up, so that no advertisement slips in.
-    sysctls::refuse_router_advertisements(&bridge.name);
+    // Before the bridge is up, so that no advertisement slips in. Each look-up of a name below `/proc/sys/net`
+    // takes as long as there are network namespaces.
+    if bridge.accept_ra != Some(0) {
+        sysctls::refuse_router_advertisements(&bridge.name);
+    }
     // A bridge that followed its ports is left with zeros when the last one is gone.
     let lost_mac = bridge.mac == Some([0; 6]);
     if lost_mac {

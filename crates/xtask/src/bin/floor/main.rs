@@ -80,7 +80,6 @@ fn add(
     let netns = File::open(netns)?;
     let host = kernel::Routing::open()?;
     let port_of = host.index_of(bridge)?;
-    kernel::set_of_link(bridge, "accept_ra", "0")?;
     let (_, inside) = host.create_veth(link, Some(port_of), &netns)?;
     kernel::set_of_link(link, "accept_ra", "0")?;
     if let [table, set] = set {
