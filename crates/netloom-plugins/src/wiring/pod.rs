@@ -144,13 +144,16 @@ pub(crate) fn configure(
     let announcement = (pod.netns.run(prepare)).map_err(Fault::kernel(NOT_ENTERED))??;
 
     let mut batch = pod.socket.batch();
-    if matches!(manner.announce, Announce::V4 | Announce::Both) {
-        batch.set_link(pod.index, &LinkChange::new().arp_notify(true));
-    }
     for ip in &ips {
         batch.add_address(pod.index, address_spec(ip, manner));
     }
-    batch.set_link(pod.index, &pod.up());
+    // The kernel sets the link up before the rest of a message: with `arp_notify` before, it would tell of the
+    // addresses now, and all ports of a bridge would get the same frame twice.
+    let set_up = match manner.announce {
+        Announce::V4 | Announce::Both => pod.up().arp_notify(true),
+        _ => pod.up(),
+    };
+    batch.set_link(pod.index, &set_up);
     // A route by way of a tentative source address would not serve yet.
     if v6 && manner.dad != Dad::Off {
         commit(batch, pod.name)?;

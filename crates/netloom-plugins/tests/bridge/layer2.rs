@@ -224,7 +224,8 @@ fn the_host_does_not_accept_router_advertisements_from_containers() {
             assert_eq!(value.trim(), "0", "{link} of {name}");
         }
         // Somebody changed it: the next ADD sees that.
-        lab.host.sh("echo 2 > /proc/sys/net/ipv6/conf/br0/accept_ra");
+        lab.host
+            .sh("echo 2 > /proc/sys/net/ipv6/conf/br0/accept_ra");
     }
 }
 
