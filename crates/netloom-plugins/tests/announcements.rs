@@ -11,7 +11,9 @@
 
 use netloom_testkit::{Host, Plugin, PluginDir, Pod, probe, skip};
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
+use std::process::{Command, Stdio};
 
 const GONE: &str = "02:00:00:00:00:99";
 
@@ -309,4 +311,46 @@ fn a_link_that_goes_into_a_vrf_is_told_of_again() {
     });
     lab.add(&vrf, &new);
     lab.all_reach(&all, "vrf");
+}
+
+/// On a bridge each frame goes to all ports. The kernel tells too when a link with addresses comes up.
+#[test]
+fn an_address_is_told_once() {
+    let Some(lab) = Lab::new() else { return };
+    if !probe::has_program("tcpdump") {
+        return skip("no tcpdump");
+    }
+    let keys = json!({"bridge": "br0", "isGateway": true});
+    let (other, new) = pods(&lab, "bridge", &keys);
+    let mut tcpdump = Command::new("ip")
+        .args([
+            "netns",
+            "exec",
+            other.name(),
+            "tcpdump",
+            "-l",
+            "-n",
+            "-i",
+            "eth0",
+            "arp",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let words = BufReader::new(tcpdump.stderr.take().unwrap());
+    let begun = |line: std::io::Result<String>| line.unwrap().contains("listening on");
+    assert!(words.lines().any(begun), "tcpdump");
+    lab.add(&conf("bridge", 2, &keys), &new);
+    // The last frame: nobody has this address.
+    new.sh("ping -c 1 -W 1 10.1.0.77 >/dev/null || true");
+    let seen = BufReader::new(tcpdump.stdout.take().unwrap()).lines();
+    let seen: Vec<String> = seen
+        .map(Result::unwrap)
+        .take_while(|line| !line.contains("who-has 10.1.0.77"))
+        .collect();
+    tcpdump.kill().unwrap();
+    tcpdump.wait().unwrap();
+    let told = seen.iter().filter(|line| line.contains("10.1.0.2")).count();
+    assert_eq!(told, 1, "{seen:#?}");
 }
