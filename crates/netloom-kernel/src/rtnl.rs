@@ -35,7 +35,7 @@ pub use link::tun::TunOptions;
 pub use link::veth::PeerSpec;
 pub use link::vlan::VlanProtocol;
 pub use link::vxlan::VxlanOptions;
-pub use link::{Link, LinkFlags, LinkRef, OperationalState, Parent, Removal};
+pub use link::{Link, LinkFlags, LinkRef, LinkSettings, OperationalState, Parent, Removal};
 pub use monitor::{Changed, Happened, Monitor};
 pub use neighbour::{Neighbour, NeighbourSpec, NeighbourState};
 pub use route::{Family, NextHop, Route, RouteFilter, RouteKind, RouteSpec, Scope};

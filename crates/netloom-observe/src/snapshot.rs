@@ -29,7 +29,7 @@ impl Snapshot {
             let found = place.run(|| {
                 let mut found = network::observe()?;
                 found.extend(firewall::observe()?);
-                found.extend(sysctl::observe());
+                found.extend(sysctl::observe()?);
                 Ok(found)
             })?;
             for told in found {

@@ -153,3 +153,43 @@ fn a_recording_has_the_changes_of_host_and_pod_in_their_order_with_the_process()
             .any(|it| it.happened == Happened::Removed)
     );
 }
+
+/// What a snapshot tells of a link's settings it knows from netlink where it can.
+#[test]
+fn each_setting_of_a_link_that_can_change_is_told_when_it_changes() {
+    let Some(host) = Host::new() else { return };
+    let places = [Place::here("host")];
+    host.ip("link add a0 type veth peer name b0");
+    let (mut changed, mut untold) = (0, Vec::new());
+    for tree in ["net/ipv4/conf", "net/ipv6/conf"] {
+        let directory = PathBuf::from("/proc/sys").join(tree).join("a0");
+        for file in std::fs::read_dir(&directory).into_iter().flatten() {
+            let path = file.unwrap().path();
+            let setting = path
+                .strip_prefix("/proc/sys")
+                .unwrap()
+                .display()
+                .to_string();
+            let by_itself = setting.ends_with("/mtu") || setting.ends_with("/stable_secret");
+            let Ok(before) = std::fs::read_to_string(&path) else {
+                continue;
+            };
+            look(&places);
+            let writes = |value: &str| std::fs::write(&path, value).is_ok();
+            let now = || std::fs::read_to_string(&path).unwrap();
+            let is_other = |value: &&str| writes(value) && now() != before;
+            if by_itself || !["1", "0", "2", "9"].iter().any(is_other) {
+                continue;
+            }
+            let (now, told) = (now(), look(&places));
+            let told = told.objects().find(|(it, _)| it.name == setting);
+            if told.map(|(_, value)| value) != Some(now.trim()) {
+                untold.push(setting.clone());
+            }
+            assert!(writes(&before), "{setting}");
+            changed += 1;
+        }
+    }
+    assert_eq!(untold, Vec::<String>::new());
+    assert!(changed > 25, "only {changed} settings could be changed");
+}

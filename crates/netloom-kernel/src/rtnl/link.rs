@@ -7,6 +7,7 @@ pub(super) mod kind;
 pub(super) mod macvlan;
 mod removal;
 mod requests;
+mod settings;
 pub(super) mod spec;
 mod support;
 pub(super) mod tun;
@@ -15,6 +16,7 @@ pub(super) mod vlan;
 pub(super) mod vxlan;
 
 pub use removal::Removal;
+pub use settings::LinkSettings;
 
 use std::fmt;
 
@@ -55,6 +57,7 @@ const IFLA_PARENT_DEV_BUS_NAME: u16 = 57;
 pub(super) const IFLA_INFO_KIND: u16 = 1;
 pub(super) const IFLA_INFO_DATA: u16 = 2;
 pub(super) const IFLA_AF_SPEC: u16 = 26;
+pub(super) const IFLA_INET_CONF: u16 = 1;
 const IFLA_INET6_CONF: u16 = 2;
 /// Where `accept_ra` is in the array of an IPv6 link's settings (`include/uapi/linux/ipv6.h`).
 const DEVCONF_ACCEPT_RA: usize = 3;

@@ -4,13 +4,12 @@ use super::super::bridge_port::{BridgePortChange, put_port};
 use super::bridge::{BridgeOptions, put_bridge};
 use super::vxlan::VxlanOptions;
 use super::{
-    IFLA_ADDRESS, IFLA_AF_SPEC, IFLA_IFALIAS, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINKINFO,
-    IFLA_MASTER, IFLA_MTU, IFLA_TXQLEN,
+    IFLA_ADDRESS, IFLA_AF_SPEC, IFLA_IFALIAS, IFLA_INET_CONF, IFLA_INFO_DATA, IFLA_INFO_KIND,
+    IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU, IFLA_TXQLEN,
 };
 use crate::MacAddress;
 use crate::netlink::Buffer;
 
-const IFLA_INET_CONF: u16 = 1;
 const IPV4_DEVCONF_ARP_NOTIFY: u16 = 22;
 
 /// Changes to a link, made in one message. What is not named stays.

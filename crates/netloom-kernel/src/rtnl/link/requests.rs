@@ -31,6 +31,14 @@ fn get(link: LinkRef<'_>) -> Request {
     r
 }
 
+/// All links of the namespace.
+pub(super) fn list() -> Request {
+    let all = header(0, 0, 0);
+    let mut r = Request::new("list", "links".into(), RTM_GETLINK, NLM_F_DUMP, &all);
+    r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    r
+}
+
 fn create(spec: &LinkSpec<'_>) -> Request {
     let up = if spec.up { libc::IFF_UP as u32 } else { 0 };
     let flags = NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO;
@@ -138,15 +146,7 @@ impl Socket {
     /// # Errors
     /// If the kernel refuses the dump.
     pub fn list_links(&self) -> Result<Vec<Link>> {
-        let mut r = Request::new(
-            "list",
-            "links".into(),
-            RTM_GETLINK,
-            NLM_F_DUMP,
-            &header(0, 0, 0),
-        );
-        r.buffer.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-        self.dump(r, |_, payload| Link::parse(payload))
+        self.dump(list(), |_, payload| Link::parse(payload))
     }
 
     /// The links of one kind, by the kernel's name for it; filtered by the kernel.
