@@ -152,7 +152,7 @@ pub(crate) fn build_plugins(workspace: &Workspace, bin: &Path) -> Result<Plugins
     )?;
     emptied(bin)?;
     let binary = bin.join("netloom-plugins");
-    place(&built, &binary)?;
+    place(workspace, &built, &binary)?;
     let names = plugin_names(&binary)?;
     for name in &names {
         // Relative, so that the folder can be moved and packed.
@@ -170,7 +170,7 @@ pub(crate) fn build_plugins(workspace: &Workspace, bin: &Path) -> Result<Plugins
 pub(crate) fn build_command(workspace: &Workspace, bin: &Path) -> Result<PathBuf> {
     let built = Linking::build(workspace, &COMMAND)?;
     let command = bin.join("netloom");
-    place(&built, &command)?;
+    place(workspace, &built, &command)?;
     Ok(command)
 }
 
@@ -292,10 +292,11 @@ fn unwinds(workspace: &Workspace) -> Result<()> {
 }
 
 /// Puts a program without its symbols where it is delivered from.
-fn place(from: &Path, to: &Path) -> Result<()> {
+fn place(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
     // A program that still runs cannot be written over, but its name can be given to another.
     let _ = fs::remove_file(to);
-    process::run(Command::new("strip").arg("-o").arg(to).arg(from))
+    process::run(Command::new("strip").arg("-o").arg(to).arg(from))?;
+    link::tells_no_path(workspace, to)
 }
 
 /// Asks the binary itself: called by its own name without a command it lists what it can be called as.

@@ -25,7 +25,7 @@ pub(crate) fn build(workspace: &Workspace, bin: &Path) -> Result<Option<PathBuf>
     }
     let built = Linking::build_daemon(workspace, &["--package", NAME, "--bin", NAME])?;
     let daemon = bin.join(NAME);
-    super::place(&built, &daemon)?;
+    super::place(workspace, &built, &daemon)?;
     Ok(Some(daemon))
 }
 

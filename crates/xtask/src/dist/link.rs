@@ -154,13 +154,16 @@ impl Linking {
         Ok(built)
     }
 
-    fn flags(self) -> String {
+    fn flags(self, workspace: &Workspace) -> String {
         let mut flags = "-C target-feature=+crt-static -C relocation-model=static".to_owned();
         if self == Self::GlibcTargetOnMusl {
             flags.push_str(" -C linker=musl-gcc --cfg netloom_musl");
             for argument in symbols::arguments() {
                 flags.push_str(&format!(" -C link-arg={argument}"));
             }
+        }
+        for (from, to) in told_instead(workspace) {
+            flags.push_str(&format!(" --remap-path-prefix={from}={to}"));
         }
         flags
     }
@@ -182,11 +185,44 @@ impl Linking {
         let mut command = workspace.cargo(&["rustc", "--release", "--target", &target]);
         // With --target the flags reach the program but no build script or macro; the other variables would win over it.
         command
-            .env(variable, self.flags())
+            .env(variable, self.flags(workspace))
             // dist strips the program itself, after it looked at its symbols.
             .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
         command
     }
+}
+
+/// Fails if a program tells where it was built.
+pub(super) fn tells_no_path(workspace: &Workspace, program: &Path) -> Result<()> {
+    let bytes = fs::read(program).with_context(|| program.display().to_string())?;
+    for (path, _) in told_instead(workspace) {
+        let found = bytes
+            .windows(path.len())
+            .any(|part| part == path.as_bytes());
+        ensure!(
+            !found,
+            "{} has the path {path:?} in it: another tree would make other bytes",
+            program.display()
+        );
+    }
+    Ok(())
+}
+
+/// Paths that panics tell, and what the program says instead: whoever builds it, wherever, gets the same bytes. Flags
+/// are split at spaces, so that a path with one stays as it is.
+fn told_instead(workspace: &Workspace) -> Vec<(String, &'static str)> {
+    let home = || Some(std::env::home_dir()?.join(".cargo"));
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let all = [
+        (cargo.or_else(home), "/cargo"),
+        (Some(workspace.target.clone()), "/netloom/target"),
+        (Some(workspace.root.clone()), "/netloom"),
+    ];
+    let paths = all.into_iter().filter_map(|(from, to)| {
+        let from = from?.to_str()?.to_owned();
+        (!from.contains(char::is_whitespace)).then_some((from, to))
+    });
+    paths.collect()
 }
