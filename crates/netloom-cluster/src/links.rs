@@ -19,9 +19,12 @@ use std::net::IpAddr;
 
 /// A record of a pod is refused beyond this many bytes.
 pub const LONGEST_LINKS: usize = 64 * 1024;
+/// How deep objects and lists are in each other in a link. In a network's file a link stands two deeper
+/// than in its record, and JSON is read to a depth of 127 only.
+const DEEPEST: usize = 32;
 /// How many pods of other hosts a file tells of, at most …
 const MOST_PODS: usize = 4096;
-/// … and how many bytes their records have together.
+/// … and how many bytes it has for them. The plugin reads no file of more than twice as many.
 const MOST_BYTES: usize = 8 << 20;
 
 /// What the keys of all pods' records begin with.
@@ -109,17 +112,32 @@ impl LinkRecord {
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let record: Self = parse(bytes, LONGEST_LINKS)?;
         require_version(record.v)?;
-        match record.links.iter().find(|link| !link.is_object()) {
-            Some(link) => Err(Malformed::new(format!(
+        if let Some(link) = record.links.iter().find(|link| !link.is_object()) {
+            return Err(Malformed::new(format!(
                 "links: an object is expected, and there is {link}"
-            ))),
-            None => Ok(record),
+            )));
         }
+        if !record.links.iter().all(|link| is_within(link, DEEPEST)) {
+            return Err(Malformed::new(format!(
+                "links: one has objects or lists more than {DEEPEST} deep, and at most so many are read"
+            )));
+        }
+        Ok(record)
     }
 
     /// As it is stored.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// Whether objects and lists are at most so deep in each other.
+fn is_within(value: &Value, depth: usize) -> bool {
+    let below = |value: &Value| is_within(value, depth - 1);
+    match value {
+        Value::Object(object) => depth > 0 && object.values().all(below),
+        Value::Array(list) => depth > 0 && list.iter().all(below),
+        _ => true,
     }
 }
 
@@ -155,12 +173,18 @@ pub struct FarPod {
     pub open: bool,
 }
 
+impl FarPod {
+    /// How many bytes it has in the file.
+    fn bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(0, |bytes| bytes.len())
+    }
+}
+
 #[derive(Debug)]
 struct Told {
     node: NodeName,
     pod: LinkedPod,
     created: i64,
-    bytes: usize,
     record: LinkRecord,
 }
 
@@ -210,7 +234,6 @@ impl Book {
             node,
             pod,
             created,
-            bytes: value.len(),
             record,
         };
         self.told.insert(key.to_owned(), told);
@@ -232,20 +255,21 @@ impl Book {
         let mut pods = Vec::new();
         for told in told {
             let addresses = self.addresses(&told.node, local);
-            bytes += told.bytes;
-            if bytes > MOST_BYTES || pods.len() == MOST_PODS {
-                break;
-            }
             if addresses.is_empty() || !seen.insert(&told.pod.pod) {
                 continue;
             }
-            pods.push(FarPod {
+            let pod = FarPod {
                 pod: told.pod.pod.clone(),
                 node: told.node.clone(),
                 addresses,
                 links: told.record.links.clone(),
                 open: told.record.open,
-            });
+            };
+            bytes += pod.bytes();
+            if bytes > MOST_BYTES || pods.len() == MOST_PODS {
+                break;
+            }
+            pods.push(pod);
         }
         pods.sort_by(|one, other| one.pod.cmp(&other.pod));
         FarFile {
@@ -353,6 +377,41 @@ mod tests {
             assert_eq!(error.lines().count(), 1);
         }
         assert_eq!(pods(&book), []);
+    }
+
+    #[test]
+    fn a_link_that_is_nested_deeper_than_a_file_is_read_is_refused() {
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+            format!(r#"{{"v":1,"links":[{{"x":{open}{close}}}]}}"#)
+        };
+        assert!(LinkRecord::parse(nested(DEEPEST).as_bytes()).is_ok());
+        let error = LinkRecord::parse(nested(DEEPEST + 1).as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("more than 32 deep"), "{error}");
+    }
+
+    #[test]
+    fn a_file_is_never_longer_than_the_plugin_reads_however_its_records_are_written() {
+        let mut book = book();
+        let addresses = (1..=250).map(|last| format!("2001:db8::{last}").parse().unwrap());
+        book.node(name("m2"), addresses.collect());
+        // Each number is written with four times as many bytes as it is read from.
+        let record = format!(
+            r#"{{"v":1,"links":[{{"x":[{}0]}}]}}"#,
+            "1e15,".repeat(13_000)
+        );
+        for pod in 0..200 {
+            let key = key("m2", &format!("default/a{pod}"));
+            book.put(&key, record.as_bytes(), pod).unwrap();
+        }
+        // Who cannot be reached takes no room from others.
+        for pod in 0..1_000 {
+            let key = key("unknown", &format!("default/b{pod}"));
+            book.put(&key, record.as_bytes(), -pod).unwrap();
+        }
+        let file = book.file(&NetworkName::new("lab").unwrap(), &[]);
+        let bytes = file.to_json().len();
+        assert!(file.pods.len() > 10 && bytes <= 9 << 20, "{bytes}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! in it.
 
 use crate::malformed::{VERSION, parse, require_version};
+pub use crate::record::WantedRange;
 use crate::record::{Keep, LONGEST_POD};
 use crate::{Malformed, SpaceName};
 use serde::{Deserialize, Serialize};
@@ -70,16 +71,6 @@ pub struct WantedSet {
     pub address: Option<IpAddr>,
 }
 
-/// The addresses from `start` to `end`, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WantedRange {
-    /// The first.
-    pub start: IpAddr,
-    /// The last, of the same family and not before the first.
-    pub end: IpAddr,
-}
-
 /// A pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,13 +109,6 @@ struct WireAnswer {
     done: Option<Vec<IpAddr>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refused: Option<Refusal>,
-}
-
-impl WantedRange {
-    /// Whether the address lies in it.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.start.is_ipv4() && self.start <= address && address <= self.end
-    }
 }
 
 impl WantedSet {

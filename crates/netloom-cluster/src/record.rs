@@ -5,6 +5,8 @@
 
 mod block;
 mod node;
+mod want;
 
 pub use block::{BlockRecord, Entry, Keep, LONGEST_BLOCK, LONGEST_POD, Pin, PinState};
-pub use node::{AliveRecord, LONGEST_NODE, NodeRecord, WantRecord};
+pub use node::{AliveRecord, LONGEST_NODE, NodeRecord};
+pub use want::{WantRecord, WantedRange};

@@ -260,12 +260,9 @@ impl Grants {
 
     /// What the others lack in a space, all together.
     fn tell_wants(&mut self, space: SpaceName) {
-        let mut sum = WantRecord::new(0);
-        for ((_, _), want) in self.wants.iter().filter(|((of, _), _)| *of == space) {
-            sum.missing = sum.missing.saturating_add(want.missing);
-            sum.exact.extend(want.exact.iter().copied());
-        }
-        self.input(Input::Wants(space, sum));
+        let of_space = self.wants.iter().filter(|((of, _), _)| *of == space);
+        let all = WantRecord::together(of_space.map(|(_, want)| want));
+        self.input(Input::Wants(space, all));
     }
 
     /// For the status: each space, how many addresses its grants have, and why new ones cannot be claimed.

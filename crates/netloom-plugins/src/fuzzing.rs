@@ -8,6 +8,7 @@ use crate::{chained, interface, ipam, wiring};
 use netloom_spec::{Error, PluginConf};
 
 pub use chained::firewall::dbus::fuzzing::dbus;
+pub use chained::ratchet::fuzzing::far;
 pub use ipam::dhcp::fuzzing::{dhcp4, dhcp6};
 pub use ipam::host_local::fuzzing::host_local_store;
 

@@ -56,7 +56,7 @@ impl Holding<'_> {
         Some(self.without(longest, |_| Vec::new()))
     }
 
-    /// What others want: certain addresses, or at most `missing` of any.
+    /// What others want: certain addresses, or at most `missing` of their ranges.
     pub(super) fn wanted(&self, wants: &WantRecord, missing: u32) -> Option<Spared> {
         for address in &wants.exact {
             let holds = |it: &&Grant| it.contains(*address) && !self.is_fresh(it);
@@ -70,14 +70,14 @@ impl Holding<'_> {
         if missing == 0 {
             return None;
         }
-        let can_spare = |it: &&Grant| self.used(it) != it.span.mask() && !self.is_fresh(it);
-        let grant = (self.loose().filter(can_spare)).max_by_key(|it| {
-            let free = it.span.mask() & !self.used(it);
-            (self.used(it) == 0, free.count_ones())
-        })?;
-        let used = self.used(grant);
-        let mut keep = free_beyond(grant.span, used, missing);
-        keep |= used;
+        // What nobody asks for is as good as used.
+        let stays = |it: &Grant| self.used(it) | !wants.mask(it.block);
+        let free = |it: &Grant| it.span.mask() & !stays(it);
+        let can_spare = |it: &&Grant| free(it) != 0 && !self.is_fresh(it);
+        let grant = (self.loose().filter(can_spare))
+            .max_by_key(|it| (self.used(it) == 0, free(it).count_ones()))?;
+        let stays = stays(grant);
+        let keep = stays | free_beyond(grant.span, stays, missing);
         Some(self.without(grant, |span| pieces(span, keep)))
     }
 

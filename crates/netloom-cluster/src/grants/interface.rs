@@ -62,9 +62,8 @@ pub enum Input {
     /// All records of nodes as they stand now; after each connection, and after each change. The own
     /// is among them if it is there. What could not be parsed is left out.
     Nodes(BTreeMap<NodeName, NodeRecord>),
-    /// What the other nodes lack in a space, all together: their wants' numbers added, and their exact
-    /// addresses.
-    Wants(SpaceName, WantRecord),
+    /// What the other nodes lack in a space, see [`WantRecord::together`].
+    Wants(SpaceName, Vec<WantRecord>),
     /// What is reserved in a space: at the start, before the first [`Input::Connected`], and after each
     /// change (inotify).
     Usage(SpaceName, Usage),

@@ -84,9 +84,8 @@ pub(super) struct Space {
     occupied: BTreeSet<(Block, Span)>,
     waiters: Vec<Waiter>,
     hint: Option<Request>,
-    /// What other nodes lack, and how much of it was given since they said so.
-    wants: WantRecord,
-    gave: u32,
+    /// What other nodes lack, and how much of each was given since they said so.
+    wants: Vec<(WantRecord, u32)>,
     wanted: Wanted,
     /// The size of the next grant, and when the last one was claimed.
     size: u8,
@@ -118,8 +117,7 @@ impl Space {
             occupied: BTreeSet::new(),
             waiters: Vec::new(),
             hint: None,
-            wants: WantRecord::default(),
-            gave: 0,
+            wants: Vec::new(),
             wanted: Wanted::default(),
             size: FIRST_SIZE,
             last_claim: None,
@@ -199,10 +197,9 @@ impl Space {
         self.waiters.retain(|it| it.ticket != ticket);
     }
 
-    pub(super) fn wants(&mut self, wants: WantRecord) {
-        if self.wants != wants {
-            self.gave = 0;
-            self.wants = wants;
+    pub(super) fn wants(&mut self, wants: Vec<WantRecord>) {
+        if !self.wants.iter().map(|(want, _)| want).eq(&wants) {
+            self.wants = wants.into_iter().map(|want| (want, 0)).collect();
         }
     }
 
@@ -306,7 +303,9 @@ impl Space {
         // Without a connection a search is of no use before the next event.
         let search = search.filter(|at| cx_connected || *at > now);
         let holding = self.holding(now);
-        let wanted = self.wants.missing > self.gave || !self.wants.exact.is_empty();
+        let lacks =
+            |(want, gave): &(WantRecord, u32)| want.missing > *gave || !want.exact.is_empty();
+        let wanted = self.wants.iter().any(lacks);
         let times = [
             deadlines,
             search,

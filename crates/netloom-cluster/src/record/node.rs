@@ -4,7 +4,6 @@ use crate::malformed::{VERSION, parse, require_version};
 use crate::{ClusterId, Malformed};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// A record of a node is refused beyond this many bytes.
@@ -63,18 +62,6 @@ mod cidrs {
     }
 }
 
-/// How many addresses a node lacks. It asks other nodes to give back what they do not need.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WantRecord {
-    v: u32,
-    /// How many.
-    pub missing: u32,
-    /// The addresses that it must be, for pods whose address is static.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub exact: BTreeSet<IpAddr>,
-}
-
 impl NodeRecord {
     /// Of a machine, with nothing else told yet.
     pub fn new(machine: impl Into<String>) -> Self {
@@ -91,29 +78,12 @@ impl NodeRecord {
     }
 }
 
-impl Default for WantRecord {
-    fn default() -> Self {
-        Self::new(0)
-    }
-}
-
 impl AliveRecord {
     /// Of one start of the daemon.
     pub fn new(instance: impl Into<String>) -> Self {
         Self {
             v: VERSION,
             instance: instance.into(),
-        }
-    }
-}
-
-impl WantRecord {
-    /// Of a node that lacks so many.
-    pub fn new(missing: u32) -> Self {
-        Self {
-            v: VERSION,
-            missing,
-            exact: BTreeSet::new(),
         }
     }
 }
@@ -139,4 +109,4 @@ macro_rules! json {
     )*};
 }
 
-json!(NodeRecord, AliveRecord, WantRecord);
+json!(NodeRecord, AliveRecord);

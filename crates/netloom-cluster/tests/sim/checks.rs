@@ -36,6 +36,18 @@ impl World {
         }
     }
 
+    /// Who is told that there is an address may take one: the grants were compared since the boot.
+    pub(crate) fn check_verified(&self, node: usize) {
+        let node = &self.nodes[node];
+        let file = node.disk.file().unwrap_or_default();
+        let boot = node.boot_id();
+        assert!(
+            file.is_verified_in(&boot),
+            "{} says that there is an address, and in {boot} it has compared nothing: {file:?}",
+            node.name
+        );
+    }
+
     /// After a boot nothing may be given before every grant was compared with the store.
     pub(crate) fn check_compared(&self, node: usize) {
         let node = &self.nodes[node];

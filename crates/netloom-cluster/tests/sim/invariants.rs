@@ -1,5 +1,6 @@
-//! Two promises, each in the situation in which a wrong order of effects breaks it: a grant leaves the
-//! disk before it leaves the store, and after a boot nothing is given before it was compared.
+//! Promises, each in the situation in which a wrong order of effects breaks it: a grant leaves the disk
+//! before it leaves the store, after a boot nothing is given before it was compared, and what an earlier
+//! start of a daemon asked for is nobody's loss.
 
 use crate::world::{Faults, World, set};
 use netloom_cluster::message::WantedSet;
@@ -189,5 +190,22 @@ fn what_a_node_lost_while_it_was_off_is_not_given_when_it_is_back() {
             world.failed_adds
         );
         come_to_rest(&mut world);
+    }
+}
+
+#[test]
+fn a_claim_that_arrives_when_its_daemon_has_died_and_is_back_leaves_nothing_behind() {
+    for seed in 0..24 {
+        let mut world = World::new(6_000 + seed, 2, Faults::NONE);
+        world.run(3_000);
+        let swaps = world.store.swaps;
+        world.faults.late = 1_000;
+        world.add(0, 1, pool(), 3_000);
+        world.run(100);
+        world.crash(0);
+        world.faults = Faults::NONE;
+        world.run(50_000);
+        assert!(world.store.swaps > swaps, "seed {seed}: nothing is claimed");
+        world.check_rest();
     }
 }

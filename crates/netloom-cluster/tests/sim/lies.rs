@@ -11,7 +11,7 @@ fn lie(random: &mut Random) -> Vec<u8> {
     let true_ones: [&[u8]; 4] = [
         br#"{"v":1,"grants":[{"at":0,"len":16,"node":"n1","epoch":3},{"at":16,"len":1,"node":"n2","epoch":4,"pin":{"pod":"ns/a","uid":"u","state":"kept","until":5}}]}"#,
         br#"{"v":1,"machine":"m","boot":"b","addresses":["10.0.0.1"],"podCidrs":["10.9.0.0/24"],"version":"1","announced":"store-1","settled":true}"#,
-        br#"{"v":1,"missing":4,"exact":["10.9.0.7"]}"#,
+        br#"{"v":1,"missing":4,"ranges":[{"start":"10.9.0.1","end":"10.9.0.9"}],"exact":["10.9.0.7"]}"#,
         br#"{"v":1,"instance":"i"}"#,
     ];
     let mut bytes = true_ones[random.below(4) as usize].to_vec();

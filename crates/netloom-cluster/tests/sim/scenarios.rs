@@ -136,6 +136,42 @@ fn a_pool_with_as_many_addresses_as_pods_is_used_to_the_last_one() {
     assert!(spare <= 10, "{spare} grants stay with nodes without pods");
 }
 
+/// All that a node was given of one range goes on to its pods, and few of these stay.
+fn fill_and_leave(world: &mut World, pods: std::ops::Range<u64>, range: (&str, &str), stay: u64) {
+    for pod in pods.clone() {
+        world.add(0, pod, vec![set(range.0, range.1)], 5_000);
+    }
+    world.run(5_000);
+    assert!(pods.clone().all(|pod| world.added.contains_key(&pod)));
+    for pod in pods.skip(stay as usize) {
+        world.del(0, pod);
+    }
+}
+
+#[test]
+fn who_lacks_addresses_of_one_range_is_given_of_that_range_though_others_have_more() {
+    let (narrow, wide) = (("10.9.0.0", "10.9.0.63"), ("10.9.1.0", "10.9.1.255"));
+    for seed in 0..16 {
+        let mut world = World::new(5_000 + seed, 2, calm(10));
+        world.run(3_000);
+        // Of the one range the node has little to spare, of the other a lot.
+        fill_and_leave(&mut world, 0..64, narrow, 60);
+        fill_and_leave(&mut world, 100..356, wide, 1);
+        world.run(500);
+        for pod in 1_000..1_004 {
+            world.add(1, pod, vec![set(narrow.0, narrow.1)], 5_000);
+        }
+        world.run(2_000);
+        let served = (1_000..1_004).filter(|pod| world.added.contains_key(pod));
+        assert_eq!(served.count(), 4, "seed {seed}: {:?}", world.failed_adds);
+        // And nothing of the other range went back for it.
+        assert!(world.gone_back < 16, "seed {seed}: {}", world.gone_back);
+        del_all(&mut world);
+        world.run(500_000);
+        world.check_rest();
+    }
+}
+
 #[test]
 fn both_sides_of_a_split_go_on_with_what_they_hold_and_share_nothing() {
     let mut world = World::new(6, 7, calm(10));

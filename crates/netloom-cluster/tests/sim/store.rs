@@ -180,23 +180,19 @@ impl Store {
     }
 
     /// What others than this node want of a space.
-    pub(crate) fn wants(&self, space: &SpaceName, but: &NodeName) -> WantRecord {
+    pub(crate) fn wants(&self, space: &SpaceName, but: &NodeName) -> Vec<WantRecord> {
         let prefix = key::wants();
-        let mut all = WantRecord::default();
         let wants = self
             .map
             .range(prefix.clone()..)
             .take_while(|(key, _)| key.starts_with(&prefix));
-        for (key, value) in wants {
-            let of = key::parse_want(key);
-            if of.is_some_and(|(of, node)| of == *space && node != *but)
-                && let Ok(want) = WantRecord::parse(&value.bytes)
-            {
-                all.missing += want.missing;
-                all.exact.extend(want.exact);
-            }
-        }
-        all
+        let is_others =
+            |key: &str| key::parse_want(key).is_some_and(|(of, node)| of == *space && node != *but);
+        let wants = wants.filter(|(key, _)| is_others(key));
+        let wants: Vec<WantRecord> = wants
+            .filter_map(|(_, value)| WantRecord::parse(&value.bytes).ok())
+            .collect();
+        WantRecord::together(&wants)
     }
 }
 

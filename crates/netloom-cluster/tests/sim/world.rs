@@ -710,7 +710,10 @@ impl World {
                         .push("a pinned address could not be taken".into());
                 }
             }
-            Answer::Done(_) => self.try_add(node, add),
+            Answer::Done(_) => {
+                self.check_verified(node);
+                self.try_add(node, add);
+            }
             Answer::Refused(refusal) => {
                 self.note(|| format!("n{node} pod {} refused: {}", add.pod, refusal.msg));
                 self.failed_adds.push(refusal.msg);

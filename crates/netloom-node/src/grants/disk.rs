@@ -123,3 +123,47 @@ pub(super) fn usage(root: &Path, space: &SpaceName) -> Result<Usage> {
     }
     Ok(usage)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netloom_cluster::grid::Span;
+
+    fn grant(first: &str, len: u8) -> Grant {
+        let first: IpAddr = first.parse().unwrap();
+        let block = Block::of(first);
+        Grant {
+            block,
+            span: Span::new(block.place(first).unwrap(), len).unwrap(),
+            epoch: 1,
+            pin: None,
+        }
+    }
+
+    #[test]
+    fn what_has_a_reservation_is_not_withdrawn_and_the_rest_is() {
+        let root = tempfile::tempdir().unwrap();
+        let space = SpaceName::new("sriov").unwrap();
+        fs::create_dir(root.path().join("sriov")).unwrap();
+        fs::write(root.path().join("sriov/10.9.0.5"), "id\r\neth0").unwrap();
+        let file = GrantsFile {
+            grants: vec![grant("10.9.0.0", 16), grant("10.9.0.16", 16)],
+            ..GrantsFile::default()
+        };
+        let written = || fs::read(root.path().join("sriov").join(GRANTS)).unwrap();
+        let write = DiskOp::WriteGrants(space.clone(), file.clone());
+        assert_eq!(perform(root.path(), write), DiskReply::Done);
+        let withdraw = |taken: &Grant| {
+            let mut file = file.clone();
+            file.grants.retain(|it| it != taken);
+            let (space, taken) = (space.clone(), vec![taken.clone()]);
+            perform(root.path(), DiskOp::Withdraw { space, file, taken })
+        };
+        let usage = Usage::from([(Block::of("10.9.0.5".parse().unwrap()), 1 << 5)]);
+        assert_eq!(withdraw(&file.grants[0]), DiskReply::InUse(usage));
+        assert_eq!(GrantsFile::parse(&written()).as_ref(), Ok(&file));
+        assert_eq!(withdraw(&file.grants[1]), DiskReply::Done);
+        let left = GrantsFile::parse(&written()).unwrap();
+        assert_eq!(left.grants, file.grants[..1]);
+    }
+}

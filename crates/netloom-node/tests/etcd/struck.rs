@@ -1,12 +1,13 @@
 //! A daemon that runs is killed in the middle of its work, at each rename and at each message to kernel
-//! and store: while a peer changes, and while it claims addresses.
+//! and store: while a peer changes, while it claims addresses, and while it gives some back.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use netloom_cluster::record::BlockRecord;
 use netloom_testkit::Sample;
@@ -71,6 +72,12 @@ fn points(machine: &Machine, work: impl FnOnce()) -> BTreeMap<String, usize> {
     most
 }
 
+/// At most so many of the numbers from 1 to `count`, evenly.
+fn chosen(count: usize, most: usize) -> impl Iterator<Item = usize> {
+    let chosen = count.min(most);
+    (0..chosen).map(move |at| 1 + at * count / chosen)
+}
+
 /// Two machines with a pod each, between which packets flow all the time.
 struct Pair {
     etcd: Etcd,
@@ -106,9 +113,11 @@ impl Pair {
     }
 
     /// Kills the first daemon at each point of this work that this run does, and starts it again. Before
-    /// each, `begin` brings about where the work begins; afterwards `proof` is asked.
+    /// each, `begin` brings about where the work begins; afterwards `proof` is asked. Of a system call
+    /// that is made more than `most` times, so many are chosen, from the first on.
     fn strike(
         &mut self,
+        most: usize,
         mut begin: impl FnMut(&Self),
         work: impl Fn(&Self),
         mut proof: impl FnMut(&Self, &str),
@@ -118,7 +127,7 @@ impl Pair {
         let sample = Sample::of_this_run();
         let all = points
             .iter()
-            .flat_map(|(name, count)| (1..=*count).map(move |k| (name, k)));
+            .flat_map(|(name, count)| chosen(*count, most).map(move |k| (name, k)));
         let (mut struck, mut tried) = (0, 0);
         for (_, (name, occurrence)) in all.enumerate().filter(|(number, _)| sample.has(*number)) {
             begin(self);
@@ -165,6 +174,7 @@ fn a_node_that_is_killed_while_a_peer_changes_knows_it_after_the_next_start() {
             && !is_there(format!("dst 192.0.2.{other}"))
     };
     pair.strike(
+        usize::MAX,
         |pair| {
             pair.etcd.announce(PEER, &peer(78));
             pair.one.until("the former host", |m| knows(m, 78, 77));
@@ -229,6 +239,7 @@ fn a_node_that_is_killed_while_it_claims_has_what_the_store_says() {
         asked(machine, &start, &end).join().unwrap()
     };
     pair.strike(
+        usize::MAX,
         |pair| {
             number.set(number.get() + 1);
             // The other one is there already.
@@ -245,6 +256,53 @@ fn a_node_that_is_killed_while_it_claims_has_what_the_store_says() {
             let answer = claim(&pair.one);
             assert!(answer.contains("done"), "{why}: {answer}");
             assert_exactly_once(pair, why);
+        },
+    );
+    pair.end();
+}
+
+/// How many times the daemon is killed at one system call while it gives back, at most. Each takes more
+/// than a second: what was just claimed stays for so long.
+const MOST: usize = 7;
+
+/// How many addresses of the part are a node's.
+fn count_of(pair: &Pair, node: &str, (start, end): &(String, String)) -> usize {
+    let (start, end): (IpAddr, IpAddr) = (start.parse().unwrap(), end.parse().unwrap());
+    stored(&pair.etcd, node).range(start..=end).count()
+}
+
+#[test]
+fn a_node_that_is_killed_while_it_gives_back_has_what_the_store_says_and_the_other_one_the_rest() {
+    let Some(mut pair) = Pair::new() else { return };
+    let number = Cell::new(0);
+    // Whether the other one has its answer is seen after the kill too.
+    let waits = RefCell::new(None::<JoinHandle<String>>);
+    let ask = |machine: &Machine| {
+        let (start, end) = part(number.get());
+        asked(machine, &start, &end)
+    };
+    pair.strike(
+        MOST,
+        |pair| {
+            number.set(number.get() + 1);
+            // All of the part is this one's, so that the other one finds nothing there.
+            let answer = ask(&pair.one).join().unwrap();
+            assert!(answer.contains("done"), "{answer}");
+            assert_eq!(count_of(pair, "m1", &part(number.get())), 16);
+        },
+        |pair| {
+            let waiting = ask(&pair.two);
+            pair.one.until("something goes back, or the own end", |_| {
+                waiting.is_finished() || pair.daemon.has_ended()
+            });
+            waits.replace(Some(waiting));
+        },
+        |pair, why| {
+            let answer = waits.take().unwrap().join().unwrap();
+            assert!(answer.contains("done"), "{why}: {answer}");
+            assert_exactly_once(pair, why);
+            let count = |node| count_of(pair, node, &part(number.get()));
+            assert!(count("m2") > 0 && count("m1") < 16, "{why}");
         },
     );
     pair.end();

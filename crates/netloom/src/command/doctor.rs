@@ -12,6 +12,7 @@ mod forgotten;
 mod installed;
 mod links;
 mod missing;
+mod node;
 mod plugins;
 mod reservation;
 
@@ -116,6 +117,7 @@ fn examine_host(options: &Options) -> Result<(Vec<Finding>, Pools)> {
     let host = Host::look(options, cni, &survey)?;
     let mut findings = config::findings(&host);
     findings.extend(installed::findings());
+    findings.extend(node::findings());
     findings.extend(cache::findings(&host, &survey.unreadable));
     findings.extend(missing::findings(&host));
     let mut pools = Vec::new();

@@ -10,7 +10,7 @@ use super::pending::Pending;
 use super::{Reply, Space};
 use crate::disk::{Grant, Intent};
 use crate::grid::Block;
-use crate::record::{PinState, WantRecord};
+use crate::record::PinState;
 
 /// Something of a block that goes back, or a pod's address that is kept from now on.
 #[derive(Debug)]
@@ -42,17 +42,10 @@ impl Space {
         if let Some(spared) = self.pin_that_ended(cx) {
             return Some(self.withdraw(spared));
         }
-        let missing = self.wants.missing.saturating_sub(self.gave);
-        if let Some(spared) = self.holding(now).wanted(&self.wants, missing) {
-            self.gave += spared
-                .give
-                .iter()
-                .map(|it| u32::from(it.span.len()))
-                .sum::<u32>();
+        if let Some(spared) = self.spared_for_others(now) {
             return Some(self.withdraw(spared));
         }
-        let mut own = WantRecord::default();
-        own.exact.clone_from(&self.wanted.exact);
+        let own = self.wanted.record();
         let own_missing = self
             .wanted
             .pins_missing(self.waiters.iter().map(|it| &it.request));
@@ -62,6 +55,23 @@ impl Space {
         let spared = self.holding(now).idle(cx.config.idle)?;
         self.shrink();
         Some(self.withdraw(spared))
+    }
+
+    /// What the others want of what this node holds, as far as it was not given yet.
+    fn spared_for_others(&mut self, now: Instant) -> Option<Spared> {
+        let holding = self.holding(now);
+        let found = self
+            .wants
+            .iter()
+            .enumerate()
+            .find_map(|(at, (want, gave))| {
+                let spared = holding.wanted(want, want.missing.saturating_sub(*gave))?;
+                Some((at, spared))
+            });
+        let (at, spared) = found?;
+        let given = spared.give.iter().map(|it| u32::from(it.span.len()));
+        self.wants[at].1 += given.sum::<u32>();
+        Some(spared)
     }
 
     fn withdraw(&mut self, spared: Spared) -> (Job, Pending) {

@@ -204,7 +204,7 @@ impl Space {
     /// Nobody has left anything: the others are asked, and the search begins anew after a while.
     fn nothing_found(&mut self, demand: &Demand, cx: &mut Context<'_>) -> Option<(Job, Pending)> {
         if !demand.spare {
-            self.wanted.missing = demand.count;
+            self.wanted.lacks(demand.count, &demand.set);
             self.rounds += 1;
         }
         let wait = 1_000.min(100_u64 << self.rounds.min(4));

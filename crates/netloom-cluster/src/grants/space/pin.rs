@@ -145,7 +145,7 @@ impl Space {
                 None
             }
             Verdict::Nothing => {
-                self.wanted.missing = self.wanted.missing.max(1);
+                self.wanted.lacks(self.wanted.missing.max(1), set);
                 self.pin_later(&look, cx);
                 None
             }

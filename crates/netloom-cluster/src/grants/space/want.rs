@@ -4,7 +4,7 @@ use super::super::context::{Context, Gate, Owner};
 use super::super::interface::StoreOp;
 use super::super::window::{Fullness, View, Windows};
 use super::Space;
-use crate::message::{Answer, Op, Request};
+use crate::message::{Answer, Op, Request, WantedRange, WantedSet};
 use crate::record::WantRecord;
 use crate::{NodeName, key};
 use std::collections::BTreeSet;
@@ -14,6 +14,8 @@ use std::net::IpAddr;
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     pub(super) missing: u32,
+    /// Where the missing ones have to be.
+    ranges: Vec<WantedRange>,
     pub(super) exact: BTreeSet<IpAddr>,
     /// What the others were told last.
     told: Option<WantRecord>,
@@ -29,6 +31,22 @@ impl Wanted {
         self.holders = view.holders(windows);
         self.holders.truncate(3);
         self.windows = Some(windows.clone());
+    }
+
+    /// So many were found nowhere in the ranges of the set.
+    pub(super) fn lacks(&mut self, count: u32, set: &WantedSet) {
+        self.missing = count;
+        self.ranges.clone_from(&set.ranges);
+    }
+
+    /// What others are told.
+    pub(super) fn record(&self) -> WantRecord {
+        let mut record = WantRecord::new(self.missing);
+        if self.missing > 0 {
+            record = record.within(&self.ranges);
+        }
+        record.exact.clone_from(&self.exact);
+        record
     }
 
     /// The store forgets it with the connection.
@@ -47,10 +65,7 @@ impl Space {
             self.wanted.missing = 0;
             self.wanted.exact.clear();
         }
-        let mut record = WantRecord::new(self.wanted.missing);
-        record.exact = self.wanted.exact.clone();
-        let lacks = record.missing > 0 || !record.exact.is_empty();
-        let record = lacks.then_some(record);
+        let record = Some(self.wanted.record()).filter(|it| !it.is_empty());
         if record == self.wanted.told {
             return;
         }

@@ -30,26 +30,25 @@ pub(super) struct FarPod {
 impl Far {
     /// Reads the daemon's file. One that cannot be read tells of nobody.
     pub(super) fn parse(bytes: &[u8]) -> Self {
-        let read = || {
-            let object = decode::parse_object(bytes)?;
-            Self::read(&Keys::of(&object, "far"))
-        };
-        let read: Result<Self, Error> = read();
+        let object = decode::parse_object(bytes);
+        let read = object.and_then(|object| Self::read(&Keys::of(&object, "far")));
         read.unwrap_or_default()
     }
 
+    /// How many pods it tells of.
+    #[cfg(fuzzing)]
+    pub(super) fn count(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// Each host writes what its own pods ask for: what cannot be read of one tells nothing of it, and
+    /// takes nothing from the others.
     fn read(keys: &Keys<'_>) -> Result<Self, Error> {
-        let mut pods = Vec::new();
-        for keys in keys.objects("pods")? {
-            pods.push(FarPod {
-                node: keys.text("node")?,
-                addresses: addresses(&keys, "addresses")?,
-                record: Record::read(&keys)?,
-            });
-        }
+        let pods = keys.objects("pods")?;
+        let read = pods.iter().filter_map(|keys| FarPod::read(keys).ok());
         Ok(Self {
             local: addresses(keys, "local")?,
-            pods,
+            pods: read.collect(),
         })
     }
 
@@ -78,6 +77,16 @@ impl Far {
             port: PORT,
         };
         Some((between_hosts(link, &pod.node), tunnel))
+    }
+}
+
+impl FarPod {
+    fn read(keys: &Keys<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            node: keys.text("node")?,
+            addresses: addresses(keys, "addresses")?,
+            record: Record::read(keys)?,
+        })
     }
 }
 
@@ -132,6 +141,18 @@ mod tests {
         let pod = none.pod("default/b").unwrap();
         let (link, _) = pod.record.wanted().next().unwrap();
         assert!(none.tunnel(link.reversed(), pod).is_none());
+    }
+
+    #[test]
+    fn a_pod_that_cannot_be_read_takes_nothing_from_the_others() {
+        for links in [r#"7"#, r#"[{"link": 7}]"#, r#"[{"link": {"peer": 7}}]"#] {
+            let text = format!(
+                r#"{{"pods": [{{"pod": "default/a", "links": {links}}}, {{"pod": "default/b"}}]}}"#
+            );
+            let far = Far::parse(text.as_bytes());
+            assert!(far.pod("default/a").is_none(), "{links}");
+            assert!(far.pod("default/b").is_some(), "{links}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! A record, and a topology.
+//! A record, a topology, and what the daemon tells of other hosts' pods.
 
+use super::far::Far;
 use super::keys::Keys;
 use super::link::Link;
 use super::record::Record;
@@ -39,4 +40,16 @@ pub(crate) fn topology(content: &[u8]) {
             assert_one_line(&error.msg);
         }
     }
+}
+
+/// How many pods of other hosts the plugin reads in the daemon's file. Each of their links becomes a
+/// tunnel or none.
+pub fn far(content: &[u8]) -> usize {
+    let far = Far::parse(content);
+    for pod in far.askers("default/one") {
+        for (link, _) in pod.record.wanted() {
+            let _ = far.tunnel(link.reversed(), pod);
+        }
+    }
+    far.count()
 }
