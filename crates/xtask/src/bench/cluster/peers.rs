@@ -27,6 +27,8 @@ const MEMORY: [&str; 2] = [
 ];
 /// Between two measurements: what the kernel put off is mostly done by then.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Pods can start when the first comparison with the kernel is done; that with the store's list is done by then too.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// A row for the start and one for the restart; what memory it took.
 pub(crate) fn measure(
@@ -89,7 +91,7 @@ fn round(order: &Order, store: &Store) -> Result<Round> {
     let mut daemon = Daemon::start(order, &store.url())?;
     daemon.until("pods can start")?;
     let again = daemon.0.started.elapsed();
-    std::thread::sleep(PAUSE);
+    std::thread::sleep(SETTLED);
     let changes = listener.changes()?;
     ensure!(
         changes == 0,
