@@ -4,6 +4,7 @@
 
 mod burst;
 mod call;
+mod cluster;
 mod connect;
 mod contender;
 mod cpu;
@@ -60,6 +61,8 @@ pub(crate) struct Order {
     floor: PathBuf,
     /// `netloom`, if it is measured.
     command: Option<PathBuf>,
+    /// The daemon of a cluster's node, if it is measured and could be built.
+    node: Option<PathBuf>,
     /// Emptied, used, and removed. On a disk as real nodes have it, not in memory.
     state: PathBuf,
     json: PathBuf,
@@ -94,6 +97,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         peer: absolute(&args.peer)?,
         floor: dist::build_floor(workspace)?,
         command: command(workspace, args, &ours)?,
+        node: node(workspace, args, &ours)?,
         state: scratch.join("state"),
         json: absolute(&json)?,
         rounds: args.rounds,
@@ -128,6 +132,21 @@ fn command(workspace: &Workspace, args: &Args, ours: &Path) -> Result<Option<Pat
         return absolute(&there).map(Some);
     }
     dist::build_command(workspace, ours).map(Some)
+}
+
+/// The cluster's daemon, if a scenario of it is wanted: beside our plugins, or built with what that needs.
+fn node(workspace: &Workspace, args: &Args, ours: &Path) -> Result<Option<PathBuf>> {
+    let only = args.only.as_deref().unwrap_or_default();
+    let mut scenarios = scenario::all().into_iter();
+    if !scenarios.any(|it| it.cluster.is_some() && it.name.contains(only)) {
+        return Ok(None);
+    }
+    packages::ensure(packages::FOR_CLUSTER, !args.no_install)?;
+    let there = ours.join(dist::daemon::NAME);
+    match there.exists() {
+        true => absolute(&there).map(Some),
+        false => dist::daemon::build(workspace, ours),
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -112,6 +112,20 @@ fn many_nodes_with_a_hundred_pods_claim_little_and_leave_nothing() {
 }
 
 #[test]
+fn a_claim_right_after_another_begins_at_once() {
+    let mut world = World::new(15, 1, calm(1));
+    world.run(3_000);
+    for pod in 0..10 {
+        // Of a block in which the node holds nothing yet.
+        let (first, last) = (format!("10.9.{pod}.1"), format!("10.9.{pod}.62"));
+        world.add(0, pod, vec![set(&first, &last)], 5_000);
+        world.run(40);
+        assert!(world.added.contains_key(&pod), "pod {pod} waits");
+    }
+    assert_eq!(world.claims, 10);
+}
+
+#[test]
 fn a_pool_with_as_many_addresses_as_pods_is_used_to_the_last_one() {
     let mut world = World::new(5, 10, calm(10));
     world.run(3_000);

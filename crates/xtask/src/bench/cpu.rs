@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::resource::{UsageWho, getrusage};
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, getpid, set_child_subreaper, wait};
+use rustix::process::{WaitOptions, getpgrp, getpid, set_child_subreaper, waitpgid};
 
 /// From now on what programs leave running becomes this process's child, and is counted with them.
 pub(crate) fn adopt() -> Result<()> {
@@ -13,10 +13,10 @@ pub(crate) fn adopt() -> Result<()> {
 }
 
 /// What all ended children have taken so far, in user space and in the kernel. Waits for those that programs left, so
-/// that no program may run meanwhile. What the kernel does by itself, as when it takes a namespace down, is in nobody's
+/// that no program may run meanwhile but in a process group of its own. What the kernel does by itself, as when it takes a namespace down, is in nobody's
 /// account.
 pub(crate) fn of_children() -> Result<Duration> {
-    while let Ok(_) | Err(Errno::INTR) = wait(WaitOptions::empty()) {}
+    while let Ok(_) | Err(Errno::INTR) = waitpgid(getpgrp(), WaitOptions::empty()) {}
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("getrusage")?;
     let times = [usage.user_time(), usage.system_time()];
     Ok(times

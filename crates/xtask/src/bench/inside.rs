@@ -9,13 +9,14 @@ use anyhow::{Context, Result, ensure};
 use super::Order;
 use super::burst;
 use super::call::Job;
+use super::cluster;
 use super::connect;
 use super::contender::Contender;
 use super::cpu;
 use super::host;
 use super::pods;
 use super::report::{Report, Row};
-use super::scenario::{self, Scenario};
+use super::scenario::{self, Part, Scenario};
 use super::side::Pod;
 use super::statistics::{Samples, milliseconds};
 use super::topology;
@@ -47,6 +48,7 @@ pub(crate) fn run(order: &str) -> Result<ExitCode> {
             _ if scenario.runs => {
                 pods::measure(scenario, &order).map(|rows| report.rows.extend(rows))
             }
+            _ if scenario.cluster.is_some() => of_cluster(scenario, &order, &mut report),
             _ if scenario.connects => {
                 connect::measure(scenario, &order).map(|rows| report.rows.extend(rows))
             }
@@ -70,6 +72,25 @@ pub(crate) fn run(order: &str) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// A part of the cluster's daemon and plugin.
+fn of_cluster(scenario: &Scenario, order: &Order, report: &mut Report) -> Result<()> {
+    match scenario.cluster.context("a part of the cluster")? {
+        Part::AtHand => {
+            let _node = cluster::Node::start(order, 1)?;
+            report.rows.extend(measure(scenario, order)?);
+        }
+        Part::Claim { members } => {
+            report.rows.push(cluster::claims(scenario, order, members)?);
+        }
+        Part::Peers { vxlan } => {
+            let (rows, memory) = cluster::peers(scenario, order, vxlan)?;
+            report.rows.extend(rows);
+            report.figures.extend(memory);
+        }
+    }
+    Ok(())
 }
 
 /// One contender during a scenario.

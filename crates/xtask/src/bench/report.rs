@@ -99,11 +99,47 @@ impl Row {
     }
 }
 
+/// Something that is no time.
+pub(crate) struct Figure {
+    scenario: String,
+    what: &'static str,
+    unit: &'static str,
+    /// One for each round.
+    pub(crate) values: Vec<f64>,
+}
+
+impl Figure {
+    pub(crate) fn new(scenario: &Scenario, what: &'static str, unit: &'static str) -> Self {
+        Self {
+            scenario: scenario.name.clone(),
+            what,
+            unit,
+            values: Vec::new(),
+        }
+    }
+
+    /// The largest of all rounds.
+    fn most(&self) -> f64 {
+        self.values.iter().copied().fold(0.0, f64::max)
+    }
+
+    fn line(&self) -> String {
+        let (scenario, what, unit) = (&self.scenario, self.what, self.unit);
+        format!("{scenario:<17} {what}: {:.1} {unit}", self.most())
+    }
+
+    fn json(&self) -> Value {
+        let values: Vec<f64> = self.values.iter().copied().map(rounded).collect();
+        json!({ "scenario": self.scenario, "what": self.what, "unit": self.unit, "values": values })
+    }
+}
+
 /// What one run came to.
 pub(crate) struct Report {
     about: Value,
     pub(crate) rows: Vec<Row>,
     pub(crate) bursts: Vec<Burst>,
+    pub(crate) figures: Vec<Figure>,
     pub(crate) errors: Vec<String>,
 }
 
@@ -123,6 +159,7 @@ impl Report {
             about,
             rows: Vec::new(),
             bursts: Vec::new(),
+            figures: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -162,6 +199,9 @@ impl Report {
         for burst in &self.bursts {
             println!("{}", burst.line());
         }
+        for figure in &self.figures {
+            println!("{}", figure.line());
+        }
         for error in &self.errors {
             println!("FAILED {error}");
         }
@@ -171,6 +211,7 @@ impl Report {
         let mut all = self.about.clone();
         all["results"] = self.rows.iter().map(Row::json).collect();
         all["bursts"] = self.bursts.iter().map(Burst::json).collect();
+        all["figures"] = self.figures.iter().map(Figure::json).collect();
         all["errors"] = json!(self.errors);
         all
     }

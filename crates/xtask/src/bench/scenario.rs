@@ -1,5 +1,7 @@
 //! What is measured.
 
+mod cluster;
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -12,6 +14,7 @@ use super::ports::{publish_two_ports, publisher};
 use super::side::Side;
 use super::{host, pool};
 use crate::process;
+pub(crate) use cluster::{Part, claiming};
 
 /// Contenders that do the same in turn.
 pub(crate) struct Scenario {
@@ -36,6 +39,8 @@ pub(crate) struct Scenario {
     pub(crate) topologies: bool,
     /// Whether whole pods of the command are measured.
     pub(crate) runs: bool,
+    /// Which part of the cluster's daemon and plugin is measured, if any.
+    pub(crate) cluster: Option<Part>,
     pub(crate) size: u32,
 }
 
@@ -74,6 +79,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             |_, _| Ok(Vec::new()),
         )
     });
+    all.extend(cluster::parts());
     all.extend(crowds());
     // Last, and one side after the other: what 10,000 chains of iptables do to the host stays.
     all.extend(many_mappings());
@@ -97,6 +103,7 @@ fn scenario(
         connects: false,
         topologies: false,
         runs: false,
+        cluster: None,
         size: 0,
     }
 }

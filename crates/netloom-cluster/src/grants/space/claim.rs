@@ -56,8 +56,9 @@ impl Space {
         let demand = self.demand(cx);
         let is_open = cx.gate == Gate::Open && self.ready;
         let Some(demand) = demand.filter(|_| is_open) else {
-            // Nothing but an event changes anything.
-            self.not_before = cx.now.instant + 1_000;
+            // Nothing but an event changes anything. Where nobody waits, that is the next request.
+            let waits = !self.waiters.is_empty() || self.hint.is_some();
+            self.not_before = cx.now.instant + if waits { 1_000 } else { 0 };
             if self.waiters.is_empty() {
                 self.wanted.missing = 0;
                 self.rounds = 0;
