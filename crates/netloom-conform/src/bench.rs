@@ -159,7 +159,7 @@ impl<'s> Bench<'s> {
         Request {
             env: env.to_vec(),
             stdin: conf.to_string(),
-            manner: call::Manner::default(),
+            mode: call::CallMode::default(),
         }
     }
 
@@ -174,7 +174,7 @@ impl<'s> Bench<'s> {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec(),
             stdin: self.subject.conf(self.version).to_string(),
-            manner: call::Manner::default(),
+            mode: call::CallMode::default(),
         }
     }
 

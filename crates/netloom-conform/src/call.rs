@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// What is special about how the plugin is called.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) enum Manner {
+pub(crate) enum CallMode {
     #[default]
     Usual,
     /// stdin comes in pieces, with pauses.
@@ -39,7 +39,7 @@ pub(crate) enum Manner {
 pub(crate) struct Request {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) stdin: String,
-    pub(crate) manner: Manner,
+    pub(crate) mode: CallMode,
 }
 
 impl Request {
@@ -59,8 +59,8 @@ impl Request {
         self
     }
 
-    pub(crate) fn manner(mut self, manner: Manner) -> Self {
-        self.manner = manner;
+    pub(crate) fn mode(mut self, mode: CallMode) -> Self {
+        self.mode = mode;
         self
     }
 
@@ -81,9 +81,9 @@ impl Request {
             shell::word(&plugin.to_string_lossy()),
         );
         let call = format!("env -i{variables} {plugin}");
-        match &self.manner {
-            Manner::Usual => format!("printf %s {stdin} | {call}"),
-            Manner::Slowly => {
+        match &self.mode {
+            CallMode::Usual => format!("printf %s {stdin} | {call}"),
+            CallMode::Slowly => {
                 let half = self.stdin.len() / 2;
                 let (head, tail) = self
                     .stdin
@@ -92,13 +92,13 @@ impl Request {
                 let (head, tail) = (shell::word(head), shell::word(tail));
                 format!("(printf %s {head}; sleep 0.1; printf %s {tail}) | {call}")
             }
-            Manner::Killed(after) => {
+            CallMode::Killed(after) => {
                 let seconds = after.as_secs_f64();
                 format!("printf %s {stdin} | timeout -s KILL {seconds:.4} {call}")
             }
-            Manner::Full("stdout") => format!("printf %s {stdin} | {call} >/dev/full"),
-            Manner::Full(_) => format!("printf %s {stdin} | {call} 2>/dev/full"),
-            Manner::In(dir) => {
+            CallMode::Full("stdout") => format!("printf %s {stdin} | {call} >/dev/full"),
+            CallMode::Full(_) => format!("printf %s {stdin} | {call} 2>/dev/full"),
+            CallMode::In(dir) => {
                 let dir = shell::word(&dir.to_string_lossy());
                 format!("(cd {dir}; rmdir {dir}; printf %s {stdin} | {call})")
             }
@@ -148,21 +148,21 @@ pub(crate) fn run(plugin: &Path, request: &Request) -> std::io::Result<Said> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full");
-    match &request.manner {
-        Manner::Full("stdout") => drop(command.stdout(full()?)),
-        Manner::Full(_) => drop(command.stderr(full()?)),
-        Manner::In(dir) => drop(command.current_dir(dir)),
+    match &request.mode {
+        CallMode::Full("stdout") => drop(command.stdout(full()?)),
+        CallMode::Full(_) => drop(command.stderr(full()?)),
+        CallMode::In(dir) => drop(command.current_dir(dir)),
         _ => {}
     }
     let started = Instant::now();
     let mut child = command.spawn()?;
-    if let Manner::In(dir) = &request.manner {
+    if let CallMode::In(dir) = &request.mode {
         std::fs::remove_dir(dir)?;
     }
     let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
     feed(&mut child, request);
-    let limit = match request.manner {
-        Manner::Killed(after) => after,
+    let limit = match request.mode {
+        CallMode::Killed(after) => after,
         _ => LIMIT,
     };
     let ended = ends_within(&child, limit);
@@ -190,7 +190,7 @@ fn feed(child: &mut Child, request: &Request) {
         return;
     };
     let bytes = request.stdin.clone().into_bytes();
-    let slowly = request.manner == Manner::Slowly;
+    let slowly = request.mode == CallMode::Slowly;
     std::thread::spawn(move || {
         let piece = match slowly {
             true => bytes.len().div_ceil(8).max(1),

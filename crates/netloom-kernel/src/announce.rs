@@ -24,7 +24,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::rtnl::{Group, Link, Socket, Subscription};
-use crate::{MacAddress, stand_in};
+use crate::{MacAddress, reaper};
 
 /// Who tells: it speaks on the links of the network namespace that it was opened in, wherever the
 /// thread is by then.
@@ -102,7 +102,7 @@ impl Announcer {
     /// # Errors
     /// If the kernel gives no packet socket, or none for its events.
     pub fn when_carrier(&self, of: &Socket, link: &Link, patience: Duration) -> Result<()> {
-        let Some(mac) = link.mac.filter(|_| stand_in::is_allowed()) else {
+        let Some(mac) = link.mac.filter(|_| reaper::is_allowed()) else {
             return Ok(());
         };
         let ips = self.ips.iter().map(IpNet::addr).filter(IpAddr::is_ipv4);
@@ -115,7 +115,7 @@ impl Announcer {
         let name = carrier::Name::new(&link.name);
         let kept = [packets.as_raw_fd(), events.as_fd().as_raw_fd()];
         // It lives on by itself; whoever waits for it is init.
-        drop(stand_in::start(&kept, || {
+        drop(reaper::start(&kept, || {
             if carrier::wait(&packets, events.as_fd(), &name, patience) {
                 for frame in &frames {
                     let _ = packet::send(&packets, link.index, frame);

@@ -15,7 +15,7 @@
 //! * [`heap`]: the allocator of programs that live for milliseconds;
 //! * [`announce`]: gratuitous ARP and unsolicited neighbour advertisements;
 //! * [`packet`]: packet sockets with a filter;
-//! * [`stand_in`]: children that wait for the kernel when a program has nothing left to do;
+//! * [`reaper`]: children that wait for the kernel when a program has nothing left to do;
 //! * [`signals`]: signals that are passed on to the child that a program waits for;
 //! * [`signal_fd`]: signals as something to wait for beside other descriptors;
 //! * [`daemon`]: signals as a descriptor, and sockets inherited from a service manager.
@@ -48,11 +48,11 @@ mod netlink;
 pub mod netns;
 pub mod nft;
 pub mod packet;
+pub mod reaper;
 pub mod rtnl;
 pub mod selinux;
 pub mod signal_fd;
 pub mod signals;
-pub mod stand_in;
 pub mod stdio;
 pub mod sysctl;
 pub mod tuntap;

@@ -31,7 +31,7 @@ impl Plugin for Publish {
         };
         let path = file(request, &request.container_id, &request.if_name);
         let created = path.clone();
-        undo.push("remove the file", move || remove(&created));
+        undo.on_failure("remove the file", move || remove(&created));
         fs::write(&path, addresses(&result)).map_err(|cause| failed("write", &path, &cause))?;
         Ok(result)
     }

@@ -95,7 +95,7 @@ impl<'a> Delegate<'a> {
         match self.call_add(&found) {
             Ok(result) => {
                 let delegate = self.clone();
-                undo.push(format!("DEL of the delegate {}", self.kind), move || {
+                undo.on_failure(format!("DEL of the delegate {}", self.kind), move || {
                     delegate.del()
                 });
                 Ok(result)

@@ -92,7 +92,7 @@ pub struct Forgotten {
 
 /// The network of which a plugin is asked for [`hindrances`](crate::Plugin::hindrances).
 #[derive(Clone, Copy, Debug)]
-pub struct Site<'a> {
+pub struct NetworkView<'a> {
     /// How its pods are reached from the host, if a plugin of the network tells.
     pub link: Option<&'a HostLink>,
     /// Whether its pods have addresses of IPv4, and of IPv6, as far as the configuration tells.

@@ -1,7 +1,7 @@
 //! What a plugin author implements.
 
 use crate::forecast::Forecast;
-use crate::host::{ClaimedAddress, Forgotten, Hindrance, HostLink, Pool, Site};
+use crate::host::{ClaimedAddress, Forgotten, Hindrance, HostLink, NetworkView, Pool};
 use crate::inventory::{self, Orphan, Owned, Scope};
 use crate::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
 use crate::{Cleanup, Undo, about};
@@ -232,8 +232,12 @@ pub trait Plugin: Sync {
     ///
     /// # Errors
     /// When that cannot be found out.
-    fn hindrances(&self, conf: &PluginConf, site: &Site<'_>) -> Result<Vec<Hindrance>, Error> {
-        let _ = (conf, site);
+    fn hindrances(
+        &self,
+        conf: &PluginConf,
+        view: &NetworkView<'_>,
+    ) -> Result<Vec<Hindrance>, Error> {
+        let _ = (conf, view);
         Ok(Vec::new())
     }
 

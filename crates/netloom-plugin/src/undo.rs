@@ -29,7 +29,7 @@ impl<'r> Undo<'r> {
 
     /// Registers the removal of something that was just created. `what` says in an error message
     /// what the removal does: `"remove the link veth1234"`.
-    pub fn push(
+    pub fn on_failure(
         &mut self,
         what: impl Into<Cow<'static, str>>,
         remove: impl FnOnce() -> Result<(), Error> + 'r,

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use netloom_kernel::heap::Heap;
-use netloom_kernel::{stand_in, stdio};
+use netloom_kernel::{reaper, stdio};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -23,9 +23,9 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     // Who called a plugin waits for it to end, and not for the kernel to free what it removed.
-    stand_in::allow();
+    reaper::allow();
     netloom_plugin::tell_maker(netloom_plugins::MAKER);
     let code = netloom_plugin::main(netloom_plugins::registry::PLUGINS);
-    stand_in::take_over();
+    reaper::take_over();
     code
 }

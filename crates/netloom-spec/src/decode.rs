@@ -18,7 +18,7 @@
 //! [`code::DECODING`] is given for broken JSON and for a value of the wrong JSON
 //! type, [`code::INVALID_CONFIG`] for one of the right type that is not valid.
 
-mod fault;
+mod decode_error;
 mod node;
 mod step;
 mod trace;
@@ -28,7 +28,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, code};
-use fault::Fault;
+use decode_error::DecodeError;
 use node::{Node, ObjectNode};
 pub use step::Step;
 pub use trace::{Trace, saw_key, traced};
@@ -38,7 +38,7 @@ pub use trace::{Trace, saw_key, traced};
 /// # Errors
 /// As the module says.
 pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
-    T::deserialize(Node(value)).map_err(Fault::into)
+    T::deserialize(Node(value)).map_err(DecodeError::into)
 }
 
 /// As [`from_value`], of a value inside another. Errors name its place, `links[0].mtu`, before all else.
@@ -46,7 +46,7 @@ pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
 /// # Errors
 /// As the module says.
 pub fn from_value_at<T: DeserializeOwned>(value: &Value, place: &str) -> Result<T, Error> {
-    T::deserialize(Node(value)).map_err(|fault: Fault| fault.below(place).into())
+    T::deserialize(Node(value)).map_err(|fault: DecodeError| fault.below(place).into())
 }
 
 /// Reads `T` from an object.
@@ -54,7 +54,7 @@ pub fn from_value_at<T: DeserializeOwned>(value: &Value, place: &str) -> Result<
 /// # Errors
 /// As the module says.
 pub fn from_object<T: DeserializeOwned>(object: &Map<String, Value>) -> Result<T, Error> {
-    T::deserialize(ObjectNode(object)).map_err(Fault::into)
+    T::deserialize(ObjectNode(object)).map_err(DecodeError::into)
 }
 
 /// Reads `T` from a JSON document.
@@ -83,7 +83,10 @@ pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, Error> {
         Value::Object(object) => Ok(object),
         other => Err(Error::new(
             code::DECODING,
-            format!("expected a JSON object, got {}", fault::describe(&other)),
+            format!(
+                "expected a JSON object, got {}",
+                decode_error::describe(&other)
+            ),
         )),
     }
 }

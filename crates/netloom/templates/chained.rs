@@ -19,7 +19,7 @@ impl Plugin for MyPlugin {
             Error::new(code::INVALID_CONFIG, what)
         })?;
         // What is made here is registered at once: it is undone if anything fails later on.
-        undo.push("take back what was made", || Ok(()));
+        undo.on_failure("take back what was made", || Ok(()));
         Ok(result)
     }
 

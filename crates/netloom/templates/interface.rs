@@ -34,7 +34,7 @@ impl Plugin for MyPlugin {
         })?;
         let mut result = ipam.add(undo)?;
         // The host's end goes with the container's: nobody else has to be told to remove it.
-        undo.push("remove the interface", || remove(request.netns, name));
+        undo.on_failure("remove the interface", || remove(request.netns, name));
         let end = format!("veth{:08x}", std::process::id());
         let peer = PeerSpec::new(name).in_netns(&netns);
         let host = Socket::open().map_err(failed)?;

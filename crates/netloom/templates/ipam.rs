@@ -41,7 +41,7 @@ impl Plugin for MyPlugin {
                 .open(&path);
             match file {
                 Ok(mut file) => {
-                    undo.push("free the address", move || {
+                    undo.on_failure("free the address", move || {
                         fs::remove_file(path).map_err(failed)
                     });
                     file.write_all(owner.as_bytes()).map_err(failed)?;

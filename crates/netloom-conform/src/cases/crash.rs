@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::bench::Bench;
-use crate::call::Manner;
+use crate::call::CallMode;
 use crate::case::cases;
 use crate::stop::{Check, wrong};
 
@@ -39,7 +39,7 @@ fn killed_add(bench: &mut Bench<'_>, count: &'static str) -> Check {
     for moment in moments(time, count) {
         // Of fifty calls, those that show the failure are enough.
         let (calls, steps) = (bench.calls.len(), bench.steps.len());
-        let add = bench.request("ADD", pod).manner(Manner::Killed(moment));
+        let add = bench.request("ADD", pod).mode(CallMode::Killed(moment));
         bench.call(&add)?;
         let del = bench.request("DEL", pod);
         let done = bench.succeeds(&del).and_then(|_| {
@@ -64,7 +64,7 @@ fn killed_del(bench: &mut Bench<'_>, count: &'static str) -> Check {
     let time = bench.del(&made)?.time;
     for moment in moments(time, count) {
         let made = bench.add(pod)?;
-        let killed = bench.after("DEL", &made).manner(Manner::Killed(moment));
+        let killed = bench.after("DEL", &made).mode(CallMode::Killed(moment));
         bench.call(&killed)?;
         bench.del(&made)?;
         let found = bench.differences(&before)?;

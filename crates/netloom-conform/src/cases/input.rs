@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::bench::Bench;
-use crate::call::Manner;
+use crate::call::CallMode;
 use crate::case::cases;
 use crate::stop::{Check, wrong};
 
@@ -72,7 +72,7 @@ fn large(bench: &mut Bench<'_>, _: &str) -> Check {
 fn slow(bench: &mut Bench<'_>, _: &str) -> Check {
     bench.needs_add()?;
     let pod = bench.pod("one")?;
-    let request = bench.request("ADD", pod).manner(Manner::Slowly);
+    let request = bench.request("ADD", pod).mode(CallMode::Slowly);
     bench.add_by(pod, &request).map(drop)
 }
 

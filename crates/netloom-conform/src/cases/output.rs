@@ -3,7 +3,7 @@
 use netloom_spec::Version;
 
 use crate::bench::{Bench, brief, refusal};
-use crate::call::{Manner, Said};
+use crate::call::{CallMode, Said};
 use crate::case::cases;
 use crate::stop::{Check, skip, wrong};
 
@@ -136,16 +136,16 @@ fn no_directory(bench: &mut Bench<'_>, _: &str) -> Check {
     let gone = std::path::PathBuf::from("/run/conform/gone");
     std::fs::create_dir(&gone)?;
     bench.step("mkdir /run/conform/gone");
-    let request = bench.request("ADD", pod).manner(Manner::In(gone));
+    let request = bench.request("ADD", pod).mode(CallMode::In(gone));
     bench.add_by(pod, &request).map(drop)
 }
 
 fn full_stderr(bench: &mut Bench<'_>, _: &str) -> Check {
     bench.needs_add()?;
     let pod = bench.pod("one")?;
-    let request = bench.request("ADD", pod).manner(Manner::Full("stderr"));
+    let request = bench.request("ADD", pod).mode(CallMode::Full("stderr"));
     let made = bench.add_by(pod, &request)?;
-    let request = bench.after("DEL", &made).manner(Manner::Full("stderr"));
+    let request = bench.after("DEL", &made).mode(CallMode::Full("stderr"));
     bench.succeeds(&request).map(drop)
 }
 
@@ -154,7 +154,7 @@ fn full_stdout(bench: &mut Bench<'_>, _: &str) -> Check {
     bench.prime()?;
     let pod = bench.pod("one")?;
     let before = bench.look()?;
-    let request = bench.request("ADD", pod).manner(Manner::Full("stdout"));
+    let request = bench.request("ADD", pod).mode(CallMode::Full("stdout"));
     let said = bench.call(&request)?;
     if said.is_success() {
         return wrong("expected ADD to fail where stdout is full, got exit status 0");

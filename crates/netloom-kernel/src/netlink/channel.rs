@@ -13,7 +13,7 @@ use rustix::net::{Protocol, RecvFlags, SendFlags};
 
 use super::endpoint::{self, set_option};
 use super::{Attributes, HEADER_LEN, NLM_F_ACK, align};
-use crate::stand_in;
+use crate::reaper;
 
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
@@ -47,7 +47,7 @@ pub(crate) enum Framing {
     /// error when it refuses all.
     NfBatch,
     /// They do not, and the last removes a link. The kernel echoes that once the link is gone, and
-    /// acknowledges it when it is freed: a stand-in waits for that.
+    /// acknowledges it when it is freed: a reaper waits for that.
     Removal,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Sent {
     acknowledged: u32,
     is_batch: bool,
     /// The process that sends them, readable when it has ended.
-    stand_in: Option<OwnedFd>,
+    reaper: Option<OwnedFd>,
 }
 
 /// What precedes a message's payload.
@@ -110,10 +110,10 @@ pub(crate) struct Channel {
 impl Drop for Channel {
     fn drop(&mut self) {
         if self.closes_slowly
-            && stand_in::is_allowed()
+            && reaper::is_allowed()
             && let Ok(socket) = self.socket.try_clone()
         {
-            stand_in::hold(socket, self.deleted.get());
+            reaper::hold(socket, self.deleted.get());
         }
     }
 }
@@ -201,7 +201,7 @@ impl Channel {
         self.answers(sent, bytes, refused, reply)
     }
 
-    /// The first half of [`transact`](Self::transact): the messages are sent, or a stand-in sends
+    /// The first half of [`transact`](Self::transact): the messages are sent, or a reaper sends
     /// them now.
     pub(crate) fn post(&self, bytes: &mut [u8], framing: Framing) -> Result<Sent, Errno> {
         let sequences = self.number(bytes);
@@ -210,11 +210,11 @@ impl Channel {
             Framing::NfBatch => *sequences.end() - 1,
         };
         ask_for_ack(bytes, acknowledged);
-        let stand_in = match framing {
-            Framing::Removal => stand_in::send(self.socket.as_fd(), bytes),
+        let reaper = match framing {
+            Framing::Removal => reaper::send(self.socket.as_fd(), bytes),
             Framing::Plain | Framing::NfBatch => None,
         };
-        if stand_in.is_none() {
+        if reaper.is_none() {
             self.send(bytes)?;
         }
         Ok(Sent {
@@ -222,7 +222,7 @@ impl Channel {
             last: *sequences.end(),
             acknowledged,
             is_batch: framing == Framing::NfBatch,
-            stand_in,
+            reaper,
         })
     }
 
@@ -234,9 +234,9 @@ impl Channel {
         mut refused: impl FnMut(usize, Refusal),
         mut reply: impl FnMut(usize, Header, &[u8]),
     ) -> Result<bool, Errno> {
-        let by_stand_in = self.is_answered(sent.stand_in.as_ref())?;
+        let by_reaper = self.is_answered(sent.reaper.as_ref())?;
         // One that was killed before it sent anything leaves no answer.
-        if sent.stand_in.is_some() && !by_stand_in {
+        if sent.reaper.is_some() && !by_reaper {
             self.send(bytes)?;
         }
         let mut echoed = false;
@@ -247,7 +247,7 @@ impl Channel {
             let index = (header.sequence - sent.first) as usize;
             if header.kind != NLMSG_ERROR {
                 reply(index, header, payload);
-                echoed = by_stand_in && header.sequence == sent.acknowledged;
+                echoed = by_reaper && header.sequence == sent.acknowledged;
                 return if echoed { Flow::Done } else { Flow::More };
             }
             let refusal = refusal_of(header, payload);
@@ -364,14 +364,14 @@ impl Channel {
         first..=next - 1
     }
 
-    /// Waits until there is an answer to what a stand-in sends, or the stand-in has ended.
-    fn is_answered(&self, stand_in: Option<&OwnedFd>) -> Result<bool, Errno> {
-        let Some(stand_in) = stand_in else {
+    /// Waits until there is an answer to what a reaper sends, or the reaper has ended.
+    fn is_answered(&self, reaper: Option<&OwnedFd>) -> Result<bool, Errno> {
+        let Some(reaper) = reaper else {
             return Ok(false);
         };
         let mut either = [
             PollFd::new(&self.socket, PollFlags::IN),
-            PollFd::new(stand_in, PollFlags::IN),
+            PollFd::new(reaper, PollFlags::IN),
         ];
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut either, None))?;
         Ok(!either[0].revents().is_empty())

@@ -19,7 +19,7 @@ fn undone() -> Vec<&'static str> {
 
 fn push_two(undo: &mut Undo<'_>) {
     for what in ["first", "second"] {
-        undo.push(what, move || {
+        undo.on_failure(what, move || {
             UNDONE.with_borrow_mut(|undone| undone.push(what));
             Ok(())
         });
@@ -69,8 +69,8 @@ fn a_panic_is_undone_and_reported_as_one_document() {
 fn an_undo_that_fails_or_panics_stops_nothing_and_is_reported() {
     let adder = Adder(|_, undo| {
         push_two(undo);
-        undo.push("remove the link", || Err(Error::new(999, "device busy")));
-        undo.push("remove the rule", || panic!("oh"));
+        undo.on_failure("remove the link", || Err(Error::new(999, "device busy")));
+        undo.on_failure("remove the rule", || panic!("oh"));
         Err(Error::new(100, "no").with_details("because"))
     });
     let (code, msg, details) = call(&adder, &env("ADD"), CONF).error_parts();

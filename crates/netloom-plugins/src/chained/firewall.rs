@@ -17,17 +17,17 @@ mod iptables;
 mod nftables;
 mod plan;
 
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
-use crate::wiring::fault::invalid;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use crate::wiring::foretell;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::record;
+use crate::wiring::setup_error::invalid;
 use backend::{Backend, packet_filter};
 use netloom_kernel::sysctl;
 use netloom_plugin::forecast::Forecast;
-use netloom_plugin::host::{Hindrance, HostLink, Mend, Site};
+use netloom_plugin::host::{Hindrance, HostLink, Mend, NetworkView};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Cleanup, Owned, Plugin, Undo};
 use netloom_spec::{AddResult, Error, PluginConf, Version, code};
@@ -46,12 +46,12 @@ fn unchained() -> Error {
 
 /// A native chain of nftables that stops all that comes in by the network's link, whatever the plugin
 /// lets pass in its own.
-fn closed_chain(conf: &PluginConf, site: &Site<'_>) -> Result<Option<Hindrance>, Error> {
-    let Some(link) = site.link.map(HostLink::pattern) else {
+fn closed_chain(conf: &PluginConf, view: &NetworkView<'_>) -> Result<Option<Hindrance>, Error> {
+    let Some(link) = view.link.map(HostLink::pattern) else {
         return Ok(None);
     };
     let choice = backend::choose(Plan::lenient(conf).backend)?.choice();
-    let found = closed::find(site.families, &[&link], closed::mark_of(choice))?;
+    let found = closed::find(view.families, &[&link], closed::mark_of(choice))?;
     Ok(found.map(|closed| Hindrance {
         kind: "firewall",
         what: closed.words(),
@@ -60,16 +60,16 @@ fn closed_chain(conf: &PluginConf, site: &Site<'_>) -> Result<Option<Hindrance>,
 }
 
 /// The packet filter keeps the pods of one bridge apart only if it sees what the bridge forwards.
-fn unseen(conf: &PluginConf, site: &Site<'_>) -> Vec<Hindrance> {
+fn unseen(conf: &PluginConf, view: &NetworkView<'_>) -> Vec<Hindrance> {
     const KEYS: [&str; 2] = [
         "net.bridge.bridge-nf-call-iptables",
         "net.bridge.bridge-nf-call-ip6tables",
     ];
     let isolates = conf.get("ingressPolicy").and_then(|it| it.as_str()) == Some("isolated");
-    if !isolates || site.link.and_then(HostLink::bridge).is_none() {
+    if !isolates || view.link.and_then(HostLink::bridge).is_none() {
         return Vec::new();
     }
-    let keys = KEYS.into_iter().zip(site.families);
+    let keys = KEYS.into_iter().zip(view.families);
     let find = |(key, _): (&str, bool)| {
         let (state, mend) = match sysctl::get(&key.replace('.', "/")) {
             Ok(value) if value == "0" => ("0", Mend::sysctl(key, "1")),
@@ -93,11 +93,15 @@ fn unseen(conf: &PluginConf, site: &Site<'_>) -> Vec<Hindrance> {
 }
 
 /// Iptables' rules cannot undo what another chain of the hook drops, nor can nftables' own.
-fn refuse_closed_chain(choice: Choice, wanted: &Wanted, result: &AddResult) -> Result<(), Fault> {
+fn refuse_closed_chain(
+    choice: Choice,
+    wanted: &Wanted,
+    result: &AddResult,
+) -> Result<(), SetupError> {
     let families = [false, true].map(|v6| wanted.of_family(v6).next().is_some());
     let links = closed::links_of(result);
     match closed::find(families, &links, closed::mark_of(choice))? {
-        Some(closed) => Err(drift(format!(
+        Some(closed) => Err(mismatch(format!(
             "firewall: {}; {}",
             closed.words(),
             closed.mend(choice, &links)
@@ -139,7 +143,7 @@ impl Plugin for Firewall {
         let zone = plan.zone.clone();
         let chosen = backend.choice();
         // Registered first: what fails half way is taken back as well.
-        undo.push("remove the firewall rules", move || {
+        undo.on_failure("remove the firewall rules", move || {
             remove_by(chosen, owner, (&ips, &links), &zone, false)
         });
         match backend {
@@ -182,10 +186,14 @@ impl Plugin for Firewall {
         remove_by(plan.backend, owner, (&ips, &links), &plan.zone, true)
     }
 
-    fn hindrances(&self, conf: &PluginConf, site: &Site<'_>) -> Result<Vec<Hindrance>, Error> {
-        let mut found = unseen(conf, site);
+    fn hindrances(
+        &self,
+        conf: &PluginConf,
+        view: &NetworkView<'_>,
+    ) -> Result<Vec<Hindrance>, Error> {
+        let mut found = unseen(conf, view);
         // What the kernel does not show is no finding; STATUS tells what is missing.
-        found.extend(closed_chain(conf, site).unwrap_or_default());
+        found.extend(closed_chain(conf, view).unwrap_or_default());
         Ok(found)
     }
 
@@ -195,7 +203,8 @@ impl Plugin for Firewall {
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf)?;
-        let unavailable = |fault: Fault| Error::new(code::PLUGIN_NOT_AVAILABLE, fault.to_string());
+        let unavailable =
+            |fault: SetupError| Error::new(code::PLUGIN_NOT_AVAILABLE, fault.to_string());
         match backend::choose(plan.backend).map_err(unavailable)? {
             Backend::Firewalld(mut firewalld) => firewalld.require().map_err(unavailable),
             Backend::Iptables => backend::require_iptables().map_err(unavailable),
@@ -252,14 +261,14 @@ fn remove_by(
 }
 
 /// firewalld knows no such policies.
-fn keep_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+fn keep_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), SetupError> {
     match packet_filter() {
         Backend::Iptables => iptables::keep_apart(owner, wanted),
         _ => nftables::create(owner, &wanted.without_addresses()),
     }
 }
 
-fn check_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+fn check_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), SetupError> {
     match packet_filter() {
         _ if wanted.bridge.is_none() => Ok(()),
         Backend::Iptables => iptables::check_apart(owner, wanted),

@@ -23,22 +23,22 @@ mod nftables;
 mod plan;
 mod refusal;
 
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
-use crate::wiring::fault::invalid;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use crate::wiring::foretell;
 use crate::wiring::masquerade::{Backend, BackendChoice};
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
 use crate::wiring::record;
+use crate::wiring::setup_error::invalid;
 use netloom_kernel::iptables::{Family, is_available};
 use netloom_kernel::rtnl::{Scope, Socket};
 use netloom_plugin::forecast::{Effect, Forecast, Spot};
-use netloom_plugin::host::{ClaimedAddress, Hindrance, Mend, Site};
+use netloom_plugin::host::{ClaimedAddress, Hindrance, Mend, NetworkView};
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
 use netloom_plugin::{Owned, Plugin, Undo, code};
 use netloom_spec::{AddResult, Error, NetworkName, PluginConf};
-use nftables::Known;
+use nftables::RemovalHints;
 use plan::{Masquerade, Plan, Pod};
 
 /// To whose addresses ports lead in a network, by either packet filter.
@@ -118,12 +118,12 @@ impl Plugin for Portmap {
         let wanted = Wanted::new(owner, &plan, &pod, backend)?;
         let undone = plan.clone();
         // Registered first: what fails half way is taken back as well.
-        undo.push("remove the port mappings", move || {
-            let known = Known {
+        undo.on_failure("remove the port mappings", move || {
+            let hints = RemovalHints {
                 plan: Some(&undone),
                 pod,
             };
-            remove(owner, BackendChoice::Only(backend), &known)
+            remove(owner, BackendChoice::Only(backend), &hints)
                 .map(drop)
                 .map_err(Error::from)
         });
@@ -158,24 +158,24 @@ impl Plugin for Portmap {
             .map_or(BackendChoice::Any, |plan| plan.backend);
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let result = request.prev_result();
-        let known = Known {
+        let hints = RemovalHints {
             plan: plan.as_ref(),
             pod: result.map_or_else(Pod::default, |result| {
                 Pod::of(&result, request.if_name.as_str())
             }),
         };
-        let removed = remove(owner, choice, &known);
+        let removed = remove(owner, choice, &hints);
         let mut gone = removed.as_ref().cloned().unwrap_or_default();
         if let Some(plan) = &plan {
-            gone.extend(nftables::mapped(&plan.mappings, &known.pod));
+            gone.extend(nftables::mapped(&plan.mappings, &hints.pod));
         }
         flows::forget_gone(request, &gone);
         Ok(removed.map(drop)?)
     }
 
-    fn hindrances(&self, conf: &PluginConf, _: &Site<'_>) -> Result<Vec<Hindrance>, Error> {
+    fn hindrances(&self, conf: &PluginConf, _: &NetworkView<'_>) -> Result<Vec<Hindrance>, Error> {
         let find = || service_addresses(conf);
-        Ok(find().map_err(Fault::kernel(format!("look for {SERVICES}")))?)
+        Ok(find().map_err(SetupError::kernel(format!("look for {SERVICES}")))?)
     }
 
     fn owned(&self) -> &'static [Owned] {
@@ -240,7 +240,7 @@ impl Wanted {
         })
     }
 
-    fn create(&self) -> Result<(), Fault> {
+    fn create(&self) -> Result<(), SetupError> {
         match self {
             Self::Nftables(request) => request.create(),
             Self::Iptables(request, loopback) => {
@@ -270,7 +270,7 @@ fn check(owner: Owner<'_>, plan: &Plan, pod: &Pod) -> Result<(), Error> {
             if let Err(first) = by_iptables()
                 && let Err(second) = by_nftables()
             {
-                return Err(drift(format!("{first}, and {}", second.msg)).into());
+                return Err(mismatch(format!("{first}, and {}", second.msg)).into());
             }
         }
     }
@@ -278,7 +278,7 @@ fn check(owner: Owner<'_>, plan: &Plan, pod: &Pod) -> Result<(), Error> {
     if let Some(v4) = localhost
         && let Some(closed) = localhost::closed(v4)?
     {
-        return Err(drift(format!("127.0.0.1 does not lead to the pod: {closed}")).into());
+        return Err(mismatch(format!("127.0.0.1 does not lead to the pod: {closed}")).into());
     }
     Ok(())
 }
@@ -288,11 +288,11 @@ fn check(owner: Owner<'_>, plan: &Plan, pod: &Pod) -> Result<(), Error> {
 fn remove(
     owner: Owner<'_>,
     choice: BackendChoice,
-    known: &Known<'_>,
-) -> Result<Vec<nftables::Mapped>, Fault> {
+    hints: &RemovalHints<'_>,
+) -> Result<Vec<nftables::Mapped>, SetupError> {
     let nftables = Nftables::open()?;
-    let by_nftables = nftables::remove(&nftables, owner, known);
-    let by_iptables = iptables::remove(&nftables, owner, choice, known);
+    let by_nftables = nftables::remove(&nftables, owner, hints);
+    let by_iptables = iptables::remove(&nftables, owner, choice, hints);
     let mapped = by_nftables?;
     by_iptables?;
     Ok(mapped)

@@ -35,9 +35,9 @@ mod topology;
 mod unlink;
 mod wait;
 
-use crate::wiring::fault::invalid;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::owner::Owner;
+use crate::wiring::setup_error::invalid;
 use link::End;
 use netloom_plugin::forecast::{self, Effect, Forecast, Spot};
 use netloom_plugin::{

@@ -16,13 +16,13 @@ mod membership;
 mod plan;
 
 use crate::wiring::announcement::Announcement;
-use crate::wiring::fault::invalid;
 use crate::wiring::identity::may_be_own;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::settle;
 use crate::wiring::record;
-use crate::wiring::sandbox::{self, Alone};
-use crate::wiring::{Fault, tables};
+use crate::wiring::sandbox::{self, LockedPod};
+use crate::wiring::setup_error::invalid;
+use crate::wiring::{SetupError, tables};
 use membership::{Belongings, Restore};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkChange, LinkKind, LinkSpec, Socket, table};
 use netloom_plugin::forecast::{Effect, Forecast, Spot};
@@ -64,7 +64,7 @@ impl Plugin for Vrf {
         let name = request.if_name.as_str();
         let plan = Plan::new(request.conf, name)?;
         let result = request.prev_result()?.ok_or_else(unchained)?;
-        let pod = Rc::new(Alone::enter(sandbox::open(request.netns)?, request)?);
+        let pod = Rc::new(LockedPod::enter(sandbox::open(request.netns)?, request)?);
         let socket = &pod.socket;
         let link = find(socket, name)?.ok_or_else(|| {
             let what = format!("could not get link by name {name}: it is not in the container");
@@ -79,7 +79,7 @@ impl Plugin for Vrf {
         let belongings = Rc::new(Belongings::of(socket, &link)?);
         let (kept, inside) = (Rc::clone(&belongings), Rc::clone(&pod));
         let what = format!("take {name} out of the VRF {}", plan.name);
-        undo.push(what, move || {
+        undo.on_failure(what, move || {
             let leave = LinkChange::new().no_master();
             let socket = inside.new_socket()?;
             Ok(kept.change_master(&socket, &leave, table::MAIN, Restore::Strictly)?)
@@ -109,7 +109,7 @@ impl Plugin for Vrf {
             return Ok(());
         };
         let name = request.if_name.as_str();
-        let pod = Alone::enter(netns, request)?;
+        let pod = LockedPod::enter(netns, request)?;
         let socket = &pod.socket;
         let Some(vrf) = find(socket, vrf_name)?.as_ref().and_then(VrfLink::of) else {
             return Ok(());
@@ -118,7 +118,7 @@ impl Plugin for Vrf {
             // The namespace may be another pod's by now.
             let is_own = |made| may_be_own(socket, &link, request.container_id.as_str(), made);
             let is_own = made.as_ref().map_or(Ok(true), is_own);
-            if !is_own.map_err(Fault::kernel(format!("look at {name:?}")))? {
+            if !is_own.map_err(SetupError::kernel(format!("look at {name:?}")))? {
                 return Ok(());
             }
             let leave = LinkChange::new().no_master();
@@ -174,9 +174,9 @@ impl VrfLink {
     }
 }
 
-fn find(socket: &Socket, name: &str) -> Result<Option<Link>, Fault> {
+fn find(socket: &Socket, name: &str) -> Result<Option<Link>, SetupError> {
     let found = socket.find_link(name);
-    found.map_err(Fault::kernel(format!("look up {name:?}")))
+    found.map_err(SetupError::kernel(format!("look up {name:?}")))
 }
 
 fn refuse_member(socket: &Socket, link: &Link) -> Result<(), Error> {
@@ -184,7 +184,7 @@ fn refuse_member(socket: &Socket, link: &Link) -> Result<(), Error> {
         return Ok(());
     };
     let master = socket.get_link(master);
-    let master = master.map_err(Fault::kernel("look up the interface's master"))?;
+    let master = master.map_err(SetupError::kernel("look up the interface's master"))?;
     let what = format!(
         "interface {} has already a master set: {}",
         link.name, master.name
@@ -210,14 +210,14 @@ fn usable(found: &Link, plan: &Plan) -> Result<VrfLink, Error> {
     }
 }
 
-fn create<'r>(pod: &Rc<Alone>, plan: &Plan, undo: &mut Undo<'r>) -> Result<VrfLink, Error> {
+fn create<'r>(pod: &Rc<LockedPod>, plan: &Plan, undo: &mut Undo<'r>) -> Result<VrfLink, Error> {
     let table = match plan.table {
         Some(table) => table,
         None => free_table(&pod.socket)?,
     };
     // By name, and before: that it was made may not come to be known.
     let (inside, name) = (Rc::clone(pod), plan.name.clone());
-    undo.push(format!("remove the VRF {name}"), move || {
+    undo.on_failure(format!("remove the VRF {name}"), move || {
         let socket = inside.new_socket()?;
         match find(&socket, &name)?.as_ref().and_then(VrfLink::of) {
             Some(vrf) => Ok(remove_if_idle(&socket, vrf.index)?),
@@ -227,7 +227,7 @@ fn create<'r>(pod: &Rc<Alone>, plan: &Plan, undo: &mut Undo<'r>) -> Result<VrfLi
     let spec = LinkSpec::new(&plan.name, KindSpec::Vrf { table }).up();
     let made = pod.socket.create_link(&spec);
     let what = format!("could not add VRF {}", plan.name);
-    let index = made.map_err(Fault::kernel(what))?.index;
+    let index = made.map_err(SetupError::kernel(what))?.index;
     Ok(VrfLink { index, table })
 }
 
@@ -235,7 +235,7 @@ fn create<'r>(pod: &Rc<Alone>, plan: &Plan, undo: &mut Undo<'r>) -> Result<VrfLi
 fn free_table(socket: &Socket) -> Result<u32, Error> {
     let links = socket
         .list_links()
-        .map_err(Fault::kernel("list the links"))?;
+        .map_err(SetupError::kernel("list the links"))?;
     let of_vrf = |table| {
         links
             .iter()
@@ -249,10 +249,10 @@ fn free_table(socket: &Socket) -> Result<u32, Error> {
 }
 
 /// Removes a VRF that has no members.
-fn remove_if_idle(socket: &Socket, index: u32) -> Result<(), Fault> {
+fn remove_if_idle(socket: &Socket, index: u32) -> Result<(), SetupError> {
     let members = socket.list_ports(index);
     if !members
-        .map_err(Fault::kernel("list the members of the VRF"))?
+        .map_err(SetupError::kernel("list the members of the VRF"))?
         .is_empty()
     {
         return Ok(());
@@ -260,5 +260,5 @@ fn remove_if_idle(socket: &Socket, index: u32) -> Result<(), Fault> {
     let removed = socket.remove_link(index);
     removed
         .map(drop)
-        .map_err(Fault::kernel("failed to remove the VRF"))
+        .map_err(SetupError::kernel("failed to remove the VRF"))
 }

@@ -9,7 +9,7 @@ use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
-use crate::wiring::single_link::{self, Site, require_ipam};
+use crate::wiring::single_link::{self, LinkSides, require_ipam};
 use netloom_kernel::rtnl::{KindSpec, LinkSpec};
 use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
@@ -65,10 +65,10 @@ impl Plugin for Dummy {
         undo: &mut Undo<'r>,
     ) -> Result<AddResult, Error> {
         let plan = Plan::new(request.conf)?;
-        let site = Site::open_for_add(request)?;
-        let spec = LinkSpec::new(site.name, KindSpec::Dummy);
-        let link = site.create_link(&spec, KIND, undo)?;
-        site.attach(&link, request, Announce::Nobody, plan.dns, undo)
+        let sides = LinkSides::open_for_add(request)?;
+        let spec = LinkSpec::new(sides.name, KindSpec::Dummy);
+        let link = sides.create_link(&spec, KIND, undo)?;
+        sides.attach(&link, request, Announce::Nobody, plan.dns, undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {

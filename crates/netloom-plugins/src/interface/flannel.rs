@@ -16,7 +16,7 @@ mod store;
 pub(crate) mod subnet_env;
 
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, record};
+use crate::wiring::{SetupError, record};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Socket;
 use netloom_plugin::forecast::Forecast;
@@ -30,16 +30,16 @@ use store::Store;
 use subnet_env::SubnetEnv;
 
 /// The delegate would refuse it too, but the DEL after that would take the interface for its own.
-fn refuse_taken_name(request: &AddRequest<'_>) -> Result<(), Fault> {
+fn refuse_taken_name(request: &AddRequest<'_>) -> Result<(), SetupError> {
     let (name, netns) = (request.if_name.as_str(), request.netns);
     // What is wrong with the namespace, the delegate tells.
     let Ok(inside) = Netns::open(netns) else {
         return Ok(());
     };
     let look = || Socket::open_in(&inside)?.find_link(name);
-    match look().map_err(Fault::kernel(format!("look up {name:?}")))? {
+    match look().map_err(SetupError::kernel(format!("look up {name:?}")))? {
         None => Ok(()),
-        Some(_) => Err(Fault::NameTaken {
+        Some(_) => Err(SetupError::NameTaken {
             name: name.to_owned(),
             netns: netns.to_owned(),
         }),
@@ -92,7 +92,7 @@ impl Plugin for Flannel {
         // After a failed ADD its DEL has been run, but not told whether it failed too. Only after a
         // DEL that succeeded is the file of no more use.
         let outcome = delegate.add(&mut Undo::new());
-        undo.push(
+        undo.on_failure(
             format!("DEL of the delegate {}", delegate.kind()),
             move || {
                 delegate.del()?;

@@ -29,7 +29,7 @@ mod sysfs;
 use crate::wiring::owner::Owner;
 use crate::wiring::record::{self, Record};
 use crate::wiring::router_advertisements::RouterAdvertisements;
-use crate::wiring::{Fault, sandbox};
+use crate::wiring::{SetupError, sandbox};
 use config::Config;
 use loan::Loan;
 use netloom_kernel::rtnl::Socket;
@@ -143,7 +143,7 @@ impl Plugin for HostDevice {
             forecast.tell(Effect::LeavesAlone, Spot::Host, "device", device);
             return Ok(());
         }
-        let host = Socket::open().map_err(Fault::kernel("open a netlink socket"))?;
+        let host = Socket::open().map_err(SetupError::kernel("open a netlink socket"))?;
         let device = plan.selector.find(&host, &sysfs)?;
         forecast.tell(Effect::Changes, Spot::Host, "link", device.link.name);
         forecast.interface();

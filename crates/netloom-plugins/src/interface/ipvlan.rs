@@ -11,14 +11,14 @@
 mod chain;
 mod plan;
 
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use crate::wiring::foretell;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
-use crate::wiring::single_link::{self, Site, status_of_master};
+use crate::wiring::single_link::{self, LinkSides, status_of_master};
 use chain::Chain;
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
 use netloom_plugin::forecast::Forecast;
@@ -57,25 +57,27 @@ impl Plugin for Ipvlan {
     ) -> Result<AddResult, Error> {
         let plan = Plan::new(request.conf)?;
         let chain = Chain::new(&plan, request)?;
-        let site = Site::open_for_add(request)?;
-        let master = site.master(plan.place, chain.master.as_deref())?;
+        let sides = LinkSides::open_for_add(request)?;
+        let master = sides.master(plan.place, chain.master.as_deref())?;
 
-        let spec = LinkSpec::new(site.name, KindSpec::Ipvlan(plan.options)).mtu(plan.mtu);
-        let link = site.create_link_on(&master, &spec, KIND, undo)?;
+        let spec = LinkSpec::new(sides.name, KindSpec::Ipvlan(plan.options)).mtu(plan.mtu);
+        let link = sides.create_link_on(&master, &spec, KIND, undo)?;
         match chain.given {
-            Some(given) => Ok(site.attach_with(given, &link, request, Announce::Both, plan.dns)?),
-            None => site.attach(&link, request, Announce::Both, plan.dns, undo),
+            Some(given) => {
+                Ok(sides.attach_with(given, &link, request, Announce::Both, plan.dns)?)
+            }
+            None => sides.attach(&link, request, Announce::Both, plan.dns, undo),
         }
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf)?;
-        single_link::check(request, KIND, |site, link| {
+        single_link::check(request, KIND, |sides, link| {
             // Where the configuration names none, only ADD knew it: it may have come from the
             // plugin before.
             if let Some(name) = plan.master.as_deref() {
-                let master = site.master(plan.place, Some(name))?;
-                master.check(&site.inside, link)?;
+                let master = sides.master(plan.place, Some(name))?;
+                master.check(&sides.inside, link)?;
             }
             check_options(&plan, link)
         })
@@ -110,13 +112,13 @@ impl Plugin for Ipvlan {
 }
 
 /// Mode and, where the configuration has one, flag are those of the plan.
-fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
+fn check_options(plan: &Plan, link: &Link) -> Result<(), SetupError> {
     let Some(LinkKind::Ipvlan(options)) = link.kind else {
         return Ok(());
     };
     let word = |word: Option<&'static str>| word.unwrap_or("unknown");
     if options.mode != plan.options.mode {
-        return Err(drift(format!(
+        return Err(mismatch(format!(
             "Container ipvlan mode {} of {} does not match expected value: {}",
             word(MODES.word(options.mode)),
             link.name,
@@ -124,7 +126,7 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
         )));
     }
     match (options.flag, plan.options.flag) {
-        (Some(found), Some(wanted)) if found != wanted => Err(drift(format!(
+        (Some(found), Some(wanted)) if found != wanted => Err(mismatch(format!(
             "Container ipvlan flag {} of {} does not match expected value: {}",
             word(FLAGS.word(found)),
             link.name,

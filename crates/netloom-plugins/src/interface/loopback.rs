@@ -120,7 +120,7 @@ fn set_up<'r>(pod: &Rc<Socket>, container_id: &str, undo: &mut Undo<'r>) -> Resu
     pod.set_link(lo.index, &if marks { up.alias(&mark) } else { up })?;
     let pod = Rc::clone(pod);
     let former = lo.alias.unwrap_or_default();
-    undo.push("set lo back to what it was", move || {
+    undo.on_failure("set lo back to what it was", move || {
         let back = LinkChange::new().alias(&former);
         let back = if is_up { back } else { back.down() };
         Ok(pod.set_link(LO, &back).map_err(Failure::from)?)

@@ -9,14 +9,14 @@
 
 mod plan;
 
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use crate::wiring::foretell;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
-use crate::wiring::single_link::{self, Site, status_of_master};
+use crate::wiring::single_link::{self, LinkSides, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec};
 use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
@@ -49,22 +49,22 @@ impl Plugin for Macvlan {
         undo: &mut Undo<'r>,
     ) -> Result<AddResult, Error> {
         let plan = Plan::new(request.conf, request.args)?;
-        let site = Site::open_for_add(request)?;
-        let master = site.master(plan.place, plan.master.as_deref())?;
+        let sides = LinkSides::open_for_add(request)?;
+        let master = sides.master(plan.place, plan.master.as_deref())?;
         let mut spec =
-            LinkSpec::new(site.name, KindSpec::Macvlan(plan.options)).mtu(master.mtu(plan.mtu)?);
+            LinkSpec::new(sides.name, KindSpec::Macvlan(plan.options)).mtu(master.mtu(plan.mtu)?);
         if let Some(mac) = plan.mac {
             spec = spec.mac(mac.0);
         }
-        let link = site.create_link_on(&master, &spec, KIND, undo)?;
-        site.attach(&link, request, Announce::Both, plan.dns, undo)
+        let link = sides.create_link_on(&master, &spec, KIND, undo)?;
+        sides.attach(&link, request, Announce::Both, plan.dns, undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf, request.args)?;
-        single_link::check(request, KIND, |site, link| {
-            let master = site.master(plan.place, plan.master.as_deref())?;
-            master.check(&site.inside, link)?;
+        single_link::check(request, KIND, |sides, link| {
+            let master = sides.master(plan.place, plan.master.as_deref())?;
+            master.check(&sides.inside, link)?;
             check_options(&plan, link)
         })
     }
@@ -95,13 +95,13 @@ impl Plugin for Macvlan {
 }
 
 /// Mode and queue length are those of the plan.
-fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
+fn check_options(plan: &Plan, link: &Link) -> Result<(), SetupError> {
     let Some(LinkKind::Macvlan(options)) = link.kind else {
         return Ok(());
     };
     let (mode, wanted) = (mode_name(options.mode), mode_name(plan.options.mode));
     if mode != wanted {
-        return Err(drift(format!(
+        return Err(mismatch(format!(
             "Container macvlan mode {mode} of {} does not match expected value: {wanted}",
             link.name
         )));
@@ -111,7 +111,7 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
         options.broadcast_queue_len,
         plan.options.broadcast_queue_len,
     ) {
-        (Some(length), Some(wanted)) if length != wanted => Err(drift(format!(
+        (Some(length), Some(wanted)) if length != wanted => Err(mismatch(format!(
             "Interface {} has bcqueuelen {length}, not {wanted}",
             link.name
         ))),

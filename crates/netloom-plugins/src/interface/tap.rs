@@ -12,12 +12,12 @@
 mod create;
 mod plan;
 
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
-use crate::wiring::single_link::{self, Site};
+use crate::wiring::single_link::{self, LinkSides};
 use netloom_kernel::rtnl::{Link, LinkKind};
 use netloom_kernel::tuntap;
 use netloom_plugin::forecast::Forecast;
@@ -58,18 +58,18 @@ impl Plugin for Tap {
     ) -> Result<AddResult, Error> {
         let plan = Plan::new(request.conf, request.args)?;
         plan.refuse_context_without_selinux(code::UNSUPPORTED_FIELD)?;
-        let site = Site::open_for_add(request)?;
-        let bridge = create::find_bridge(&site, &plan)?;
+        let sides = LinkSides::open_for_add(request)?;
+        let bridge = create::find_bridge(&sides, &plan)?;
 
-        let link = create::create(&site, &plan, bridge, undo)?;
-        site.attach(&link, request, Announce::V4, plan.dns, undo)
+        let link = create::create(&sides, &plan, bridge, undo)?;
+        sides.attach(&link, request, Announce::V4, plan.dns, undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf, request.args)?;
-        single_link::check(request, KIND, |site, link| {
+        single_link::check(request, KIND, |sides, link| {
             check_options(&plan, link)?;
-            check_bridge(&plan, site, link)
+            check_bridge(&plan, sides, link)
         })
     }
 
@@ -101,18 +101,18 @@ impl Plugin for Tap {
 }
 
 /// What only the maker of the device decides. Kernels before 4.20 do not tell.
-fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
+fn check_options(plan: &Plan, link: &Link) -> Result<(), SetupError> {
     let Some(LinkKind::Tun(Some(options))) = link.kind else {
         return Ok(());
     };
     let name = &link.name;
     if !options.tap {
-        return Err(drift(format!(
+        return Err(mismatch(format!(
             "Error: Container interface {name} not of type tap: it is a tun device"
         )));
     }
     if !options.persistent {
-        return Err(drift(format!(
+        return Err(mismatch(format!(
             "Interface {name} is not persistent: it goes with the program that has it"
         )));
     }
@@ -123,7 +123,7 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
         // ADD may have been told it by a configuration that says no more.
         if wanted.is_some() && found != wanted {
             let text = |id: Option<u32>| id.map_or("none".to_owned(), |id| id.to_string());
-            return Err(drift(format!(
+            return Err(mismatch(format!(
                 "Interface {name} has {what} {}, not {}",
                 text(found),
                 text(wanted)
@@ -131,7 +131,7 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
         }
     }
     if options.multi_queue != plan.multi_queue {
-        return Err(drift(format!(
+        return Err(mismatch(format!(
             "Interface {name} has multiQueue {}, not {}",
             options.multi_queue, plan.multi_queue
         )));
@@ -139,20 +139,20 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check_bridge(plan: &Plan, site: &Site<'_>, link: &Link) -> Result<(), Fault> {
+fn check_bridge(plan: &Plan, sides: &LinkSides<'_>, link: &Link) -> Result<(), SetupError> {
     let Some(name) = &plan.bridge else {
         return Ok(());
     };
-    let bridge = site
+    let bridge = sides
         .inside
         .find_link(name)
-        .map_err(Fault::kernel(format!("look up {name:?}")))?;
+        .map_err(SetupError::kernel(format!("look up {name:?}")))?;
     let bridge =
-        bridge.ok_or_else(|| drift(format!("Bridge {name} in the container not found")))?;
+        bridge.ok_or_else(|| mismatch(format!("Bridge {name} in the container not found")))?;
     if link.master == Some(bridge.index) {
         return Ok(());
     }
-    Err(drift(format!(
+    Err(mismatch(format!(
         "Interface {} is not a port of {name}",
         link.name
     )))

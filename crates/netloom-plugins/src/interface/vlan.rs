@@ -9,15 +9,15 @@
 
 mod plan;
 
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use crate::wiring::foretell;
 use crate::wiring::link_kind::require_links_of;
 use crate::wiring::master::Master;
 use crate::wiring::pod::Announce;
 use crate::wiring::record;
 use crate::wiring::router_advertisements::RouterAdvertisements;
-use crate::wiring::single_link::{self, Site, status_of_master};
+use crate::wiring::single_link::{self, LinkSides, status_of_master};
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec, VlanProtocol};
 use netloom_plugin::forecast::Forecast;
 use netloom_plugin::{AddRequest, CheckRequest, DelRequest, Needs, StatusRequest};
@@ -50,26 +50,26 @@ impl Plugin for Vlan {
         undo: &mut Undo<'r>,
     ) -> Result<AddResult, Error> {
         let plan = Plan::new(request.conf)?;
-        let site = Site::open_for_add(request)?;
-        let master = site.master(plan.place, Some(&plan.master))?;
+        let sides = LinkSides::open_for_add(request)?;
+        let master = sides.master(plan.place, Some(&plan.master))?;
         refuse_down(&master, code::INTERNAL)?;
 
         let kind = KindSpec::Vlan {
             id: plan.id,
             protocol: VlanProtocol::Dot1q,
         };
-        let spec = LinkSpec::new(site.name, kind).mtu(master.mtu(plan.mtu)?);
-        let link = site
+        let spec = LinkSpec::new(sides.name, kind).mtu(master.mtu(plan.mtu)?);
+        let link = sides
             .create_link_on(&master, &spec, KIND, undo)
             .map_err(|fault| fault.about(format!("vlanId {}", plan.id)))?;
-        site.attach(&link, request, Announce::Neighbours, plan.dns, undo)
+        sides.attach(&link, request, Announce::Neighbours, plan.dns, undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf)?;
-        single_link::check(request, KIND, |site, link| {
-            let master = site.master(plan.place, Some(&plan.master))?;
-            master.check(&site.inside, link)?;
+        single_link::check(request, KIND, |sides, link| {
+            let master = sides.master(plan.place, Some(&plan.master))?;
+            master.check(&sides.inside, link)?;
             check_options(&plan, link)
         })
     }
@@ -111,17 +111,17 @@ fn refuse_down(master: &Master, code: u32) -> Result<(), Error> {
 }
 
 /// The VLAN is that of the plan, and the MTU if the plan has one.
-fn check_options(plan: &Plan, link: &Link) -> Result<(), Fault> {
+fn check_options(plan: &Plan, link: &Link) -> Result<(), SetupError> {
     if let Some(LinkKind::Vlan { id, .. }) = link.kind
         && id != plan.id
     {
-        return Err(drift(format!(
+        return Err(mismatch(format!(
             "Interface {} has vlanId {id}, not {}",
             link.name, plan.id
         )));
     }
     if plan.mtu != 0 && link.mtu != plan.mtu {
-        return Err(drift(format!(
+        return Err(mismatch(format!(
             "Interface {} has mtu {}, not {}",
             link.name, link.mtu, plan.mtu
         )));

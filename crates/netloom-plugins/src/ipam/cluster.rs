@@ -179,7 +179,7 @@ fn add<'r>(
     };
     let claim = Claim::of_add(place(plan.space.clone()), request);
     let (ips, fresh) = claim.create(&plan, request)?;
-    undo.push("release the reserved addresses", move || {
+    undo.on_failure("release the reserved addresses", move || {
         claim.remove(&fresh).map_err(Error::from)
     });
     Ok(AddResult {

@@ -96,7 +96,7 @@ impl Plugin for Dhcp {
         let client = Client::connect(&socket, ADD_LIMIT).map_err(DhcpError::from)?;
         // Before the call: the daemon may have a lease whose description does not arrive.
         let released = args.clone();
-        undo.push("release the lease", move || {
+        undo.on_failure("release the lease", move || {
             Ok(call(&socket, Method::Release, &released).map_err(DhcpError::from)?)
         });
         Ok(client

@@ -81,7 +81,7 @@ impl Plugin for HostLocal {
         );
         let ips = claim.create(&plan, request, Sandbox::of_add(request.netns))?;
         let names = ips.iter().map(|ip| ip.address.addr().to_string()).collect();
-        undo.push("release the reserved addresses", move || {
+        undo.on_failure("release the reserved addresses", move || {
             claim.remove(names)
         });
         Ok(AddResult {

@@ -1,6 +1,6 @@
 //! CHECK: what is observed in the pod against the result of ADD.
 
-use super::{Fault, gateway, identity};
+use super::{SetupError, gateway, identity};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{
     Family, Link, LinkKind, Route as KernelRoute, RouteFilter, Socket, table,
@@ -9,8 +9,8 @@ use netloom_spec::{AddResult, Interface, Mac, Route};
 use std::net::IpAddr;
 
 /// A difference, in words.
-pub(crate) fn drift(text: impl Into<String>) -> Fault {
-    Fault::Drift(text.into())
+pub(crate) fn mismatch(text: impl Into<String>) -> SetupError {
+    SetupError::Mismatch(text.into())
 }
 
 /// The container's interface in the result.
@@ -18,7 +18,7 @@ pub(crate) fn container_interface<'a>(
     result: &'a AddResult,
     if_name: &str,
     netns: &str,
-) -> Result<(usize, &'a Interface), Fault> {
+) -> Result<(usize, &'a Interface), SetupError> {
     let listed = || {
         result
             .interfaces
@@ -32,7 +32,7 @@ pub(crate) fn container_interface<'a>(
     let sandbox = listed()
         .map(|(_, interface)| interface.sandbox.as_str())
         .next();
-    Err(drift(match sandbox {
+    Err(mismatch(match sandbox {
         Some(sandbox) => {
             format!("Sandbox in prevResult {sandbox} doesn't match configured netns: {netns}")
         }
@@ -41,27 +41,29 @@ pub(crate) fn container_interface<'a>(
 }
 
 /// The veth of that name.
-pub(crate) fn veth(socket: &Socket, name: &str) -> Result<Link, Fault> {
+pub(crate) fn veth(socket: &Socket, name: &str) -> Result<Link, SetupError> {
     let found = socket
         .find_link(name)
-        .map_err(Fault::kernel(format!("look up {name:?}")))?;
-    let link = found.ok_or_else(|| drift(format!("Interface name {name} not found")))?;
+        .map_err(SetupError::kernel(format!("look up {name:?}")))?;
+    let link = found.ok_or_else(|| mismatch(format!("Interface name {name} not found")))?;
     if link.is_veth() {
         Ok(link)
     } else {
-        Err(drift(format!("Error: interface {name} not of type veth")))
+        Err(mismatch(format!(
+            "Error: interface {name} not of type veth"
+        )))
     }
 }
 
 /// The container's interface, which must be of this kind, by the kernel's name for it.
-pub(crate) fn of_kind(inside: &Socket, name: &str, kind: &str) -> Result<Link, Fault> {
+pub(crate) fn of_kind(inside: &Socket, name: &str, kind: &str) -> Result<Link, SetupError> {
     let found = inside
         .find_link(name)
-        .map_err(Fault::kernel(format!("look up {name:?}")))?;
-    let link = found.ok_or_else(|| drift(format!("Interface name {name} not found")))?;
+        .map_err(SetupError::kernel(format!("look up {name:?}")))?;
+    let link = found.ok_or_else(|| mismatch(format!("Interface name {name} not found")))?;
     match link.kind.as_ref().map_or("none", LinkKind::name) {
         found if found == kind => Ok(link),
-        found => Err(drift(format!(
+        found => Err(mismatch(format!(
             "Error: Container interface {name} not of type {kind}: it is of type {found}"
         ))),
     }
@@ -69,9 +71,9 @@ pub(crate) fn of_kind(inside: &Socket, name: &str, kind: &str) -> Result<Link, F
 
 /// The link does not bear the mark of another container, as one that has the path of the namespace
 /// now would.
-pub(crate) fn owner(link: &Link, container_id: &str) -> Result<(), Fault> {
+pub(crate) fn owner(link: &Link, container_id: &str) -> Result<(), SetupError> {
     match identity::marked(link) {
-        Some(mark) if mark != identity::mark(container_id) => Err(drift(format!(
+        Some(mark) if mark != identity::mark(container_id) => Err(mismatch(format!(
             "Interface {} is another container's: its alias is {mark}",
             link.name
         ))),
@@ -80,32 +82,32 @@ pub(crate) fn owner(link: &Link, container_id: &str) -> Result<(), Fault> {
 }
 
 /// The link is up.
-pub(crate) fn up(link: &Link) -> Result<(), Fault> {
+pub(crate) fn up(link: &Link) -> Result<(), SetupError> {
     if link.flags.is_up() {
         return Ok(());
     }
-    Err(drift(format!("Interface {} is down", link.name)))
+    Err(mismatch(format!("Interface {} is down", link.name)))
 }
 
 /// The MAC address is the one of the result, where the result has one.
-pub(crate) fn mac(link: &Link, listed: &Interface) -> Result<(), Fault> {
+pub(crate) fn mac(link: &Link, listed: &Interface) -> Result<(), SetupError> {
     let wanted: Option<Mac> = listed.mac.parse().ok();
     if listed.mac.is_empty() || wanted.is_some_and(|wanted| link.mac == Some(wanted.0)) {
         return Ok(());
     }
     let actual = link.mac.map(|mac| Mac(mac).to_string()).unwrap_or_default();
-    Err(drift(format!(
+    Err(mismatch(format!(
         "Interface {} Mac {} doesn't match the link's Mac: {actual}",
         listed.name, listed.mac
     )))
 }
 
 /// The MTU is the one of the result, where the result has one.
-pub(crate) fn mtu(link: &Link, listed: &Interface) -> Result<(), Fault> {
+pub(crate) fn mtu(link: &Link, listed: &Interface) -> Result<(), SetupError> {
     if listed.mtu == 0 || listed.mtu == link.mtu {
         return Ok(());
     }
-    Err(drift(format!(
+    Err(mismatch(format!(
         "Interface {} has mtu {}, not {}",
         link.name, link.mtu, listed.mtu
     )))
@@ -117,10 +119,10 @@ pub(crate) fn addresses(
     link: &Link,
     result: &AddResult,
     position: usize,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let present = pod
         .list_addresses(link.index)
-        .map_err(Fault::kernel(format!(
+        .map_err(SetupError::kernel(format!(
             "list the addresses of {:?}",
             link.name
         )))?;
@@ -130,7 +132,7 @@ pub(crate) fn addresses(
         .filter(|ip| ip.interface == Some(position))
     {
         if !present.iter().any(|address| address.address == ip.address) {
-            return Err(drift(format!(
+            return Err(mismatch(format!(
                 "Failed to match addr {} on interface {}",
                 ip.address, link.name
             )));
@@ -141,7 +143,7 @@ pub(crate) fn addresses(
 
 /// Every route of the result exists: in its table when it names one, else in any, because
 /// a later plugin of the chain may have moved it to a table of its own.
-pub(crate) fn routes(pod: &Socket, result: &AddResult) -> Result<(), Fault> {
+pub(crate) fn routes(pod: &Socket, result: &AddResult) -> Result<(), SetupError> {
     for v6 in [false, true] {
         let wanted: Vec<_> = result
             .routes
@@ -156,11 +158,11 @@ pub(crate) fn routes(pod: &Socket, result: &AddResult) -> Result<(), Fault> {
             .list_routes_where(&RouteFilter::main(family).table(table::ANY), |found| {
                 wanted.iter().any(|route| route.dst.trunc() == found.dst)
             })
-            .map_err(Fault::kernel("list the routes"))?;
+            .map_err(SetupError::kernel("list the routes"))?;
         for route in wanted {
             let hop = gateway::hop_of(route, &result.ips);
             if !present.iter().any(|found| is_route(found, route, hop)) {
-                return Err(drift(missing_route(route, hop)));
+                return Err(mismatch(missing_route(route, hop)));
             }
         }
     }

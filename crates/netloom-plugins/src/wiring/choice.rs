@@ -1,6 +1,6 @@
 //! Keys of a configuration whose value is one of a few words.
 
-use super::fault::invalid;
+use super::setup_error::invalid;
 use netloom_spec::Error;
 
 /// The words, and what each stands for.

@@ -4,7 +4,7 @@
 //! that of a later network has a higher metric, unless its configuration names one. With equal
 //! metrics the kernel would take the last one of IPv4, and all in turn of IPv6.
 
-use super::{Fault, gateway, tables};
+use super::{SetupError, gateway, tables};
 use netloom_kernel::rtnl::{Family, Route as KernelRoute, RouteFilter, RouteKind, Socket, table};
 use netloom_spec::Route;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,7 +22,7 @@ fn anywhere(family: Family) -> IpAddr {
 
 /// The default route of a family in the main table that counts. It is found by one look-up, unless
 /// a rule or another route hides it: that of a VPN, for example.
-pub(crate) fn find(socket: &Socket, family: Family) -> Result<Option<KernelRoute>, Fault> {
+pub(crate) fn find(socket: &Socket, family: Family) -> Result<Option<KernelRoute>, SetupError> {
     match socket.match_route(anywhere(family)) {
         Ok(route) if in_main(&route) => Ok(Some(route)),
         _ => Ok(list(socket, family)?.into_iter().next()),
@@ -31,7 +31,7 @@ pub(crate) fn find(socket: &Socket, family: Family) -> Result<Option<KernelRoute
 
 /// Gives the default routes of an attachment that name no metric one behind those that the pod has.
 /// Of an attachment's own routes none is before another: they may be meant to share.
-pub(crate) fn stand_behind(socket: &Socket, routes: &mut [Route]) -> Result<(), Fault> {
+pub(crate) fn stand_behind(socket: &Socket, routes: &mut [Route]) -> Result<(), SetupError> {
     for family in tables::FAMILIES {
         let mut own: Vec<_> = (routes.iter_mut())
             .filter(|route| leaves_it_open(route) && Family::of(route.dst.addr()) == family)
@@ -53,20 +53,22 @@ fn leaves_it_open(route: &Route) -> bool {
 }
 
 /// Mostly there is no default route yet, which one look-up tells.
-fn highest_metric(socket: &Socket, family: Family) -> Result<Option<u32>, Fault> {
+fn highest_metric(socket: &Socket, family: Family) -> Result<Option<u32>, SetupError> {
     match socket.match_route(anywhere(family)) {
         Err(error) if error.is_unreachable() || error.is_unsupported() => Ok(None),
-        Err(error) if !error.is_dropped() => Err(Fault::kernel("look for a default route")(error)),
+        Err(error) if !error.is_dropped() => {
+            Err(SetupError::kernel("look for a default route")(error))
+        }
         _ => Ok(list(socket, family)?.last().map(|route| route.priority)),
     }
 }
 
 /// By metric.
-fn list(socket: &Socket, family: Family) -> Result<Vec<KernelRoute>, Fault> {
+fn list(socket: &Socket, family: Family) -> Result<Vec<KernelRoute>, SetupError> {
     let everything = gateway::default_of(anywhere(family).into());
     let mut routes = socket
         .list_routes(&RouteFilter::main(family).dst(everything))
-        .map_err(Fault::kernel("list the routes"))?;
+        .map_err(SetupError::kernel("list the routes"))?;
     routes.retain(|route| in_main(route) && route.kind == RouteKind::Unicast);
     routes.sort_by_key(|route| route.priority);
     Ok(routes)

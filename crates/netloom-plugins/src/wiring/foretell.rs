@@ -14,7 +14,7 @@ use std::net::IpAddr;
 pub(crate) fn shared_link(forecast: &mut Forecast<'_>, name: &str) -> Result<Option<Link>, Error> {
     let found = Socket::open()
         .and_then(|host| host.find_link(name))
-        .map_err(super::Fault::kernel(format!("look up link {name:?}")))?;
+        .map_err(super::SetupError::kernel(format!("look up link {name:?}")))?;
     let effect = match found {
         Some(_) => Effect::IsThere,
         None => Effect::Makes,
@@ -42,7 +42,7 @@ pub(crate) fn master(
             (Socket::open_in(&netns), Spot::Pod)
         }
     };
-    let socket = socket.map_err(super::Fault::kernel("open a netlink socket"))?;
+    let socket = socket.map_err(super::SetupError::kernel("open a netlink socket"))?;
     let master = Master::find(&socket, place, name)?;
     forecast.tell(Effect::Changes, spot, "link", master.link.name);
     Ok(())

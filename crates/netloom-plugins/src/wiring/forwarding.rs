@@ -1,6 +1,6 @@
 //! Forwarding between the host's links.
 
-use super::Fault;
+use super::SetupError;
 use netloom_kernel::rtnl::{Family, RouteFilter, Socket, protocol, table};
 use netloom_kernel::sysctl;
 use std::net::IpAddr;
@@ -13,17 +13,17 @@ const V6: &str = "net/ipv6/conf/all/forwarding";
 pub(crate) fn ensure_forwarding(
     host: &Socket,
     of: impl IntoIterator<Item = IpAddr>,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let (mut v4, mut v6) = (false, false);
     for ip in of {
         *(if ip.is_ipv4() { &mut v4 } else { &mut v6 }) = true;
     }
-    let failed = || Fault::kernel("failed to enable forwarding");
+    let failed = || SetupError::kernel("failed to enable forwarding");
     if v4 && is_off(V4).map_err(failed())? {
         sysctl::set(V4, "1").map_err(failed())?;
     }
     if v6 && is_off(V6).map_err(failed())? {
-        keep_routers(host).map_err(Fault::kernel(
+        keep_routers(host).map_err(SetupError::kernel(
             "failed to keep the routes that the host has by router advertisements",
         ))?;
         sysctl::set(V6, "1").map_err(failed())?;

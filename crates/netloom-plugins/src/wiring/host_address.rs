@@ -1,6 +1,6 @@
 //! The gateway's addresses on the host's side.
 
-use super::{Fault, sysctls};
+use super::{SetupError, sysctls};
 use ipnet::IpNet;
 use netloom_kernel::Error;
 use netloom_kernel::rtnl::{AddressSpec, Link, LinkChange, Socket};
@@ -14,10 +14,10 @@ pub(crate) fn ensure_address(
     link: &Link,
     wanted: IpNet,
     force: bool,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let present = host
         .list_addresses(link.index)
-        .map_err(Fault::kernel(format!(
+        .map_err(SetupError::kernel(format!(
             "could not list the addresses of {:?}",
             link.name
         )))?;
@@ -30,14 +30,14 @@ pub(crate) fn ensure_address(
         .filter(|a| conflicts(*a, wanted))
     {
         if !force {
-            return Err(Fault::OtherAddress {
+            return Err(SetupError::OtherAddress {
                 link: link.name.clone(),
                 wanted,
                 found,
             });
         }
         host.remove_address(link.index, found)
-            .map_err(Fault::kernel(format!(
+            .map_err(SetupError::kernel(format!(
                 "could not remove an address of {:?}",
                 link.name
             )))?;
@@ -48,7 +48,7 @@ pub(crate) fn ensure_address(
 /// Adds the address, and pins the link's MAC address: a bridge that was not told its address
 /// takes the lowest of its ports', and the pods' neighbour entries would go stale. Where IPv6 is off
 /// for new links of the host it is switched on for this one.
-fn add(host: &Socket, link: &Link, wanted: IpNet) -> Result<(), Fault> {
+fn add(host: &Socket, link: &Link, wanted: IpNet) -> Result<(), SetupError> {
     let what = || format!("could not add IP address to {:?}", link.name);
     let add = || host.add_address(link.index, AddressSpec::new(wanted).no_dad());
     let mut added = add();
@@ -59,11 +59,11 @@ fn add(host: &Socket, link: &Link, wanted: IpNet) -> Result<(), Fault> {
     match added {
         // A plugin that ran at the same time was faster.
         Err(error) if error.is_exists() => return Ok(()),
-        done => done.map_err(Fault::kernel(what()))?,
+        done => done.map_err(SetupError::kernel(what()))?,
     }
     let Some(mac) = link.mac else { return Ok(()) };
     host.set_link(link.index, &LinkChange::new().mac(mac))
-        .map_err(Fault::kernel(format!(
+        .map_err(SetupError::kernel(format!(
             "could not pin the MAC address of {:?}",
             link.name
         )))

@@ -1,6 +1,6 @@
 //! What the IPAM plugin answers to ADD, taken over for one interface.
 
-use super::Fault;
+use super::SetupError;
 use netloom_plugin::{AddRequest, Undo};
 use netloom_spec::{AddResult, Error};
 
@@ -8,7 +8,7 @@ use netloom_spec::{AddResult, Error};
 /// the addresses belong to interface number `position`. Nothing happens without an IPAM plugin.
 ///
 /// # Errors
-/// The IPAM plugin's own; [`Fault::NoAddresses`] when it gives none.
+/// The IPAM plugin's own; [`SetupError::NoAddresses`] when it gives none.
 pub(crate) fn take_addresses<'r>(
     request: &'r AddRequest<'r>,
     position: usize,
@@ -20,7 +20,7 @@ pub(crate) fn take_addresses<'r>(
     };
     let answer = ipam.add(undo)?;
     if answer.ips.is_empty() {
-        return Err(Fault::NoAddresses.into());
+        return Err(SetupError::NoAddresses.into());
     }
     result.ips = answer.ips;
     result.routes = answer.routes;

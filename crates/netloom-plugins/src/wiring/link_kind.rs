@@ -1,6 +1,6 @@
 //! The kinds of links that plugins need of the kernel.
 
-use super::Fault;
+use super::SetupError;
 use netloom_kernel::rtnl::Socket;
 use netloom_spec::{Error, code};
 
@@ -36,7 +36,7 @@ pub fn command_for(text: &str) -> Option<String> {
 /// If the kernel does not say.
 pub fn lack_of(kind: &str) -> Result<Option<String>, Error> {
     let ask = || Socket::open()?.has_link_kind(kind);
-    let has = ask().map_err(Fault::kernel(format!(
+    let has = ask().map_err(SetupError::kernel(format!(
         "failed to find out whether the kernel has links of kind {kind}"
     )))?;
     let known = KINDS.iter().find(|(name, ..)| *name == kind);
@@ -54,7 +54,7 @@ pub(crate) fn require_links_of(kind: &str) -> Result<(), Error> {
 pub(crate) fn require_vlan_filtering() -> Result<(), Error> {
     let ask = || Socket::open()?.has_vlan_filtering();
     let what = "failed to find out whether bridges filter VLANs";
-    match ask().map_err(Fault::kernel(what)) {
+    match ask().map_err(SetupError::kernel(what)) {
         Ok(true) => Ok(()),
         Ok(false) => Err(unavailable(
             "the kernel's bridges do not filter VLANs, as vlan and vlanTrunk need: it is built \

@@ -1,6 +1,6 @@
 //! The MAC address that a configuration asks for.
 
-use super::fault::invalid;
+use super::setup_error::invalid;
 use netloom_spec::{CniArgs, Error, Mac};
 use serde::Deserialize;
 

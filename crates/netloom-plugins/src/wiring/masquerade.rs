@@ -9,8 +9,8 @@ mod nftables;
 pub(crate) use backend::{Backend, BackendChoice};
 pub(crate) use nftables::TABLE;
 
-use super::Fault;
-use super::check::drift;
+use super::SetupError;
+use super::check::mismatch;
 use super::configured::is_on;
 use super::nftables::Nftables;
 use super::owner::Owner;
@@ -26,13 +26,13 @@ pub(crate) fn create<'r>(
     choice: BackendChoice,
     result: &AddResult,
     undo: &mut Undo<'r>,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let backend = choice.for_add();
     // With the prefixes of their subnets.
     let nets: Vec<IpNet> = result.ips.iter().map(|ip| ip.address).collect();
     let created = nets.clone();
     // Registered first: what fails half way is taken back as well.
-    undo.push("remove the masquerade", move || {
+    undo.on_failure("remove the masquerade", move || {
         let choice = BackendChoice::Only(backend);
         Ok(remove(
             &Nftables::open()?,
@@ -77,7 +77,7 @@ pub(crate) fn remove(
     owner: Owner<'_>,
     choice: BackendChoice,
     of: Addresses<'_>,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let by_nftables = nftables::remove(nftables, owner, of.nets());
     let by_iptables = iptables::remove(nftables, owner, choice, of);
     by_nftables.and(by_iptables)
@@ -85,7 +85,11 @@ pub(crate) fn remove(
 
 /// CHECK: every address is masqueraded, by the packet filter that the configuration names or
 /// by any.
-pub(crate) fn check(owner: Owner<'_>, choice: BackendChoice, nets: &[IpNet]) -> Result<(), Fault> {
+pub(crate) fn check(
+    owner: Owner<'_>,
+    choice: BackendChoice,
+    nets: &[IpNet],
+) -> Result<(), SetupError> {
     match choice {
         BackendChoice::Only(Backend::Iptables) => iptables::check(owner, nets),
         BackendChoice::Only(Backend::Nftables) => nftables::check(owner, nets),
@@ -96,7 +100,7 @@ pub(crate) fn check(owner: Owner<'_>, choice: BackendChoice, nets: &[IpNet]) -> 
             let Err(second) = iptables::check(owner, nets) else {
                 return Ok(());
             };
-            Err(drift(format!("{first}, and {second}")))
+            Err(mismatch(format!("{first}, and {second}")))
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The link that a pod's link stands on: `master` of macvlan, ipvlan and vlan.
 
-use super::fault::invalid;
 use super::place::Place;
+use super::setup_error::invalid;
 use super::tables::FAMILIES;
-use super::{Fault, check, default_route, mtu};
+use super::{SetupError, check, default_route, mtu};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, Route, Socket};
 use netloom_spec::Error;
@@ -19,14 +19,20 @@ pub(crate) struct Master {
 impl Master {
     /// The link of that name, or without a name that of the default route; IPv4's comes first.
     /// `socket` is one of the place.
-    pub(crate) fn find(socket: &Socket, place: Place, name: Option<&str>) -> Result<Self, Fault> {
+    pub(crate) fn find(
+        socket: &Socket,
+        place: Place,
+        name: Option<&str>,
+    ) -> Result<Self, SetupError> {
         let link = match name {
             None => of_default_route(socket, place)?,
-            Some(name) => socket.get_link(name).map_err(|cause| Fault::NoMaster {
-                name: name.to_owned(),
-                place,
-                cause,
-            })?,
+            Some(name) => socket
+                .get_link(name)
+                .map_err(|cause| SetupError::NoMaster {
+                    name: name.to_owned(),
+                    place,
+                    cause,
+                })?,
         };
         Ok(Self { link, place })
     }
@@ -46,11 +52,11 @@ impl Master {
     }
 
     /// CHECK: the pod's link stands on this one.
-    pub(crate) fn check(&self, inside: &Socket, link: &Link) -> Result<(), Fault> {
+    pub(crate) fn check(&self, inside: &Socket, link: &Link) -> Result<(), SetupError> {
         if link.lower == Some(self.link.index) && self.is_where_it_stands(inside, link)? {
             return Ok(());
         }
-        Err(check::drift(format!(
+        Err(check::mismatch(format!(
             "Interface {} does not stand on master {self}",
             link.name
         )))
@@ -58,12 +64,12 @@ impl Master {
 
     /// Whether the namespace of what the link stands on is this one's. An index alone proves
     /// nothing: the pod and the host each count from 1.
-    fn is_where_it_stands(&self, inside: &Socket, link: &Link) -> Result<bool, Fault> {
+    fn is_where_it_stands(&self, inside: &Socket, link: &Link) -> Result<bool, SetupError> {
         match (self.place, link.lower_netns) {
             (Place::Pod, elsewhere) => Ok(elsewhere.is_none()),
             (Place::Host, None) => Ok(false),
             (Place::Host, Some(namespace)) => {
-                let failed = Fault::kernel("identify the host's network namespace");
+                let failed = SetupError::kernel("identify the host's network namespace");
                 let host = || inside.namespace_id(&Netns::current()?);
                 Ok(host().map_err(failed)? == Some(namespace))
             }
@@ -77,16 +83,16 @@ impl fmt::Display for Master {
     }
 }
 
-fn of_default_route(socket: &Socket, place: Place) -> Result<Link, Fault> {
+fn of_default_route(socket: &Socket, place: Place) -> Result<Link, SetupError> {
     for family in FAMILIES {
         let route = default_route::find(socket, family)?;
         if let Some(index) = route.as_ref().and_then(device) {
             return socket
                 .get_link(index)
-                .map_err(Fault::kernel("look up the default route's link"));
+                .map_err(SetupError::kernel("look up the default route's link"));
         }
     }
-    Err(Fault::NoDefaultRoute(place))
+    Err(SetupError::NoDefaultRoute(place))
 }
 
 fn device(route: &Route) -> Option<u32> {

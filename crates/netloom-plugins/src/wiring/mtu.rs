@@ -1,6 +1,6 @@
 //! The MTU that a configuration asks for.
 
-use super::fault::{Fault, invalid};
+use super::setup_error::{SetupError, invalid};
 use ipnet::IpNet;
 use netloom_spec::Error;
 
@@ -14,12 +14,12 @@ pub(crate) const LARGEST: u32 = 65535;
 const SMALLEST_OF_IPV6: u32 = 1280;
 
 /// Refuses an IPv6 address for a link of this MTU.
-pub(crate) fn refuse_without_ipv6(link: &str, mtu: u32, address: IpNet) -> Result<(), Fault> {
+pub(crate) fn refuse_without_ipv6(link: &str, mtu: u32, address: IpNet) -> Result<(), SetupError> {
     if mtu >= SMALLEST_OF_IPV6 {
         return Ok(());
     }
     let link = link.to_owned();
-    Err(Fault::SmallMtu { link, mtu, address })
+    Err(SetupError::SmallMtu { link, mtu, address })
 }
 
 /// Reads `mtu` of a link that stands on a master, in bytes; 0 leaves it to the kernel, which takes the

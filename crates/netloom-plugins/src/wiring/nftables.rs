@@ -1,6 +1,6 @@
 //! The way to nf_tables.
 
-use super::Fault;
+use super::SetupError;
 use netloom_kernel::Result;
 use netloom_kernel::nft::Socket;
 
@@ -13,10 +13,10 @@ use netloom_kernel::nft::Socket;
 pub(crate) struct Nftables(Result<Socket>);
 
 impl Nftables {
-    pub(crate) fn open() -> std::result::Result<Self, Fault> {
+    pub(crate) fn open() -> std::result::Result<Self, SetupError> {
         match Socket::open() {
             Err(error) if !error.is_unsupported() => {
-                Err(Fault::kernel("failed to reach nf_tables")(error))
+                Err(SetupError::kernel("failed to reach nf_tables")(error))
             }
             opened => Ok(Self(opened)),
         }

@@ -2,7 +2,7 @@
 
 use super::announcement::Announcement;
 use super::router_advertisements::{self, RouterAdvertisements};
-use super::{Fault, default_route, gateway, mtu, sysctls};
+use super::{SetupError, default_route, gateway, mtu, sysctls};
 use netloom_kernel::MacAddress;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{AddressSpec, Batch, LinkChange, RouteSpec, Scope, Socket};
@@ -73,13 +73,19 @@ pub(crate) enum Announce {
 }
 
 /// The commonest mistake is a second ADD: it must not leave as much as a bridge behind.
-pub(crate) fn refuse_taken_name(inside: &Socket, if_name: &str, netns: &str) -> Result<(), Fault> {
-    let found = inside.find_link(if_name).map_err(Fault::kernel(format!(
-        "look for {if_name:?} in the container"
-    )))?;
+pub(crate) fn refuse_taken_name(
+    inside: &Socket,
+    if_name: &str,
+    netns: &str,
+) -> Result<(), SetupError> {
+    let found = inside
+        .find_link(if_name)
+        .map_err(SetupError::kernel(format!(
+            "look for {if_name:?} in the container"
+        )))?;
     match found {
         None => Ok(()),
-        Some(_) => Err(Fault::NameTaken {
+        Some(_) => Err(SetupError::NameTaken {
             name: if_name.to_owned(),
             netns: netns.to_owned(),
         }),
@@ -87,14 +93,17 @@ pub(crate) fn refuse_taken_name(inside: &Socket, if_name: &str, netns: &str) -> 
 }
 
 /// Sets the link up without addresses.
-pub(crate) fn set_up(pod: PodLink<'_>) -> Result<(), Fault> {
+pub(crate) fn set_up(pod: PodLink<'_>) -> Result<(), SetupError> {
     if pod.ra.refused(false) {
         (pod.netns.run(|| router_advertisements::refuse(pod.name)))
-            .map_err(Fault::kernel(NOT_ENTERED))??;
+            .map_err(SetupError::kernel(NOT_ENTERED))??;
     }
     pod.socket
         .set_link(pod.index, &pod.up())
-        .map_err(Fault::kernel(format!("failed to set {:?} up", pod.name)))
+        .map_err(SetupError::kernel(format!(
+            "failed to set {:?} up",
+            pod.name
+        )))
 }
 
 /// Where the rest of an address's subnet is.
@@ -108,7 +117,7 @@ pub(crate) enum Subnet {
 
 /// How addresses are put on a link.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Manner {
+pub(crate) struct Addressing {
     pub(crate) dad: Dad,
     pub(crate) subnet: Subnet,
     pub(crate) announce: Announce,
@@ -122,8 +131,8 @@ pub(crate) struct Manner {
 pub(crate) fn configure(
     pod: PodLink<'_>,
     result: &mut AddResult,
-    manner: Manner,
-) -> Result<Announcement, Fault> {
+    addressing: Addressing,
+) -> Result<Announcement, SetupError> {
     let untold = (pod.version < Version::V1_1_0).then(|| result.routes.clone());
     default_route::stand_behind(pod.socket, &mut result.routes)?;
     let own = |ip: &&IpConfig| ip.interface == Some(pod.position);
@@ -135,32 +144,32 @@ pub(crate) fn configure(
     let v6 = v6.is_some();
     let told = ips.iter().map(|ip| ip.address).collect();
     let prepare = || {
-        set_sysctls(&pod, v6, manner)?;
-        Ok::<_, Fault>(match manner.announce {
+        set_sysctls(&pod, v6, addressing)?;
+        Ok::<_, SetupError>(match addressing.announce {
             Announce::Nobody => Announcement::to_nobody(pod.index),
             _ => Announcement::new(pod.index, pod.mac, told),
         })
     };
-    let announcement = (pod.netns.run(prepare)).map_err(Fault::kernel(NOT_ENTERED))??;
+    let announcement = (pod.netns.run(prepare)).map_err(SetupError::kernel(NOT_ENTERED))??;
 
     let mut batch = pod.socket.batch();
     for ip in &ips {
-        batch.add_address(pod.index, address_spec(ip, manner));
+        batch.add_address(pod.index, address_spec(ip, addressing));
     }
     // The kernel sets the link up before the rest of a message: with `arp_notify` before, it would tell of the
     // addresses now, and all ports of a bridge would get the same frame twice.
-    let set_up = match manner.announce {
+    let set_up = match addressing.announce {
         Announce::V4 | Announce::Both => pod.up().arp_notify(true),
         _ => pod.up(),
     };
     batch.set_link(pod.index, &set_up);
     // A route by way of a tentative source address would not serve yet.
-    if v6 && manner.dad != Dad::Off {
+    if v6 && addressing.dad != Dad::Off {
         commit(batch, pod.name)?;
         settle(pod.socket, pod.index, pod.name)?;
         batch = pod.socket.batch();
     }
-    add_routes(&mut batch, &pod, result, &ips, manner.subnet);
+    add_routes(&mut batch, &pod, result, &ips, addressing.subnet);
     if let Some(untold) = untold {
         result.routes = untold;
     }
@@ -168,12 +177,12 @@ pub(crate) fn configure(
     Ok(announcement)
 }
 
-fn address_spec(ip: &IpConfig, manner: Manner) -> AddressSpec<'static> {
+fn address_spec(ip: &IpConfig, addressing: Addressing) -> AddressSpec<'static> {
     let mut spec = AddressSpec::new(ip.address);
-    if manner.dad == Dad::Off {
+    if addressing.dad == Dad::Off {
         spec = spec.no_dad();
     }
-    if manner.subnet == Subnet::BehindGateway {
+    if addressing.subnet == Subnet::BehindGateway {
         spec = spec.no_prefix_route();
     }
     spec
@@ -213,33 +222,33 @@ fn route_by_gateway(batch: &mut Batch<'_>, link: u32, ip: &IpConfig) {
     }
 }
 
-fn commit(batch: Batch<'_>, name: &str) -> Result<(), Fault> {
+fn commit(batch: Batch<'_>, name: &str) -> Result<(), SetupError> {
     batch
         .commit()
         .map(drop)
-        .map_err(Fault::kernel(format!("failed to configure {name:?}")))
+        .map_err(SetupError::kernel(format!("failed to configure {name:?}")))
 }
 
 /// Waits for duplicate address detection. It does not even begin without a carrier.
-pub(crate) fn settle(socket: &Socket, index: u32, name: &str) -> Result<(), Fault> {
+pub(crate) fn settle(socket: &Socket, index: u32, name: &str) -> Result<(), SetupError> {
     let link = socket
         .get_link(index)
-        .map_err(Fault::kernel(format!("look up {name:?}")))?;
+        .map_err(SetupError::kernel(format!("look up {name:?}")))?;
     if !link.flags.has_carrier() {
         return Ok(());
     }
     socket
         .wait_addresses_settled(index, Instant::now() + DAD_PATIENCE)
-        .map_err(Fault::kernel(format!(
+        .map_err(SetupError::kernel(format!(
             "an address of {name:?} cannot be used"
         )))
 }
 
 /// The settings that must be right before the first address. Runs in the pod.
-fn set_sysctls(pod: &PodLink<'_>, v6: bool, manner: Manner) -> Result<(), Fault> {
+fn set_sysctls(pod: &PodLink<'_>, v6: bool, addressing: Addressing) -> Result<(), SetupError> {
     let name = pod.name;
     // Without these the link works, only less well; a kernel without IPv6 lacks them.
-    match manner.dad {
+    match addressing.dad {
         Dad::AsSet => {}
         Dad::On => {
             let _ = sysctl::set(&format!("net/ipv6/conf/{name}/enhanced_dad"), "1");
@@ -249,7 +258,7 @@ fn set_sysctls(pod: &PodLink<'_>, v6: bool, manner: Manner) -> Result<(), Fault>
             let _ = sysctl::set(&format!("net/ipv6/conf/{name}/accept_dad"), "0");
         }
     }
-    if manner.announce == Announce::Both {
+    if addressing.announce == Announce::Both {
         let _ = sysctl::set(&format!("net/ipv6/conf/{name}/ndisc_notify"), "1");
     }
     if pod.ra.refused(v6) {
@@ -261,9 +270,9 @@ fn set_sysctls(pod: &PodLink<'_>, v6: bool, manner: Manner) -> Result<(), Fault>
     for link in ["lo", name] {
         sysctls::enable_ipv6(link)?;
     }
-    sysctl::set(&format!("net/ipv6/conf/{name}/keep_addr_on_down"), "1").map_err(Fault::kernel(
-        format!("failed to keep the IPv6 addresses of {name:?}"),
-    ))
+    sysctl::set(&format!("net/ipv6/conf/{name}/keep_addr_on_down"), "1").map_err(
+        SetupError::kernel(format!("failed to keep the IPv6 addresses of {name:?}")),
+    )
 }
 
 /// Whether the next hop is in a subnet of the link, but not its gateway: where that alone is on the

@@ -9,7 +9,7 @@
 //! written: that proves nothing, and DEL does then what it does without.
 
 use super::owner::{Owner, network_hash};
-use super::{Fault, sandbox, state_file};
+use super::{SetupError, sandbox, state_file};
 use netloom_kernel::netns::{Netns, NetnsId};
 use netloom_kernel::rtnl::{Link, Socket};
 use netloom_plugin::{AddRequest, DelRequest, Found, Owned, Undo};
@@ -178,7 +178,7 @@ impl Record {
         }
         if self
             .is_wired(owner)
-            .map_err(Fault::kernel("failed to follow a wire"))?
+            .map_err(SetupError::kernel("failed to follow a wire"))?
         {
             return Ok(true);
         }
@@ -220,7 +220,7 @@ impl Record {
 
 /// Refuses an ADD of what is attached already: to another namespace that lives, or to this one by a
 /// link that has got another name. Nothing of that attachment may be touched.
-pub(crate) fn refuse_second(request: &AddRequest<'_>) -> Result<(), Fault> {
+pub(crate) fn refuse_second(request: &AddRequest<'_>) -> Result<(), SetupError> {
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let Some(record) = Record::of(owner) else {
         return Ok(());
@@ -236,7 +236,7 @@ pub(crate) fn refuse_second(request: &AddRequest<'_>) -> Result<(), Fault> {
     if !attached {
         return Ok(());
     }
-    Err(Fault::Attached {
+    Err(SetupError::Attached {
         container_id: owner.container_id.to_owned(),
         if_name: owner.if_name.to_owned(),
         netns: record.path,
@@ -255,7 +255,7 @@ pub(crate) fn create<'r>(
     note(request, netns, inside, links);
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let place = place(owner);
-    undo.push("forget the attachment", move || remove(&place));
+    undo.on_failure("forget the attachment", move || remove(&place));
 }
 
 /// The same for an attachment that has a record: the link got another index.

@@ -1,6 +1,6 @@
 //! Whether a pod takes addresses and routes from router advertisements.
 
-use super::Fault;
+use super::SetupError;
 use netloom_kernel::sysctl;
 use netloom_plugin::Context;
 use netloom_spec::{Error, PluginConf};
@@ -61,12 +61,12 @@ impl RouterAdvertisements {
 
 /// Stops a link from taking any. Runs in the pod, before the link is up: what comes in until then
 /// would stay. A kernel without IPv6 takes none.
-pub(crate) fn refuse(link: &str) -> Result<(), Fault> {
+pub(crate) fn refuse(link: &str) -> Result<(), SetupError> {
     for key in ["accept_ra", "autoconf"] {
         match sysctl::set(&format!("net/ipv6/conf/{link}/{key}"), "0") {
             Err(error) if !error.is_absent() => {
                 let what = format!("failed to refuse router advertisements on {link:?}");
-                return Err(Fault::kernel(what)(error));
+                return Err(SetupError::kernel(what)(error));
             }
             _ => {}
         }

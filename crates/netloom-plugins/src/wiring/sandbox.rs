@@ -1,6 +1,6 @@
 //! The pod's network namespace, as `CNI_NETNS` names it.
 
-use super::Fault;
+use super::SetupError;
 use super::lock::{self, LockError};
 use netloom_kernel::netns::{Netns, OpenError};
 use netloom_kernel::rtnl::Socket;
@@ -14,8 +14,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Opens the namespace for ADD and CHECK.
-pub(crate) fn open(path: &str) -> Result<Netns, Fault> {
-    Netns::open(path).map_err(|cause| Fault::Netns {
+pub(crate) fn open(path: &str) -> Result<Netns, SetupError> {
+    Netns::open(path).map_err(|cause| SetupError::Netns {
         path: path.to_owned(),
         cause,
     })
@@ -26,7 +26,7 @@ pub(crate) fn open(path: &str) -> Result<Netns, Fault> {
 pub(crate) fn of_attachment(
     request: &DelRequest<'_>,
     made: Option<&AddResult>,
-) -> Result<Option<Netns>, Fault> {
+) -> Result<Option<Netns>, SetupError> {
     let Some(netns) = open_if_there(request.netns)? else {
         return Ok(None);
     };
@@ -48,14 +48,14 @@ pub(crate) fn of_attachment(
 
 /// Opens the namespace for DEL. `None` when it is gone: no path, nothing at the path, or
 /// the plain file that is left of a bind mount.
-pub(crate) fn open_if_there(path: Option<&str>) -> Result<Option<Netns>, Fault> {
+pub(crate) fn open_if_there(path: Option<&str>) -> Result<Option<Netns>, SetupError> {
     let Some(path) = path.filter(|path| !path.is_empty()) else {
         return Ok(None);
     };
     match Netns::open(path) {
         Ok(netns) => Ok(Some(netns)),
         Err(OpenError::NotFound { .. } | OpenError::NotANetns { .. }) => Ok(None),
-        Err(cause) => Err(Fault::Netns {
+        Err(cause) => Err(SetupError::Netns {
             path: path.to_owned(),
             cause,
         }),
@@ -63,21 +63,21 @@ pub(crate) fn open_if_there(path: Option<&str>) -> Result<Option<Netns>, Fault> 
 }
 
 /// A socket in the pod.
-pub(crate) fn enter(netns: &Netns) -> Result<Socket, Fault> {
-    Socket::open_in(netns).map_err(Fault::kernel("failed to enter the netns"))
+pub(crate) fn enter(netns: &Netns) -> Result<Socket, SetupError> {
+    Socket::open_in(netns).map_err(SetupError::kernel("failed to enter the netns"))
 }
 
 /// A socket in the pod, and a promise that nobody else looks for something free there meanwhile:
 /// the lock is that of the reference's sbr, on the namespace itself.
 #[derive(Debug)]
-pub(crate) struct Alone {
+pub(crate) struct LockedPod {
     pub(crate) socket: Socket,
     netns: Netns,
     /// `None` where somebody keeps it.
     _lock: Option<OwnedFd>,
 }
 
-impl Alone {
+impl LockedPod {
     /// Waits for the other calls that work on the pod. A process in the pod that keeps the lock must
     /// not keep the pod from being deleted: after a while it goes on without, and says so.
     pub(crate) fn enter(netns: Netns, context: &Context<'_>) -> Result<Self, Error> {
@@ -106,14 +106,14 @@ impl Alone {
     }
 
     /// Runs a closure in the pod's namespace.
-    pub(crate) fn within<T>(&self, inside: impl FnOnce() -> T) -> Result<T, Fault> {
+    pub(crate) fn within<T>(&self, inside: impl FnOnce() -> T) -> Result<T, SetupError> {
         self.netns
             .run(inside)
-            .map_err(Fault::kernel("failed to enter the netns"))
+            .map_err(SetupError::kernel("failed to enter the netns"))
     }
 
     /// Another socket, for undoing: one whose listing was broken off can list no more.
-    pub(crate) fn new_socket(&self) -> Result<Socket, Fault> {
+    pub(crate) fn new_socket(&self) -> Result<Socket, SetupError> {
         enter(&self.netns)
     }
 }

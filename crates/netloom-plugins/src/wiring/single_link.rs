@@ -8,10 +8,10 @@ mod remove;
 
 use super::master::Master;
 use super::place::Place;
-use super::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
+use super::pod::{self, Addressing, Announce, Dad, PodLink, Subnet};
 use super::record::{self, Links};
 use super::router_advertisements::RouterAdvertisements;
-use super::{Fault, identity, ipam, listed, sandbox};
+use super::{SetupError, identity, ipam, listed, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkSpec, Socket};
 use netloom_plugin::{AddRequest, Undo};
@@ -27,7 +27,7 @@ pub(crate) const POSITION: usize = 0;
 
 /// The two sides of an attachment, and the name of its link.
 #[derive(Debug)]
-pub(crate) struct Site<'a> {
+pub(crate) struct LinkSides<'a> {
     /// The pod's namespace.
     pub(crate) netns: Netns,
     /// A socket of the pod.
@@ -44,12 +44,13 @@ pub(crate) struct Site<'a> {
     request: Option<&'a AddRequest<'a>>,
 }
 
-impl<'a> Site<'a> {
+impl<'a> LinkSides<'a> {
     /// Opens both sides.
-    pub(crate) fn open(name: &'a str, path: &'a str) -> Result<Self, Fault> {
+    pub(crate) fn open(name: &'a str, path: &'a str) -> Result<Self, SetupError> {
         let netns = sandbox::open(path)?;
-        let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
-        let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+        let inside =
+            Socket::open_in(&netns).map_err(SetupError::kernel("failed to enter the netns"))?;
+        let host = Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?;
         Ok(Self {
             netns,
             inside: Rc::new(inside),
@@ -64,18 +65,18 @@ impl<'a> Site<'a> {
     /// Opens both sides for ADD, which a link of that name refuses, and an attachment that lives.
     pub(crate) fn open_for_add(request: &'a AddRequest<'a>) -> Result<Self, Error> {
         let ra = RouterAdvertisements::read(request)?;
-        let site = Self::open(request.if_name.as_str(), request.netns)?;
-        pod::refuse_taken_name(&site.inside, site.name, site.path)?;
+        let sides = Self::open(request.if_name.as_str(), request.netns)?;
+        pod::refuse_taken_name(&sides.inside, sides.name, sides.path)?;
         record::refuse_second(request)?;
         Ok(Self {
             ra,
             request: Some(request),
-            ..site
+            ..sides
         })
     }
 
     /// The link to stand on; without a name that of the default route.
-    pub(crate) fn master(&self, place: Place, name: Option<&str>) -> Result<Master, Fault> {
+    pub(crate) fn master(&self, place: Place, name: Option<&str>) -> Result<Master, SetupError> {
         let socket = match place {
             Place::Host => &self.host,
             Place::Pod => &self.inside,
@@ -89,10 +90,10 @@ impl<'a> Site<'a> {
         spec: &LinkSpec<'_>,
         kind: &'static str,
         undo: &mut Undo<'r>,
-    ) -> Result<Link, Fault> {
+    ) -> Result<Link, SetupError> {
         let made = self.inside.create_link(spec).map(Some);
         self.created(made, kind, undo)?
-            .map_err(Fault::kernel(format!(
+            .map_err(SetupError::kernel(format!(
                 "failed to create {kind} {:?}",
                 self.name
             )))
@@ -105,7 +106,7 @@ impl<'a> Site<'a> {
         spec: &LinkSpec<'_>,
         kind: &'static str,
         undo: &mut Undo<'r>,
-    ) -> Result<Link, Fault> {
+    ) -> Result<Link, SetupError> {
         let spec = spec.clone().lower(master.link.index);
         let made = match master.place {
             Place::Host => self.host.create_link_in(&self.netns, &spec).map(|()| None),
@@ -120,7 +121,7 @@ impl<'a> Site<'a> {
                 ""
             };
             let name = self.name;
-            Fault::Kernel {
+            SetupError::Kernel {
                 what: format!("failed to create {kind} {name:?} on master {master}{reason}"),
                 cause,
             }
@@ -133,7 +134,7 @@ impl<'a> Site<'a> {
         made: netloom_kernel::Result<Option<Link>>,
         kind: &'static str,
         undo: &mut Undo<'r>,
-    ) -> Result<netloom_kernel::Result<Link>, Fault> {
+    ) -> Result<netloom_kernel::Result<Link>, SetupError> {
         if made.as_ref().is_err_and(netloom_kernel::Error::is_exists) {
             pod::refuse_taken_name(&self.inside, self.name, self.path)?;
         }
@@ -163,7 +164,7 @@ impl<'a> Site<'a> {
     /// after failures as well: the kernel's answer may have been lost.
     pub(crate) fn register_removal<'r>(&self, kind: &'static str, undo: &mut Undo<'r>) {
         let (inside, name) = (Rc::clone(&self.inside), self.name.to_owned());
-        undo.push(format!("remove the link {name}"), move || {
+        undo.on_failure(format!("remove the link {name}"), move || {
             Ok(remove_link(&inside, name.as_str(), kind, |_| Ok(true))?)
         });
     }
@@ -192,7 +193,7 @@ impl<'a> Site<'a> {
         request: &AddRequest<'_>,
         announce: Announce,
         dns: Option<Dns>,
-    ) -> Result<AddResult, Fault> {
+    ) -> Result<AddResult, SetupError> {
         let version = request.version();
         let listed = listed::pod_link(self.name, link.mac, link.mtu, self.path, version);
         result.interfaces = vec![listed];
@@ -211,7 +212,7 @@ impl<'a> Site<'a> {
         result: &mut AddResult,
         announce: Announce,
         request: &AddRequest<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), SetupError> {
         let mark = identity::mark(request.container_id.as_str());
         let pod = PodLink {
             netns: &self.netns,
@@ -228,12 +229,12 @@ impl<'a> Site<'a> {
         if result.ips.is_empty() {
             return pod::set_up(pod);
         }
-        let manner = Manner {
+        let addressing = Addressing {
             dad: Dad::AsSet,
             subnet: Subnet::OnLink,
             announce,
         };
-        pod::configure(pod, result, manner)?.send(&self.netns, &self.inside);
+        pod::configure(pod, result, addressing)?.send(&self.netns, &self.inside);
         Ok(())
     }
 }
@@ -245,10 +246,10 @@ pub(crate) fn status_of_master(place: Place, name: Option<&str>) -> Result<Optio
         return Ok(None);
     }
     let find = || {
-        let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+        let host = Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?;
         Master::find(&host, place, name)
     };
-    let unavailable = |fault: Fault| Error::new(code::PLUGIN_NOT_AVAILABLE, fault.to_string());
+    let unavailable = |fault: SetupError| Error::new(code::PLUGIN_NOT_AVAILABLE, fault.to_string());
     find().map(Some).map_err(unavailable)
 }
 
@@ -257,7 +258,7 @@ pub(crate) fn status_of_master(place: Place, name: Option<&str>) -> Result<Optio
 pub(crate) fn require_ipam(kind: &str, ipam_type: Option<&str>) -> Result<(), Error> {
     match ipam_type.filter(|kind| !kind.is_empty()) {
         Some(_) => Ok(()),
-        None => Err(super::fault::invalid(format!(
+        None => Err(super::setup_error::invalid(format!(
             "{kind} interface requires an IPAM configuration: no plugin name provided as ipam.type"
         ))),
     }

@@ -8,8 +8,8 @@
 //! is emptied or deleted before that was looked at. Where the name is somebody else's, or too long,
 //! the hashes are the name.
 
-use super::Fault;
-use super::check::drift;
+use super::SetupError;
+use super::check::mismatch;
 use super::elements::staleness;
 use super::nftables::Nftables;
 use super::owner::{Owner, is_by_hash, prefix_of_instance};
@@ -111,8 +111,8 @@ pub(crate) fn create<'r>(
     port: &str,
     mac: MacAddress,
     undo: &mut Undo<'r>,
-) -> std::result::Result<(), Fault> {
-    undo.push("remove the spoof check", move || {
+) -> std::result::Result<(), SetupError> {
+    undo.on_failure("remove the spoof check", move || {
         Ok(remove(&Nftables::open()?, owner)?)
     });
     let create = || {
@@ -135,7 +135,7 @@ pub(crate) fn create<'r>(
             outcome => outcome,
         }
     };
-    create().map_err(Fault::kernel("failed to setup spoof-check"))
+    create().map_err(SetupError::kernel("failed to setup spoof-check"))
 }
 
 /// Lets the check ask for the MAC address that the pod's link has now, where there is a check.
@@ -144,10 +144,10 @@ pub(crate) fn follow<'r>(
     mac: MacAddress,
     before: Option<MacAddress>,
     undo: &mut Undo<'r>,
-) -> std::result::Result<(), Fault> {
+) -> std::result::Result<(), SetupError> {
     let followed = ask_for(owner, mac)?;
     if let Some(before) = before.filter(|_| followed) {
-        undo.push(
+        undo.on_failure(
             "let the spoof check ask for the former MAC address",
             move || {
                 ask_for(owner, before)?;
@@ -159,7 +159,7 @@ pub(crate) fn follow<'r>(
 }
 
 /// `false` where there is no check.
-fn ask_for(owner: Owner<'_>, mac: MacAddress) -> std::result::Result<bool, Fault> {
+fn ask_for(owner: Owner<'_>, mac: MacAddress) -> std::result::Result<bool, SetupError> {
     let ask = |socket: &Socket| {
         for names in Names::all(owner) {
             if names.whose(socket, owner)? == Whose::Own {
@@ -174,7 +174,7 @@ fn ask_for(owner: Owner<'_>, mac: MacAddress) -> std::result::Result<bool, Fault
     };
     Nftables::open()?
         .with(ask)
-        .map_err(Fault::kernel("failed to change the spoof check"))
+        .map_err(SetupError::kernel("failed to change the spoof check"))
 }
 
 fn fill(
@@ -259,7 +259,7 @@ fn delete_chains<'c>(batch: &mut Batch<'_>, chains: impl Iterator<Item = &'c Str
 }
 
 /// Removes what the owner has. The base chain is shared and stays.
-pub(crate) fn remove(nftables: &Nftables, owner: Owner<'_>) -> std::result::Result<(), Fault> {
+pub(crate) fn remove(nftables: &Nftables, owner: Owner<'_>) -> std::result::Result<(), SetupError> {
     let remove = |socket: &Socket| {
         atomically(socket, |socket, batch| {
             let own = own_chains(socket, owner)?;
@@ -270,11 +270,11 @@ pub(crate) fn remove(nftables: &Nftables, owner: Owner<'_>) -> std::result::Resu
     };
     nftables
         .with(remove)
-        .map_err(Fault::kernel("failed to teardown spoof-check"))
+        .map_err(SetupError::kernel("failed to teardown spoof-check"))
 }
 
 /// The chains and the jump to them are there.
-pub(crate) fn check(owner: Owner<'_>, port: &str) -> std::result::Result<(), Fault> {
+pub(crate) fn check(owner: Owner<'_>, port: &str) -> std::result::Result<(), SetupError> {
     let missing = || -> Result<Option<(String, usize, String)>> {
         let socket = Socket::open()?;
         let mut names = Names::by_hash(owner);
@@ -303,8 +303,8 @@ pub(crate) fn check(owner: Owner<'_>, port: &str) -> std::result::Result<(), Fau
         let whole = count(&names.mac, &is_filter)? == 2;
         Ok((!whole).then_some((names.mac, 2, names.iface)))
     };
-    match missing().map_err(Fault::kernel("failed to read the spoof check"))? {
-        Some((chain, wanted, iface)) => Err(drift(format!(
+    match missing().map_err(SetupError::kernel("failed to read the spoof check"))? {
+        Some((chain, wanted, iface)) => Err(mismatch(format!(
             "spoof check of {port} is incomplete: chain {chain} has not the {wanted} rules that \
              lead frames through {iface}"
         ))),

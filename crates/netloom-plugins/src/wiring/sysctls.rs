@@ -1,6 +1,6 @@
 //! The kernel's settings per link.
 
-use super::Fault;
+use super::SetupError;
 use netloom_kernel::sysctl;
 
 /// Stops the host from taking routes and addresses from router advertisements that come
@@ -17,8 +17,9 @@ pub(crate) fn skip_duplicate_address_detection(link: &str) {
 }
 
 /// Lets a link have IPv6 addresses where new links of its namespace have none.
-pub(crate) fn enable_ipv6(link: &str) -> Result<(), Fault> {
+pub(crate) fn enable_ipv6(link: &str) -> Result<(), SetupError> {
     let key = format!("net/ipv6/conf/{link}/disable_ipv6");
-    (sysctl::set_if_different(&key, "0").map(drop))
-        .map_err(Fault::kernel(format!("failed to enable IPv6 on {link:?}")))
+    (sysctl::set_if_different(&key, "0").map(drop)).map_err(SetupError::kernel(format!(
+        "failed to enable IPv6 on {link:?}"
+    )))
 }

@@ -1,6 +1,6 @@
 //! Routing tables, and which of them are free.
 
-use super::Fault;
+use super::SetupError;
 use netloom_kernel::rtnl::{Family, RouteFilter, Rule, Socket, table};
 
 /// Both.
@@ -12,21 +12,21 @@ pub(crate) fn is_reserved(number: u32) -> bool {
 }
 
 /// The rules of both families.
-pub(crate) fn rules(socket: &Socket) -> Result<Vec<Rule>, Fault> {
+pub(crate) fn rules(socket: &Socket) -> Result<Vec<Rule>, SetupError> {
     let mut rules = Vec::new();
     for family in FAMILIES {
         match socket.list_rules(family) {
             Ok(listed) => rules.extend(listed),
             // A kernel without IPv6 has no IPv6 rules.
             Err(error) if error.is_unsupported() && family == Family::V6 => {}
-            Err(error) => return Err(Fault::kernel("failed to list all rules")(error)),
+            Err(error) => return Err(SetupError::kernel("failed to list all rules")(error)),
         }
     }
     Ok(rules)
 }
 
 /// Whether a table has no routes.
-pub(crate) fn is_empty(socket: &Socket, number: u32) -> Result<bool, Fault> {
+pub(crate) fn is_empty(socket: &Socket, number: u32) -> Result<bool, SetupError> {
     for family in FAMILIES {
         let filter = RouteFilter::main(family).table(number);
         let mut none_yet = true;
@@ -35,7 +35,7 @@ pub(crate) fn is_empty(socket: &Socket, number: u32) -> Result<bool, Fault> {
             Ok(listed) if !listed.is_empty() => return Ok(false),
             Err(error) if !error.is_unsupported() => {
                 let what = format!("list the routes of table {number}");
-                return Err(Fault::kernel(what)(error));
+                return Err(SetupError::kernel(what)(error));
             }
             _ => {}
         }
@@ -51,7 +51,7 @@ pub(crate) fn free(
     first: u32,
     count: usize,
     taken: impl Fn(u32) -> bool,
-) -> Result<Vec<u32>, Fault> {
+) -> Result<Vec<u32>, SetupError> {
     let mut free = Vec::with_capacity(count);
     let mut candidates = first..=u32::MAX;
     while free.len() < count

@@ -1,6 +1,6 @@
 //! Changes to nf_tables that depend on what was read before.
 
-use super::Fault;
+use super::SetupError;
 use super::nftables::Nftables;
 use netloom_kernel::nft::{Batch, Socket};
 use netloom_kernel::{Error, Result};
@@ -47,7 +47,7 @@ pub(crate) fn sweep(
         }
     };
     let done = Nftables::open()?.with(work);
-    done.map_err(Fault::kernel(format!("failed to sweep {kind}")))?;
+    done.map_err(SetupError::kernel(format!("failed to sweep {kind}")))?;
     Ok(found.into_iter().map(Found::collectable).collect())
 }
 

@@ -5,7 +5,7 @@ use super::owner::Owner;
 use super::pod::PodLink;
 use super::record::{Links, Record};
 use super::router_advertisements::RouterAdvertisements;
-use super::{Fault, identity, mtu, random, sysctls};
+use super::{SetupError, identity, mtu, random, sysctls};
 use netloom_kernel::MacAddress;
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkChange, LinkSpec, PeerSpec, Socket};
@@ -85,7 +85,7 @@ pub(crate) fn create_wire<'r>(
     mtu: Option<u32>,
     master: Option<u32>,
     undo: &mut Undo<'r>,
-) -> Result<Wire, Fault> {
+) -> Result<Wire, SetupError> {
     let mark = owner.wire_mark();
     let pod_mac = pod.mac.map_or_else(random::mac, |mac| mac.0);
     for attempt in 1.. {
@@ -102,7 +102,7 @@ pub(crate) fn create_wire<'r>(
         match create_marked(host, &spec.up(), &name, &mark) {
             Ok(link) => {
                 let index = link.index;
-                undo.push(format!("remove the veth {name}"), move || {
+                undo.on_failure(format!("remove the veth {name}"), move || {
                     remove_by_index(index)
                 });
                 sysctls::refuse_router_advertisements(&name);
@@ -118,10 +118,10 @@ pub(crate) fn create_wire<'r>(
             Err(error) => {
                 let what = format!("failed to make the veth {name} and its peer {:?}", pod.name);
                 // The wire is there if only the kernel's answer was lost.
-                undo.push(format!("remove the veth {name}"), move || {
+                undo.on_failure(format!("remove the veth {name}"), move || {
                     remove_by_name(&name, mac)
                 });
-                return Err(Fault::kernel(what)(error));
+                return Err(SetupError::kernel(what)(error));
             }
         }
     }
@@ -130,12 +130,12 @@ pub(crate) fn create_wire<'r>(
 
 /// After a name was refused: if it is the host's, another one can be tried; else the pod has a link
 /// of the name that its end was to get.
-fn make_way(host: &Socket, pod: PodEnd<'_>, name: &str, mark: &str) -> Result<(), Fault> {
+fn make_way(host: &Socket, pod: PodEnd<'_>, name: &str, mark: &str) -> Result<(), SetupError> {
     let found = host
         .find_link(name)
-        .map_err(Fault::kernel("look up a veth"))?;
+        .map_err(SetupError::kernel("look up a veth"))?;
     let Some(other) = found else {
-        return Err(Fault::NameTaken {
+        return Err(SetupError::NameTaken {
             name: pod.name.to_owned(),
             netns: pod.netns.path().display().to_string(),
         });
@@ -167,7 +167,7 @@ fn create_marked(
 
 fn remove_by_index(index: u32) -> Result<(), Error> {
     let remove = || Socket::open()?.remove_link(index).map(drop);
-    Ok(remove().map_err(Fault::kernel("failed to remove the veth"))?)
+    Ok(remove().map_err(SetupError::kernel("failed to remove the veth"))?)
 }
 
 /// The address tells the wire from one that somebody else made under this name.
@@ -180,7 +180,7 @@ fn remove_by_name(name: &str, mac: MacAddress) -> Result<(), Error> {
             None => Ok(()),
         }
     };
-    Ok(remove().map_err(Fault::kernel("failed to remove the veth"))?)
+    Ok(remove().map_err(SetupError::kernel("failed to remove the veth"))?)
 }
 
 /// Removes the wire of an attachment.
@@ -197,7 +197,7 @@ pub(crate) fn remove_wire(
     made: Option<&AddResult>,
     record: Option<&Record>,
     meanwhile: &mut dyn FnMut(),
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let if_name = owner.if_name;
     let mut remove = || {
         if let Some(record) = record {
@@ -217,7 +217,7 @@ pub(crate) fn remove_wire(
             None => Ok(()),
         }
     };
-    remove().map_err(Fault::kernel(format!(
+    remove().map_err(SetupError::kernel(format!(
         "failed to remove the veth of {if_name:?}"
     )))
 }

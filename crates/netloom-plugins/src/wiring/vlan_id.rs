@@ -1,6 +1,6 @@
 //! The number of a VLAN.
 
-use super::fault::invalid;
+use super::setup_error::invalid;
 use netloom_spec::Error;
 
 /// The last VLAN; 4095 is reserved (IEEE 802.1Q, table 9-2).

@@ -4,7 +4,7 @@ use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::fault::Fault;
+use super::decode_error::DecodeError;
 use super::find;
 use super::step::Step;
 use super::trace;
@@ -21,7 +21,7 @@ pub(super) struct ObjectNode<'a>(pub(super) &'a Map<String, Value>);
 
 macro_rules! integers {
     ($($method:ident $type:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
             self.integer(visitor, i128::from($type::MIN), i128::from($type::MAX))
         }
     )*};
@@ -34,38 +34,38 @@ impl Node<'_> {
         visitor: V,
         min: i128,
         max: i128,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, DecodeError> {
         let expected = || format!("an integer from {min} to {max}");
         let number = match self.0 {
             Value::Null => 0,
             Value::Number(number) => match number.as_i128() {
                 Some(number) if (min..=max).contains(&number) => number,
-                _ => return Err(Fault::bad_value(self.0, &expected())),
+                _ => return Err(DecodeError::bad_value(self.0, &expected())),
             },
-            other => return Err(Fault::wrong_type(other, &expected())),
+            other => return Err(DecodeError::wrong_type(other, &expected())),
         };
         let visited = match (u64::try_from(number), i64::try_from(number)) {
             (Ok(number), _) => visitor.visit_u64(number),
             (_, Ok(number)) => visitor.visit_i64(number),
             _ => visitor.visit_i128(number),
         };
-        visited.map_err(|fault: Fault| fault.showing(self.0))
+        visited.map_err(|fault: DecodeError| fault.showing(self.0))
     }
 
-    fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.0 {
             Value::String(text) => visitor.visit_str(text),
             Value::Null => visitor.visit_str(""),
-            other => return Err(Fault::wrong_type(other, "a string")),
+            other => return Err(DecodeError::wrong_type(other, "a string")),
         }
-        .map_err(|fault: Fault| fault.showing(self.0))
+        .map_err(|fault: DecodeError| fault.showing(self.0))
     }
 
-    fn array<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn array<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let elements = match self.0 {
             Value::Array(elements) => elements.as_slice(),
             Value::Null => &[],
-            other => return Err(Fault::wrong_type(other, "an array")),
+            other => return Err(DecodeError::wrong_type(other, "an array")),
         };
         let mut access = Elements {
             rest: elements.iter(),
@@ -74,7 +74,7 @@ impl Node<'_> {
         let visited = visitor.visit_seq(&mut access)?;
         match access.rest.len() {
             0 => Ok(visited),
-            _ => Err(Fault::bad_value(
+            _ => Err(DecodeError::bad_value(
                 self.0,
                 &format!("an array of {} elements", access.next),
             )),
@@ -86,7 +86,7 @@ impl Node<'_> {
 fn visit_entries<'de, V: Visitor<'de>>(
     object: &Map<String, Value>,
     visitor: V,
-) -> Result<V::Value, Fault> {
+) -> Result<V::Value, DecodeError> {
     visitor.visit_map(Entries::of_map(object))
 }
 
@@ -98,7 +98,7 @@ fn visit_fields<'de, V: Visitor<'de>>(
     object: &Map<String, Value>,
     fields: &'static [&'static str],
     visitor: V,
-) -> Result<V::Value, Fault> {
+) -> Result<V::Value, DecodeError> {
     trace::saw_fields(fields);
     let unmatched = unmatched(object, fields);
     visitor.visit_map(Entries::of_struct(object, fields, unmatched.as_ref()))
@@ -119,14 +119,14 @@ fn unmatched(object: &Map<String, Value>, fields: &[&str]) -> Option<Value> {
 
 macro_rules! forward {
     ($($method:ident => $target:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
             self.$target(visitor)
         }
     )*};
 }
 
 impl<'de> Deserializer<'de> for Node<'_> {
-    type Error = Fault;
+    type Error = DecodeError;
 
     integers! {
         deserialize_i8 i8 deserialize_i16 i16 deserialize_i32 i32 deserialize_i64 i64
@@ -144,7 +144,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         deserialize_f32 => deserialize_f64
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let visited = match self.0 {
             Value::Null => visitor.visit_unit(),
             Value::Bool(flag) => visitor.visit_bool(*flag),
@@ -152,7 +152,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
                 (Some(number), _, _) => visitor.visit_u64(number),
                 (_, Some(number), _) => visitor.visit_i64(number),
                 (_, _, Some(number)) => visitor.visit_f64(number),
-                _ => Err(Fault::bad_value(self.0, "a number of 64 bits")),
+                _ => Err(DecodeError::bad_value(self.0, "a number of 64 bits")),
             },
             Value::String(text) => visitor.visit_str(text),
             Value::Array(_) => return self.array(visitor),
@@ -161,33 +161,33 @@ impl<'de> Deserializer<'de> for Node<'_> {
         visited.map_err(|fault| fault.showing(self.0))
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.0 {
             Value::Bool(flag) => visitor.visit_bool(*flag),
             Value::Null => visitor.visit_bool(false),
-            other => Err(Fault::wrong_type(other, "true or false")),
+            other => Err(DecodeError::wrong_type(other, "true or false")),
         }
     }
 
-    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.0 {
             Value::Number(number) => visitor.visit_f64(number.as_f64().unwrap_or_default()),
             Value::Null => visitor.visit_f64(0.0),
-            other => Err(Fault::wrong_type(other, "a number")),
+            other => Err(DecodeError::wrong_type(other, "a number")),
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.0 {
             Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.0 {
             Value::Null => visitor.visit_unit(),
-            other => Err(Fault::wrong_type(other, "null")),
+            other => Err(DecodeError::wrong_type(other, "null")),
         }
     }
 
@@ -195,7 +195,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, DecodeError> {
         self.deserialize_unit(visitor)
     }
 
@@ -203,11 +203,15 @@ impl<'de> Deserializer<'de> for Node<'_> {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, DecodeError> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         self.array(visitor)
     }
 
@@ -216,15 +220,15 @@ impl<'de> Deserializer<'de> for Node<'_> {
         _name: &'static str,
         _len: usize,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, DecodeError> {
         self.array(visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.0 {
             Value::Object(object) => visit_entries(object, visitor),
             Value::Null => visit_entries(&Map::new(), visitor),
-            other => Err(Fault::wrong_type(other, "an object")),
+            other => Err(DecodeError::wrong_type(other, "an object")),
         }
     }
 
@@ -233,11 +237,11 @@ impl<'de> Deserializer<'de> for Node<'_> {
         _name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, DecodeError> {
         match self.0 {
             Value::Object(object) => visit_fields(object, fields, visitor),
             Value::Null => visit_fields(&Map::new(), fields, visitor),
-            other => Err(Fault::wrong_type(other, "an object")),
+            other => Err(DecodeError::wrong_type(other, "an object")),
         }
     }
 
@@ -246,29 +250,29 @@ impl<'de> Deserializer<'de> for Node<'_> {
         _name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, DecodeError> {
         match self.0 {
             Value::String(text) => visitor.visit_enum(StrDeserializer::new(text)),
             Value::Object(object) => {
                 let access = Entries::of_map(object);
                 visitor.visit_enum(MapAccessDeserializer::new(access))
             }
-            other => Err(Fault::wrong_type(
+            other => Err(DecodeError::wrong_type(
                 other,
                 &format!("one of {}", variants.join(", ")),
             )),
         }
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_unit()
     }
 }
 
 impl<'de> Deserializer<'de> for ObjectNode<'_> {
-    type Error = Fault;
+    type Error = DecodeError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         visit_entries(self.0, visitor)
     }
 
@@ -277,7 +281,7 @@ impl<'de> Deserializer<'de> for ObjectNode<'_> {
         _name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, DecodeError> {
         visit_fields(self.0, fields, visitor)
     }
 
@@ -285,11 +289,11 @@ impl<'de> Deserializer<'de> for ObjectNode<'_> {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, DecodeError> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_some(self)
     }
 
@@ -306,12 +310,12 @@ struct Elements<'a> {
 }
 
 impl<'de> SeqAccess<'de> for Elements<'_> {
-    type Error = Fault;
+    type Error = DecodeError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, Fault> {
+    ) -> Result<Option<T::Value>, DecodeError> {
         let Some(element) = self.rest.next() else {
             return Ok(None);
         };
@@ -369,24 +373,27 @@ impl<'a> Entries<'a> {
 }
 
 impl<'de> MapAccess<'de> for Entries<'_> {
-    type Error = Fault;
+    type Error = DecodeError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, Fault> {
+    ) -> Result<Option<K::Value>, DecodeError> {
         let Some((name, spelled, value)) = self.rest.next() else {
             return Ok(None);
         };
         self.current = Some((spelled, value));
-        let key: StrDeserializer<'_, Fault> = name.into_deserializer();
+        let key: StrDeserializer<'_, DecodeError> = name.into_deserializer();
         let decoded = seed.deserialize(key);
         decoded
             .map(Some)
             .map_err(|fault| fault.at(Step::Key(spelled.to_owned())))
     }
 
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
+    fn next_value_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<T::Value, DecodeError> {
         let (spelled, value) = self.current.take().unwrap_or(("", &Value::Null));
         let decoded = trace::inside(
             || Step::Key(spelled.to_owned()),

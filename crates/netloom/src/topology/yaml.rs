@@ -9,13 +9,13 @@ use serde_saphyr::Spanned;
 /// Something that is wrong with a file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: {words}")]
-pub(super) struct Fault {
+pub(super) struct FileError {
     pub(super) line: u64,
     pub(super) column: u64,
     pub(super) words: String,
 }
 
-pub(super) type Result<T> = std::result::Result<T, Fault>;
+pub(super) type Result<T> = std::result::Result<T, FileError>;
 
 /// A node, and where it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) fn parse(text: &str) -> Result<Node> {
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
         let at = error.location();
-        Fault {
+        FileError {
             line: at.map_or(1, |at| at.line()),
             column: at.map_or(1, |at| at.column()),
             words: plain(&error.without_snippet().to_string()),
@@ -151,8 +151,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
 impl Node {
     /// That something is wrong here.
-    pub(super) fn fault(&self, words: impl fmt::Display) -> Fault {
-        Fault {
+    pub(super) fn fault(&self, words: impl fmt::Display) -> FileError {
+        FileError {
             line: self.line,
             column: self.column,
             words: words.to_string(),

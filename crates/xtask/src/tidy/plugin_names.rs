@@ -29,14 +29,15 @@ pub(crate) fn compared_by_nobody(tree: &Tree) -> Vec<Finding> {
         let literals = literals(source).into_iter();
         let faults: Vec<_> = literals
             .filter(|literal| is_anothers(&literal.text) && !is_excused(source, literal.line))
-            .filter_map(|literal| Some((literal.fault()?, literal)))
+            .filter_map(|literal| Some((literal.misuse()?, literal)))
             .collect();
-        for (fault, literal) in &faults {
+        for (misuse, literal) in &faults {
             // A word alone may mean something else, such as a set of nf_tables.
-            let is_other_item =
-                |(other, it): &(Fault, Literal)| *other == Fault::Lists && it.text != literal.text;
-            if *fault == Fault::Compares || faults.iter().any(is_other_item) {
-                findings.push(literal.finding(source, *fault));
+            let is_other_item = |(other, it): &(Misuse, Literal)| {
+                *other == Misuse::Lists && it.text != literal.text
+            };
+            if *misuse == Misuse::Compares || faults.iter().any(is_other_item) {
+                findings.push(literal.finding(source, *misuse));
             }
         }
     }
@@ -67,7 +68,7 @@ fn names(tree: &Tree) -> BTreeMap<Vec<String>, String> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum Misuse {
     Compares,
     Lists,
 }
@@ -82,7 +83,7 @@ struct Literal {
 
 impl Literal {
     /// What the code does with it, if that is nobody's business but the plugin's.
-    fn fault(&self) -> Option<Fault> {
+    fn misuse(&self) -> Option<Misuse> {
         let (before, after) = (self.before.trim_end(), self.after.trim_start());
         let in_some = before.strip_suffix("Some(");
         let value = in_some.unwrap_or(before).trim_end();
@@ -100,18 +101,18 @@ impl Literal {
         let is_item = item.ends_with(['[', ',']) && after.starts_with([',', ']']);
         let is_listed = is_item && innermost(item) == Some('[');
         match (is_operand || is_pattern, is_listed) {
-            (true, _) => Some(Fault::Compares),
-            (_, true) => Some(Fault::Lists),
+            (true, _) => Some(Misuse::Compares),
+            (_, true) => Some(Misuse::Lists),
             _ => None,
         }
     }
 }
 
 impl Literal {
-    fn finding(&self, source: &Source, fault: Fault) -> Finding {
-        let does = match fault {
-            Fault::Compares => "compares with",
-            Fault::Lists => "lists",
+    fn finding(&self, source: &Source, misuse: Misuse) -> Finding {
+        let does = match misuse {
+            Misuse::Compares => "compares with",
+            Misuse::Lists => "lists",
         };
         Finding {
             path: source.path.clone(),

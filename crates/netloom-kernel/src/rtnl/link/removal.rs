@@ -29,7 +29,7 @@ impl Socket {
     /// Has the kernel begin to remove a link and its veth peer. Until [`Removal::finish`] the socket
     /// must be asked nothing else.
     ///
-    /// In a process that may leave stand-ins ([`stand_in::allow`](crate::stand_in::allow)) this
+    /// In a process that may leave reapers ([`reaper::allow`](crate::reaper::allow)) this
     /// returns at once; in others when the link is gone.
     ///
     /// # Errors

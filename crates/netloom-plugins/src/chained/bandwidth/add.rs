@@ -3,9 +3,9 @@
 use super::plan::{Limit, Plan};
 use super::shape::{self, OtherEnd, Piece};
 use super::{host_end, ifb};
-use crate::wiring::fault::invalid;
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, listed, sandbox};
+use crate::wiring::setup_error::invalid;
+use crate::wiring::{SetupError, listed, sandbox};
 use netloom_kernel::rtnl::tc::{Handle, QdiscSpec, longest_packet};
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
 use netloom_plugin::{AddRequest, Context, Undo};
@@ -26,8 +26,9 @@ pub(super) fn add<'r>(
         return Ok(result);
     }
     let netns = sandbox::open(request.netns)?;
-    let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
-    let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    let inside =
+        Socket::open_in(&netns).map_err(SetupError::kernel("failed to enter the netns"))?;
+    let host = Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?;
     let link = host_end::find(&inside, &host, request.if_name.as_str(), &result)?;
     refuse_shaped(&host, &link, &plan)?;
     let packet = link.mtu.saturating_add(ETHERNET);
@@ -70,7 +71,7 @@ fn refuse_shaped(host: &Socket, link: &Link, plan: &Plan) -> Result<(), Error> {
     for (place, _) in places.iter().filter(|(_, needed)| *needed) {
         let found = host
             .find_qdisc(link.index, *place)
-            .map_err(Fault::kernel(format!(
+            .map_err(SetupError::kernel(format!(
                 "look at the qdiscs of {:?}",
                 link.name
             )))?;
@@ -115,7 +116,7 @@ fn create_pieces(
     pieces: &[Piece],
     marked: Option<(u32, &str)>,
     undo: &mut Undo<'_>,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let mut batch = host.batch();
     if let Some((index, alias)) = marked {
         batch.set_link(index, &LinkChange::new().alias(alias));
@@ -132,7 +133,7 @@ fn create_pieces(
             pieces
                 .iter()
                 .for_each(|piece| undo_piece(link, piece, undo));
-            return Err(Fault::kernel(what)(error));
+            return Err(SetupError::kernel(what)(error));
         }
     };
     for (position, piece) in (first..).zip(pieces) {
@@ -146,7 +147,7 @@ fn create_pieces(
     }
     match outcome.failures.into_iter().next() {
         None => Ok(()),
-        Some((_, error)) => Err(Fault::kernel(what)(error)),
+        Some((_, error)) => Err(SetupError::kernel(what)(error)),
     }
 }
 
@@ -165,11 +166,11 @@ fn undo_piece(link: &Link, piece: &Piece, undo: &mut Undo<'_>) {
         return;
     }
     let name = link.name.clone();
-    undo.push(
+    undo.on_failure(
         format!("remove the qdisc at {parent} of {name}"),
         move || {
             let remove = || Socket::open()?.remove_qdisc(index, parent).map(drop);
-            Ok(remove().map_err(Fault::kernel(format!("failed to unshape {name:?}")))?)
+            Ok(remove().map_err(SetupError::kernel(format!("failed to unshape {name:?}")))?)
         },
     );
 }

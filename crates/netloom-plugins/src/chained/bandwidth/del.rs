@@ -4,7 +4,7 @@ use super::plan::Plan;
 use super::shape;
 use super::{host_end, ifb};
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, record, sandbox};
+use crate::wiring::{SetupError, record, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::tc::{Discipline, Handle};
 use netloom_kernel::rtnl::{Link, Socket};
@@ -23,10 +23,10 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
     cleanup.finish()
 }
 
-fn unshape(request: &DelRequest<'_>, cleanup: &mut Cleanup) -> Result<(), Fault> {
-    let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+fn unshape(request: &DelRequest<'_>, cleanup: &mut Cleanup) -> Result<(), SetupError> {
+    let host = Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?;
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
-    let ifb = ifb::find(&host, owner).map_err(Fault::kernel("look up the ifb"))?;
+    let ifb = ifb::find(&host, owner).map_err(SetupError::kernel("look up the ifb"))?;
     // With a configuration that cannot be read, anything may have been limited.
     let plan = Plan::new(request.conf).ok();
     if ifb.is_none() && plan.as_ref().is_some_and(|plan| !plan.limits_anything()) {
@@ -48,7 +48,7 @@ fn unshape(request: &DelRequest<'_>, cleanup: &mut Cleanup) -> Result<(), Fault>
     if let Some(ifb) = ifb {
         batch.remove_link(ifb.index);
     }
-    let failed = || Fault::kernel("failed to unshape the container");
+    let failed = || SetupError::kernel("failed to unshape the container");
     for (_, error) in batch.commit_all().map_err(failed())?.failures {
         cleanup.step("unshape the container", Err(failed()(error)));
     }
@@ -63,8 +63,8 @@ fn shaped(
     netns: &Netns,
     ifb: Option<&Link>,
     plan: Option<&Plan>,
-) -> Result<Vec<(u32, Handle)>, Fault> {
-    let failed = || Fault::kernel("look up the container's veth");
+) -> Result<Vec<(u32, Handle)>, SetupError> {
+    let failed = || SetupError::kernel("look up the container's veth");
     let inside = Socket::open_in(netns).map_err(failed())?;
     let link = host_end::find_if_there(&inside, host, request.if_name.as_str());
     let Some(link) = link.map_err(failed())? else {

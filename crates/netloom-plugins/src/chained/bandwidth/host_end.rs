@@ -1,6 +1,6 @@
 //! The host's end of the pod's veth.
 
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use netloom_kernel::rtnl::{Link, Socket};
 use netloom_spec::{AddResult, Error, code};
 
@@ -14,12 +14,12 @@ pub(super) fn find(
     if made.interfaces.is_empty() {
         return Err(failure("no interfaces provided: prevResult lists none"));
     }
-    let peer = peer(inside, if_name).map_err(Fault::kernel(format!("look up {if_name:?}")))?;
+    let peer = peer(inside, if_name).map_err(SetupError::kernel(format!("look up {if_name:?}")))?;
     let (index, peer) =
         peer.ok_or_else(|| failure(format!("container interface {if_name} has no veth peer")))?;
-    let found = host
-        .find_link(peer)
-        .map_err(Fault::kernel(format!("look up the peer of {if_name:?}")))?;
+    let found = host.find_link(peer).map_err(SetupError::kernel(format!(
+        "look up the peer of {if_name:?}"
+    )))?;
     let link = found
         .filter(|link| is_peer(link, index))
         .ok_or_else(|| failure(format!("veth peer with index {peer} is not in host ns")))?;

@@ -1,7 +1,7 @@
 //! The link through which goes what the pod sends.
 
 use crate::wiring::owner::{Owner, network_hash};
-use crate::wiring::{Fault, random};
+use crate::wiring::{SetupError, random};
 use netloom_kernel::MacAddress;
 use netloom_kernel::rtnl::{KindSpec, Link, LinkKind, LinkSpec, Socket};
 use netloom_plugin::{Cleanup, Found, Owned, Undo};
@@ -32,15 +32,15 @@ pub(super) fn create(
 
 enum Failure {
     /// The name is.
-    Taken(Fault),
-    Other(Fault),
+    Taken(SetupError),
+    Other(SetupError),
 }
 
 fn create_named(host: &Socket, name: &str, mtu: u32, undo: &mut Undo<'_>) -> Result<Link, Failure> {
     let mac = random::mac();
     let spec = LinkSpec::new(name, KindSpec::Ifb).mac(mac).mtu(mtu);
     let created = host.create_link(&spec.tx_queue_len(0).up());
-    let fault = Fault::kernel(format!("adding link {name:?}"));
+    let fault = SetupError::kernel(format!("adding link {name:?}"));
     if let Err(error) = &created
         && error.is_exists()
     {
@@ -48,7 +48,7 @@ fn create_named(host: &Socket, name: &str, mtu: u32, undo: &mut Undo<'_>) -> Res
     }
     // It is there as well if only the kernel's answer was lost.
     let own = name.to_owned();
-    undo.push(format!("remove the link {name}"), move || {
+    undo.on_failure(format!("remove the link {name}"), move || {
         remove_made(&own, mac)
     });
     created.map_err(|error| Failure::Other(fault(error)))
@@ -65,7 +65,7 @@ fn remove_made(name: &str, mac: MacAddress) -> Result<(), Error> {
             _ => Ok(()),
         }
     };
-    Ok(remove().map_err(Fault::kernel(format!("failed to remove {name:?}")))?)
+    Ok(remove().map_err(SetupError::kernel(format!("failed to remove {name:?}")))?)
 }
 
 /// The ifb of an attachment, if there is one. What has the first name and no alias may be
@@ -103,7 +103,7 @@ fn find_stale(
 
 /// The ifbs of a network that belong to none of the valid attachments.
 pub(super) const OWNED: Owned = Owned::of_network("ifb", |scope, how| {
-    let failed = || Fault::kernel("failed to sweep ifbs");
+    let failed = || SetupError::kernel("failed to sweep ifbs");
     let host = Socket::open().map_err(failed())?;
     let links = find_stale(&host, scope.network.as_str(), scope.valid).map_err(failed())?;
     let mut cleanup = Cleanup::new();
@@ -136,9 +136,9 @@ fn is_of(link: &Link, owner: Owner<'_>) -> Option<bool> {
 }
 
 /// Whether the name is taken by the ifb of another interface of the container.
-fn is_of_other_interface(host: &Socket, name: &str, owner: Owner<'_>) -> Result<bool, Fault> {
+fn is_of_other_interface(host: &Socket, name: &str, owner: Owner<'_>) -> Result<bool, SetupError> {
     let found = host
         .find_link(name)
-        .map_err(Fault::kernel(format!("look up {name:?}")))?;
+        .map_err(SetupError::kernel(format!("look up {name:?}")))?;
     Ok(found.is_some_and(|link| is_ifb(&link) && is_of(&link, owner) == Some(false)))
 }

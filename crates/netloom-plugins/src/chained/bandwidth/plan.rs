@@ -1,7 +1,7 @@
 //! What is going to be done about a configuration.
 
 use super::config::Entry;
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use ipnet::IpNet;
 use netloom_kernel::rtnl::tc::{MOST_TICKS, Tbf, longest_packet, passing, ticks, ticks_of};
 use netloom_spec::{Error, PluginConf, net};

@@ -1,8 +1,8 @@
 //! The objects of traffic control that make a limit, for ADD to add and CHECK to find.
 
 use super::plan::{Limit, Subnets};
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use ipnet::IpNet;
 use netloom_kernel::rtnl::tc::{
     Action, ClassSpec, Classifier, Discipline, FilterSpec, Handle, Match, QdiscSpec, Tbf, ticks,
@@ -83,7 +83,7 @@ pub(super) fn check_limit(
     wanted: Limit,
     subnets: &Subnets,
     end: OtherEnd,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let find = |bucket| {
         let pieces = limit(link.index, bucket, subnets, end);
         pieces.iter().try_for_each(|piece| piece.check(host, link))
@@ -173,17 +173,17 @@ impl Piece {
     }
 
     /// Finds it on a link as it should be.
-    pub(super) fn check(&self, host: &Socket, link: &Link) -> Result<(), Fault> {
+    pub(super) fn check(&self, host: &Socket, link: &Link) -> Result<(), SetupError> {
         let name = &link.name;
-        let look = || Fault::kernel(format!("look at the shaping of {name:?}"));
+        let look = || SetupError::kernel(format!("look at the shaping of {name:?}"));
         match self {
             Self::Qdisc(wanted) => {
                 let found = host
                     .find_qdisc(wanted.link, wanted.parent)
                     .map_err(look())?;
                 let kind = wanted.discipline.name();
-                let found =
-                    found.ok_or_else(|| drift(format!("Failed to find qdisc {kind} of {name}")))?;
+                let found = found
+                    .ok_or_else(|| mismatch(format!("Failed to find qdisc {kind} of {name}")))?;
                 same_discipline(name, &wanted.discipline, &found.discipline)
             }
             Self::Class(wanted) => {
@@ -192,7 +192,7 @@ impl Piece {
                     .map_err(look())?;
                 let handle = wanted.handle;
                 let found = found
-                    .ok_or_else(|| drift(format!("Failed to find class {handle} of {name}")))?;
+                    .ok_or_else(|| mismatch(format!("Failed to find class {handle} of {name}")))?;
                 let place = format!("class {handle} of {name}");
                 same("Rate", &place, found.rate, wanted.rate)?;
                 same("Buffer", &place, found.buffer, wanted.buffer)
@@ -204,7 +204,7 @@ impl Piece {
                 if found.contains(wanted) {
                     return Ok(());
                 }
-                Err(drift(format!(
+                Err(mismatch(format!(
                     "Failed to find filter of {name} for {:?} with class {}",
                     wanted.classifier,
                     wanted.class.unwrap_or_default()
@@ -214,7 +214,7 @@ impl Piece {
     }
 }
 
-fn same_discipline(link: &str, wanted: &Discipline, found: &Discipline) -> Result<(), Fault> {
+fn same_discipline(link: &str, wanted: &Discipline, found: &Discipline) -> Result<(), SetupError> {
     match (wanted, found) {
         (Discipline::Tbf(wanted), Discipline::Tbf(found)) => {
             same("Rate", link, found.rate, wanted.rate)?;
@@ -231,7 +231,7 @@ fn same_discipline(link: &str, wanted: &Discipline, found: &Discipline) -> Resul
             },
         ) => same("Default class", link, found, wanted),
         (wanted, found) if wanted == found => Ok(()),
-        (wanted, found) => Err(drift(format!(
+        (wanted, found) => Err(mismatch(format!(
             "{link} has the qdisc {}, not {}",
             found.name(),
             wanted.name()
@@ -244,11 +244,11 @@ fn same<T: PartialEq + std::fmt::Display>(
     place: &str,
     found: T,
     wanted: T,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     if found == wanted {
         return Ok(());
     }
-    Err(drift(format!(
+    Err(mismatch(format!(
         "{what} doesn't match: that of {place} is {found}, not {wanted}"
     )))
 }

@@ -1,7 +1,7 @@
 //! What goes wrong on purpose: authors of runtimes see what theirs does when a plugin misbehaves.
 
 use crate::wiring::choice::Choice;
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use netloom_spec::{Error, code};
 use rustix::process::{Signal, getpid, kill_process};
 use serde::Deserialize;

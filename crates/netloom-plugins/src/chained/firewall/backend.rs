@@ -2,8 +2,8 @@
 
 use super::firewalld::Firewalld;
 use super::plan::Choice;
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use netloom_kernel::iptables::{self, Family};
 use netloom_kernel::nft::Socket;
 
@@ -28,7 +28,7 @@ impl Backend {
 
 /// Decides for ADD, as upstream does: what the configuration names, else firewalld if it runs,
 /// else iptables; and nf_tables where that is not installed. Nothing is executed to find out.
-pub(super) fn choose(choice: Choice) -> Result<Backend, Fault> {
+pub(super) fn choose(choice: Choice) -> Result<Backend, SetupError> {
     match choice {
         Choice::Iptables => Ok(Backend::Iptables),
         Choice::Nftables => Ok(Backend::Nftables),
@@ -50,20 +50,20 @@ pub(super) fn packet_filter() -> Backend {
 }
 
 /// Fails unless iptables is installed, for one family at least.
-pub(super) fn require_iptables() -> Result<(), Fault> {
+pub(super) fn require_iptables() -> Result<(), SetupError> {
     if iptables::is_available(Family::V4) || iptables::is_available(Family::V6) {
         return Ok(());
     }
-    Err(drift(
+    Err(mismatch(
         "neither iptables-restore nor ip6tables-restore is in PATH: install iptables, or \
                set backend to \"nftables\"",
     ))
 }
 
 /// Fails unless the kernel has nf_tables.
-pub(super) fn require_nftables() -> Result<(), Fault> {
+pub(super) fn require_nftables() -> Result<(), SetupError> {
     Socket::open()
         .and_then(|socket| socket.generation())
         .map(drop)
-        .map_err(Fault::kernel("the kernel has no nf_tables"))
+        .map_err(SetupError::kernel("the kernel has no nf_tables"))
 }

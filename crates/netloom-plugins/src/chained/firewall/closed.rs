@@ -5,7 +5,7 @@
 //! understood here may have its reasons.
 
 use super::plan::Choice;
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use crate::wiring::nftables::Nftables;
 use netloom_kernel::nft::{ChainInfo, Family, Fate, Hook, Policy, Socket, Table};
 use netloom_spec::AddResult;
@@ -62,7 +62,7 @@ pub(super) fn find(
     families: [bool; 2],
     links: &[&str],
     mark: u32,
-) -> Result<Option<Closed>, Fault> {
+) -> Result<Option<Closed>, SetupError> {
     if links.is_empty() {
         return Ok(None);
     }
@@ -88,7 +88,7 @@ pub(super) fn find(
         Ok(None)
     };
     let found = Nftables::open()?.with(find);
-    found.map_err(Fault::kernel("failed to read nftables' chains"))
+    found.map_err(SetupError::kernel("failed to read nftables' chains"))
 }
 
 /// The mark that lets packets of pods pass by one rule in each chain.

@@ -3,7 +3,7 @@
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 
-use crate::wiring::fault::one_line;
+use crate::wiring::setup_error::one_line;
 use std::env;
 use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;

@@ -3,8 +3,8 @@
 //! As upstream does it, at runtime only: firewalld forgets them when it reloads.
 
 use super::dbus::{Connection, DbusError, Method};
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -31,7 +31,7 @@ pub(super) struct Firewalld(Connection);
 
 impl Firewalld {
     /// Connects; whether firewalld is there is seen by the first call.
-    pub(super) fn connect() -> Result<Self, Fault> {
+    pub(super) fn connect() -> Result<Self, SetupError> {
         Connection::open()
             .map(Self)
             .map_err(failed("failed to reach firewalld by the system bus"))
@@ -45,7 +45,7 @@ impl Firewalld {
     }
 
     /// Fails unless firewalld is on the bus.
-    pub(super) fn require(&mut self) -> Result<(), Fault> {
+    pub(super) fn require(&mut self) -> Result<(), SetupError> {
         self.0
             .call(OWNER, &[NAME])
             .map(drop)
@@ -53,7 +53,7 @@ impl Firewalld {
     }
 
     /// Makes the addresses sources of the zone. Those that are there already are no error.
-    pub(super) fn add(&mut self, zone: &str, ips: &[IpAddr]) -> Result<(), Fault> {
+    pub(super) fn add(&mut self, zone: &str, ips: &[IpAddr]) -> Result<(), SetupError> {
         for ip in ips {
             let source = IpNet::from(*ip).to_string();
             match self.0.call(zone_method("addSource"), &[zone, &source]) {
@@ -68,7 +68,7 @@ impl Firewalld {
     }
 
     /// Takes the addresses out of the zone. Those that are not there are no error.
-    pub(super) fn remove(&mut self, zone: &str, ips: &[IpAddr]) -> Result<(), Fault> {
+    pub(super) fn remove(&mut self, zone: &str, ips: &[IpAddr]) -> Result<(), SetupError> {
         let mut outcome = Ok(());
         for ip in ips {
             let source = IpNet::from(*ip).to_string();
@@ -91,7 +91,7 @@ impl Firewalld {
     }
 
     /// Every address is a source of the zone.
-    pub(super) fn check(&mut self, zone: &str, ips: &[IpAddr]) -> Result<(), Fault> {
+    pub(super) fn check(&mut self, zone: &str, ips: &[IpAddr]) -> Result<(), SetupError> {
         for ip in ips {
             let source = IpNet::from(*ip).to_string();
             let what = format!("failed to look for {source} in firewalld's zone {zone:?}");
@@ -100,7 +100,7 @@ impl Firewalld {
                 .and_then(|answer| answer.is_true())
                 .map_err(failed(what))?
             {
-                return Err(drift(format!(
+                return Err(mismatch(format!(
                     "{source} not found in firewalld's zone {zone:?}"
                 )));
             }
@@ -115,7 +115,7 @@ fn says(error: &DbusError, word: &str) -> bool {
         if name.contains(word) || message.contains(word))
 }
 
-fn failed(what: impl Into<String>) -> impl FnOnce(DbusError) -> Fault {
+fn failed(what: impl Into<String>) -> impl FnOnce(DbusError) -> SetupError {
     let what = what.into();
-    move |cause| drift(format!("{what}: {cause}"))
+    move |cause| mismatch(format!("{what}: {cause}"))
 }

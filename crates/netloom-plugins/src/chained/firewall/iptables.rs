@@ -12,8 +12,8 @@ mod tables;
 mod there;
 
 use super::plan::Wanted;
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use crate::wiring::iptables::Saved;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
@@ -34,16 +34,16 @@ fn is_v6(family: Family) -> bool {
 }
 
 /// Makes the pod's rules, and what they need of the shared ones.
-pub(super) fn create(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+pub(super) fn create(owner: Owner<'_>, wanted: &Wanted) -> Result<(), SetupError> {
     make(|v6| Script::new(owner, wanted, v6))
 }
 
 /// Keeps the bridge apart, and lets nothing pass.
-pub(super) fn keep_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+pub(super) fn keep_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), SetupError> {
     make(|v6| Script::apart(owner, wanted, v6))
 }
 
-fn make(script: impl Fn(bool) -> Script) -> Result<(), Fault> {
+fn make(script: impl Fn(bool) -> Script) -> Result<(), SetupError> {
     let nftables = Nftables::open()?;
     for family in FAMILIES {
         let script = script(is_v6(family));
@@ -54,7 +54,7 @@ fn make(script: impl Fn(bool) -> Script) -> Result<(), Fault> {
     Ok(())
 }
 
-fn create_of(nftables: &Nftables, family: Family, script: &Script) -> Result<(), Fault> {
+fn create_of(nftables: &Nftables, family: Family, script: &Script) -> Result<(), SetupError> {
     let mut attempt = 1;
     loop {
         let there = there::look(nftables, family, script)?;
@@ -78,7 +78,7 @@ pub(super) fn remove(
     owner: Owner<'_>,
     ips: &[IpAddr],
     foreign: bool,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let mut outcome = Ok(());
     for family in FAMILIES {
         let script = Script::of_addresses(owner, ips, is_v6(family));
@@ -92,7 +92,7 @@ fn remove_of(
     family: Family,
     script: &Script,
     foreign: bool,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let marker = tables::find_marker(nftables, family, script.marker())?;
     if marker.rules() == Some(script.claims())
         && script.whole().run_by_number(nftables, family, true)?
@@ -108,16 +108,16 @@ fn remove_of(
 }
 
 /// Every rule is there.
-pub(super) fn check(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+pub(super) fn check(owner: Owner<'_>, wanted: &Wanted) -> Result<(), SetupError> {
     compare(|v6| Script::new(owner, wanted, v6))
 }
 
 /// The bridge is kept apart.
-pub(super) fn check_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), Fault> {
+pub(super) fn check_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), SetupError> {
     compare(|v6| Script::apart(owner, wanted, v6))
 }
 
-fn compare(script: impl Fn(bool) -> Script) -> Result<(), Fault> {
+fn compare(script: impl Fn(bool) -> Script) -> Result<(), SetupError> {
     for family in FAMILIES {
         let script = script(is_v6(family));
         if script.is_empty() {
@@ -125,7 +125,7 @@ fn compare(script: impl Fn(bool) -> Script) -> Result<(), Fault> {
         }
         let saved = save(family)?;
         if let Some(missing) = script.missing_from(&saved) {
-            return Err(drift(format!(
+            return Err(mismatch(format!(
                 "firewall: {missing} not found by iptables ({family})"
             )));
         }
@@ -155,16 +155,16 @@ pub(super) fn sweep(
     Ok(chains)
 }
 
-fn save(family: Family) -> Result<Saved, Fault> {
+fn save(family: Family) -> Result<Saved, SetupError> {
     iptables::save(family, Some(TABLE))
         .map(|text| Saved::parse(&text, TABLE))
-        .map_err(Fault::kernel(format!(
+        .map_err(SetupError::kernel(format!(
             "failed to list the firewall rules of {family}"
         )))
 }
 
-fn restore(family: Family, text: &str) -> Result<(), Fault> {
-    iptables::restore(family, text).map_err(Fault::kernel(format!(
+fn restore(family: Family, text: &str) -> Result<(), SetupError> {
+    iptables::restore(family, text).map_err(SetupError::kernel(format!(
         "failed to change the firewall rules of {family}"
     )))
 }

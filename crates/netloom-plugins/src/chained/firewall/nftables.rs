@@ -17,8 +17,8 @@ mod table;
 mod wires;
 
 use super::plan::Wanted;
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use crate::wiring::claims::{Claim, Place, Shape, delete_set, withdraw};
 use crate::wiring::elements::{delete_rules, rules_of, staleness};
 use crate::wiring::foretell;
@@ -73,7 +73,7 @@ fn element(owner: Owner<'_>, ip: IpAddr) -> Element {
 }
 
 /// Lets the pod's packets pass. Usually all else is there, and that is one small transaction.
-pub(super) fn create(owner: Owner<'_>, wanted: &Wanted) -> std::result::Result<(), Fault> {
+pub(super) fn create(owner: Owner<'_>, wanted: &Wanted) -> std::result::Result<(), SetupError> {
     let create = || {
         let socket = Socket::open()?;
         let wires = wires::entries(wanted)?;
@@ -90,7 +90,7 @@ pub(super) fn create(owner: Owner<'_>, wanted: &Wanted) -> std::result::Result<(
             }),
         }
     };
-    create().map_err(Fault::kernel(
+    create().map_err(SetupError::kernel(
         "failed to make the firewall rules by nftables",
     ))
 }
@@ -230,7 +230,7 @@ pub(super) fn remove(
     owner: Owner<'_>,
     ips: &[IpAddr],
     links: &[String],
-) -> std::result::Result<bool, Fault> {
+) -> std::result::Result<bool, SetupError> {
     let remove = |socket: &Socket| {
         let mut any = false;
         atomically(socket, |socket, batch| {
@@ -250,9 +250,9 @@ pub(super) fn remove(
         })?;
         Ok(any)
     };
-    nftables
-        .with(remove)
-        .map_err(Fault::kernel("failed to remove nftables' firewall rules"))
+    nftables.with(remove).map_err(SetupError::kernel(
+        "failed to remove nftables' firewall rules",
+    ))
 }
 
 /// Removes the elements of the addresses; returns how many there are.
@@ -314,11 +314,11 @@ fn remove_others(
 }
 
 /// Everything that makes the pod's packets pass, or keeps them away, is there.
-pub(super) fn check(owner: Owner<'_>, wanted: &Wanted) -> std::result::Result<(), Fault> {
-    match missing(owner, wanted)
-        .map_err(Fault::kernel("failed to read nftables' firewall rules"))?
-    {
-        Some(text) => Err(drift(text)),
+pub(super) fn check(owner: Owner<'_>, wanted: &Wanted) -> std::result::Result<(), SetupError> {
+    match missing(owner, wanted).map_err(SetupError::kernel(
+        "failed to read nftables' firewall rules",
+    ))? {
+        Some(text) => Err(mismatch(text)),
         None => Ok(()),
     }
 }
@@ -380,7 +380,7 @@ pub(super) fn sweep(
 ) -> std::result::Result<Vec<Found>, netloom_spec::Error> {
     let network = scope.network.as_str();
     let is_stale = staleness(network, scope.valid);
-    let host = rtnl::Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    let host = rtnl::Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?;
     transaction::sweep(how, "firewall rules of nftables", |socket, batch| {
         let mut found = Vec::new();
         let rules = socket.list_rules(&TABLE, PODS)?;

@@ -1,6 +1,6 @@
 //! The firewall plugin's configuration, and what ADD is going to do with it.
 
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use netloom_spec::{AddResult, Error, PluginConf};
 use serde::Deserialize;
 use std::net::IpAddr;

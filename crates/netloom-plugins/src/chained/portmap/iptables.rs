@@ -7,10 +7,10 @@ mod rules;
 mod script;
 mod seen;
 
-use super::nftables::Known;
+use super::nftables::RemovalHints;
 use super::plan::{Plan, Pod};
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use crate::wiring::iptables::direct::{Chains, led_to};
 use crate::wiring::iptables::{Saved, presence};
 use crate::wiring::masquerade::BackendChoice;
@@ -42,7 +42,7 @@ impl Request {
     }
 
     /// Makes the chain, what leads to it, and what is missing of what all share.
-    pub(super) fn create(&self) -> Result<(), Fault> {
+    pub(super) fn create(&self) -> Result<(), SetupError> {
         let nftables = Nftables::open()?;
         for (family, script) in &self.scripts {
             let mut script = script.clone();
@@ -63,7 +63,7 @@ impl Request {
     }
 
     /// Every rule is there.
-    pub(super) fn check(&self) -> Result<(), Fault> {
+    pub(super) fn check(&self) -> Result<(), SetupError> {
         let nftables = Nftables::open()?;
         for (family, script) in &self.scripts {
             let saved = match presence::may_have_chain(&nftables, *family, script.chain())? {
@@ -71,7 +71,7 @@ impl Request {
                 false => String::new(),
             };
             if let Some(what) = found::missing(script, &saved) {
-                return Err(drift(format!("{what} by iptables of {family}")));
+                return Err(mismatch(format!("{what} by iptables of {family}")));
             }
         }
         Ok(())
@@ -79,7 +79,7 @@ impl Request {
 }
 
 /// What is there of what all share.
-fn look(nftables: &Nftables, family: Family, script: &Script) -> Result<Seen, Fault> {
+fn look(nftables: &Nftables, family: Family, script: &Script) -> Result<Seen, SetupError> {
     let (chain, mark) = (script.chain(), script.mark());
     match Seen::by_netlink(nftables, family, chain, mark)? {
         Some(seen) => Ok(seen),
@@ -101,11 +101,11 @@ pub(super) fn remove(
     nftables: &Nftables,
     owner: Owner<'_>,
     choice: BackendChoice,
-    known: &Known<'_>,
-) -> Result<(), Fault> {
+    hints: &RemovalHints<'_>,
+) -> Result<(), SetupError> {
     let mut outcome = Ok(());
     for family in FAMILIES {
-        outcome = outcome.and(remove_of(nftables, family, owner, choice, known));
+        outcome = outcome.and(remove_of(nftables, family, owner, choice, hints));
     }
     outcome
 }
@@ -115,8 +115,8 @@ fn remove_of(
     family: Family,
     owner: Owner<'_>,
     choice: BackendChoice,
-    known: &Known<'_>,
-) -> Result<(), Fault> {
+    hints: &RemovalHints<'_>,
+) -> Result<(), SetupError> {
     let chains = chains::chains_of(owner);
     let direct = Chains {
         family,
@@ -126,17 +126,17 @@ fn remove_of(
     };
     let is_own = |jump: &RuleInfo| chains::is_named_by(owner, jump.iptables_comment());
     if direct.remove_ours(nftables, is_own)? == 0 {
-        remove_renamed(nftables, family, owner, known)?;
+        remove_renamed(nftables, family, owner, hints)?;
     }
     let hidden = !choice.excludes_iptables() && presence::has_legacy_nat_table(family);
     if !hidden || !iptables::is_available(family) {
         return Ok(());
     }
-    let net = known
+    let net = hints
         .pod
         .nets()
         .find(|net| net.addr().is_ipv6() == (family == Family::V6));
-    if let (Some(plan), Some(net)) = (known.plan, net) {
+    if let (Some(plan), Some(net)) = (hints.plan, net) {
         let (_, script) = script(owner, plan, net);
         if !script.is_empty() && iptables::restore(family, &script.remove()).is_ok() {
             return Ok(());
@@ -157,13 +157,13 @@ fn remove_renamed(
     nftables: &Nftables,
     family: Family,
     owner: Owner<'_>,
-    known: &Known<'_>,
-) -> Result<(), Fault> {
-    let net = known
+    hints: &RemovalHints<'_>,
+) -> Result<(), SetupError> {
+    let net = hints
         .pod
         .nets()
         .find(|net| net.addr().is_ipv6() == (family == Family::V6));
-    let (Some(net), Some(_)) = (net, known.plan) else {
+    let (Some(net), Some(_)) = (net, hints.plan) else {
         return Ok(());
     };
     let is_own = |jump: &RuleInfo| {
@@ -186,7 +186,7 @@ fn remove_renamed(
 }
 
 /// To whose addresses the network's chains lead.
-pub(super) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Fault> {
+pub(super) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, SetupError> {
     let nftables = Nftables::open()?;
     let mut found = Vec::new();
     for family in FAMILIES {
@@ -197,7 +197,7 @@ pub(super) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Fault> {
 }
 
 /// Table `nat`, empty where there is none.
-fn read(nftables: &Nftables, family: Family) -> Result<Saved, Fault> {
+fn read(nftables: &Nftables, family: Family) -> Result<Saved, SetupError> {
     let text = match iptables::is_available(family) {
         true if presence::may_have_nat_table(nftables, family)? => save(family, Some("nat"))?,
         _ => String::new(),
@@ -223,14 +223,14 @@ pub(super) fn sweep(scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Err
     Ok(told)
 }
 
-fn save(family: Family, table: Option<&str>) -> Result<String, Fault> {
-    iptables::save(family, table).map_err(Fault::kernel(format!(
+fn save(family: Family, table: Option<&str>) -> Result<String, SetupError> {
+    iptables::save(family, table).map_err(SetupError::kernel(format!(
         "failed to list the port mappings of {family}"
     )))
 }
 
-fn restore(family: Family, text: &str) -> Result<(), Fault> {
-    iptables::restore(family, text).map_err(Fault::kernel(format!(
+fn restore(family: Family, text: &str) -> Result<(), SetupError> {
+    iptables::restore(family, text).map_err(SetupError::kernel(format!(
         "failed to change the port mappings of {family}"
     )))
 }

@@ -1,6 +1,6 @@
 //! The way from the host's own loopback to a pod.
 
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Route, Socket};
 use netloom_kernel::{Error, Result, sysctl};
@@ -34,16 +34,16 @@ fn route_localnet(pod: IpNet) -> Result<Option<String>> {
 }
 
 /// Opens the way. Whoever does that drops what pretends to come from there.
-pub(super) fn ensure(pod: IpNet) -> std::result::Result<(), Fault> {
+pub(super) fn ensure(pod: IpNet) -> std::result::Result<(), SetupError> {
     let ensure = || match route_localnet(pod)? {
         Some(key) => sysctl::set_if_different(&key, "1").map(drop),
         None => Ok(()),
     };
-    ensure().map_err(Fault::kernel("unable to enable route_localnet"))
+    ensure().map_err(SetupError::kernel("unable to enable route_localnet"))
 }
 
 /// CHECK: what closes the way, in words.
-pub(super) fn closed(pod: IpNet) -> std::result::Result<Option<String>, Fault> {
+pub(super) fn closed(pod: IpNet) -> std::result::Result<Option<String>, SetupError> {
     let closed = || {
         let Some(key) = route_localnet(pod)? else {
             return Ok(None);
@@ -51,17 +51,17 @@ pub(super) fn closed(pod: IpNet) -> std::result::Result<Option<String>, Fault> {
         let value = sysctl::get(&key)?;
         Ok((value != "1").then(|| format!("{key} is {value:?}, not \"1\"")))
     };
-    closed().map_err(Fault::kernel("failed to read route_localnet"))
+    closed().map_err(SetupError::kernel("failed to read route_localnet"))
 }
 
 /// The address by which the host talks to a pod, for packets from `::1`: a pod could not answer
 /// to that. `None` where the host has none in the pod's network.
-pub(super) fn source(pod: Option<IpNet>) -> std::result::Result<Option<Ipv6Addr>, Fault> {
+pub(super) fn source(pod: Option<IpNet>) -> std::result::Result<Option<Ipv6Addr>, SetupError> {
     let Some(pod) = pod.filter(|pod| pod.addr().is_ipv6()) else {
         return Ok(None);
     };
     let route = Socket::open().and_then(|socket| route_to(&socket, pod));
-    let route = route.map_err(Fault::kernel("failed to find the way to the pod"))?;
+    let route = route.map_err(SetupError::kernel("failed to find the way to the pod"))?;
     Ok(match route.and_then(|route| route.source) {
         Some(IpAddr::V6(source)) if !source.is_unicast_link_local() => Some(source),
         _ => None,

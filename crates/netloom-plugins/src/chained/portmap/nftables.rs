@@ -35,13 +35,13 @@ mod scope;
 
 use super::mapping::{Mapping, Transport};
 use super::plan::{Plan, Pod};
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use crate::wiring::foretell;
 use crate::wiring::owner::{Owner, named_by};
 use crate::wiring::transaction::atomically;
 use entry::{Entry, Maker, subnet_key};
-use layout::{Half, UPSTREAM_CHAINS};
+use layout::{IpVersion, UPSTREAM_CHAINS};
 pub(super) use loopback::Loopback;
 use netloom_kernel::nft::{Batch, Element, Socket};
 use netloom_kernel::{Error as KernelError, Result};
@@ -57,8 +57,8 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Debug)]
 pub(super) struct Request {
     entries: Vec<Entry>,
-    /// For each half: the scope, and the length of the prefix for the masquerade.
-    halves: Vec<(Half, Scope, Option<u8>)>,
+    /// For each version: the scope, and the length of the prefix for the masquerade.
+    versions: Vec<(IpVersion, Scope, Option<u8>)>,
 }
 
 impl Request {
@@ -70,27 +70,27 @@ impl Request {
         loopback_source: Option<Ipv6Addr>,
     ) -> std::result::Result<Self, Error> {
         let maker = Maker::new(owner);
-        let (mut entries, mut halves) = (Vec::new(), Vec::new());
+        let (mut entries, mut versions) = (Vec::new(), Vec::new());
         for net in pod.nets() {
-            let half = Half::of(net.addr());
-            let scope = Scope::new(owner.network, plan.conditions(half.v6))?;
-            let ports: Vec<_> = PortKey::all(half, &scope, &plan.mappings).collect();
+            let version = IpVersion::of(net.addr());
+            let scope = Scope::new(owner.network, plan.conditions(version.v6))?;
+            let ports: Vec<_> = PortKey::all(version, &scope, &plan.mappings).collect();
             let own = maker.entries(net, &ports, plan.masquerade, loopback_source);
             if own.is_empty() {
                 continue;
             }
             entries.extend(distinct(own));
             let length = subnet_key(net, plan.masquerade).map(|(length, _)| length);
-            halves.push((half, scope, length));
+            versions.push((version, scope, length));
         }
-        Ok(Self { entries, halves })
+        Ok(Self { entries, versions })
     }
 
     /// Adds the elements. Usually all else is there, and that is one small transaction.
-    pub(super) fn create(&self) -> std::result::Result<(), Fault> {
+    pub(super) fn create(&self) -> std::result::Result<(), SetupError> {
         let create = || {
             let socket = Socket::open()?;
-            let common = self.halves.iter().all(|(_, scope, _)| scope.is_common());
+            let common = self.versions.iter().all(|(_, scope, _)| scope.is_common());
             if common {
                 match self.add_elements(&socket) {
                     Err(error) if error.is_absent() || is_taken(&error) => {}
@@ -99,7 +99,7 @@ impl Request {
             }
             atomically(&socket, |socket, batch| self.complete(socket, batch))
         };
-        create().map_err(Fault::kernel("failed to map ports by nftables"))
+        create().map_err(SetupError::kernel("failed to map ports by nftables"))
     }
 
     fn add_elements(&self, socket: &Socket) -> Result<()> {
@@ -111,19 +111,19 @@ impl Request {
     /// Adds whatever is missing, from the table to the elements. A port that belonged to another
     /// owner is this one's until it leaves: the last ADD wins, as in the reference.
     fn complete(&self, socket: &Socket, batch: &mut Batch<'_>) -> Result<()> {
-        for (half, scope, length) in &self.halves {
-            layout::complete(socket, batch, *half, scope, *length)?;
+        for (version, scope, length) in &self.versions {
+            layout::complete(socket, batch, *version, scope, *length)?;
         }
         take(socket, batch, &self.entries)
     }
 
     /// The first thing that is not as ADD made it, in words.
-    pub(super) fn check(&self, container_id: &str) -> std::result::Result<(), Fault> {
+    pub(super) fn check(&self, container_id: &str) -> std::result::Result<(), SetupError> {
         let missing = || {
             let socket = Socket::open()?;
-            for (half, scope, length) in &self.halves {
-                if let Some(text) = self.missing_in(&socket, *half, scope, *length)?
-                    && upstream_rules(&socket, *half, container_id)?.is_empty()
+            for (version, scope, length) in &self.versions {
+                if let Some(text) = self.missing_in(&socket, *version, scope, *length)?
+                    && upstream_rules(&socket, *version, container_id)?.is_empty()
                 {
                     return Ok(Some(text));
                 }
@@ -131,8 +131,8 @@ impl Request {
             Ok(None)
         };
         let missing: Result<Option<String>> = missing();
-        match missing.map_err(Fault::kernel("failed to read nftables' port mappings"))? {
-            Some(text) => Err(drift(text)),
+        match missing.map_err(SetupError::kernel("failed to read nftables' port mappings"))? {
+            Some(text) => Err(mismatch(text)),
             None => Ok(()),
         }
     }
@@ -140,13 +140,13 @@ impl Request {
     fn missing_in(
         &self,
         socket: &Socket,
-        half: Half,
+        version: IpVersion,
         scope: &Scope,
         length: Option<u8>,
     ) -> Result<Option<String>> {
-        let table = half.table();
+        let table = version.table();
         let name = format!("{} {}", table.family().name(), table.name());
-        let of_half = |entry: &&Entry| entry.half == half && !entry.is_index();
+        let of_half = |entry: &&Entry| entry.version == version && !entry.is_index();
         for entry in self.entries.iter().filter(of_half) {
             if let Some(text) = missing(socket, entry)? {
                 return Ok(Some(format!(
@@ -155,7 +155,7 @@ impl Request {
                 )));
             }
         }
-        if let Some(chain) = layout::missing(socket, half)? {
+        if let Some(chain) = layout::missing(socket, version)? {
             return Ok(Some(format!(
                 "missing hostport rules in {chain:?} chain of \"{name}\""
             )));
@@ -167,7 +167,7 @@ impl Request {
             )));
         }
         if let Some(length) = length
-            && !layout::masquerades(socket, half, length)?
+            && !layout::masquerades(socket, version, length)?
         {
             return Ok(Some(format!(
                 "missing hostport rules in \"{}\" chain of \"{name}\": the masquerade of subnets \
@@ -223,18 +223,18 @@ fn missing(socket: &Socket, entry: &Entry) -> Result<Option<String>> {
 }
 
 fn add<'e>(batch: &mut Batch<'_>, entries: impl Iterator<Item = &'e Entry>) {
-    let mut groups: Vec<(Half, &str, Vec<Element>)> = Vec::new();
+    let mut groups: Vec<(IpVersion, &str, Vec<Element>)> = Vec::new();
     for entry in entries {
         let same = groups
             .iter_mut()
-            .find(|(half, set, _)| *half == entry.half && *set == entry.set);
+            .find(|(version, set, _)| *version == entry.version && *set == entry.set);
         match same {
             Some((.., elements)) => elements.push(entry.element()),
-            None => groups.push((entry.half, &entry.set, vec![entry.element()])),
+            None => groups.push((entry.version, &entry.set, vec![entry.element()])),
         }
     }
-    for (half, set, elements) in groups {
-        batch.create_elements(half.table(), set, &elements);
+    for (version, set, elements) in groups {
+        batch.create_elements(version.table(), set, &elements);
     }
 }
 
@@ -256,7 +256,7 @@ pub(super) struct Mapped {
 
 /// What DEL knows of an attachment besides its name.
 #[derive(Debug)]
-pub(super) struct Known<'a> {
+pub(super) struct RemovalHints<'a> {
     /// `None` when the configuration does not tell, or is not to be trusted.
     pub(super) plan: Option<&'a Plan>,
     pub(super) pod: Pod,
@@ -265,12 +265,12 @@ pub(super) struct Known<'a> {
 /// The rules that upstream made for a container: chain and handle.
 fn upstream_rules(
     socket: &Socket,
-    half: Half,
+    version: IpVersion,
     container_id: &str,
 ) -> Result<Vec<(&'static str, u64)>> {
     let mut found = Vec::new();
     for chain in UPSTREAM_CHAINS {
-        for rule in socket.list_rules(half.table(), chain)? {
+        for rule in socket.list_rules(version.table(), chain)? {
             if rule.comment.as_deref() == Some(container_id) {
                 found.push((chain, rule.handle));
             }
@@ -288,7 +288,7 @@ pub(super) fn is_usable() -> Result<()> {
 pub(super) fn mapped(mappings: &[Mapping], pod: &Pod) -> Vec<Mapped> {
     let common = Scope::common();
     let all = pod.nets().flat_map(|net| {
-        PortKey::all(Half::of(net.addr()), &common, mappings).map(move |port| Mapped {
+        PortKey::all(IpVersion::of(net.addr()), &common, mappings).map(move |port| Mapped {
             protocol: port.protocol,
             host_ip: port.host_ip,
             host_port: port.host_port,
@@ -301,10 +301,10 @@ pub(super) fn mapped(mappings: &[Mapping], pod: &Pod) -> Vec<Mapped> {
 
 /// The tables that ADD would touch: one for each family of the pod's addresses.
 pub(super) fn describe(forecast: &mut Forecast<'_>) {
-    for half in Half::BOTH {
-        let of_half = |ip: &netloom_spec::IpConfig| ip.address.addr().is_ipv6() == half.v6;
+    for version in IpVersion::BOTH {
+        let of_half = |ip: &netloom_spec::IpConfig| ip.address.addr().is_ipv6() == version.v6;
         if forecast.is_open || forecast.result.ips.iter().any(of_half) {
-            foretell::table(forecast, *half.table());
+            foretell::table(forecast, *version.table());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Errors of the configuration.
 
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use netloom_spec::Error;
 
 /// Upstream's words before whatever is wrong with the configuration.

@@ -5,9 +5,9 @@ use super::plan::Plan;
 use super::record::{Of, Record};
 use super::store::Store;
 use super::{unlink, wait};
-use crate::wiring::fault::invalid;
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, record, sandbox};
+use crate::wiring::setup_error::invalid;
+use crate::wiring::{SetupError, record, sandbox};
 use netloom_links::Place;
 use netloom_plugin::{AddRequest, Undo};
 use netloom_spec::{AddResult, Error, Interface, IpConfig, Mac, PluginConf, code};
@@ -76,7 +76,7 @@ fn delegated<'r>(
     let outcome = delegate.add(&mut Undo::new());
     let what = format!("DEL of the delegate {}", delegate.kind());
     let (store, owner) = (store.clone(), super::owner_of(request));
-    undo.push(what, move || {
+    undo.on_failure(what, move || {
         delegate.del()?;
         store.forget(owner)
     });
@@ -97,7 +97,7 @@ fn link_up<'r>(
     let lock = store.lock()?;
     let former = former(store, noted)?;
     let (kept, left) = (store.clone(), noted.clone());
-    undo.push("remove the links", move || {
+    undo.on_failure("remove the links", move || {
         let _lock = kept.lock()?;
         unlink::unlink(&kept, &left, request.network())?;
         match left.has_delegate() {
@@ -212,7 +212,7 @@ fn report(
 ) -> Result<(), Error> {
     for candidate in up {
         let end = &candidate.link.own;
-        let look = Fault::kernel(format!("look up {:?}", end.if_name));
+        let look = SetupError::kernel(format!("look up {:?}", end.if_name));
         let Some(link) = place
             .socket()
             .find_link(end.if_name.as_str())

@@ -3,7 +3,7 @@
 
 use super::keys::objects_in;
 use super::link::{EndText, LinkText};
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use netloom_spec::{Error, decode};
 use serde_json::{Map, Value};
 

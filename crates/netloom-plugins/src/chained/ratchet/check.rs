@@ -5,9 +5,9 @@ use super::meet;
 use super::plan::Plan;
 use super::record::Record;
 use super::store::Store;
-use crate::wiring::check::drift;
+use crate::wiring::check::mismatch;
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, sandbox};
+use crate::wiring::{SetupError, sandbox};
 use netloom_links::{Place, Seen};
 use netloom_plugin::CheckRequest;
 use netloom_spec::Error;
@@ -39,12 +39,12 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     let netns = sandbox::open(request.netns)?;
     let id = netns
         .id()
-        .map_err(Fault::kernel("identify the namespace"))?;
+        .map_err(SetupError::kernel("identify the namespace"))?;
     let place = found
         .open_place(store.boot())?
         .filter(|place| place.id() == id);
     let place = place.ok_or_else(|| {
-        drift(format!(
+        mismatch(format!(
             "pod {pod:?} was attached in {:?}, and {:?} is another namespace",
             found.netns(),
             request.netns
@@ -66,7 +66,7 @@ fn check_links(
         if let Some(why) = &candidate.pending {
             if plan.config.required {
                 let peer = candidate.link.peer.id();
-                return Err(drift(format!("link to {peer} is not up: {why}")).into());
+                return Err(mismatch(format!("link to {peer} is not up: {why}")).into());
             }
             continue;
         }
@@ -75,19 +75,19 @@ fn check_links(
             Seen::AsWanted => {}
             Seen::Absent => {
                 let what = format!("link to {} is not there", candidate.link.peer.id());
-                return Err(drift(what).into());
+                return Err(mismatch(what).into());
             }
             Seen::Differs(words) | Seen::Broken(words) => {
                 let (peer, words) = (candidate.link.peer.id(), words.join("; "));
-                return Err(drift(format!("link to {peer}: {words}")).into());
+                return Err(mismatch(format!("link to {peer}: {words}")).into());
             }
         }
     }
     Ok(())
 }
 
-fn no_record(owner: Owner<'_>, plan: &Plan) -> Fault {
-    drift(format!(
+fn no_record(owner: Owner<'_>, plan: &Plan) -> SetupError {
+    mismatch(format!(
         "no record of container {:?} and interface {:?} in {}",
         owner.container_id,
         owner.if_name,

@@ -3,7 +3,7 @@
 use super::keys::Keys;
 use super::link::LinkText;
 use super::topology::Topology;
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use netloom_spec::{Error, PluginConf};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! A link as it is asked for: two ends, and what each of them is to have.
 
 use super::keys::{Keys, put};
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use ipnet::IpNet;
 use netloom_links::Impairment;
 use netloom_spec::{Error, IfName, Mac, net};

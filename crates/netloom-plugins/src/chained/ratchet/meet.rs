@@ -10,7 +10,7 @@ use super::plan::{Plan, Wanted};
 use super::record::Record;
 use super::store::Store;
 use super::topology::Tunnel;
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use netloom_links::{Interface, LinkId, Outside, Place, Side, Vxlan};
 use netloom_spec::{Error, NetworkName};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -296,7 +296,7 @@ pub(super) fn for_kernel<'p>(
     };
     let place = place.ok_or_else(|| {
         let what = format!("pod {:?} is gone", link.peer.pod);
-        Error::from(Fault::Drift(what))
+        Error::from(SetupError::Mismatch(what))
     })?;
     let far = end(&link.peer, link.mtu, place);
     Ok(match side(link) {

@@ -4,7 +4,7 @@ use super::annotation::{self, Asked};
 use super::config::{Config, Source};
 use super::link::{Link, LinkText, read_pod};
 use super::topology::{self, Topology, Tunnel};
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use netloom_spec::{CniArgs, Error, PluginConf};
 
 /// A link that this pod asks for.

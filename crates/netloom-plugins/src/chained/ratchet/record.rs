@@ -6,7 +6,7 @@
 use super::keys::{Keys, put};
 use super::link::{Link, LinkText};
 use super::plan::Wanted;
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use crate::wiring::owner::Owner;
 use netloom_kernel::netns::{Netns, NetnsId};
 use netloom_links::Place;
@@ -192,7 +192,9 @@ impl Record {
             return Ok(None);
         };
         let (device, inode) = (self.device, self.inode);
-        let id = netns.id().map_err(Fault::kernel("identify a namespace"))?;
+        let id = netns
+            .id()
+            .map_err(SetupError::kernel("identify a namespace"))?;
         if id != (NetnsId { device, inode }) {
             return Ok(None);
         }

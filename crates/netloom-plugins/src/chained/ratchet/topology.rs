@@ -3,7 +3,7 @@
 
 use super::keys::Keys;
 use super::link::{Hosts, Link, LinkText};
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use crate::wiring::state_file;
 use netloom_spec::{Error, code, decode, net};
 use std::fs;

@@ -4,7 +4,7 @@ use super::link::Link;
 use super::meet::{self, Candidate, Peers};
 use super::record::Record;
 use super::store::Store;
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use netloom_kernel::rtnl::LinkKind;
 use netloom_links::{Place, group_of, mark_prefix, remove_topology};
 use netloom_plugin::Cleanup;
@@ -95,7 +95,7 @@ pub(super) fn remove_tunnels(
     let topology = meet::topology(network);
     let (group, prefix) = (group_of(&topology), mark_prefix(&topology));
     let socket = place.socket();
-    let failed = || Fault::kernel(format!("remove the tunnels of {place}"));
+    let failed = || SetupError::kernel(format!("remove the tunnels of {place}"));
     for link in socket.list_links().map_err(failed())? {
         let is_tunnel = matches!(link.kind, Some(LinkKind::Vxlan(_)));
         let marks = || link.alternative_names.iter();
@@ -130,7 +130,7 @@ fn remove_marked(link: &Link, place: &Place, network: &NetworkName) -> Result<()
 
 fn remove_one(mark: &str, place: &Place) -> Result<(), Error> {
     let socket = place.socket();
-    let failed = || Fault::kernel(format!("remove the end {mark} in {place}"));
+    let failed = || SetupError::kernel(format!("remove the end {mark} in {place}"));
     if let Some(end) = socket.find_link(mark).map_err(failed())? {
         socket.remove_link(end.index).map_err(failed())?;
     }

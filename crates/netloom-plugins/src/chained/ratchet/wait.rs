@@ -3,7 +3,7 @@
 
 use super::meet::{self, Candidate, Peers};
 use super::plan::Plan;
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use netloom_kernel::rtnl::{Group, Subscription};
 use netloom_links::Place;
 use netloom_plugin::AddRequest;
@@ -43,7 +43,7 @@ pub(super) fn wait(
         return Ok((Vec::new(), pending));
     }
     let deadline = Instant::now() + plan.config.wait;
-    let listen = Fault::kernel("listen to the pod's links");
+    let listen = SetupError::kernel("listen to the pod's links");
     // What comes before this is seen by looking, what comes later is heard.
     let events = Subscription::open(place.socket(), &[Group::Links]).map_err(listen)?;
     let (mut came, mut missing) = (Vec::new(), pending);
@@ -59,7 +59,7 @@ pub(super) fn wait(
         let heard = || {
             events
                 .wait(deadline)
-                .map_err(Fault::kernel("wait for links"))
+                .map_err(SetupError::kernel("wait for links"))
         };
         if missing.is_empty() || !heard()? {
             return Ok((came, missing));
@@ -68,11 +68,15 @@ pub(super) fn wait(
 }
 
 /// Whether the link is there, is ours by its mark, and is up.
-fn is_up(request: &AddRequest<'_>, place: &Place, candidate: &Candidate) -> Result<bool, Fault> {
+fn is_up(
+    request: &AddRequest<'_>,
+    place: &Place,
+    candidate: &Candidate,
+) -> Result<bool, SetupError> {
     // The other pod may turn out to be on another host.
     for mark in meet::marks(request.network(), &candidate.link) {
         let found = place.socket().find_link(mark.as_str());
-        let found = found.map_err(Fault::kernel(format!("look up {mark:?}")))?;
+        let found = found.map_err(SetupError::kernel(format!("look up {mark:?}")))?;
         if found.is_some_and(|link| link.flags.is_up()) {
             return Ok(true);
         }

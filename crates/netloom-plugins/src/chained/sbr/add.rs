@@ -3,8 +3,8 @@
 use super::moves::{Moves, Restore, families};
 use super::plan::{Plan, Source, Tables, sources};
 use super::pod::{FIRST_TABLE, find_link, routes, rule_of};
-use crate::wiring::fault::invalid;
-use crate::wiring::sandbox::{self, Alone};
+use crate::wiring::sandbox::{self, LockedPod};
+use crate::wiring::setup_error::invalid;
 use crate::wiring::tables;
 use netloom_kernel::rtnl::{Rule, Socket, table};
 use netloom_plugin::{AddRequest, Undo};
@@ -30,7 +30,7 @@ pub(super) fn add<'r>(
         return Err(invalid(what));
     }
 
-    let pod = Rc::new(Alone::enter(sandbox::open(request.netns)?, request)?);
+    let pod = Rc::new(LockedPod::enter(sandbox::open(request.netns)?, request)?);
     let present = tables::rules(&pod.socket)?;
     refuse_ruled(&sources, &present)?;
     let moves = match plan {
@@ -38,7 +38,7 @@ pub(super) fn add<'r>(
         Plan::Tables(tables) => to_tables(&pod.socket, name, &sources, &present, tables.hints)?,
     };
     let (made, where_) = (moves.clone(), Rc::clone(&pod));
-    undo.push(format!("take back the routes of {name}"), move || {
+    undo.on_failure(format!("take back the routes of {name}"), move || {
         Ok(made.take_back(&where_.socket, Restore::Strictly)?)
     });
     moves.apply(&pod.socket)?;

@@ -3,8 +3,8 @@
 use super::moves::families;
 use super::plan::{Gateway, Plan, Source, Tables, sources};
 use super::pod::{FIRST_TABLE, find_link, source_of};
-use crate::wiring::check::{drift, missing_among};
-use crate::wiring::{Fault, routes, sandbox, tables};
+use crate::wiring::check::{mismatch, missing_among};
+use crate::wiring::{SetupError, routes, sandbox, tables};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Family, Link, Route, Rule, Socket, table};
 use netloom_plugin::CheckRequest;
@@ -19,22 +19,24 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     let socket = sandbox::enter(&netns)?;
     let present = tables::rules(&socket)?;
     if sources(&made, name, &Tables::default()).is_empty() {
-        return Err(drift(format!("prevResult lists no address of interface {name}")).into());
+        return Err(mismatch(format!("prevResult lists no address of interface {name}")).into());
     }
     match plan {
         Plan::Rules { table } => {
             for source in sources(&made, name, &Tables::default()) {
                 ruled(&present, &source, |number| number == table)
-                    .ok_or_else(|| drift(format!("{} to table {table}", no_rule(&source))))?;
+                    .ok_or_else(|| mismatch(format!("{} to table {table}", no_rule(&source))))?;
             }
         }
         Plan::Tables(tables) => {
             let sources = sources(&made, name, &tables);
             let link = find_link(&socket, name)?
-                .ok_or_else(|| drift(format!("Interface name {name} not found")))?;
+                .ok_or_else(|| mismatch(format!("Interface name {name} not found")))?;
             for source in &sources {
-                let rule = ruled(&present, source, |number| number >= FIRST_TABLE)
-                    .ok_or_else(|| drift(format!("{} to a table of its own", no_rule(source))))?;
+                let rule =
+                    ruled(&present, source, |number| number >= FIRST_TABLE).ok_or_else(|| {
+                        mismatch(format!("{} to a table of its own", no_rule(source)))
+                    })?;
                 filled(&socket, &link, &made, source, rule.table)?;
             }
             if tables.hints {
@@ -62,12 +64,13 @@ fn filled(
     made: &AddResult,
     source: &Source,
     number: u32,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let family = Family::of(source.ip());
-    let found = routes::by_link(socket, family, link.index, number)
-        .map_err(Fault::kernel(format!("list the routes of table {number}")))?;
+    let found = routes::by_link(socket, family, link.index, number).map_err(SetupError::kernel(
+        format!("list the routes of table {number}"),
+    ))?;
     let lacks = |what: String| {
-        Err(drift(format!(
+        Err(mismatch(format!(
             "table {number}, for what comes from {}, lacks {what} by {}",
             source.ip(),
             link.name
@@ -101,11 +104,11 @@ fn link_local(gateway: Gateway) -> bool {
 }
 
 /// The main table names the address to send from, for the subnet of each.
-fn hinted(socket: &Socket, link: &Link, sources: &[Source]) -> Result<(), Fault> {
+fn hinted(socket: &Socket, link: &Link, sources: &[Source]) -> Result<(), SetupError> {
     let mut main = Vec::new();
     for family in families(sources) {
         let listed = routes::by_link(socket, family, link.index, table::MAIN);
-        main.extend(listed.map_err(Fault::kernel("list the routes"))?);
+        main.extend(listed.map_err(SetupError::kernel("list the routes"))?);
     }
     for source in sources {
         let Some(subnet) = source.subnet() else {
@@ -115,7 +118,7 @@ fn hinted(socket: &Socket, link: &Link, sources: &[Source]) -> Result<(), Fault>
         let first = sources.iter().find(of_subnet).unwrap_or(source);
         let hint = |route: &Route| route.dst == subnet && route.source == Some(first.ip());
         if !main.iter().any(hint) {
-            return Err(drift(format!(
+            return Err(mismatch(format!(
                 "the main table has no route to {subnet} by {} with the source {}",
                 link.name,
                 first.ip()

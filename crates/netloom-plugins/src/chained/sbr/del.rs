@@ -3,10 +3,10 @@
 use super::moves::{Moves, OWN, Restore, is_hint, was_in_main};
 use super::plan::{Tables, sources};
 use super::pod::{FIRST_TABLE, find_link, has_default, routes, source_of};
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use crate::wiring::identity::may_be_own;
 use crate::wiring::record;
-use crate::wiring::sandbox::{self, Alone};
+use crate::wiring::sandbox::{self, LockedPod};
 use crate::wiring::tables::{self, FAMILIES};
 use netloom_kernel::rtnl::{Family, Link, Route, RouteSpec, Rule, Socket, table};
 use netloom_plugin::DelRequest;
@@ -26,7 +26,7 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let name = request.if_name.as_str();
-    let pod = Alone::enter(netns, request)?;
+    let pod = LockedPod::enter(netns, request)?;
     let wanted = wanted_table(request.conf);
     let present = tables::rules(&pod.socket)?;
     let link = find_link(&pod.socket, name)?;
@@ -37,7 +37,7 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
             // The namespace may be another pod's by now.
             let is_own = |made| may_be_own(&pod.socket, link, request.container_id.as_str(), made);
             let is_own = made.as_ref().map_or(Ok(true), is_own);
-            if !is_own.map_err(Fault::kernel(format!("look at {name:?}")))? {
+            if !is_own.map_err(SetupError::kernel(format!("look at {name:?}")))? {
                 return Ok(());
             }
             own.extend(addresses(&pod.socket, Some(link))?);
@@ -70,12 +70,12 @@ fn own_addresses(made: Option<&AddResult>, name: &str) -> Vec<IpAddr> {
 }
 
 /// The addresses of one link, or of all.
-fn addresses(socket: &Socket, link: Option<&Link>) -> Result<Vec<IpAddr>, Fault> {
+fn addresses(socket: &Socket, link: Option<&Link>) -> Result<Vec<IpAddr>, SetupError> {
     let listed = match link {
         Some(link) => socket.list_addresses(link.index),
         None => socket.list_all_addresses(),
     };
-    let listed = listed.map_err(Fault::kernel("list the addresses in the container"))?;
+    let listed = listed.map_err(SetupError::kernel("list the addresses in the container"))?;
     Ok(listed.iter().map(|found| found.address.addr()).collect())
 }
 
@@ -96,7 +96,7 @@ fn give_back(
     present: &[Rule],
     hinted: bool,
     moves: &mut Moves,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let mut numbers: Vec<u32> = moves.rules.iter().map(|rule| rule.table).collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -142,7 +142,11 @@ fn hints_wanted(conf: &PluginConf) -> bool {
 
 /// Without the link and without a result nothing tells the attachment's addresses. What can go is
 /// a rule of ours for an address that no link has, to a table without routes.
-fn orphans(socket: &Socket, present: &[Rule], wanted: Option<u32>) -> Result<Vec<Rule>, Fault> {
+fn orphans(
+    socket: &Socket,
+    present: &[Rule],
+    wanted: Option<u32>,
+) -> Result<Vec<Rule>, SetupError> {
     let has = addresses(socket, None)?;
     let mut orphans = chosen(present, wanted, |ip| !has.contains(&ip));
     orphans.retain(|rule| rule.protocol == OWN);

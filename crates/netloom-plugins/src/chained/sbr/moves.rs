@@ -1,7 +1,7 @@
 //! Which routes go where, decided before the first one moves.
 
 use super::plan::{Gateway, Source};
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Family, Route, RouteSpec, RuleSpec, Scope, Socket, table};
 use std::net::IpAddr;
@@ -85,7 +85,7 @@ impl Moves {
     }
 
     /// Does it. The main table loses nothing before all else is there.
-    pub(super) fn apply(&self, socket: &Socket) -> Result<(), Fault> {
+    pub(super) fn apply(&self, socket: &Socket) -> Result<(), SetupError> {
         let mut batch = socket.batch();
         for route in &self.into {
             batch.append_route(route);
@@ -93,7 +93,7 @@ impl Moves {
         for rule in &self.rules {
             batch.add_rule(rule);
         }
-        let failed = Fault::kernel("failed to route by source address");
+        let failed = SetupError::kernel("failed to route by source address");
         batch.commit().map_err(failed)?;
         let mut batch = socket.batch();
         for route in &self.out {
@@ -102,12 +102,12 @@ impl Moves {
         for hint in &self.hints {
             batch.append_route(hint);
         }
-        let failed = Fault::kernel("failed to move routes out of the main table");
+        let failed = SetupError::kernel("failed to move routes out of the main table");
         batch.commit().map(drop).map_err(failed)
     }
 
     /// Takes it back, as far as it was done.
-    pub(super) fn take_back(&self, socket: &Socket, restore: Restore) -> Result<(), Fault> {
+    pub(super) fn take_back(&self, socket: &Socket, restore: Restore) -> Result<(), SetupError> {
         let mut batch = socket.batch();
         // First: IPv6 takes a hint for the route that it replaces.
         for route in &self.hints {
@@ -127,7 +127,7 @@ impl Moves {
         let forgiven = |index: usize, error: &netloom_kernel::Error| {
             restored.contains(&index) && (error.is_exists() || restore == Restore::IfPossible)
         };
-        let failed = |cause| Fault::Kernel {
+        let failed = |cause| SetupError::Kernel {
             what: "failed to take back the routes by source address".to_owned(),
             cause,
         };

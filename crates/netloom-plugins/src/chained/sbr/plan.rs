@@ -1,6 +1,6 @@
 //! The sbr plugin's configuration, and the addresses that it is about.
 
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use ipnet::IpNet;
 use netloom_spec::{AddResult, Error, PluginConf, net};
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! The pod as it is found: its rules, its tables, its link.
 
 use super::plan::Source;
-use crate::wiring::{Fault, routes};
+use crate::wiring::{SetupError, routes};
 use netloom_kernel::rtnl::{Family, Link, Route, RouteFilter, Rule, RuleAction, Socket};
 use std::net::IpAddr;
 
@@ -9,10 +9,10 @@ use std::net::IpAddr;
 pub(super) const FIRST_TABLE: u32 = 100;
 
 /// Whether the main table has a default route, by whatever link.
-pub(super) fn has_default(socket: &Socket, family: Family) -> Result<bool, Fault> {
+pub(super) fn has_default(socket: &Socket, family: Family) -> Result<bool, SetupError> {
     let main = RouteFilter::main(family);
     let listed = socket.list_routes_where(&main, Route::is_default);
-    let listed = listed.map_err(Fault::kernel("list the routes of the main table"))?;
+    let listed = listed.map_err(SetupError::kernel("list the routes of the main table"))?;
     Ok(!listed.is_empty())
 }
 
@@ -22,18 +22,18 @@ pub(super) fn routes(
     families: &[Family],
     link: u32,
     number: u32,
-) -> Result<Vec<Route>, Fault> {
+) -> Result<Vec<Route>, SetupError> {
     let mut found = Vec::new();
     for family in families {
         let listed = routes::by_link(socket, *family, link, number);
-        found.extend(listed.map_err(Fault::kernel("list the routes of the link"))?);
+        found.extend(listed.map_err(SetupError::kernel("list the routes of the link"))?);
     }
     Ok(found)
 }
 
-pub(super) fn find_link(socket: &Socket, name: &str) -> Result<Option<Link>, Fault> {
+pub(super) fn find_link(socket: &Socket, name: &str) -> Result<Option<Link>, SetupError> {
     let found = socket.find_link(name);
-    found.map_err(Fault::kernel(format!("look up {name:?}")))
+    found.map_err(SetupError::kernel(format!("look up {name:?}")))
 }
 
 /// The single address whose packets a rule sends to a table, if that is all it does.

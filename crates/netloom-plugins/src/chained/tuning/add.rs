@@ -6,9 +6,9 @@ use super::backup::{Backup, Mark};
 use super::host_end;
 use super::plan::{Plan, Sysctl};
 use crate::wiring::announcement::Announcement;
-use crate::wiring::fault::invalid;
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, listed, mtu, sandbox, spoof};
+use crate::wiring::setup_error::invalid;
+use crate::wiring::{SetupError, listed, mtu, sandbox, spoof};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, Socket};
 use netloom_kernel::sysctl;
@@ -38,10 +38,11 @@ pub(super) fn add<'r>(
         set_sysctls(request, &netns, settings, undo)?;
         return Ok(result);
     }
-    let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
+    let inside =
+        Socket::open_in(&netns).map_err(SetupError::kernel("failed to enter the netns"))?;
     let link = inside
         .get_link(name)
-        .map_err(Fault::kernel(format!("failed to get {name:?}")))?;
+        .map_err(SetupError::kernel(format!("failed to get {name:?}")))?;
     keep_backup(request, &plan, &netns, &link, undo)?;
     set_sysctls(request, &netns, settings, undo)?;
     set_link(request, &plan.link, &inside, &link, undo)?;
@@ -57,14 +58,14 @@ pub(super) fn add<'r>(
         let tell = || Announcement::of_result(result, &Link { mac: now, ..link });
         netns
             .run(tell)
-            .map_err(Fault::kernel("failed to enter the netns"))?
+            .map_err(SetupError::kernel("failed to enter the netns"))?
             .send(&netns, &inside);
     }
     Ok(result)
 }
 
 /// The kernel takes all of IPv6 from a link whose MTU becomes too small for it.
-fn require_room_for_ipv6(result: &AddResult, name: &str, mtu: u32) -> Result<(), Fault> {
+fn require_room_for_ipv6(result: &AddResult, name: &str, mtu: u32) -> Result<(), SetupError> {
     let is_of_link = |position: Option<usize>| {
         let listed = position.and_then(|at| result.interfaces.get(at));
         listed.is_none_or(|interface| interface.name == name)
@@ -84,15 +85,15 @@ struct Setting<'p> {
     before: Option<String>,
 }
 
-fn locate_all<'p>(netns: &Netns, sysctls: &'p [Sysctl]) -> Result<Vec<Setting<'p>>, Fault> {
+fn locate_all<'p>(netns: &Netns, sysctls: &'p [Sysctl]) -> Result<Vec<Setting<'p>>, SetupError> {
     if sysctls.is_empty() {
         return Ok(Vec::new());
     }
     let located = netns.run(|| sysctls.iter().map(locate).collect());
-    located.map_err(Fault::kernel("failed to enter the netns"))?
+    located.map_err(SetupError::kernel("failed to enter the netns"))?
 }
 
-fn locate(wanted: &Sysctl) -> Result<Setting<'_>, Fault> {
+fn locate(wanted: &Sysctl) -> Result<Setting<'_>, SetupError> {
     let Sysctl { key, value } = wanted;
     let mut absent = None;
     for path in &key.paths {
@@ -117,12 +118,12 @@ fn locate(wanted: &Sysctl) -> Result<Setting<'_>, Fault> {
     // A key has at least one path.
     Err(match absent {
         Some(_) => key.absent(),
-        None => Fault::Drift(format!("sysctl {:?} is nowhere", key.spelled)),
+        None => SetupError::Mismatch(format!("sysctl {:?} is nowhere", key.spelled)),
     })
 }
 
-fn refused(key: &str) -> impl FnOnce(netloom_kernel::Error) -> Fault {
-    Fault::kernel(format!("failed to set sysctl {key:?}"))
+fn refused(key: &str) -> impl FnOnce(netloom_kernel::Error) -> SetupError {
+    SetupError::kernel(format!("failed to set sysctl {key:?}"))
 }
 
 fn set_sysctls<'r>(
@@ -130,7 +131,7 @@ fn set_sysctls<'r>(
     netns: &Netns,
     settings: Vec<Setting<'_>>,
     undo: &mut Undo<'r>,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     if settings.is_empty() {
         return Ok(());
     }
@@ -138,7 +139,7 @@ fn set_sysctls<'r>(
         for setting in settings {
             let path = setting.path.to_owned();
             if let Some(before) = setting.before {
-                undo.push(format!("restore sysctl {path}"), move || {
+                undo.on_failure(format!("restore sysctl {path}"), move || {
                     restore_sysctl(request.netns, &path, &before)
                 });
             }
@@ -148,7 +149,7 @@ fn set_sysctls<'r>(
     };
     netns
         .run(set)
-        .map_err(Fault::kernel("failed to enter the netns"))?
+        .map_err(SetupError::kernel("failed to enter the netns"))?
 }
 
 fn restore_sysctl(netns: &str, path: &str, value: &str) -> Result<(), Error> {
@@ -156,7 +157,7 @@ fn restore_sysctl(netns: &str, path: &str, value: &str) -> Result<(), Error> {
         return Ok(());
     };
     let restored = netns.run(|| sysctl::set(path, value)).and_then(|set| set);
-    Ok(restored.map_err(Fault::kernel("failed to restore a sysctl"))?)
+    Ok(restored.map_err(SetupError::kernel("failed to restore a sysctl"))?)
 }
 
 /// Writes down what the link is before it is changed.
@@ -169,7 +170,7 @@ fn keep_backup<'r>(
 ) -> Result<(), Error> {
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let mark = Mark::new(owner, netns, link);
-    let mark = mark.map_err(Fault::kernel("failed to identify the netns"))?;
+    let mark = mark.map_err(SetupError::kernel("failed to identify the netns"))?;
     let before = plan.store.content(owner)?;
     let earlier = before.as_deref().and_then(Backup::parse);
     let backup = Backup::first(earlier.as_ref(), &plan.link.of(link), mark);
@@ -177,7 +178,7 @@ fn keep_backup<'r>(
         return Ok(());
     }
     let store = plan.store.clone();
-    undo.push("restore the backup of the interface", move || {
+    undo.on_failure("restore the backup of the interface", move || {
         store.restore(owner, before.as_deref())
     });
     plan.store.write(owner, &backup)
@@ -189,17 +190,18 @@ fn set_link<'r>(
     inside: &Socket,
     link: &Link,
     undo: &mut Undo<'r>,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let (name, index, before) = (link.name.clone(), link.index, wanted.of(link));
-    let tune = || Fault::kernel(format!("failed to tune {name:?}"));
-    undo.push(format!("restore the interface {name}"), {
+    let tune = || SetupError::kernel(format!("failed to tune {name:?}"));
+    undo.on_failure(format!("restore the interface {name}"), {
         let name = name.clone();
         move || {
             let Some(netns) = sandbox::open_if_there(Some(request.netns))? else {
                 return Ok(());
             };
             let restore = || Socket::open_in(&netns).and_then(|inside| before.set(&inside, index));
-            let refused = restore().map_err(Fault::kernel("failed to restore the interface"))?;
+            let refused =
+                restore().map_err(SetupError::kernel("failed to restore the interface"))?;
             match refused.into_iter().find(|one| !one.cause.is_absent()) {
                 Some(refused) => Err(refused.fault("failed to restore", &name).into()),
                 None => Ok(()),

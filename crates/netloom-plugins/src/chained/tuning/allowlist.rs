@@ -4,7 +4,7 @@
 pub(crate) mod fuzzing;
 
 use super::plan::Sysctl;
-use crate::wiring::fault::{invalid, one_line};
+use crate::wiring::setup_error::{invalid, one_line};
 use crate::wiring::state_file;
 use netloom_spec::{Error, code};
 use regex_lite::Regex;

@@ -1,6 +1,6 @@
 //! What of a link can be tuned.
 
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
 use netloom_spec::Mac;
 
@@ -119,8 +119,8 @@ impl Attributes {
 
 impl Refused {
     /// As a failure to do something with a link: `"failed to set"`.
-    pub(super) fn fault(self, verb: &str, link: &str) -> Fault {
-        Fault::Kernel {
+    pub(super) fn fault(self, verb: &str, link: &str) -> SetupError {
+        SetupError::Kernel {
             what: format!("{verb} {} of {link:?}", self.what),
             cause: self.cause,
         }

@@ -2,8 +2,8 @@
 
 use super::key::Key;
 use super::plan::{Plan, Sysctl};
-use crate::wiring::check::drift;
-use crate::wiring::{Fault, sandbox};
+use crate::wiring::check::mismatch;
+use crate::wiring::{SetupError, sandbox};
 use netloom_kernel::rtnl::Socket;
 use netloom_kernel::sysctl;
 use netloom_plugin::CheckRequest;
@@ -17,21 +17,22 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     let netns = sandbox::open(request.netns)?;
     if !plan.sysctls.is_empty() {
         let compared = netns.run(|| plan.sysctls.iter().try_for_each(compare));
-        compared.map_err(Fault::kernel("failed to enter the netns"))??;
+        compared.map_err(SetupError::kernel("failed to enter the netns"))??;
     }
-    let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
+    let inside =
+        Socket::open_in(&netns).map_err(SetupError::kernel("failed to enter the netns"))?;
     let link = inside
         .find_link(name)
-        .map_err(Fault::kernel(format!("look up {name:?}")))?;
-    let link = link.ok_or_else(|| drift(format!("Cannot find container link {name}")))?;
+        .map_err(SetupError::kernel(format!("look up {name:?}")))?;
+    let link = link.ok_or_else(|| mismatch(format!("Cannot find container link {name}")))?;
     if let Some((what, wanted, actual)) = plan.link.difference(&link) {
-        return Err(drift(format!(
+        return Err(mismatch(format!(
             "Error: Tuning configured {what} of {name} is {wanted}, current value is {actual}"
         ))
         .into());
     }
     if plan.expects_no_promisc && link.flags.is_promiscuous() {
-        return Err(drift(format!(
+        return Err(mismatch(format!(
             "Error: Tuning configured promisc of {name} is false, current value is true"
         ))
         .into());
@@ -40,7 +41,7 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
 }
 
 /// The blanks between the numbers of a value do not matter, and the kernel writes tabs.
-fn compare(wanted: &Sysctl) -> Result<(), Fault> {
+fn compare(wanted: &Sysctl) -> Result<(), SetupError> {
     let Some((path, actual)) = value(&wanted.key)? else {
         return Ok(());
     };
@@ -51,21 +52,21 @@ fn compare(wanted: &Sysctl) -> Result<(), Fault> {
     if words(&actual) == words(&wanted.value) {
         return Ok(());
     }
-    Err(drift(format!(
+    Err(mismatch(format!(
         "Error: Tuning configured value of /proc/sys/{path} is {}, current value is {actual}",
         wanted.value
     )))
 }
 
 /// What a sysctl is, and where; `None` if it can only be written.
-fn value(key: &Key) -> Result<Option<(&str, String)>, Fault> {
+fn value(key: &Key) -> Result<Option<(&str, String)>, SetupError> {
     let mut absent = None;
     for path in &key.paths {
         match sysctl::get(path) {
             Ok(value) => return Ok(Some((path, value))),
             Err(error) if error.is_denied() => return Ok(None),
             Err(error) if error.is_absent() => absent = absent.or(Some(error)),
-            Err(error) => return Err(Fault::kernel("failed to compare a sysctl")(error)),
+            Err(error) => return Err(SetupError::kernel("failed to compare a sysctl")(error)),
         }
     }
     match absent {

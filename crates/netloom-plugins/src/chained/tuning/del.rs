@@ -4,7 +4,7 @@ use super::backup::{Backup, Store};
 use super::host_end;
 use crate::wiring::identity::may_be_own;
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, record, sandbox};
+use crate::wiring::{SetupError, record, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::Socket;
 use netloom_plugin::{Cleanup, DelRequest};
@@ -49,9 +49,9 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
 fn restore(request: &DelRequest<'_>, netns: &Netns, backup: &Backup) -> Result<(), Error> {
     let name = request.if_name.as_str();
     let attributes = backup.attributes();
-    let enter = || Fault::kernel("failed to enter the netns");
+    let enter = || SetupError::kernel("failed to enter the netns");
     let inside = Socket::open_in(netns).map_err(enter())?;
-    let look = || Fault::kernel(format!("look up {name:?}"));
+    let look = || SetupError::kernel(format!("look up {name:?}"));
     let link = match &backup.netloom {
         // A namespace of another pod at the same path.
         Some(mark) if !mark.is_in(netns).map_err(look())? => None,
@@ -69,7 +69,7 @@ fn restore(request: &DelRequest<'_>, netns: &Netns, backup: &Backup) -> Result<(
         host_end::give_back(request.prev_result().as_ref(), netns, &link, mtu)?;
     }
     let refused = attributes.set(&inside, link.index);
-    for refused in refused.map_err(Fault::kernel(format!("failed to restore {name:?}")))? {
+    for refused in refused.map_err(SetupError::kernel(format!("failed to restore {name:?}")))? {
         let fault = refused.fault("failed to restore", &link.name);
         request.warn(&fault.to_string());
     }

@@ -3,7 +3,7 @@
 //! packets that do not fit.
 
 use crate::wiring::ends::Ends;
-use crate::wiring::{Fault, listed};
+use crate::wiring::{SetupError, listed};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
 use netloom_plugin::Undo;
@@ -17,15 +17,15 @@ pub(super) fn follow<'r>(
     mtu: u32,
     version: Version,
     undo: &mut Undo<'r>,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let Some(end) = find(result, pod)?.filter(|end| end.mtu != mtu) else {
         return Ok(());
     };
     let (index, before) = (end.index, end.mtu);
-    undo.push(format!("restore the MTU of {}", end.name), move || {
-        Ok(set(index, before).map_err(Fault::kernel("failed to restore an MTU"))?)
+    undo.on_failure(format!("restore the MTU of {}", end.name), move || {
+        Ok(set(index, before).map_err(SetupError::kernel("failed to restore an MTU"))?)
     });
-    set(index, mtu).map_err(Fault::kernel(format!(
+    set(index, mtu).map_err(SetupError::kernel(format!(
         "failed to set mtu {mtu} of {:?}, the host's end of {:?}",
         end.name, pod.name
     )))?;
@@ -44,14 +44,14 @@ pub(super) fn give_back(
     netns: &Netns,
     pod: &Link,
     mtu: u32,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let end = match made {
         Some(made) => find(made, pod)?,
-        None => other_end(netns, pod).map_err(Fault::kernel("look up the host's end"))?,
+        None => other_end(netns, pod).map_err(SetupError::kernel("look up the host's end"))?,
     };
     match end.filter(|end| end.mtu == pod.mtu && end.mtu != mtu) {
         Some(end) => match set(end.index, mtu) {
-            Err(error) if !error.is_absent() => Err(Fault::kernel(format!(
+            Err(error) if !error.is_absent() => Err(SetupError::kernel(format!(
                 "failed to restore mtu {mtu} of {:?}",
                 end.name
             ))(error)),
@@ -82,12 +82,12 @@ fn other_end(netns: &Netns, pod: &Link) -> netloom_kernel::Result<Option<Link>> 
 }
 
 /// What the result lists as the host's end, if it is the other end of this very link.
-fn find(made: &AddResult, pod: &Link) -> Result<Option<Link>, Fault> {
+fn find(made: &AddResult, pod: &Link) -> Result<Option<Link>, SetupError> {
     let Some(listed) = Ends::of(made, &pod.name).host.filter(|_| pod.is_veth()) else {
         return Ok(None);
     };
     let look = || Socket::open()?.find_link(&listed.name);
-    let found = look().map_err(Fault::kernel(format!("look up {:?}", listed.name)))?;
+    let found = look().map_err(SetupError::kernel(format!("look up {:?}", listed.name)))?;
     let is_end =
         |end: &Link| end.is_veth() && end.lower == Some(pod.index) && pod.lower == Some(end.index);
     Ok(found.filter(is_end))

@@ -1,7 +1,7 @@
 //! The names of sysctls, and what they stand for.
 
-use crate::wiring::Fault;
-use crate::wiring::fault::invalid;
+use crate::wiring::SetupError;
+use crate::wiring::setup_error::invalid;
 use netloom_spec::Error;
 
 /// In a key it stands for the name of the attachment's interface.
@@ -44,9 +44,9 @@ impl Key {
     }
 
     /// That the kernel has no such file, in the reference's words first.
-    pub(super) fn absent(&self) -> Fault {
+    pub(super) fn absent(&self) -> SetupError {
         let path = self.paths.first().map_or("", String::as_str);
-        Fault::Drift(format!(
+        SetupError::Mismatch(format!(
             "open /proc/sys/{path}: no such file or directory (sysctl {:?})",
             self.spelled
         ))

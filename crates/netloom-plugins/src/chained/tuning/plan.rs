@@ -4,7 +4,7 @@ use super::attributes::Attributes;
 use super::backup::Store;
 use super::config::{Config, written_keys};
 use super::key::Key;
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use netloom_spec::{Error, PluginConf};
 
 /// A sysctl to set.

@@ -7,7 +7,7 @@
 
 use crate::wiring::pod::settle;
 use crate::wiring::tables::FAMILIES;
-use crate::wiring::{Fault, routes};
+use crate::wiring::{SetupError, routes};
 use netloom_kernel::rtnl::{
     Address, AddressSpec, Link, LinkChange, Route, RouteKind, RouteSpec, Scope, Socket, table,
 };
@@ -38,8 +38,8 @@ pub(super) enum Restore {
 
 impl Belongings {
     /// Of a link that is in no VRF.
-    pub(super) fn of(socket: &Socket, link: &Link) -> Result<Self, Fault> {
-        let what = || Fault::kernel(format!("look at {:?}", link.name));
+    pub(super) fn of(socket: &Socket, link: &Link) -> Result<Self, SetupError> {
+        let what = || SetupError::kernel(format!("look at {:?}", link.name));
         let addresses = socket.list_addresses(link.index).map_err(what())?;
         let mut listed = Vec::new();
         for family in FAMILIES {
@@ -68,7 +68,7 @@ impl Belongings {
         change: &LinkChange<'_>,
         to: u32,
         restore: Restore,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), SetupError> {
         let routes: Vec<RouteSpec> = self
             .routes
             .iter()
@@ -111,8 +111,8 @@ impl Belongings {
         RouteSpec::of(route).table(if follows { to } else { route.table })
     }
 
-    fn failed(&self, cause: netloom_kernel::Error) -> Fault {
-        Fault::Kernel {
+    fn failed(&self, cause: netloom_kernel::Error) -> SetupError {
+        SetupError::Kernel {
             what: format!("could not change the master of {:?}", self.name),
             cause,
         }

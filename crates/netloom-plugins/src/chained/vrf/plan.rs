@@ -1,6 +1,6 @@
 //! The vrf plugin's configuration.
 
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use crate::wiring::tables::is_reserved;
 use netloom_spec::{Error, IfName, PluginConf};
 use serde::Deserialize;

@@ -6,11 +6,11 @@ use super::port;
 use crate::wiring::announcement::Announcement;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
-use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
+use crate::wiring::pod::{self, Addressing, Announce, Dad, PodLink, Subnet};
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::veth::{PodEnd, Wire, create_wire};
 use crate::wiring::{
-    Fault, forwarding, gateway, host_address, ipam, listed, masquerade, record, sandbox, spoof,
+    SetupError, forwarding, gateway, host_address, ipam, listed, masquerade, record, sandbox, spoof,
 };
 use ipnet::IpNet;
 use netloom_kernel::netns::Netns;
@@ -32,8 +32,9 @@ pub(super) fn add<'r>(
     let (plan, own_dns) = Plan::new(request.conf, request.args)?;
     let ra = RouterAdvertisements::read(request)?;
     let netns = sandbox::open(request.netns)?;
-    let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
-    let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    let inside =
+        Socket::open_in(&netns).map_err(SetupError::kernel("failed to enter the netns"))?;
+    let host = Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?;
     pod::refuse_taken_name(&inside, request.if_name.as_str(), request.netns)?;
     record::refuse_second(request)?;
 
@@ -119,12 +120,12 @@ impl<'r> HostSide<'_, 'r> {
         undo: &mut Undo<'r>,
     ) -> Result<Announcement, Error> {
         take_addresses(self.request, layer.gateway, result, undo)?;
-        let manner = Manner {
+        let addressing = Addressing {
             dad: if layer.dad { Dad::On } else { Dad::Off },
             subnet: Subnet::OnLink,
             announce: Announce::V4,
         };
-        let announcement = pod::configure(pod, result, manner)?;
+        let announcement = pod::configure(pod, result, addressing)?;
         if let Some(gateway) = layer.gateway {
             self.serve_as_gateway(gateway, result)?;
         }
@@ -132,7 +133,7 @@ impl<'r> HostSide<'_, 'r> {
     }
 
     /// Gives the host's side the gateway addresses, and lets it forward.
-    fn serve_as_gateway(&self, gateway: Gateway, result: &mut AddResult) -> Result<(), Fault> {
+    fn serve_as_gateway(&self, gateway: Gateway, result: &mut AddResult) -> Result<(), SetupError> {
         let (host, plan) = (self.socket, self.plan);
         let vlan_interface = match (plan.vlans.access, &plan.vlans.port) {
             (Some(_), Some(vlans)) => {
@@ -185,7 +186,7 @@ fn take_addresses<'r>(
 ) -> Result<(), Error> {
     ipam::take_addresses(request, CONTAINER, result, undo)?;
     if let Some(as_gateway) = as_gateway {
-        gateway::fill(&mut result.ips).map_err(Fault::from)?;
+        gateway::fill(&mut result.ips).map_err(SetupError::from)?;
         if as_gateway.default_route {
             gateway::ensure_default_routes(result);
         }
@@ -193,9 +194,9 @@ fn take_addresses<'r>(
     Ok(())
 }
 
-fn wait_until_up(host: &Socket, port: &Link) -> Result<Link, Fault> {
+fn wait_until_up(host: &Socket, port: &Link) -> Result<Link, SetupError> {
     host.wait_link_up(port.index, Instant::now() + PORT_PATIENCE)
-        .map_err(Fault::kernel(format!(
+        .map_err(SetupError::kernel(format!(
             "bridge port in error state: {:?}",
             port.name
         )))

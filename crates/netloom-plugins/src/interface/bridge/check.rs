@@ -2,10 +2,10 @@
 
 use super::plan::{Gateway, Layer, LayerThree, Plan};
 use super::vlan::PortVlans;
-use crate::wiring::check::{self, drift};
+use crate::wiring::check::{self, mismatch};
 use crate::wiring::ends::Ends;
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, gateway, masquerade, sandbox, spoof};
+use crate::wiring::{SetupError, gateway, masquerade, sandbox, spoof};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Link, Socket};
 use netloom_plugin::CheckRequest;
@@ -32,8 +32,8 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
         made: &made,
         if_name: request.if_name.as_str(),
         netns: request.netns,
-        host: Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?,
-        inside: Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?,
+        host: Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?,
+        inside: Socket::open_in(&netns).map_err(SetupError::kernel("failed to enter the netns"))?,
     };
     let bridge = subject.bridge()?;
     let (position, container) = subject.container()?;
@@ -51,10 +51,10 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
 }
 
 impl Subject<'_> {
-    fn bridge(&self) -> Result<Link, Fault> {
+    fn bridge(&self) -> Result<Link, SetupError> {
         let name = self.plan.bridge.as_str();
         let missing = || {
-            drift(format!(
+            mismatch(format!(
                 "CNI created bridge {name} in host namespace was not found"
             ))
         };
@@ -67,10 +67,10 @@ impl Subject<'_> {
         let found = self
             .host
             .find_link(name)
-            .map_err(Fault::kernel("look up the bridge"))?;
+            .map_err(SetupError::kernel("look up the bridge"))?;
         let link = found.ok_or_else(missing)?;
         if !link.is_bridge() {
-            return Err(drift(format!(
+            return Err(mismatch(format!(
                 "Interface {name} does not have link type of bridge"
             )));
         }
@@ -78,7 +78,7 @@ impl Subject<'_> {
         check::up(&link)?;
         let promiscuous = link.promiscuity != 0;
         if promiscuous != self.plan.promiscuous {
-            return Err(drift(format!(
+            return Err(mismatch(format!(
                 "Bridge interface {name} configured promisc mode {} doesn't match current state: \
                  {promiscuous}",
                 self.plan.promiscuous
@@ -87,7 +87,7 @@ impl Subject<'_> {
         Ok(link)
     }
 
-    fn container(&self) -> Result<(usize, Link), Fault> {
+    fn container(&self) -> Result<(usize, Link), SetupError> {
         let (position, listed) = check::container_interface(self.made, self.if_name, self.netns)?;
         let name = self.if_name;
         let link = check::veth(&self.inside, name)?;
@@ -100,10 +100,10 @@ impl Subject<'_> {
 
     /// The host's end. The MTU is looked at here only: a later plugin of the chain may have
     /// changed that of the container's end.
-    fn port(&self, bridge: &Link, container: &Link) -> Result<Link, Fault> {
+    fn port(&self, bridge: &Link, container: &Link) -> Result<Link, SetupError> {
         let lost = |why: &str| {
             let bridge = &self.plan.bridge;
-            drift(format!(
+            mismatch(format!(
                 "CNI veth created for bridge {bridge} was not found: {why}"
             ))
         };
@@ -112,7 +112,7 @@ impl Subject<'_> {
         let found = self
             .host
             .find_link(&listed.name)
-            .map_err(Fault::kernel("look up the veth"))?;
+            .map_err(SetupError::kernel("look up the veth"))?;
         let port = found.ok_or_else(|| lost(&format!("no link {}", listed.name)))?;
         if !port.is_veth() || port.lower != Some(container.index) {
             return Err(lost(&format!(
@@ -133,7 +133,7 @@ impl Subject<'_> {
         Ok(port)
     }
 
-    fn port_flags(&self, port: &Link) -> Result<(), Fault> {
+    fn port_flags(&self, port: &Link) -> Result<(), SetupError> {
         let flags = port.bridge_port.unwrap_or_default();
         for (what, actual, wanted) in [
             ("hairpin mode", flags.hairpin, self.plan.hairpin),
@@ -141,7 +141,7 @@ impl Subject<'_> {
         ] {
             if actual != wanted {
                 let name = &port.name;
-                return Err(drift(format!(
+                return Err(mismatch(format!(
                     "Interface {name} has {what} {actual}, not {wanted}"
                 )));
             }
@@ -149,11 +149,14 @@ impl Subject<'_> {
         Ok(())
     }
 
-    fn port_vlans(&self, port: &Link, vlans: &PortVlans) -> Result<(), Fault> {
+    fn port_vlans(&self, port: &Link, vlans: &PortVlans) -> Result<(), SetupError> {
         let present = self
             .host
             .list_bridge_vlans(port.index)
-            .map_err(Fault::kernel(format!("list the VLANs of {:?}", port.name)))?;
+            .map_err(SetupError::kernel(format!(
+                "list the VLANs of {:?}",
+                port.name
+            )))?;
         let has = |vlan: u16, native: bool| {
             present.iter().any(|found| {
                 (found.first..=found.last).contains(&vlan)
@@ -161,7 +164,7 @@ impl Subject<'_> {
             })
         };
         let lost = |vlan: u16, how: &str| {
-            drift(format!(
+            mismatch(format!(
                 "Interface {} is not in VLAN {vlan} {how}",
                 port.name
             ))
@@ -180,7 +183,12 @@ impl Subject<'_> {
     }
 
     /// The gateway's addresses, and the masquerade.
-    fn host_side(&self, bridge: &Link, layer: &LayerThree, owner: Owner<'_>) -> Result<(), Fault> {
+    fn host_side(
+        &self,
+        bridge: &Link,
+        layer: &LayerThree,
+        owner: Owner<'_>,
+    ) -> Result<(), SetupError> {
         let own: Vec<_> = Ends::of(self.made, self.if_name)
             .ips(self.made)
             .cloned()
@@ -193,20 +201,22 @@ impl Subject<'_> {
                     let found = self
                         .host
                         .find_link(&name)
-                        .map_err(Fault::kernel("look up the gateway"))?;
-                    found.ok_or_else(|| drift(format!("Gateway interface {name} not found")))?
+                        .map_err(SetupError::kernel("look up the gateway"))?;
+                    found.ok_or_else(|| mismatch(format!("Gateway interface {name} not found")))?
                 }
             };
             let present = self
                 .host
                 .list_addresses(link.index)
-                .map_err(Fault::kernel(format!("list the addresses of {name:?}")))?;
+                .map_err(SetupError::kernel(format!(
+                    "list the addresses of {name:?}"
+                )))?;
             for wanted in gateway::host_addresses(&own) {
                 if !present
                     .iter()
                     .any(|found| found.address.addr() == wanted.addr())
                 {
-                    return Err(drift(format!(
+                    return Err(mismatch(format!(
                         "Failed to find Gateway {} on interface {name}",
                         wanted.addr()
                     )));

@@ -5,7 +5,7 @@
 use super::plan::Plan;
 use super::port;
 use super::vlan::PortVlans;
-use crate::wiring::{Fault, random, sysctls};
+use crate::wiring::{SetupError, random, sysctls};
 use netloom_kernel::MacAddress;
 use netloom_kernel::rtnl::{BridgeOptions, KindSpec, Link, LinkChange, LinkKind, LinkSpec};
 use netloom_kernel::rtnl::{PeerSpec, Socket};
@@ -16,18 +16,18 @@ pub(super) fn ensure_bridge(
     host: &Socket,
     plan: &Plan,
     undo: &mut Undo<'_>,
-) -> Result<Link, Fault> {
+) -> Result<Link, SetupError> {
     let what = || format!("failed to create bridge {:?}", plan.bridge);
     let found = host
         .find_link(&plan.bridge)
-        .map_err(Fault::kernel(what()))?;
+        .map_err(SetupError::kernel(what()))?;
     let bridge = match found {
         Some(bridge) => bridge,
-        None => create(host, plan, undo).map_err(Fault::kernel(what()))?,
+        None => create(host, plan, undo).map_err(SetupError::kernel(what()))?,
     };
     let mut bridge = bridge;
     let Some(LinkKind::Bridge(options)) = bridge.kind.clone() else {
-        return Err(Fault::NotABridge(bridge.name));
+        return Err(SetupError::NotABridge(bridge.name));
     };
     // Before the bridge is up, so that no advertisement slips in. Each look-up of a name below `/proc/sys/net`
     // takes as long as there are network namespaces.
@@ -42,21 +42,23 @@ pub(super) fn ensure_bridge(
     let mac = bridge.mac.filter(|_| lost_mac);
     if let Some(change) = change(&bridge, &options, plan, mac) {
         host.set_link(bridge.index, &change)
-            .map_err(Fault::kernel(what()))?;
+            .map_err(SetupError::kernel(what()))?;
     }
     Ok(bridge)
 }
 
 /// Gives a bridge that others made its MAC address back when it took over its new port's: it
 /// is the one that the pods know it by. From now on the bridge keeps it.
-pub(super) fn keep_mac(host: &Socket, bridge: &Link) -> Result<(), Fault> {
+pub(super) fn keep_mac(host: &Socket, bridge: &Link) -> Result<(), SetupError> {
     let what = || format!("failed to pin the MAC address of bridge {:?}", bridge.name);
-    let now = host.get_link(bridge.index).map_err(Fault::kernel(what()))?;
+    let now = host
+        .get_link(bridge.index)
+        .map_err(SetupError::kernel(what()))?;
     let Some(mac) = bridge.mac.filter(|mac| now.mac != Some(*mac)) else {
         return Ok(());
     };
     host.set_link(bridge.index, &LinkChange::new().mac(mac))
-        .map_err(Fault::kernel(what()))
+        .map_err(SetupError::kernel(what()))
 }
 
 /// Makes the bridge with an address of its own, which it keeps whatever joins or leaves. If this ADD
@@ -75,8 +77,8 @@ fn create(host: &Socket, plan: &Plan, undo: &mut Undo<'_>) -> netloom_kernel::Re
         Err(error) => Err(error),
         Ok(bridge) => {
             let (index, name) = (bridge.index, bridge.name.clone());
-            undo.push(format!("remove the bridge {name}"), move || {
-                Ok(remove_unused(index).map_err(Fault::kernel(format!(
+            undo.on_failure(format!("remove the bridge {name}"), move || {
+                Ok(remove_unused(index).map_err(SetupError::kernel(format!(
                     "failed to remove the bridge {name:?}"
                 )))?)
             });
@@ -135,9 +137,9 @@ pub(super) fn ensure_vlan_interface(
     bridge: &Link,
     name: &str,
     vlans: &PortVlans,
-) -> Result<Link, Fault> {
+) -> Result<Link, SetupError> {
     let what = || format!("failed to create vlan gateway {name:?}");
-    if let Some(link) = host.find_link(name).map_err(Fault::kernel(what()))? {
+    if let Some(link) = host.find_link(name).map_err(SetupError::kernel(what()))? {
         return Ok(link);
     }
     let port_name = random::veth_name();
@@ -147,9 +149,9 @@ pub(super) fn ensure_vlan_interface(
         .mtu(bridge.mtu);
     let link = match host.create_link(&spec) {
         Err(error) if error.is_exists() => {
-            return host.get_link(name).map_err(Fault::kernel(what()));
+            return host.get_link(name).map_err(SetupError::kernel(what()));
         }
-        created => created.map_err(Fault::kernel(what()))?,
+        created => created.map_err(SetupError::kernel(what()))?,
     };
     sysctls::refuse_router_advertisements(name);
     sysctls::refuse_router_advertisements(&port_name);
@@ -167,19 +169,19 @@ fn connect(
     link: &Link,
     port_name: &str,
     vlans: &PortVlans,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let what = || format!("failed to create vlan gateway {:?}", link.name);
     let port = match link.lower {
         Some(index) => index,
         None => {
             host.get_link(port_name)
-                .map_err(Fault::kernel(what()))?
+                .map_err(SetupError::kernel(what()))?
                 .index
         }
     };
     host.set_link(port, &LinkChange::new().master(bridge.index).up())
-        .map_err(Fault::kernel(what()))?;
+        .map_err(SetupError::kernel(what()))?;
     port::set_vlans(host, bridge, port, vlans)?;
     host.set_link(link.index, &LinkChange::new().up())
-        .map_err(Fault::kernel(what()))
+        .map_err(SetupError::kernel(what()))
 }

@@ -2,8 +2,8 @@
 
 use super::config::Config;
 use super::vlan::Vlans;
-use crate::wiring::fault::invalid;
 use crate::wiring::masquerade::BackendChoice;
+use crate::wiring::setup_error::invalid;
 use crate::wiring::veth;
 use netloom_spec::{Dns, Error, IfName, Mac, PluginConf};
 

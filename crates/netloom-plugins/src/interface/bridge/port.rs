@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::vlan::PortVlans;
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use netloom_kernel::rtnl::{BridgePortChange, BridgeVlan, Link, LinkChange, LinkKind, Socket};
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ pub(super) fn configure(
     bridge: &Link,
     port: &Link,
     plan: &Plan,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     if plan.hairpin || plan.isolated {
         let change = BridgePortChange {
             hairpin: plan.hairpin.then_some(true),
@@ -20,7 +20,7 @@ pub(super) fn configure(
             ..BridgePortChange::default()
         };
         host.set_link(port.index, &LinkChange::new().bridge_port(change))
-            .map_err(Fault::kernel(format!(
+            .map_err(SetupError::kernel(format!(
                 "failed to set hairpin mode or isolation of {:?}",
                 port.name
             )))?;
@@ -37,7 +37,7 @@ pub(super) fn set_vlans(
     bridge: &Link,
     port: u32,
     vlans: &PortVlans,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let mut batch = host.batch();
     if let Some(default) = default_vlan(bridge).filter(|_| !vlans.keep_default) {
         batch.remove_bridge_vlan(port, BridgeVlan::tagged(default));
@@ -49,9 +49,9 @@ pub(super) fn set_vlans(
     if let Some(native) = vlans.native {
         batch.add_bridge_vlan(port, BridgeVlan::pvid_untagged(native));
     }
-    batch
-        .commit()
-        .map_err(Fault::kernel("failed to set the VLANs of the bridge port"))?;
+    batch.commit().map_err(SetupError::kernel(
+        "failed to set the VLANs of the bridge port",
+    ))?;
     Ok(())
 }
 

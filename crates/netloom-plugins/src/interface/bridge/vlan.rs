@@ -1,7 +1,7 @@
 //! Which VLANs a port carries: validation of `vlan` and `vlanTrunk`.
 
 use super::config::{Config, Trunk};
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use crate::wiring::vlan_id;
 use netloom_spec::Error;
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use super::store::Store;
 use super::with_result;
-use crate::wiring::check::drift;
+use crate::wiring::check::mismatch;
 use crate::wiring::owner::Owner;
 use netloom_plugin::CheckRequest;
 use netloom_spec::Error;
@@ -14,7 +14,7 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     let store = Store::at(&plan.data_dir);
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let Some(saved) = store.find(owner)? else {
-        return Err(drift(format!(
+        return Err(mismatch(format!(
             "no delegate's configuration for container {} and interface {} is saved in {}",
             request.container_id,
             request.if_name,
@@ -24,7 +24,7 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     };
     let Some(conf) = saved.conf else {
         let text = format!("{} is no delegate's configuration", saved.path.display());
-        return Err(drift(text).into());
+        return Err(mismatch(text).into());
     };
     let conf = with_result(conf, request.conf);
     let delegate = request.delegate(conf.plugin_type()).with_conf(conf);

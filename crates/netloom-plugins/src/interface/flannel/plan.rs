@@ -1,7 +1,7 @@
 //! The flannel plugin's configuration, and the delegate's that follows from it.
 
 use super::subnet_env::SubnetEnv;
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use netloom_spec::{Error, PluginConf, Route, decode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -6,10 +6,10 @@ use super::loan::{alias_of, came_back};
 use super::plan::Plan;
 use super::selector::Device;
 use super::sysfs::Sysfs;
-use crate::wiring::pod::{self, Announce, Dad, Manner, PodLink, Subnet};
+use crate::wiring::pod::{self, Addressing, Announce, Dad, PodLink, Subnet};
 use crate::wiring::record::{self, Links};
 use crate::wiring::router_advertisements::RouterAdvertisements;
-use crate::wiring::{Fault, ipam, listed, sandbox};
+use crate::wiring::{SetupError, ipam, listed, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, Socket};
 use netloom_plugin::{AddRequest, Undo};
@@ -59,8 +59,8 @@ fn with_link<'r>(
     undo: &mut Undo<'r>,
 ) -> Result<AddResult, Error> {
     let name = request.if_name.as_str();
-    let inside = Socket::open_in(netns).map_err(Fault::kernel("failed to enter the netns"))?;
-    let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    let inside = Socket::open_in(netns).map_err(SetupError::kernel("failed to enter the netns"))?;
+    let host = Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?;
     pod::refuse_taken_name(&inside, name, request.netns)?;
     record::refuse_second(request)?;
     let device = plan.selector.find(&host, sysfs)?;
@@ -76,7 +76,7 @@ fn with_link<'r>(
     lend(&host, &device, netns, request, sysfs, undo)?;
     let link = inside
         .get_link(name)
-        .map_err(Fault::kernel(format!("failed to find {name:?}")))?;
+        .map_err(SetupError::kernel(format!("failed to find {name:?}")))?;
     record::note(request, netns, &inside, links(link.index));
     let parent = device.link.parent.as_ref();
     let pci = parent.and_then(|parent| sysfs.pci_of(parent));
@@ -110,16 +110,16 @@ fn interface(link: &Link, pci: Option<String>, request: &AddRequest<'_>) -> Inte
 }
 
 /// Sets the link up, with what addresses there are.
-fn configure(pod: PodLink<'_>, result: &mut AddResult) -> Result<(), Fault> {
+fn configure(pod: PodLink<'_>, result: &mut AddResult) -> Result<(), SetupError> {
     if result.ips.is_empty() {
         return pod::set_up(pod);
     }
-    let manner = Manner {
+    let addressing = Addressing {
         dad: Dad::On,
         subnet: Subnet::OnLink,
         announce: Announce::Both,
     };
-    pod::configure(pod, result, manner)?.send_with_carrier(pod.netns, pod.socket);
+    pod::configure(pod, result, addressing)?.send_with_carrier(pod.netns, pod.socket);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong, and the CNI code of each.
 
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use netloom_spec::{Error, code};
 
 /// A failure of host-device. Its text is one line that names key, value and object.
@@ -49,7 +49,7 @@ pub(super) enum Failure {
     #[error("device {0} is neither on the host nor lent to a container")]
     Missing(String),
     #[error(transparent)]
-    Wiring(#[from] Fault),
+    Wiring(#[from] SetupError),
 }
 
 impl Failure {

@@ -5,7 +5,7 @@ use super::loan::{InPod, Loan, OnHost};
 use super::selector::{Selector, list};
 use super::sysfs::Sysfs;
 use crate::wiring::record::{self, Record};
-use crate::wiring::{Fault, identity};
+use crate::wiring::{SetupError, identity};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
 use netloom_spec::Interface;
@@ -21,7 +21,8 @@ pub(super) fn give_back(netns: Option<&Netns>, loan: &Loan<'_>) -> Result<(), Fa
         return give_back_remembered(&host, netns, loan, record, name);
     }
     if let Some(netns) = netns {
-        let inside = Socket::open_in(netns).map_err(Fault::kernel("failed to enter the netns"))?;
+        let inside =
+            Socket::open_in(netns).map_err(SetupError::kernel("failed to enter the netns"))?;
         match loan.in_pod(list(&inside)?) {
             InPod::Lent(link, name) if is_own(&inside, &link, loan)? => {
                 return move_out(&inside, netns, &host, &link, &name);
@@ -50,7 +51,7 @@ fn give_back_remembered(
     record: &Record,
     name: &str,
 ) -> Result<(), Failure> {
-    let enter = || Fault::kernel("failed to enter the netns");
+    let enter = || SetupError::kernel("failed to enter the netns");
     let mut found = None;
     if let Some(netns) = netns {
         let inside = Socket::open_in(netns).map_err(enter())?;
@@ -79,20 +80,20 @@ fn give_back_remembered(
     }
 }
 
-fn find(socket: &Socket, index: u32) -> Result<Option<Link>, Fault> {
+fn find(socket: &Socket, index: u32) -> Result<Option<Link>, SetupError> {
     let found = socket.find_link(index);
-    found.map_err(Fault::kernel(format!("look up the link {index}")))
+    found.map_err(SetupError::kernel(format!("look up the link {index}")))
 }
 
 /// Whether the device has an address of the attachment, or none: the traits of the device itself do
 /// not tell to whom it is lent.
-fn is_own(inside: &Socket, link: &Link, loan: &Loan<'_>) -> Result<bool, Fault> {
+fn is_own(inside: &Socket, link: &Link, loan: &Loan<'_>) -> Result<bool, SetupError> {
     let Some(made) = loan.made else {
         return Ok(true);
     };
     let in_pod = |i: &Interface| i.name == loan.if_name && !i.sandbox.is_empty();
     let position = made.interfaces.iter().position(in_pod);
-    identity::has_addresses_of(inside, link, made, position).map_err(Fault::kernel(format!(
+    identity::has_addresses_of(inside, link, made, position).map_err(SetupError::kernel(format!(
         "list the addresses of {:?}",
         link.name
     )))
@@ -125,8 +126,8 @@ fn unknown_loan<'a>(host_name: &'a str, sysfs: &'a Sysfs) -> Loan<'a> {
     }
 }
 
-fn open_host() -> Result<Socket, Fault> {
-    Socket::open().map_err(Fault::kernel("failed to reach the kernel"))
+fn open_host() -> Result<Socket, SetupError> {
+    Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))
 }
 
 /// One message moves, renames and clears the alias: killed or not, the device has either its alias
@@ -146,7 +147,7 @@ fn move_out(
     };
     refuse_taken(host, link, name)?;
     drop_names_in_the_way(inside, host, link, name)?;
-    let home = Netns::current().map_err(Fault::kernel(failed()))?;
+    let home = Netns::current().map_err(SetupError::kernel(failed()))?;
     let change = LinkChange::new().alias("");
     match inside.move_link_as(link.index, &home, name, &change) {
         Ok(()) => Ok(()),
@@ -155,7 +156,7 @@ fn move_out(
             return_to_pod(host, netns, link, name);
             Err(taken(link, name))
         }
-        Err(error) => Err(Fault::kernel(failed())(error).into()),
+        Err(error) => Err(SetupError::kernel(failed())(error).into()),
     }
 }
 
@@ -166,7 +167,7 @@ fn drop_names_in_the_way(
     host: &Socket,
     link: &Link,
     name: &str,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let drop_them = || {
         for alternative in &link.alternative_names {
             if alternative == name || host.find_link(alternative)?.is_some() {
@@ -175,7 +176,7 @@ fn drop_names_in_the_way(
         }
         Ok(())
     };
-    drop_them().map_err(Fault::kernel(format!(
+    drop_them().map_err(SetupError::kernel(format!(
         "failed to take a taken alternative name from {:?}",
         link.name
     )))
@@ -207,7 +208,7 @@ fn settle_as(host: &Socket, found: OnHost) -> Result<(), Failure> {
         OnHost::Renamed(link, name) => {
             if link.alternative_names.contains(&name) {
                 let removed = host.remove_alternative_name(link.index, &name);
-                removed.map_err(Fault::kernel(
+                removed.map_err(SetupError::kernel(
                     "failed to make the alternative name the name",
                 ))?;
             }
@@ -219,7 +220,7 @@ fn settle_as(host: &Socket, found: OnHost) -> Result<(), Failure> {
 }
 
 fn rename(host: &Socket, link: &Link, name: &str) -> Result<(), Failure> {
-    let failed = || Fault::kernel(format!("failed to rename {:?} to {name:?}", link.name));
+    let failed = || SetupError::kernel(format!("failed to rename {:?} to {name:?}", link.name));
     if link.flags.is_up() {
         // Kernels before 6.2 rename only links that are down.
         host.set_link(link.index, &LinkChange::new().down())
@@ -233,7 +234,7 @@ fn rename(host: &Socket, link: &Link, name: &str) -> Result<(), Failure> {
 
 fn clear_alias(host: &Socket, link: &Link) -> Result<(), Failure> {
     let cleared = host.set_link(link.index, &LinkChange::new().alias(""));
-    Ok(cleared.map_err(Fault::kernel(format!(
+    Ok(cleared.map_err(SetupError::kernel(format!(
         "failed to clear the alias of {:?}",
         link.name
     )))?)
@@ -242,7 +243,7 @@ fn clear_alias(host: &Socket, link: &Link) -> Result<(), Failure> {
 fn refuse_taken(host: &Socket, link: &Link, name: &str) -> Result<(), Failure> {
     let found = host
         .find_link(name)
-        .map_err(Fault::kernel(format!("failed to look for {name:?}")))?;
+        .map_err(SetupError::kernel(format!("failed to look for {name:?}")))?;
     match found {
         None => Ok(()),
         Some(_) => Err(taken(link, name)),

@@ -7,7 +7,7 @@ use super::selector::{Device, Selector};
 use super::sysfs::Sysfs;
 use crate::wiring::owner::Owner;
 use crate::wiring::record::Record;
-use crate::wiring::{Fault, sandbox};
+use crate::wiring::{SetupError, sandbox};
 use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkChange, Socket};
 use netloom_plugin::{AddRequest, Undo};
@@ -29,18 +29,18 @@ pub(super) fn lend<'r>(
     let (link, name) = (&device.link, request.if_name.as_str());
     let before = device.clone();
     let sysfs = sysfs.clone();
-    undo.push(format!("bring {:?} back", device.host_name), move || {
+    undo.on_failure(format!("bring {:?} back", device.host_name), move || {
         take_back(request, &before, &sysfs)
     });
     let alias = &device.host_name;
     host.set_link(link.index, &LinkChange::new().alias(alias))
-        .map_err(Fault::kernel(format!(
+        .map_err(SetupError::kernel(format!(
             "failed to set the alias of {:?} to its name",
             link.name
         )))?;
     let change = LinkChange::new().alias(alias);
     host.move_link_as(link.index, netns, name, &change)
-        .map_err(Fault::kernel(format!(
+        .map_err(SetupError::kernel(format!(
             "failed to move {:?} to the container as {name:?}",
             link.name
         )))?;
@@ -60,10 +60,10 @@ fn take_back(request: &AddRequest<'_>, before: &Device, sysfs: &Sysfs) -> Result
         sysfs,
     };
     give_back(netns.as_ref(), &loan)?;
-    let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    let host = Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?;
     let change = was(&before.link);
     host.set_link(&before.host_name, &change)
-        .map_err(Fault::kernel(format!(
+        .map_err(SetupError::kernel(format!(
             "failed to restore {:?} to what it was",
             before.host_name
         )))?;

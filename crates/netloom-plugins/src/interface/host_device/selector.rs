@@ -4,7 +4,7 @@ use super::address;
 use super::config::Config;
 use super::error::Failure;
 use super::sysfs::Sysfs;
-use crate::wiring::{Fault, record};
+use crate::wiring::{SetupError, record};
 use netloom_kernel::rtnl::{Link, Socket};
 use std::fmt;
 
@@ -136,14 +136,14 @@ fn remembered_as(link: &Link, name: &str) -> bool {
     link.name != name && record::lent_name(link.index).is_some_and(|own| own == name)
 }
 
-fn get(host: &Socket, name: &str) -> Result<Option<Link>, Fault> {
-    host.find_link(name).map_err(Fault::kernel(format!(
+fn get(host: &Socket, name: &str) -> Result<Option<Link>, SetupError> {
+    host.find_link(name).map_err(SetupError::kernel(format!(
         "failed to find host device {name:?}"
     )))
 }
 
-pub(super) fn list(socket: &Socket) -> Result<Vec<Link>, Fault> {
+pub(super) fn list(socket: &Socket) -> Result<Vec<Link>, SetupError> {
     socket
         .list_links()
-        .map_err(Fault::kernel("failed to list the links"))
+        .map_err(SetupError::kernel("failed to list the links"))
 }

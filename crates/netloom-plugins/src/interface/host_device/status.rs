@@ -6,7 +6,7 @@ use super::loan::alias_of;
 use super::plan::Plan;
 use super::selector::Selector;
 use super::sysfs::Sysfs;
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use netloom_kernel::rtnl::Socket;
 use netloom_plugin::StatusRequest;
 use netloom_spec::Error;
@@ -35,7 +35,7 @@ fn unavailable(error: Error) -> Error {
 }
 
 fn find(selector: &Selector, sysfs: &Sysfs) -> Result<(), Failure> {
-    let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    let host = Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?;
     match selector.find(&host, sysfs) {
         Ok(_) => Ok(()),
         Err(Failure::Wiring(fault)) => Err(fault.into()),
@@ -55,10 +55,10 @@ fn is_in_sysfs(selector: &Selector, sysfs: &Sysfs) -> bool {
 }
 
 /// Looks into the namespaces that a link of the host has gone to. One may end meanwhile.
-fn is_lent(host: &Socket, selector: &Selector, sysfs: &Sysfs) -> Result<bool, Fault> {
+fn is_lent(host: &Socket, selector: &Selector, sysfs: &Sysfs) -> Result<bool, SetupError> {
     let known = host
         .list_namespace_ids()
-        .map_err(Fault::kernel("failed to list the host's containers"))?;
+        .map_err(SetupError::kernel("failed to list the host's containers"))?;
     let holds = |id: &i32| {
         let links = host.list_links_of(*id).unwrap_or_default();
         links

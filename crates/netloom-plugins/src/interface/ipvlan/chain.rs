@@ -1,7 +1,7 @@
 //! What ADD takes over from the plugin before it in the chain.
 
 use super::plan::Plan;
-use crate::wiring::fault::invalid;
+use crate::wiring::setup_error::invalid;
 use crate::wiring::single_link::POSITION;
 use netloom_plugin::AddRequest;
 use netloom_spec::{AddResult, Error};

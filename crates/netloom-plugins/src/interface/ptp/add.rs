@@ -4,10 +4,10 @@ use super::CONTAINER;
 use super::plan::Plan;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
-use crate::wiring::pod::{self, Announce, Dad, Manner, Subnet};
+use crate::wiring::pod::{self, Addressing, Announce, Dad, Subnet};
 use crate::wiring::router_advertisements::RouterAdvertisements;
 use crate::wiring::veth::{PodEnd, Wire, create_wire};
-use crate::wiring::{Fault, forwarding, ipam, listed, masquerade, record, sandbox, sysctls};
+use crate::wiring::{SetupError, forwarding, ipam, listed, masquerade, record, sandbox, sysctls};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{AddressSpec, Link, RouteSpec, Scope, Socket};
 use netloom_plugin::{AddRequest, Undo};
@@ -21,8 +21,9 @@ pub(super) fn add<'r>(
     let plan = Plan::new(request.conf)?;
     let ra = RouterAdvertisements::read(request)?;
     let netns = sandbox::open(request.netns)?;
-    let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
-    let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    let inside =
+        Socket::open_in(&netns).map_err(SetupError::kernel("failed to enter the netns"))?;
+    let host = Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?;
     let name = request.if_name.as_str();
     pod::refuse_taken_name(&inside, name, request.netns)?;
     record::refuse_second(request)?;
@@ -45,12 +46,12 @@ pub(super) fn add<'r>(
     result.interfaces = interfaces(&wire, request);
     let pod = wire.pod_link(request, (&netns, &inside), ra, CONTAINER);
     // Nobody else is on the link who could have the same address.
-    let manner = Manner {
+    let addressing = Addressing {
         dad: Dad::Off,
         subnet: Subnet::BehindGateway,
         announce: Announce::V4,
     };
-    let announcement = pod::configure(pod, &mut result, manner)?;
+    let announcement = pod::configure(pod, &mut result, addressing)?;
     route_to_pod(&host, &wire.host, &result)?;
     announcement.send(&netns, &inside);
     if let Some(choice) = plan.masquerade {
@@ -73,15 +74,15 @@ fn interfaces(wire: &Wire, request: &AddRequest<'_>) -> Vec<Interface> {
 }
 
 /// The gateway is what the pod's routes lead to; none can be made up for a routed link.
-fn refuse_missing_gateways(result: &AddResult) -> Result<(), Fault> {
+fn refuse_missing_gateways(result: &AddResult) -> Result<(), SetupError> {
     match result.ips.iter().find(|ip| ip.gateway.is_none()) {
-        Some(ip) => Err(Fault::MissingGateway(ip.address)),
+        Some(ip) => Err(SetupError::MissingGateway(ip.address)),
         None => Ok(()),
     }
 }
 
 /// The host's side: the gateway's address on the link, and a route to each of the pod's.
-fn route_to_pod(host: &Socket, link: &Link, result: &AddResult) -> Result<(), Fault> {
+fn route_to_pod(host: &Socket, link: &Link, result: &AddResult) -> Result<(), SetupError> {
     if result.ips.iter().any(|ip| ip.address.addr().is_ipv6()) {
         sysctls::enable_ipv6(&link.name)?;
     }
@@ -94,7 +95,7 @@ fn route_to_pod(host: &Socket, link: &Link, result: &AddResult) -> Result<(), Fa
         batch.replace_route(&route.scope(Scope::Host));
     }
     let what = format!("failed to route to the pod by {:?}", link.name);
-    batch.commit().map(drop).map_err(Fault::kernel(what))
+    batch.commit().map(drop).map_err(SetupError::kernel(what))
 }
 
 /// Each gateway as a single address, once.

@@ -2,10 +2,10 @@
 
 use super::add::gateways;
 use super::plan::Plan;
-use crate::wiring::check::{self, drift};
+use crate::wiring::check::{self, mismatch};
 use crate::wiring::ends::Ends;
 use crate::wiring::owner::Owner;
-use crate::wiring::{Fault, masquerade, sandbox};
+use crate::wiring::{SetupError, masquerade, sandbox};
 use ipnet::IpNet;
 use netloom_kernel::rtnl::{Family, Link, RouteFilter, Socket};
 use netloom_plugin::CheckRequest;
@@ -19,7 +19,8 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     let made = request.prev_result()?;
     let name = request.if_name.as_str();
 
-    let inside = Socket::open_in(&netns).map_err(Fault::kernel("failed to enter the netns"))?;
+    let inside =
+        Socket::open_in(&netns).map_err(SetupError::kernel("failed to enter the netns"))?;
     let (position, listed) = check::container_interface(&made, name, request.netns)?;
     let container = check::veth(&inside, name)?;
     check::mac(&container, listed)?;
@@ -28,7 +29,7 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     check::routes(&inside, &made)?;
 
     let own: Vec<_> = Ends::of(&made, name).ips(&made).cloned().collect();
-    let host = Socket::open().map_err(Fault::kernel("failed to reach the kernel"))?;
+    let host = Socket::open().map_err(SetupError::kernel("failed to reach the kernel"))?;
     let link = host_end(&host, &made, name, &container)?;
     host_addresses(&host, &link, &own)?;
     host_routes(&host, &link, &own)?;
@@ -40,12 +41,17 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn host_end(host: &Socket, made: &AddResult, name: &str, container: &Link) -> Result<Link, Fault> {
+fn host_end(
+    host: &Socket,
+    made: &AddResult,
+    name: &str,
+    container: &Link,
+) -> Result<Link, SetupError> {
     let listed = Ends::of(made, name).host;
-    let listed = listed.ok_or_else(|| drift("prevResult lists no host end of the veth"))?;
+    let listed = listed.ok_or_else(|| mismatch("prevResult lists no host end of the veth"))?;
     let link = check::veth(host, &listed.name)?;
     if link.lower != Some(container.index) {
-        return Err(drift(format!(
+        return Err(mismatch(format!(
             "Interface {} is not the peer of {name}",
             link.name
         )));
@@ -56,16 +62,16 @@ fn host_end(host: &Socket, made: &AddResult, name: &str, container: &Link) -> Re
     Ok(link)
 }
 
-fn host_addresses(host: &Socket, link: &Link, own: &[IpConfig]) -> Result<(), Fault> {
+fn host_addresses(host: &Socket, link: &Link, own: &[IpConfig]) -> Result<(), SetupError> {
     let present = host
         .list_addresses(link.index)
-        .map_err(Fault::kernel(format!(
+        .map_err(SetupError::kernel(format!(
             "list the addresses of {:?}",
             link.name
         )))?;
     let missing = |gateway: &IpNet| !present.iter().any(|found| found.address == *gateway);
     match gateways(own).into_iter().find(missing) {
-        Some(gateway) => Err(drift(format!(
+        Some(gateway) => Err(mismatch(format!(
             "Failed to find Gateway {} on interface {}",
             gateway.addr(),
             link.name
@@ -74,7 +80,7 @@ fn host_addresses(host: &Socket, link: &Link, own: &[IpConfig]) -> Result<(), Fa
     }
 }
 
-fn host_routes(host: &Socket, link: &Link, own: &[IpConfig]) -> Result<(), Fault> {
+fn host_routes(host: &Socket, link: &Link, own: &[IpConfig]) -> Result<(), SetupError> {
     for ip in own {
         let to = IpNet::from(ip.address.addr());
         let filter = RouteFilter::main(Family::of(to.addr()))
@@ -82,9 +88,9 @@ fn host_routes(host: &Socket, link: &Link, own: &[IpConfig]) -> Result<(), Fault
             .dst(to);
         let routes = host
             .list_routes(&filter)
-            .map_err(Fault::kernel("list the host's routes"))?;
+            .map_err(SetupError::kernel("list the host's routes"))?;
         if routes.is_empty() {
-            return Err(drift(format!(
+            return Err(mismatch(format!(
                 "Expected Route {to} by {} not found in routing table of the host",
                 link.name
             )));

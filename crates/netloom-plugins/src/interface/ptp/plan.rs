@@ -1,8 +1,8 @@
 //! The ptp plugin's configuration, and what ADD is going to do with it.
 
 use crate::wiring::dns::OwnDns;
-use crate::wiring::fault::invalid;
 use crate::wiring::masquerade::BackendChoice;
+use crate::wiring::setup_error::invalid;
 use crate::wiring::veth;
 use netloom_spec::{Dns, Error, PluginConf};
 use serde::Deserialize;

@@ -2,10 +2,10 @@
 
 use super::KIND;
 use super::plan::Plan;
-use crate::wiring::Fault;
-use crate::wiring::fault::invalid;
+use crate::wiring::SetupError;
 use crate::wiring::pod;
-use crate::wiring::single_link::Site;
+use crate::wiring::setup_error::invalid;
+use crate::wiring::single_link::LinkSides;
 use netloom_kernel::rtnl::{Link, LinkChange};
 use netloom_kernel::selinux;
 use netloom_kernel::tuntap::{Tap, TapSpec};
@@ -21,13 +21,16 @@ const VERB: &str = "create";
 const EXISTS: u8 = 17;
 
 /// The index of the bridge in the pod, if the plan names one.
-pub(super) fn find_bridge(site: &Site<'_>, plan: &Plan) -> Result<Option<u32>, Error> {
+pub(super) fn find_bridge(sides: &LinkSides<'_>, plan: &Plan) -> Result<Option<u32>, Error> {
     let Some(name) = &plan.bridge else {
         return Ok(None);
     };
-    let bridge = site.inside.get_link(name).map_err(Fault::kernel(format!(
-        "failed to get bridge {name:?} in the container"
-    )))?;
+    let bridge = sides
+        .inside
+        .get_link(name)
+        .map_err(SetupError::kernel(format!(
+            "failed to get bridge {name:?} in the container"
+        )))?;
     if bridge.is_bridge() {
         Ok(Some(bridge.index))
     } else {
@@ -39,46 +42,46 @@ pub(super) fn find_bridge(site: &Site<'_>, plan: &Plan) -> Result<Option<u32>, E
 
 /// Makes the tap, down, and registers its removal.
 pub(super) fn create<'r>(
-    site: &Site<'_>,
+    sides: &LinkSides<'_>,
     plan: &Plan,
     bridge: Option<u32>,
     undo: &mut Undo<'r>,
 ) -> Result<Link, Error> {
     let Some(context) = &plan.selinux_context else {
-        let tap = create_here(site, plan)?;
-        site.register_removal(KIND, undo);
-        let link = shape(site, plan, bridge)?;
-        site.remember(&link, undo);
+        let tap = create_here(sides, plan)?;
+        sides.register_removal(KIND, undo);
+        let link = shape(sides, plan, bridge)?;
+        sides.remember(&link, undo);
         // Only now does it outlive this process.
-        tap.persist().map_err(failed(site))?;
+        tap.persist().map_err(failed(sides))?;
         return Ok(link);
     };
-    create_labelled(site, plan, context, undo)?;
-    let link = shape(site, plan, bridge)?;
-    site.remember(&link, undo);
+    create_labelled(sides, plan, context, undo)?;
+    let link = shape(sides, plan, bridge)?;
+    sides.remember(&link, undo);
     Ok(link)
 }
 
-fn create_here(site: &Site<'_>, plan: &Plan) -> Result<Tap, Fault> {
-    let spec = TapSpec::new(site.name)
+fn create_here(sides: &LinkSides<'_>, plan: &Plan) -> Result<Tap, SetupError> {
+    let spec = TapSpec::new(sides.name)
         .multi_queue(plan.multi_queue)
         .vnet_header(plan.vnet_header())
         .owner(plan.owner)
         .group(plan.group);
-    let made = site.netns.run(|| Tap::create(&spec));
-    let made = made.map_err(Fault::kernel("failed to enter the netns"))?;
+    let made = sides.netns.run(|| Tap::create(&spec));
+    let made = made.map_err(SetupError::kernel("failed to enter the netns"))?;
     if made.as_ref().is_err_and(netloom_kernel::Error::is_exists) {
-        pod::refuse_taken_name(&site.inside, site.name, site.path)?;
+        pod::refuse_taken_name(&sides.inside, sides.name, sides.path)?;
     }
-    made.map_err(failed(site))
+    made.map_err(failed(sides))
 }
 
-fn failed(site: &Site<'_>) -> impl FnOnce(netloom_kernel::Error) -> Fault {
-    Fault::kernel(format!("failed to create tap {:?}", site.name))
+fn failed(sides: &LinkSides<'_>) -> impl FnOnce(netloom_kernel::Error) -> SetupError {
+    SetupError::kernel(format!("failed to create tap {:?}", sides.name))
 }
 
 /// Gives it address, MTU and bridge, in one message.
-fn shape(site: &Site<'_>, plan: &Plan, bridge: Option<u32>) -> Result<Link, Fault> {
+fn shape(sides: &LinkSides<'_>, plan: &Plan, bridge: Option<u32>) -> Result<Link, SetupError> {
     let mut change = LinkChange::new();
     if let Some(mac) = plan.mac {
         change = change.mac(mac.0);
@@ -89,20 +92,22 @@ fn shape(site: &Site<'_>, plan: &Plan, bridge: Option<u32>) -> Result<Link, Faul
     if let Some(bridge) = bridge {
         change = change.master(bridge);
     }
-    let name = site.name;
-    site.inside
+    let name = sides.name;
+    sides
+        .inside
         .set_link(name, &change)
-        .map_err(Fault::kernel(format!(
+        .map_err(SetupError::kernel(format!(
             "failed to set MAC address, mtu or bridge of {name:?}"
         )))?;
-    site.inside
+    sides
+        .inside
         .get_link(name)
-        .map_err(Fault::kernel(format!("failed to find {name:?}")))
+        .map_err(SetupError::kernel(format!("failed to find {name:?}")))
 }
 
 /// Executes this program again, in that context, to make the tap.
 fn create_labelled<'r>(
-    site: &Site<'_>,
+    sides: &LinkSides<'_>,
     plan: &Plan,
     context: &str,
     undo: &mut Undo<'r>,
@@ -111,7 +116,7 @@ fn create_labelled<'r>(
     let mut command = Command::new("/proc/self/exe");
     command
         .arg0("tap")
-        .args([VERB, site.name, &plan.multi_queue.to_string()])
+        .args([VERB, sides.name, &plan.multi_queue.to_string()])
         .args([id(plan.owner), id(plan.group)])
         .env_clear()
         .stdin(Stdio::null());
@@ -121,10 +126,10 @@ fn create_labelled<'r>(
         // The next delegate is not to be executed in it, whatever came of this one.
         selinux::set_context_of_next_execution("").map(|()| output)
     };
-    let ran = site.netns.run(labelled);
-    let ran = ran.map_err(Fault::kernel("failed to enter the netns"))?;
+    let ran = sides.netns.run(labelled);
+    let ran = ran.map_err(SetupError::kernel("failed to enter the netns"))?;
     let refused = format!("selinuxContext: failed to set the label {context:?}");
-    let output = ran.map_err(Fault::kernel(refused))?;
+    let output = ran.map_err(SetupError::kernel(refused))?;
     let outcome = match &output {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(format!(
@@ -137,10 +142,10 @@ fn create_labelled<'r>(
     // It was free when it was looked at; a process that died may have made it all the same.
     let exists = |output: &Output| output.status.code() == Some(EXISTS.into());
     if !output.as_ref().is_ok_and(exists) {
-        site.register_removal(KIND, undo);
+        sides.register_removal(KIND, undo);
     }
     outcome.map_err(|cause| {
-        let name = site.name;
+        let name = sides.name;
         let msg = format!("failed to create tap {name:?} in selinuxContext {context:?}: {cause}");
         Error::new(code::INTERNAL, msg)
     })

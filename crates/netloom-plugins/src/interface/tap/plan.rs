@@ -1,9 +1,9 @@
 //! The configuration of tap, and what ADD is going to do about it.
 
 use crate::wiring::dns::OwnDns;
-use crate::wiring::fault::invalid;
 use crate::wiring::mac::{self, WithMac};
 use crate::wiring::mtu;
+use crate::wiring::setup_error::invalid;
 use netloom_kernel::selinux;
 use netloom_spec::{Dns, Error, Mac, PluginConf};
 use serde::Deserialize;

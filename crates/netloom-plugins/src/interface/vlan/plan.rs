@@ -1,9 +1,9 @@
 //! The configuration of vlan, and what ADD is going to do about it.
 
 use crate::wiring::dns::OwnDns;
-use crate::wiring::fault::invalid;
 use crate::wiring::mtu;
 use crate::wiring::place::Place;
+use crate::wiring::setup_error::invalid;
 use crate::wiring::single_link::require_ipam;
 use crate::wiring::vlan_id;
 use netloom_spec::{Dns, Error, PluginConf};

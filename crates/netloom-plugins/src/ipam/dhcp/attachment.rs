@@ -7,7 +7,7 @@ use super::clock::Moment;
 use super::config::Wanted;
 use super::flags::Flags;
 use super::identity::{Identity, LongId};
-use super::port::Site;
+use super::port::PodInterface;
 use super::store::{Record, boot_id};
 use netloom_kernel::netns::NetnsId;
 use netloom_spec::AddResult;
@@ -49,7 +49,7 @@ pub(super) enum Change {
 pub(super) struct Attachment {
     pub(super) identity: Identity,
     netns: String,
-    pub(super) site: Site,
+    pub(super) site: PodInterface,
     wanted: Wanted,
     long_id: LongId,
     v4: Option<Client4>,
@@ -85,7 +85,7 @@ impl Attachment {
 
     /// An attachment with the leases it had.
     pub(super) fn resume(record: Record, flags: &Flags) -> Self {
-        let site = Site {
+        let site = PodInterface {
             netns: format!("{}{}", flags.host_prefix, record.netns).into(),
             if_name: record.identity.if_name.clone(),
             id: record.netns_id(),
@@ -207,7 +207,7 @@ impl Attachment {
 
     fn each(
         &mut self,
-        mut turn: impl FnMut(&mut dyn Client, &Site, &dyn Fn(&str)) -> Turn,
+        mut turn: impl FnMut(&mut dyn Client, &PodInterface, &dyn Fn(&str)) -> Turn,
     ) -> Change {
         let before = self.standing();
         let identity = self.identity.to_string();

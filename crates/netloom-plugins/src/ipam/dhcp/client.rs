@@ -2,7 +2,7 @@
 //! open only while there is something to send or to wait for.
 
 use super::clock::Moment;
-use super::port::{PortError, Site};
+use super::port::{PodInterface, PortError};
 use std::os::fd::BorrowedFd;
 
 /// What became of an event.
@@ -46,14 +46,14 @@ pub(super) trait Client {
     fn new_descriptor(&mut self) -> Option<BorrowedFd<'_>>;
 
     /// Begins to acquire a lease.
-    fn start(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn;
+    fn start(&mut self, site: &PodInterface, now: Moment, log: &dyn Fn(&str)) -> Turn;
 
     /// A deadline may have come.
-    fn timer(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn;
+    fn timer(&mut self, site: &PodInterface, now: Moment, log: &dyn Fn(&str)) -> Turn;
 
     /// Something arrived.
-    fn readable(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn;
+    fn readable(&mut self, site: &PodInterface, now: Moment, log: &dyn Fn(&str)) -> Turn;
 
     /// Gives the lease back, as far as that is possible.
-    fn release(&mut self, site: &Site, log: &dyn Fn(&str));
+    fn release(&mut self, site: &PodInterface, log: &dyn Fn(&str));
 }

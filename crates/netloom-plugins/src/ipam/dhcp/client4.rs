@@ -4,7 +4,7 @@ use super::client::{Client, Turn};
 use super::clock::{Dice, Moment};
 use super::config::Wanted;
 use super::identity::{Identity, LongId};
-use super::port::{Port, PortError, Site};
+use super::port::{PodInterface, Port, PortError};
 use super::retry::Patience;
 use super::v4::lease::Lease;
 use super::v4::machine::{Effect, Machine, Profile};
@@ -53,7 +53,7 @@ impl Client4 {
         self.machine.lease()
     }
 
-    fn ensure_port(&mut self, site: &Site) -> Result<(), PortError> {
+    fn ensure_port(&mut self, site: &PodInterface) -> Result<(), PortError> {
         if self.port.is_none() {
             let leased = self.machine.lease().map(|lease| lease.address.addr());
             let port = Port::open(site, leased)?;
@@ -100,7 +100,7 @@ impl Client for Client4 {
         self.port.as_ref().filter(|_| !known).map(AsFd::as_fd)
     }
 
-    fn start(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn {
+    fn start(&mut self, site: &PodInterface, now: Moment, log: &dyn Fn(&str)) -> Turn {
         if let Err(error) = self.ensure_port(site) {
             return Turn::Lost(error.to_string());
         }
@@ -108,7 +108,7 @@ impl Client for Client4 {
         self.perform(effects, log)
     }
 
-    fn timer(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn {
+    fn timer(&mut self, site: &PodInterface, now: Moment, log: &dyn Fn(&str)) -> Turn {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Turn::Quiet;
         }
@@ -122,7 +122,7 @@ impl Client for Client4 {
         self.perform(effects, log)
     }
 
-    fn readable(&mut self, _: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn {
+    fn readable(&mut self, _: &PodInterface, now: Moment, log: &dyn Fn(&str)) -> Turn {
         loop {
             let Some(port) = &self.port else {
                 return Turn::Quiet;
@@ -146,7 +146,7 @@ impl Client for Client4 {
         }
     }
 
-    fn release(&mut self, site: &Site, log: &dyn Fn(&str)) {
+    fn release(&mut self, site: &PodInterface, log: &dyn Fn(&str)) {
         if self.lease().is_none() && !self.machine.is_listening() {
             return;
         }

@@ -3,7 +3,7 @@
 use super::client::{Client, Turn};
 use super::clock::{Dice, Moment};
 use super::identity::Identity;
-use super::port::{PortError, Site};
+use super::port::{PodInterface, PortError};
 use super::port6::Port6;
 use super::retry::Patience;
 use super::v6::lease::Lease;
@@ -33,7 +33,7 @@ impl Client6 {
         self.machine.lease()
     }
 
-    fn ensure_port(&mut self, site: &Site) -> Result<(), PortError> {
+    fn ensure_port(&mut self, site: &PodInterface) -> Result<(), PortError> {
         if self.port.is_none() {
             self.port = Some(Port6::open(site)?);
             self.known = false;
@@ -77,7 +77,7 @@ impl Client for Client6 {
         self.port.as_ref().filter(|_| !known).map(AsFd::as_fd)
     }
 
-    fn start(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn {
+    fn start(&mut self, site: &PodInterface, now: Moment, log: &dyn Fn(&str)) -> Turn {
         if let Err(error) = self.ensure_port(site) {
             return Turn::Lost(error.to_string());
         }
@@ -85,7 +85,7 @@ impl Client for Client6 {
         self.perform(effects, log)
     }
 
-    fn timer(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn {
+    fn timer(&mut self, site: &PodInterface, now: Moment, log: &dyn Fn(&str)) -> Turn {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Turn::Quiet;
         }
@@ -99,7 +99,7 @@ impl Client for Client6 {
         self.perform(effects, log)
     }
 
-    fn readable(&mut self, site: &Site, now: Moment, log: &dyn Fn(&str)) -> Turn {
+    fn readable(&mut self, site: &PodInterface, now: Moment, log: &dyn Fn(&str)) -> Turn {
         let settled = self.port.as_ref().map(|port| port.settle(site));
         match settled {
             Some(Ok(Some(ready))) => {
@@ -137,7 +137,7 @@ impl Client for Client6 {
         }
     }
 
-    fn release(&mut self, site: &Site, log: &dyn Fn(&str)) {
+    fn release(&mut self, site: &PodInterface, log: &dyn Fn(&str)) {
         if !self.has_lease() && !self.machine.is_listening() {
             return;
         }

@@ -146,7 +146,7 @@ pub(crate) fn lease_file(content: &[u8]) {
         lease.describe(&mut result);
     }
     drop(result.to_json(Version::LATEST));
-    let site = super::port::Site {
+    let site = super::port::PodInterface {
         netns: "/nonexistent".into(),
         if_name: identity.if_name,
         id: None,

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// Where a pod's link is.
 #[derive(Clone, Debug)]
-pub(super) struct Site {
+pub(super) struct PodInterface {
     /// The path of the namespace as this process sees it.
     pub(super) netns: PathBuf,
     pub(super) if_name: String,
@@ -55,7 +55,7 @@ impl PortError {
     }
 }
 
-impl Site {
+impl PodInterface {
     /// The namespace, which must be the one that was meant.
     pub(super) fn open(&self) -> Result<Netns, PortError> {
         let netns = Netns::open(&self.netns).map_err(|cause| PortError::Netns {
@@ -110,7 +110,7 @@ impl AsFd for Port {
 
 impl Port {
     /// Enters the namespace once and opens what is needed there.
-    pub(super) fn open(site: &Site, leased: Option<Ipv4Addr>) -> Result<Self, PortError> {
+    pub(super) fn open(site: &PodInterface, leased: Option<Ipv4Addr>) -> Result<Self, PortError> {
         let netns = site.open()?;
         netns.run(|| {
             let link = site.ensure_up(&Socket::open()?)?;

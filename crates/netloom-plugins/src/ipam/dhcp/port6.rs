@@ -1,6 +1,6 @@
 //! A way to DHCPv6 servers: a socket at the link's own link-local address, once it has one.
 
-use super::port::{PortError, Site};
+use super::port::{PodInterface, PortError};
 use super::v6::message::Message;
 use super::v6::{ALL_SERVERS, CLIENT_PORT, SERVER_PORT};
 use ipnet::IpNet;
@@ -36,7 +36,7 @@ impl AsFd for Port6 {
 
 impl Port6 {
     /// Enters the namespace once and opens what is needed there.
-    pub(super) fn open(site: &Site) -> Result<Self, PortError> {
+    pub(super) fn open(site: &PodInterface) -> Result<Self, PortError> {
         let netns = site.open()?;
         netns.run(|| {
             let rtnl = Socket::open()?;
@@ -52,7 +52,7 @@ impl Port6 {
     }
 
     /// Something happened to an address. The port is ready if the one it waits for has settled.
-    pub(super) fn settle(&self, site: &Site) -> Result<Option<Self>, PortError> {
+    pub(super) fn settle(&self, site: &PodInterface) -> Result<Option<Self>, PortError> {
         let Self::Settling { rtnl, events } = self else {
             return Ok(None);
         };

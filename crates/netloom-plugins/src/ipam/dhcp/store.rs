@@ -10,7 +10,7 @@ use super::error::DhcpError;
 use super::identity::{Identity, LongId};
 use super::v4;
 use super::v6;
-use crate::wiring::fault::one_line;
+use crate::wiring::setup_error::one_line;
 use crate::wiring::{lock, state_file};
 use netloom_kernel::netns::NetnsId;
 use rustix::fs::{FlockOperation, flock};

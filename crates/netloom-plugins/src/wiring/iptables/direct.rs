@@ -1,7 +1,7 @@
 //! Removal without executing iptables, where it is built on nf_tables: a rule goes by its number,
 //! whatever its words are and whichever release wrote it.
 
-use super::super::Fault;
+use super::super::SetupError;
 use super::super::nftables::Nftables;
 use super::super::transaction::atomically;
 use super::presence;
@@ -26,7 +26,7 @@ impl Chains<'_> {
         &self,
         nftables: &Nftables,
         ours: impl Fn(&RuleInfo) -> bool,
-    ) -> std::result::Result<bool, Fault> {
+    ) -> std::result::Result<bool, SetupError> {
         let mut all = true;
         let remove = nftables.with(|socket| {
             atomically(socket, |socket, batch| {
@@ -34,7 +34,7 @@ impl Chains<'_> {
                 Ok(())
             })
         });
-        remove.map_err(Fault::kernel(format!(
+        remove.map_err(SetupError::kernel(format!(
             "failed to remove the chains of iptables ({}) from nf_tables",
             self.family
         )))?;
@@ -47,7 +47,7 @@ impl Chains<'_> {
         &self,
         nftables: &Nftables,
         ours: impl Fn(&RuleInfo) -> bool,
-    ) -> std::result::Result<usize, Fault> {
+    ) -> std::result::Result<usize, SetupError> {
         let table = presence::table(self.family, self.table);
         let mut there = 0;
         let remove = nftables.with(|socket| {
@@ -67,7 +67,7 @@ impl Chains<'_> {
                 Ok(())
             })
         });
-        remove.map_err(Fault::kernel(format!(
+        remove.map_err(SetupError::kernel(format!(
             "failed to remove the chains of iptables ({}) from nf_tables",
             self.family
         )))?;
@@ -139,7 +139,7 @@ pub(crate) fn led_to(
     family: Family,
     from: &[&str],
     ours: impl Fn(&RuleInfo) -> bool,
-) -> std::result::Result<Vec<String>, Fault> {
+) -> std::result::Result<Vec<String>, SetupError> {
     let table = presence::table(family, "nat");
     let look = |socket: &Socket| {
         let mut chains = Vec::new();
@@ -155,7 +155,7 @@ pub(crate) fn led_to(
         }
         Ok(chains)
     };
-    nftables
-        .with(look)
-        .map_err(Fault::kernel("failed to look for the chains of iptables"))
+    nftables.with(look).map_err(SetupError::kernel(
+        "failed to look for the chains of iptables",
+    ))
 }

@@ -1,12 +1,16 @@
 //! Whether iptables can have something, found out without executing it.
 
-use super::super::Fault;
+use super::super::SetupError;
 use super::super::nftables::Nftables;
 use netloom_kernel::iptables::Family;
 use netloom_kernel::nft::{self, Socket, Table};
 
 /// Whether the iptables that is built on nf_tables has this chain in its table `nat`.
-pub(crate) fn has_chain(nftables: &Nftables, family: Family, chain: &str) -> Result<bool, Fault> {
+pub(crate) fn has_chain(
+    nftables: &Nftables,
+    family: Family,
+    chain: &str,
+) -> Result<bool, SetupError> {
     ask(nftables, |socket| {
         Ok(socket.get_chain(&nat(family), chain)?.is_some())
     })
@@ -17,12 +21,12 @@ pub(crate) fn may_have_chain(
     nftables: &Nftables,
     family: Family,
     chain: &str,
-) -> Result<bool, Fault> {
+) -> Result<bool, SetupError> {
     Ok(has_legacy_nat_table(family) || has_chain(nftables, family, chain)?)
 }
 
 /// Whether any iptables has a table `nat`.
-pub(crate) fn may_have_nat_table(nftables: &Nftables, family: Family) -> Result<bool, Fault> {
+pub(crate) fn may_have_nat_table(nftables: &Nftables, family: Family) -> Result<bool, SetupError> {
     if has_legacy_nat_table(family) {
         return Ok(true);
     }
@@ -34,10 +38,10 @@ pub(crate) fn may_have_nat_table(nftables: &Nftables, family: Family) -> Result<
 fn ask(
     nftables: &Nftables,
     question: impl FnOnce(&Socket) -> netloom_kernel::Result<bool>,
-) -> Result<bool, Fault> {
-    nftables
-        .with(question)
-        .map_err(Fault::kernel("failed to look for the chains of iptables"))
+) -> Result<bool, SetupError> {
+    nftables.with(question).map_err(SetupError::kernel(
+        "failed to look for the chains of iptables",
+    ))
 }
 
 fn nat(family: Family) -> Table<'static> {

@@ -1,8 +1,8 @@
 //! The masquerade by iptables: one transaction per family, and none where there is nothing
 //! to do. Chain, comments and rules are those of the Go reference plugins.
 
-use super::super::Fault;
-use super::super::check::drift;
+use super::super::SetupError;
+use super::super::check::mismatch;
 use super::super::iptables::direct::{Chains, led_to};
 use super::super::iptables::presence;
 use super::super::nftables::Nftables;
@@ -24,7 +24,11 @@ fn scripts(owner: Owner<'_>, nets: &[IpNet]) -> [(Family, Script); 2] {
 }
 
 /// Makes the chain, its rules and the jumps to it.
-pub(super) fn create(nftables: &Nftables, owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
+pub(super) fn create(
+    nftables: &Nftables,
+    owner: Owner<'_>,
+    nets: &[IpNet],
+) -> Result<(), SetupError> {
     for (family, script) in scripts(owner, nets) {
         if script.is_empty() {
             continue;
@@ -47,7 +51,7 @@ pub(super) fn remove(
     owner: Owner<'_>,
     choice: BackendChoice,
     of: Addresses<'_>,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let mut outcome = Ok(());
     for (family, script) in scripts(owner, of.nets()) {
         outcome = outcome.and(remove_renamed(nftables, family, owner, &script));
@@ -69,7 +73,7 @@ fn remove_renamed(
     family: Family,
     owner: Owner<'_>,
     script: &Script,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     if script.is_empty() || presence::has_chain(nftables, family, script.chain())? {
         return Ok(());
     }
@@ -93,7 +97,7 @@ fn remove_of(
     script: &Script,
     choice: BackendChoice,
     certain: bool,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let chains = [script.chain().to_owned()];
     let direct = Chains {
         family,
@@ -120,7 +124,7 @@ fn remove_of(
 }
 
 /// Every rule is there.
-pub(super) fn check(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
+pub(super) fn check(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), SetupError> {
     let nftables = Nftables::open()?;
     for (family, script) in scripts(owner, nets) {
         if script.is_empty() {
@@ -131,7 +135,7 @@ pub(super) fn check(owner: Owner<'_>, nets: &[IpNet]) -> Result<(), Fault> {
             false => String::new(),
         };
         if let Some(rule) = script.missing_from(&saved) {
-            return Err(drift(format!(
+            return Err(mismatch(format!(
                 "masquerade rule not found by iptables: {rule}"
             )));
         }
@@ -162,7 +166,7 @@ pub(super) fn sweep(scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Err
 }
 
 /// For whom there are jumps to chains of the network.
-pub(super) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Fault> {
+pub(super) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, SetupError> {
     let nftables = Nftables::open()?;
     let mut found = Vec::new();
     for family in FAMILIES {
@@ -173,14 +177,14 @@ pub(super) fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Fault> {
     Ok(found)
 }
 
-fn save(family: Family) -> Result<String, Fault> {
-    iptables::save(family, Some("nat")).map_err(Fault::kernel(format!(
+fn save(family: Family) -> Result<String, SetupError> {
+    iptables::save(family, Some("nat")).map_err(SetupError::kernel(format!(
         "failed to list the masquerade rules of {family}"
     )))
 }
 
-fn restore(family: Family, text: &str) -> Result<(), Fault> {
-    iptables::restore(family, text).map_err(Fault::kernel(format!(
+fn restore(family: Family, text: &str) -> Result<(), SetupError> {
+    iptables::restore(family, text).map_err(SetupError::kernel(format!(
         "failed to change the masquerade rules of {family}"
     )))
 }

@@ -15,8 +15,8 @@
 //! A set and not a verdict map: whenever a verdict comes to a map, the kernel validates all of
 //! them again, and an ADD beside 10,000 pods would take longer than the first.
 
-use super::super::Fault;
-use super::super::check::drift;
+use super::super::SetupError;
+use super::super::check::mismatch;
 use super::super::claimant::of_comment;
 use super::super::claims::{Place, claimed_addresses, delete_set, withdraw};
 use super::super::elements::{delete_rules, has_prefix, rules_of, staleness};
@@ -49,7 +49,7 @@ pub(super) fn create(
     nftables: &Nftables,
     owner: Owner<'_>,
     nets: &[IpNet],
-) -> std::result::Result<(), Fault> {
+) -> std::result::Result<(), SetupError> {
     let entries = Entry::all(owner, nets);
     let create = || {
         let socket = nftables.socket()?;
@@ -60,7 +60,7 @@ pub(super) fn create(
             outcome => outcome,
         }
     };
-    create().map_err(Fault::kernel("failed to masquerade by nftables"))
+    create().map_err(SetupError::kernel("failed to masquerade by nftables"))
 }
 
 fn add_elements(socket: &Socket, entries: &[Entry]) -> Result<()> {
@@ -135,7 +135,7 @@ pub(super) fn remove(
     nftables: &Nftables,
     owner: Owner<'_>,
     nets: &[IpNet],
-) -> std::result::Result<(), Fault> {
+) -> std::result::Result<(), SetupError> {
     let remove = |socket: &Socket| {
         atomically(socket, |socket, batch| {
             if !remove_known(socket, batch, owner, nets)? {
@@ -151,7 +151,7 @@ pub(super) fn remove(
     };
     nftables
         .with(remove)
-        .map_err(Fault::kernel("failed to remove nftables' masquerade"))
+        .map_err(SetupError::kernel("failed to remove nftables' masquerade"))
 }
 
 /// Removes the elements of the addresses. `false` if any is not there.
@@ -230,9 +230,12 @@ fn sets_of(socket: &Socket, network: &str) -> Result<Vec<String>> {
 }
 
 /// Every address is in its set, and the way from the hook to the sets is whole.
-pub(super) fn check(owner: Owner<'_>, nets: &[IpNet]) -> std::result::Result<(), Fault> {
-    match missing(owner, nets).map_err(Fault::kernel("failed to read nftables' masquerade"))? {
-        Some(text) => Err(drift(format!("{text} in nftables' table {}", TABLE.name()))),
+pub(super) fn check(owner: Owner<'_>, nets: &[IpNet]) -> std::result::Result<(), SetupError> {
+    match missing(owner, nets).map_err(SetupError::kernel("failed to read nftables' masquerade"))? {
+        Some(text) => Err(mismatch(format!(
+            "{text} in nftables' table {}",
+            TABLE.name()
+        ))),
         None => Ok(()),
     }
 }
@@ -268,7 +271,7 @@ fn missing(owner: Owner<'_>, nets: &[IpNet]) -> Result<Option<String>> {
 }
 
 /// For whom the network's elements and rules are. Those of a rule of Go's are for one address.
-pub(super) fn claims(network: &str) -> std::result::Result<Vec<ClaimedAddress>, Fault> {
+pub(super) fn claims(network: &str) -> std::result::Result<Vec<ClaimedAddress>, SetupError> {
     let find = || {
         let socket = Socket::open()?;
         let mut found = Vec::new();
@@ -285,7 +288,7 @@ pub(super) fn claims(network: &str) -> std::result::Result<Vec<ClaimedAddress>, 
         }
         Ok(found)
     };
-    find().map_err(Fault::kernel("failed to read nftables' masquerade"))
+    find().map_err(SetupError::kernel("failed to read nftables' masquerade"))
 }
 
 /// The network's elements and rules that belong to no valid attachment, by their comments. The sets

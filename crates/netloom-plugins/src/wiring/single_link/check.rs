@@ -1,7 +1,7 @@
 //! CHECK: the pod's link against the result of ADD.
 
-use super::Site;
-use crate::wiring::{Fault, check as wiring};
+use super::LinkSides;
+use crate::wiring::{SetupError, check as wiring};
 use netloom_kernel::rtnl::Link;
 use netloom_plugin::CheckRequest;
 use netloom_spec::Error;
@@ -10,18 +10,18 @@ use netloom_spec::Error;
 pub(crate) fn check(
     request: &CheckRequest<'_>,
     kind: &str,
-    examine: impl FnOnce(&Site<'_>, &Link) -> Result<(), Fault>,
+    examine: impl FnOnce(&LinkSides<'_>, &Link) -> Result<(), SetupError>,
 ) -> Result<(), Error> {
-    let site = Site::open(request.if_name.as_str(), request.netns)?;
+    let sides = LinkSides::open(request.if_name.as_str(), request.netns)?;
     let made = request.prev_result()?;
     request.forward_to_ipam()?;
-    let (position, listed) = wiring::container_interface(&made, site.name, site.path)?;
-    let link = wiring::of_kind(&site.inside, site.name, kind)?;
+    let (position, listed) = wiring::container_interface(&made, sides.name, sides.path)?;
+    let link = wiring::of_kind(&sides.inside, sides.name, kind)?;
     wiring::owner(&link, request.container_id.as_str())?;
-    examine(&site, &link)?;
+    examine(&sides, &link)?;
     wiring::mac(&link, listed)?;
     wiring::up(&link)?;
-    wiring::addresses(&site.inside, &link, &made, position)?;
-    wiring::routes(&site.inside, &made)?;
+    wiring::addresses(&sides.inside, &link, &made, position)?;
+    wiring::routes(&sides.inside, &made)?;
     Ok(())
 }

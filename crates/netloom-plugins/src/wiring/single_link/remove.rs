@@ -2,7 +2,7 @@
 
 use crate::wiring::owner::Owner;
 use crate::wiring::record::{self, Record};
-use crate::wiring::{Fault, identity, sandbox};
+use crate::wiring::{SetupError, identity, sandbox};
 use netloom_kernel::rtnl::{Link, LinkKind, LinkRef, Socket};
 use netloom_plugin::{Cleanup, DelRequest};
 use netloom_spec::Error;
@@ -32,7 +32,11 @@ pub(crate) fn del(request: &DelRequest<'_>, kind: &str) -> Result<(), Error> {
 
 /// The link is known by its namespace and its index, whatever the pod has made of its name, alias,
 /// MAC address and addresses. The namespace is found where it was at ADD, too.
-fn remove_by_record(request: &DelRequest<'_>, kind: &str, record: &Record) -> Result<(), Fault> {
+fn remove_by_record(
+    request: &DelRequest<'_>,
+    kind: &str,
+    record: &Record,
+) -> Result<(), SetupError> {
     let named = match sandbox::open_if_there(request.netns)? {
         Some(netns) => {
             let inside = sandbox::enter(&netns)?;
@@ -50,7 +54,7 @@ fn remove_by_record(request: &DelRequest<'_>, kind: &str, record: &Record) -> Re
     })
 }
 
-fn remove_from_pod(request: &DelRequest<'_>, kind: &str) -> Result<(), Fault> {
+fn remove_from_pod(request: &DelRequest<'_>, kind: &str) -> Result<(), SetupError> {
     let made = request.prev_result();
     let Some(netns) = sandbox::of_attachment(request, made.as_ref())? else {
         return Ok(());
@@ -68,7 +72,7 @@ pub(super) fn remove_link<'a>(
     link: impl Into<LinkRef<'a>>,
     kind: &str,
     is_own: impl FnOnce(&Link) -> netloom_kernel::Result<bool>,
-) -> Result<(), Fault> {
+) -> Result<(), SetupError> {
     let wanted = link.into();
     let remove = || {
         let Some(link) = inside.find_link(wanted)? else {
@@ -80,5 +84,7 @@ pub(super) fn remove_link<'a>(
         }
         Ok(())
     };
-    remove().map_err(Fault::kernel(format!("failed to remove {kind} {wanted}")))
+    remove().map_err(SetupError::kernel(format!(
+        "failed to remove {kind} {wanted}"
+    )))
 }

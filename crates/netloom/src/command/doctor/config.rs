@@ -4,7 +4,7 @@
 use std::fs;
 
 use ipnet::IpNet;
-use netloom_plugin::host::{self, HostLink, Site};
+use netloom_plugin::host::{self, HostLink, NetworkView};
 use netloom_spec::code;
 use serde_json::Value;
 
@@ -208,13 +208,13 @@ fn hindrances(networks: &[Network]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for network in networks {
         let link = network.link();
-        let site = Site {
+        let view = NetworkView {
             link: link.as_ref(),
             families: [true, false].map(|v4| has_subnet(network, v4)),
         };
         for (plugin, conf) in network.configured() {
             // What the kernel does not show is no finding; STATUS tells what is missing.
-            let found = plugin.hindrances(conf, &site).unwrap_or_default();
+            let found = plugin.hindrances(conf, &view).unwrap_or_default();
             let found = found.into_iter();
             findings.extend(found.map(|it| of(network, it.kind, it.what, it.mend)));
         }

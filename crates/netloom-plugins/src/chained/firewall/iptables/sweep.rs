@@ -2,7 +2,7 @@
 
 use super::rules::{MARKER_PREFIX, PODS, TABLE, rules_of};
 use super::tables::{has_legacy_table, table};
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use crate::wiring::iptables::{Saved, delete, value_of};
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
@@ -137,7 +137,7 @@ impl Sweep {
     }
 
     /// Removes it: by their numbers in nf_tables, or where only iptables can see them, by that.
-    pub(super) fn run(&self, nftables: &Nftables, family: Family) -> Result<(), Fault> {
+    pub(super) fn run(&self, nftables: &Nftables, family: Family) -> Result<(), SetupError> {
         if self.is_empty() {
             return Ok(());
         }
@@ -154,7 +154,7 @@ impl Sweep {
         nftables: &Nftables,
         family: Family,
         strict: bool,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, SetupError> {
         let table = table(family);
         let mut all = true;
         let remove = nftables.with(|socket| {
@@ -175,7 +175,7 @@ impl Sweep {
                 Ok(())
             })
         });
-        remove.map_err(Fault::kernel(format!(
+        remove.map_err(SetupError::kernel(format!(
             "failed to remove the firewall rules of {family} from nf_tables"
         )))?;
         Ok(all)

@@ -1,7 +1,7 @@
 //! iptables' table, looked into without executing anything where iptables is built on nf_tables.
 
 use super::rules::{PODS, TABLE};
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use crate::wiring::nftables::Nftables;
 use netloom_kernel::iptables::Family;
 use netloom_kernel::nft::{self, Table};
@@ -34,7 +34,7 @@ pub(super) fn find_marker(
     nftables: &Nftables,
     family: Family,
     chain: &str,
-) -> Result<Marker, Fault> {
+) -> Result<Marker, SetupError> {
     if has_legacy_table(family) {
         return Ok(Marker::Hidden);
     }
@@ -49,7 +49,7 @@ pub(super) fn find_marker(
 }
 
 /// Whether any attachment can have rules.
-pub(super) fn may_have_rules(nftables: &Nftables, family: Family) -> Result<bool, Fault> {
+pub(super) fn may_have_rules(nftables: &Nftables, family: Family) -> Result<bool, SetupError> {
     if has_legacy_table(family) {
         return Ok(true);
     }
@@ -59,8 +59,8 @@ pub(super) fn may_have_rules(nftables: &Nftables, family: Family) -> Result<bool
         .map_err(looking)
 }
 
-pub(super) fn looking(error: netloom_kernel::Error) -> Fault {
-    Fault::kernel("failed to look for iptables' firewall rules")(error)
+pub(super) fn looking(error: netloom_kernel::Error) -> SetupError {
+    SetupError::kernel("failed to look for iptables' firewall rules")(error)
 }
 
 pub(super) fn table(family: Family) -> Table<'static> {

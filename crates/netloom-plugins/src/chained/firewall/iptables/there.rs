@@ -4,14 +4,18 @@
 use super::rules::{FORWARD, STAGE_1, Shared, Target};
 use super::script::{Script, There};
 use super::tables::{find_marker, looking, table};
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use crate::wiring::iptables::value_of;
 use crate::wiring::nftables::Nftables;
 use netloom_kernel::iptables::Family;
 use netloom_kernel::nft::{RuleInfo, Socket, Table, Verdict};
 
 /// Looks for the chains and rules of a script, and for what a lost DEL left.
-pub(super) fn look(nftables: &Nftables, family: Family, script: &Script) -> Result<There, Fault> {
+pub(super) fn look(
+    nftables: &Nftables,
+    family: Family,
+    script: &Script,
+) -> Result<There, SetupError> {
     let marker = find_marker(nftables, family, script.marker())?;
     // An ADD repeated after a lost DEL, or tables that only iptables can read.
     if marker.may_be_there() {

@@ -4,7 +4,7 @@ use super::rules::{
     DEFAULT_MARK, DNAT, GUARD, MASQ, SETMARK, guard_jump, jumps, mark_rule, masquerade_jump,
     masquerade_rule,
 };
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use crate::wiring::iptables::{Saved, presence};
 use crate::wiring::nftables::Nftables;
 use netloom_kernel::Result;
@@ -38,13 +38,13 @@ impl Seen {
         family: Family,
         chain: &str,
         mark: u32,
-    ) -> std::result::Result<Option<Self>, Fault> {
+    ) -> std::result::Result<Option<Self>, SetupError> {
         // A rule's mark cannot be read this way: only that of the default is taken for granted.
         if presence::has_legacy_nat_table(family) || mark != DEFAULT_MARK {
             return Ok(None);
         }
         let look = |socket: &Socket| look(socket, family, chain);
-        nftables.with(look).map_err(Fault::kernel(
+        nftables.with(look).map_err(SetupError::kernel(
             "failed to look for the port mappings of iptables",
         ))
     }

@@ -1,7 +1,7 @@
 //! The elements of one attachment.
 
 use super::super::plan::Masquerade;
-use super::layout::{self, ATTACHMENTS, Half, LOOPBACKS, PODS, subnets};
+use super::layout::{self, ATTACHMENTS, IpVersion, LOOPBACKS, PODS, subnets};
 use super::port_key::PortKey;
 use super::record::{self, Digest};
 use crate::wiring::claims::{Claim, Place};
@@ -16,7 +16,7 @@ use std::net::Ipv6Addr;
 /// An element that ADD makes.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    pub(super) half: Half,
+    pub(super) version: IpVersion,
     /// The set or map it is in.
     pub(super) set: String,
     pub(super) key: Key,
@@ -45,20 +45,27 @@ impl<'o> Maker<'o> {
     }
 
     /// The record of what is made.
-    pub(super) fn record(&self, half: Half, digest: &Digest) -> Entry {
+    pub(super) fn record(&self, version: IpVersion, digest: &Digest) -> Entry {
         let (key, what) = (
             record::key(&self.prefix),
             "the record of its ports".to_owned(),
         );
         Entry {
             comment: self.owner.nft_comment_with(&digest.note()),
-            ..self.entry(half, ATTACHMENTS.to_owned(), key, None, what)
+            ..self.entry(version, ATTACHMENTS.to_owned(), key, None, what)
         }
     }
 
-    fn entry(&self, half: Half, set: String, key: Key, value: Option<Key>, what: String) -> Entry {
+    fn entry(
+        &self,
+        version: IpVersion,
+        set: String,
+        key: Key,
+        value: Option<Key>,
+        what: String,
+    ) -> Entry {
         Entry {
-            half,
+            version,
             set,
             key,
             value,
@@ -72,16 +79,22 @@ impl<'o> Maker<'o> {
     pub(super) fn loopback(&self, port: &PortKey, source: Ipv6Addr) -> Option<Entry> {
         let ((map, key), value) = (port.loopback.clone()?, Key::new().ip(source.into()));
         let what = format!("host port {} of ::1", port.what());
-        Some(self.entry(Half { v6: true }, map.to_owned(), key, Some(value), what))
+        Some(self.entry(
+            IpVersion { v6: true },
+            map.to_owned(),
+            key,
+            Some(value),
+            what,
+        ))
     }
 
     /// By which the record is found when the network is called otherwise.
-    pub(super) fn index(&self, half: Half) -> Entry {
+    pub(super) fn index(&self, version: IpVersion) -> Entry {
         let (key, what) = (
             record::index_key(&self.owner.nft_instance()),
             "the index of its record".to_owned(),
         );
-        self.entry(half, ATTACHMENTS.to_owned(), key, None, what)
+        self.entry(version, ATTACHMENTS.to_owned(), key, None, what)
     }
 
     /// Everything for one address of the pod: its ports, and whom to masquerade.
@@ -92,12 +105,18 @@ impl<'o> Maker<'o> {
         masquerade: Masquerade,
         loopback_source: Option<Ipv6Addr>,
     ) -> Vec<Entry> {
-        let half = Half::of(net.addr());
+        let version = IpVersion::of(net.addr());
         let mut entries = Vec::new();
         for port in ports {
             let target = Key::new().ip(net.addr()).port(port.container_port);
             let what = format!("host port {}", port.what());
-            entries.push(self.entry(half, port.map.clone(), port.key.clone(), Some(target), what));
+            entries.push(self.entry(
+                version,
+                port.map.clone(),
+                port.key.clone(),
+                Some(target),
+                what,
+            ));
             let source = loopback_source.filter(|_| masquerade != Masquerade::Nobody);
             entries.extend(source.and_then(|source| self.loopback(port, source)));
         }
@@ -105,13 +124,13 @@ impl<'o> Maker<'o> {
             return entries;
         }
         let digest = Digest::of(Backend::Nftables, masquerade, ports);
-        entries.extend([self.record(half, &digest), self.index(half)]);
+        entries.extend([self.record(version, &digest), self.index(version)]);
         if let Some((length, key)) = subnet_key(net, masquerade) {
             let what = format!("the masquerade of {}", net.addr());
-            entries.push(self.entry(half, subnets(length), key, None, what.clone()));
-            if !half.v6 {
+            entries.push(self.entry(version, subnets(length), key, None, what.clone()));
+            if !version.v6 {
                 let key = Key::new().ip(net.addr());
-                entries.push(self.entry(half, PODS.to_owned(), key, None, what));
+                entries.push(self.entry(version, PODS.to_owned(), key, None, what));
             }
         }
         entries
@@ -158,14 +177,14 @@ impl Entry {
             comment: Some(self.comment.clone()),
         };
         let is_own = |comment: &str| comment.starts_with(&self.prefix);
-        let shape = layout::shape(self.half, &self.set);
+        let shape = layout::shape(self.version, &self.set);
         self.claims().take(socket, batch, shape, &claim, is_own)
     }
 
     /// Where the claims on its key are.
     pub(super) fn claims(&self) -> Place<'_> {
         Place {
-            table: self.half.table(),
+            table: self.version.table(),
             set: &self.set,
             key: &self.key,
         }

@@ -39,13 +39,13 @@ pub(super) const ATTACHMENTS: &str = "attachments";
 /// The chains of upstream's that hold a rule for each mapping.
 pub(super) const UPSTREAM_CHAINS: [&str; 3] = ["hostports", "hostip_hostports", "masquerading"];
 
-/// One IP version's half of everything.
+/// The objects of one IP version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Half {
+pub(super) struct IpVersion {
     pub(super) v6: bool,
 }
 
-impl Half {
+impl IpVersion {
     pub(super) const BOTH: [Self; 2] = [Self { v6: false }, Self { v6: true }];
 
     pub(super) fn of(ip: IpAddr) -> Self {
@@ -88,18 +88,18 @@ pub(super) fn subnets(prefix_len: u8) -> String {
 }
 
 /// The types of a set by its name.
-pub(super) fn shape(half: Half, set: &str) -> Shape<'static> {
+pub(super) fn shape(version: IpVersion, set: &str) -> Shape<'static> {
     use KeyType::{Ifname, InetProto, InetService, Ipv4Addr, Ipv6Addr};
     const PORT: &[KeyType] = &[InetProto, InetService];
     let (key, value): (&[KeyType], &[KeyType]) = match set {
         ATTACHMENTS => (&[Ifname, Ifname], &[]),
         PODS => (&[Ipv4Addr], &[]),
         _ if LOOPBACKS.contains(&set) => (PORT, &[Ipv6Addr]),
-        _ if set.starts_with(SUBNETS) && half.v6 => (&[Ipv6Addr, Ipv6Addr], &[]),
+        _ if set.starts_with(SUBNETS) && version.v6 => (&[Ipv6Addr, Ipv6Addr], &[]),
         _ if set.starts_with(SUBNETS) => (&[Ipv4Addr, Ipv4Addr], &[]),
         _ => {
             let exact = set.starts_with(scope::HOSTIP_PORTS);
-            match (exact, half.v6) {
+            match (exact, version.v6) {
                 (false, false) => (PORT, &[Ipv4Addr, InetService]),
                 (false, true) => (PORT, &[Ipv6Addr, InetService]),
                 (true, false) => (
@@ -135,18 +135,18 @@ pub(super) fn is_map_of_ports(set: &str) -> bool {
 pub(super) fn complete(
     socket: &Socket,
     batch: &mut Batch<'_>,
-    half: Half,
+    version: IpVersion,
     scope: &Scope,
     prefix_len: Option<u8>,
 ) -> Result<()> {
-    let table = half.table();
-    if missing(socket, half)?.is_some() {
-        rebuild(socket, batch, half)?;
+    let table = version.table();
+    if missing(socket, version)?.is_some() {
+        rebuild(socket, batch, version)?;
     }
     if !scope.is_common() && socket.get_chain(table, scope.chain())?.is_none() {
-        add_maps(batch, half, scope);
+        add_maps(batch, version, scope);
         batch.create_chain(table, &Chain::new(scope.chain()).comment(scope.comment()));
-        add_lookups(batch, half, scope);
+        add_lookups(batch, version, scope);
         for rule in scope.conditions() {
             let jump = rule.clone().jump(scope.chain()).comment(scope.chain());
             batch.add_rule(table, LOOKUP, &jump);
@@ -155,9 +155,9 @@ pub(super) fn complete(
     if let Some(length) = prefix_len {
         let name = subnets(length);
         if socket.get_set(table, &name)?.is_none() {
-            let key = shape(half, &name).key;
+            let key = shape(version, &name).key;
             batch.create_set(table, &Set::new(&name, key));
-            add_subnet_rule(batch, half, length);
+            add_subnet_rule(batch, version, length);
         }
     }
     Ok(())
@@ -165,38 +165,38 @@ pub(super) fn complete(
 
 /// The first thing that is not there of what all mappings need: a chain with too few rules, or the
 /// set of attachments.
-pub(super) fn missing(socket: &Socket, half: Half) -> Result<Option<&'static str>> {
-    missing_of(socket, half, &chains(half))
+pub(super) fn missing(socket: &Socket, version: IpVersion) -> Result<Option<&'static str>> {
+    missing_of(socket, version, &chains(version))
 }
 
 fn missing_of(
     socket: &Socket,
-    half: Half,
+    version: IpVersion,
     chains: &[(&'static str, usize)],
 ) -> Result<Option<&'static str>> {
     for (chain, rules) in chains {
-        if socket.list_rules(half.table(), chain)?.len() < *rules {
+        if socket.list_rules(version.table(), chain)?.len() < *rules {
             return Ok(Some(chain));
         }
     }
-    let there = socket.get_set(half.table(), ATTACHMENTS)?.is_some();
+    let there = socket.get_set(version.table(), ATTACHMENTS)?.is_some();
     Ok((!there).then_some(ATTACHMENTS))
 }
 
 /// Adds what is missing of the way from `::1`, for ports that iptables maps.
 pub(super) fn complete_loopback(socket: &Socket, batch: &mut Batch<'_>) -> Result<()> {
-    let half = Half { v6: true };
-    if missing_of(socket, half, &LOOPBACK_CHAINS)?.is_some() {
-        batch.ensure_table(half.table());
-        add_attachments(batch, half);
-        add_loopback(batch, half);
+    let version = IpVersion { v6: true };
+    if missing_of(socket, version, &LOOPBACK_CHAINS)?.is_some() {
+        batch.ensure_table(version.table());
+        add_attachments(batch, version);
+        add_loopback(batch, version);
     }
     Ok(())
 }
 
 /// Whether neighbours in subnets of this length are masqueraded.
-pub(super) fn masquerades(socket: &Socket, half: Half, length: u8) -> Result<bool> {
-    let rules = socket.list_rules(half.table(), MASQUERADING)?;
+pub(super) fn masquerades(socket: &Socket, version: IpVersion, length: u8) -> Result<bool> {
+    let rules = socket.list_rules(version.table(), MASQUERADING)?;
     let name = subnets(length);
     Ok(rules
         .iter()
@@ -210,9 +210,9 @@ const LOOPBACK_CHAINS: [(&str, usize); 3] = [
 ];
 
 /// How many rules each chain has at least.
-fn chains(half: Half) -> Vec<(&'static str, usize)> {
+fn chains(version: IpVersion) -> Vec<(&'static str, usize)> {
     let mut chains = vec![(PREROUTING, 1), (OUTPUT, 1), (LOOKUP, 2)];
-    if half.v6 {
+    if version.v6 {
         chains.extend(LOOPBACK_CHAINS);
     } else {
         chains.extend([(MASQUERADING, 1), (LOCALNET, 2)]);
@@ -221,8 +221,8 @@ fn chains(half: Half) -> Vec<(&'static str, usize)> {
 }
 
 /// Makes the chains anew, around all elements that there are.
-fn rebuild(socket: &Socket, batch: &mut Batch<'_>, half: Half) -> Result<()> {
-    let table = half.table();
+fn rebuild(socket: &Socket, batch: &mut Batch<'_>, version: IpVersion) -> Result<()> {
+    let table = version.table();
     let is_new = socket.get_table(table)?.is_none();
     batch.ensure_table(table);
     for base in [
@@ -242,32 +242,32 @@ fn rebuild(socket: &Socket, batch: &mut Batch<'_>, half: Half) -> Result<()> {
         .add_rule(table, PREROUTING, &to_us)
         .add_rule(table, OUTPUT, &to_us);
     let common = Scope::common();
-    add_attachments(batch, half);
-    add_maps(batch, half, &common);
+    add_attachments(batch, version);
+    add_maps(batch, version, &common);
     if socket.list_rules(table, LOOKUP)?.len() < 2 {
         batch.flush_chain(table, LOOKUP);
-        add_lookups(batch, half, &common);
+        add_lookups(batch, version, &common);
         // Nothing leads to these now; the next ADD of their network makes them anew.
-        for scope in scopes(socket, half)? {
+        for scope in scopes(socket, version)? {
             batch.delete_chain(table, scope.chain());
         }
     }
-    if half.v6 {
-        add_loopback(batch, half);
+    if version.v6 {
+        add_loopback(batch, version);
     } else {
-        add_localnet(batch, half);
+        add_localnet(batch, version);
     }
-    for length in (0..=half.bits()).filter(|_| !is_new) {
+    for length in (0..=version.bits()).filter(|_| !is_new) {
         if socket.get_set(table, &subnets(length))?.is_some() {
-            add_subnet_rule(batch, half, length);
+            add_subnet_rule(batch, version, length);
         }
     }
     Ok(())
 }
 
 /// The conditions of all networks.
-pub(super) fn scopes(socket: &Socket, half: Half) -> Result<Vec<Scope>> {
-    let chains = socket.list_chains(half.table())?;
+pub(super) fn scopes(socket: &Socket, version: IpVersion) -> Result<Vec<Scope>> {
+    let chains = socket.list_chains(version.table())?;
     Ok(chains.iter().filter_map(Scope::of_chain).collect())
 }
 
@@ -275,10 +275,10 @@ pub(super) fn scopes(socket: &Socket, half: Half) -> Result<Vec<Scope>> {
 pub(super) fn delete_scope(
     socket: &Socket,
     batch: &mut Batch<'_>,
-    half: Half,
+    version: IpVersion,
     scope: &Scope,
 ) -> Result<()> {
-    let table = half.table();
+    let table = version.table();
     for rule in socket.list_rules(table, LOOKUP)? {
         if rule.comment.as_deref() == Some(scope.chain()) {
             batch.delete_rule(table, LOOKUP, rule.handle);
@@ -291,50 +291,50 @@ pub(super) fn delete_scope(
     Ok(())
 }
 
-fn add_attachments(batch: &mut Batch<'_>, half: Half) {
-    let key = shape(half, ATTACHMENTS).key;
-    batch.ensure_set(half.table(), &Set::new(ATTACHMENTS, key));
+fn add_attachments(batch: &mut Batch<'_>, version: IpVersion) {
+    let key = shape(version, ATTACHMENTS).key;
+    batch.ensure_set(version.table(), &Set::new(ATTACHMENTS, key));
 }
 
-fn add_maps(batch: &mut Batch<'_>, half: Half, scope: &Scope) {
+fn add_maps(batch: &mut Batch<'_>, version: IpVersion, scope: &Scope) {
     for map in [scope.ports(), scope.hostip_ports()] {
-        let shape = shape(half, map);
-        batch.ensure_set(half.table(), &Set::map(map, shape.key, shape.value));
+        let shape = shape(version, map);
+        batch.ensure_set(version.table(), &Set::map(map, shape.key, shape.value));
     }
 }
 
 /// The rules that translate by the maps of a scope, the more exact map first.
-fn add_lookups(batch: &mut Batch<'_>, half: Half, scope: &Scope) {
-    let exact = [half.daddr(), Field::L4proto, Field::Dport];
-    let table = half.table();
+fn add_lookups(batch: &mut Batch<'_>, version: IpVersion, scope: &Scope) {
+    let exact = [version.daddr(), Field::L4proto, Field::Dport];
+    let table = version.table();
     for (fields, map) in [
         (&exact[..], scope.hostip_ports()),
         (&exact[1..], scope.ports()),
     ] {
-        let rule = Rule::new().dnat_map(fields, map, half.family());
+        let rule = Rule::new().dnat_map(fields, map, version.family());
         batch.add_rule(table, scope.chain(), &rule);
     }
 }
 
-fn add_subnet_rule(batch: &mut Batch<'_>, half: Half, length: u8) {
+fn add_subnet_rule(batch: &mut Batch<'_>, version: IpVersion, length: u8) {
     let name = subnets(length);
     let rule = Rule::new()
         .ct_is_dnat()
-        .subnet_and_daddr_in_set(length, &name, half.family())
+        .subnet_and_daddr_in_set(length, &name, version.family())
         .masquerade()
         .comment(&name);
-    batch.add_rule(half.table(), MASQUERADING, &rule);
+    batch.add_rule(version.table(), MASQUERADING, &rule);
 }
 
 /// IPv4: what comes from the host's loopback is masqueraded; and as route_localnet takes away the
 /// kernel's own guard, nothing on any wire may claim to be from or to 127.0.0.0/8. This is before
 /// any translation, so it is the addresses on the wire that are seen.
-fn add_localnet(batch: &mut Batch<'_>, half: Half) {
-    let table = half.table();
+fn add_localnet(batch: &mut Batch<'_>, version: IpVersion) {
+    let table = version.table();
     let loopback = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into();
     let foreign = || Rule::new().iifname_ne("lo");
     batch
-        .ensure_set(table, &Set::new(PODS, shape(half, PODS).key))
+        .ensure_set(table, &Set::new(PODS, shape(version, PODS).key))
         .add_rule(
             table,
             MASQUERADING,
@@ -363,8 +363,8 @@ fn add_localnet(batch: &mut Batch<'_>, half: Half) {
 ///
 /// (A route of `::1` by the pod's link would do without all this, but not where br_netfilter has
 /// the destination reversed before the packet is taken for IPv6: the kernel drops it then.)
-fn add_loopback(batch: &mut Batch<'_>, half: Half) {
-    let table = half.table();
+fn add_loopback(batch: &mut Batch<'_>, version: IpVersion) {
+    let table = version.table();
     let local = IpAddr::V6(Ipv6Addr::LOCALHOST);
     let fields = [Field::L4proto, Field::Dport];
     for (chain, hook, priority) in [
@@ -386,7 +386,7 @@ fn add_loopback(batch: &mut Batch<'_>, half: Half) {
             // By the map as well, so that nobody else's packets are meant.
             .set_ip6_saddr_by_map(&fields, map)
             .set_ip6_saddr(Ipv6Addr::LOCALHOST);
-        let shape = shape(half, map);
+        let shape = shape(version, map);
         batch
             .ensure_set(table, &Set::map(map, shape.key, shape.value))
             .add_rule(table, LOOPBACK_OUTPUT, &mapped)

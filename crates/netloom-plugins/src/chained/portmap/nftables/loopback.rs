@@ -2,14 +2,14 @@
 //! what the elements here have given another source address.
 
 use super::entry::{Entry, Maker};
-use super::layout::{self, Half};
+use super::layout::{self, IpVersion};
 use super::port_key::PortKey;
 use super::record::{Digest, Record};
 use super::scope::Scope;
 use super::{add, distinct, is_taken, missing, take};
 use crate::chained::portmap::plan::{Masquerade, Plan};
-use crate::wiring::Fault;
-use crate::wiring::check::drift;
+use crate::wiring::SetupError;
+use crate::wiring::check::mismatch;
 use crate::wiring::masquerade::Backend;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
@@ -18,7 +18,7 @@ use netloom_kernel::Result;
 use netloom_kernel::nft::Socket;
 use std::net::Ipv6Addr;
 
-const HALF: Half = Half { v6: true };
+const HALF: IpVersion = IpVersion { v6: true };
 
 /// What is to be added for one attachment.
 #[derive(Debug)]
@@ -45,13 +45,13 @@ impl Loopback {
 
     /// Adds the elements, and what is missing around them. A kernel without nf_tables has no such
     /// way.
-    pub(in super::super) fn create(&self) -> std::result::Result<(), Fault> {
+    pub(in super::super) fn create(&self) -> std::result::Result<(), SetupError> {
         if self.0.is_empty() {
             return Ok(());
         }
         Nftables::open()?
             .with(|socket| self.create_by(socket))
-            .map_err(Fault::kernel(
+            .map_err(SetupError::kernel(
                 "failed to let ::1 reach the ports by nftables",
             ))
     }
@@ -70,7 +70,7 @@ impl Loopback {
     }
 
     /// Everything is there, if this attachment had it: what the reference added has no such way.
-    pub(in super::super) fn check(&self, owner: Owner<'_>) -> std::result::Result<(), Fault> {
+    pub(in super::super) fn check(&self, owner: Owner<'_>) -> std::result::Result<(), SetupError> {
         let find = |socket: &Socket| {
             if Record::find(socket, HALF, &owner.nft_prefix())?.is_none() {
                 return Ok(None);
@@ -83,8 +83,8 @@ impl Loopback {
             Ok(None)
         };
         let found = Nftables::open()?.with(find);
-        match found.map_err(Fault::kernel("failed to read nftables' port mappings"))? {
-            Some(text) => Err(drift(text)),
+        match found.map_err(SetupError::kernel("failed to read nftables' port mappings"))? {
+            Some(text) => Err(mismatch(text)),
             None => Ok(()),
         }
     }

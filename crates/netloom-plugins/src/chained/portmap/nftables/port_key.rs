@@ -1,7 +1,7 @@
 //! The ports of mappings, as keys of the maps.
 
 use super::super::mapping::{Mapping, Transport};
-use super::layout::{Half, LOOPBACKS};
+use super::layout::{IpVersion, LOOPBACKS};
 use super::scope::Scope;
 use netloom_kernel::nft::Key;
 use std::net::{IpAddr, Ipv6Addr};
@@ -20,22 +20,28 @@ pub(super) struct PortKey {
 }
 
 impl PortKey {
-    /// Every port of the mappings that is for this half.
+    /// Every port of the mappings that is for this version.
     pub(super) fn all<'m>(
-        half: Half,
+        version: IpVersion,
         scope: &'m Scope,
         mappings: &'m [Mapping],
     ) -> impl Iterator<Item = Self> + 'm {
         let of_half = mappings
             .iter()
-            .filter(move |mapping| mapping.is_for(half.v6));
+            .filter(move |mapping| mapping.is_for(version.v6));
         of_half.flat_map(move |mapping| {
             let ports = mapping.host_ports().zip(mapping.container_ports());
-            ports.map(move |(host, container)| Self::new(half, scope, mapping, host, container))
+            ports.map(move |(host, container)| Self::new(version, scope, mapping, host, container))
         })
     }
 
-    fn new(half: Half, scope: &Scope, mapping: &Mapping, host_port: u16, container: u16) -> Self {
+    fn new(
+        version: IpVersion,
+        scope: &Scope,
+        mapping: &Mapping,
+        host_port: u16,
+        container: u16,
+    ) -> Self {
         let protocol = mapping.protocol.number();
         let plain = Key::new().protocol(protocol).port(host_port);
         let (map, key) = match mapping.host_ip {
@@ -47,7 +53,7 @@ impl PortKey {
         };
         // What conditions say of `::1`, they would be asked of the address that it gets.
         let loopback = match mapping.host_ip {
-            _ if !half.v6 || !scope.is_common() => None,
+            _ if !version.v6 || !scope.is_common() => None,
             None => Some(LOOPBACKS[1]),
             Some(ip) => (ip == Ipv6Addr::LOCALHOST).then_some(LOOPBACKS[0]),
         };

@@ -2,7 +2,7 @@
 //! learns from it whether there is anything, and whether what it was told leads to all of that. The
 //! configuration may be another by then, and so may be what the runtime remembers.
 
-use super::layout::{ATTACHMENTS, Half};
+use super::layout::{ATTACHMENTS, IpVersion};
 use super::port_key::PortKey;
 use crate::chained::portmap::plan::Masquerade;
 use crate::wiring::elements::has_prefix;
@@ -57,8 +57,8 @@ pub(super) fn index_key(instance: &str) -> Key {
 pub(super) struct Record(String);
 
 impl Record {
-    pub(super) fn find(socket: &Socket, half: Half, prefix: &str) -> Result<Option<Self>> {
-        let found = socket.get_element(half.table(), ATTACHMENTS, &key(prefix))?;
+    pub(super) fn find(socket: &Socket, version: IpVersion, prefix: &str) -> Result<Option<Self>> {
+        let found = socket.get_element(version.table(), ATTACHMENTS, &key(prefix))?;
         let comment = found.and_then(|found| found.comment);
         Ok(comment
             .filter(|comment| has_prefix(Some(comment), prefix))
@@ -68,14 +68,14 @@ impl Record {
     /// That of a container's interface on a network that is called otherwise now.
     pub(super) fn find_by_index(
         socket: &Socket,
-        half: Half,
+        version: IpVersion,
         owner: Owner<'_>,
     ) -> Result<Option<Self>> {
         let instance = owner.nft_instance();
-        let found = socket.get_element(half.table(), ATTACHMENTS, &index_key(&instance))?;
+        let found = socket.get_element(version.table(), ATTACHMENTS, &index_key(&instance))?;
         let comment = found.and_then(|found| found.comment).unwrap_or_default();
         match prefix_of_instance(&comment, &instance) {
-            Some(prefix) => Self::find(socket, half, prefix),
+            Some(prefix) => Self::find(socket, version, prefix),
             None => Ok(None),
         }
     }

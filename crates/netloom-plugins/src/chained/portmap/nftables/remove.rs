@@ -2,14 +2,14 @@
 //! whose they are.
 
 use super::entry::{Entry, subnet_key};
-use super::layout::{self, ATTACHMENTS, Half, PODS, subnets};
+use super::layout::{self, ATTACHMENTS, IpVersion, PODS, subnets};
 use super::port_key::PortKey;
 use super::record::{self, Digest, Record};
 use super::scope::Scope;
-use super::{Known, Mapped, loopback, upstream_rules};
+use super::{Mapped, RemovalHints, loopback, upstream_rules};
 use crate::chained::portmap::mapping::Transport;
 use crate::chained::portmap::plan::{Masquerade, Plan, Pod};
-use crate::wiring::Fault;
+use crate::wiring::SetupError;
 use crate::wiring::claimant::address;
 use crate::wiring::claims::{Claim, Place, Stack, claimed_addresses, comments, withdraw};
 use crate::wiring::elements::staleness;
@@ -34,59 +34,59 @@ const MOST_LOOKUPS: usize = 4096;
 pub(in super::super) fn remove(
     nftables: &Nftables,
     owner: Owner<'_>,
-    known: &Known<'_>,
-) -> std::result::Result<Vec<Mapped>, Fault> {
+    hints: &RemovalHints<'_>,
+) -> std::result::Result<Vec<Mapped>, SetupError> {
     let mut mapped = Vec::new();
     let remove = |socket: &Socket| {
         atomically(socket, |socket, batch| {
             mapped.clear();
-            for half in Half::BOTH {
-                if socket.get_table(half.table())?.is_some() {
-                    mapped.extend(remove_half(socket, batch, owner, known, half)?);
+            for version in IpVersion::BOTH {
+                if socket.get_table(version.table())?.is_some() {
+                    mapped.extend(remove_version(socket, batch, owner, hints, version)?);
                 }
             }
             Ok(())
         })
     };
-    nftables
-        .with(remove)
-        .map_err(Fault::kernel("failed to remove nftables' port mappings"))?;
+    nftables.with(remove).map_err(SetupError::kernel(
+        "failed to remove nftables' port mappings",
+    ))?;
     Ok(mapped)
 }
 
-fn remove_half(
+fn remove_version(
     socket: &Socket,
     batch: &mut Batch<'_>,
     owner: Owner<'_>,
-    known: &Known<'_>,
-    half: Half,
+    hints: &RemovalHints<'_>,
+    version: IpVersion,
 ) -> Result<Vec<Mapped>> {
-    for (chain, handle) in upstream_rules(socket, half, owner.container_id)? {
-        batch.delete_rule(half.table(), chain, handle);
+    for (chain, handle) in upstream_rules(socket, version, owner.container_id)? {
+        batch.delete_rule(version.table(), chain, handle);
     }
-    let Some(record) = find_record(socket, owner, known, half)? else {
+    let Some(record) = find_record(socket, owner, hints, version)? else {
         return Ok(Vec::new());
     };
-    let own = match known.plan {
-        Some(plan) => by_plan(socket, owner, &record, plan, &known.pod, half)?,
+    let own = match hints.plan {
+        Some(plan) => by_plan(socket, owner, &record, plan, &hints.pod, version)?,
         None => None,
     };
     let prefix = record.prefix();
     let is_own = |comment: &str| comment.starts_with(prefix);
     if let Some(own) = own {
         for (set, key, stack) in own.claims {
-            let (table, set, key) = (half.table(), set.as_str(), &key);
+            let (table, set, key) = (version.table(), set.as_str(), &key);
             Place { table, set, key }.leave(batch, &stack, is_own);
         }
         return Ok(own.mapped);
     }
     let mut mapped = Vec::new();
-    for set in all_sets(socket, half)? {
-        let withdrawn = withdraw(socket, batch, half.table(), &set, |_, comment| {
+    for set in all_sets(socket, version)? {
+        let withdrawn = withdraw(socket, batch, version.table(), &set, |_, comment| {
             is_own(comment)
         })?;
         let of_ports = withdrawn.gone.iter();
-        mapped.extend(of_ports.filter_map(|(key, claim)| read_back(key, claim, half)));
+        mapped.extend(of_ports.filter_map(|(key, claim)| read_back(key, claim, version)));
     }
     Ok(mapped)
 }
@@ -96,29 +96,29 @@ fn remove_half(
 fn find_record(
     socket: &Socket,
     owner: Owner<'_>,
-    known: &Known<'_>,
-    half: Half,
+    hints: &RemovalHints<'_>,
+    version: IpVersion,
 ) -> Result<Option<Record>> {
-    if let Some(record) = Record::find(socket, half, &owner.nft_prefix())? {
+    if let Some(record) = Record::find(socket, version, &owner.nft_prefix())? {
         return Ok(Some(record));
     }
-    if let Some(record) = Record::find_by_index(socket, half, owner)? {
+    if let Some(record) = Record::find_by_index(socket, version, owner)? {
         return Ok(Some(record));
     }
     // Commit 17b6fbc made no index.
-    let (Some(plan), instance) = (known.plan, owner.nft_instance()) else {
+    let (Some(plan), instance) = (hints.plan, owner.nft_instance()) else {
         return Ok(None);
     };
     let scope = Scope::common();
-    let first = PortKey::all(half, &scope, &plan.mappings).next();
+    let first = PortKey::all(version, &scope, &plan.mappings).next();
     let Some(first) = first else {
         return Ok(None);
     };
-    let (table, set, key) = (half.table(), first.map.as_str(), &first.key);
+    let (table, set, key) = (version.table(), first.map.as_str(), &first.key);
     let stack = Place { table, set, key }.read(socket)?;
     let own = stack.claim(|comment| prefix_of_instance(comment, &instance).is_some());
     match own.and_then(|claim| claim.comment.as_deref()) {
-        Some(comment) => Record::find(socket, half, prefix_of(comment)),
+        Some(comment) => Record::find(socket, version, prefix_of(comment)),
         None => Ok(None),
     }
 }
@@ -130,19 +130,19 @@ fn by_plan<'s>(
     record: &'s Record,
     plan: &Plan,
     pod: &Pod,
-    half: Half,
-) -> Result<Option<Own<'s>>> {
-    let mut own = Own::new(socket, half, record.prefix());
+    version: IpVersion,
+) -> Result<Option<FoundElements<'s>>> {
+    let mut own = FoundElements::new(socket, version, record.prefix());
     let of_iptables = loopback::ports(plan);
-    if half.v6 && record.is(&loopback::digest(plan, &of_iptables)) {
+    if version.v6 && record.is(&loopback::digest(plan, &of_iptables)) {
         own.add_records(owner)?;
         own.add_loopbacks(&of_iptables)?;
         return Ok(Some(own));
     }
-    let Ok(scope) = Scope::new(owner.network, plan.conditions(half.v6)) else {
+    let Ok(scope) = Scope::new(owner.network, plan.conditions(version.v6)) else {
         return Ok(None);
     };
-    let ports: Vec<_> = PortKey::all(half, &scope, &plan.mappings).collect();
+    let ports: Vec<_> = PortKey::all(version, &scope, &plan.mappings).collect();
     let digest = Digest::of(Backend::Nftables, plan.masquerade, &ports);
     if ports.len() > MOST_LOOKUPS || !record.is(&digest) {
         return Ok(None);
@@ -157,8 +157,8 @@ fn by_plan<'s>(
 /// Withdraws what an earlier ADD of the owner made and these entries are not.
 pub(super) fn outdated(socket: &Socket, batch: &mut Batch<'_>, entries: &[Entry]) -> Result<()> {
     for record in entries.iter().filter(|entry| entry.is_record()) {
-        let half = record.half;
-        let found = socket.get_element(half.table(), &record.set, &record.key)?;
+        let version = record.version;
+        let found = socket.get_element(version.table(), &record.set, &record.key)?;
         let Some(found) = found.filter(|found| record.owns(found.comment.as_deref())) else {
             continue;
         };
@@ -167,34 +167,34 @@ pub(super) fn outdated(socket: &Socket, batch: &mut Batch<'_>, entries: &[Entry]
         }
         let wanted: BTreeSet<_> = entries
             .iter()
-            .filter(|entry| entry.half == half)
+            .filter(|entry| entry.version == version)
             .map(Entry::place)
             .collect();
-        for set in all_sets(socket, half)? {
+        for set in all_sets(socket, version)? {
             let is_outdated = |key: &[u8], comment: &str| {
                 record.owns(Some(comment)) && !wanted.contains(&(set.as_str(), key))
             };
-            withdraw(socket, batch, half.table(), &set, is_outdated)?;
+            withdraw(socket, batch, version.table(), &set, is_outdated)?;
         }
     }
     Ok(())
 }
 
 /// What of an attachment is found by its keys.
-struct Own<'s> {
+struct FoundElements<'s> {
     socket: &'s Socket,
-    half: Half,
+    version: IpVersion,
     prefix: &'s str,
     /// Each with its set and its key.
     claims: Vec<(String, Key, Stack)>,
     mapped: Vec<Mapped>,
 }
 
-impl<'s> Own<'s> {
-    fn new(socket: &'s Socket, half: Half, prefix: &'s str) -> Self {
+impl<'s> FoundElements<'s> {
+    fn new(socket: &'s Socket, version: IpVersion, prefix: &'s str) -> Self {
         Self {
             socket,
-            half,
+            version,
             prefix,
             claims: Vec::new(),
             mapped: Vec::new(),
@@ -204,7 +204,7 @@ impl<'s> Own<'s> {
     /// Looks for the owner's claim on a key.
     fn add(&mut self, set: &str, key: Key) -> Result<Option<Claim>> {
         let place = Place {
-            table: self.half.table(),
+            table: self.version.table(),
             set,
             key: &key,
         };
@@ -232,12 +232,14 @@ impl<'s> Own<'s> {
     }
 
     fn add_ports(&mut self, keys: &[PortKey], masquerade: Masquerade, pod: &Pod) -> Result<()> {
-        let half = self.half;
-        let of_half = pod.nets().filter(|net| Half::of(net.addr()) == half);
+        let version = self.version;
+        let of_half = pod
+            .nets()
+            .filter(|net| IpVersion::of(net.addr()) == version);
         let mut pods: Vec<IpNet> = of_half.collect();
         for port in keys {
             let claim = self.add(&port.map, port.key.clone())?;
-            if let Some((pod, container_port)) = claim.and_then(|claim| target(&claim, half)) {
+            if let Some((pod, container_port)) = claim.and_then(|claim| target(&claim, version)) {
                 if pods.iter().all(|net| net.addr() != pod) {
                     pods.push(pod.into());
                 }
@@ -258,12 +260,12 @@ impl<'s> Own<'s> {
     }
 
     fn add_masquerade(&mut self, net: IpNet, masquerade: Masquerade) -> Result<()> {
-        let (half, likely) = (self.half, subnet_key(net, masquerade));
-        if !half.v6 {
+        let (version, likely) = (self.version, subnet_key(net, masquerade));
+        if !version.v6 {
             self.add(PODS, Key::new().ip(net.addr()))?;
         }
         // Without prevResult, nothing tells the length of the prefix.
-        let others = (0..=half.bits()).filter_map(|length| {
+        let others = (0..=version.bits()).filter_map(|length| {
             let net = IpNet::new(net.addr(), length).ok()?;
             Some((length, Key::new().ip(net.trunc().addr()).ip(net.addr())))
         });
@@ -278,16 +280,16 @@ impl<'s> Own<'s> {
 }
 
 /// The pod and its port that an element of a map of ports leads to.
-fn target(claim: &Claim, half: Half) -> Option<(IpAddr, u16)> {
+fn target(claim: &Claim, version: IpVersion) -> Option<(IpAddr, u16)> {
     let value = claim.value.as_deref()?;
-    let (ip, port) = value.split_at_checked(usize::from(half.bits() / 8))?;
+    let (ip, port) = value.split_at_checked(usize::from(version.bits() / 8))?;
     let port = u16::from_be_bytes(*port.first_chunk()?);
     Some((address(ip)?, port))
 }
 
 /// A mapping, from an element of a map of ports.
-fn read_back(key: &[u8], claim: &Claim, half: Half) -> Option<Mapped> {
-    let (pod, container_port) = target(claim, half)?;
+fn read_back(key: &[u8], claim: &Claim, version: IpVersion) -> Option<Mapped> {
+    let (pod, container_port) = target(claim, version)?;
     let at = key.len().checked_sub(8)?;
     let (ip, rest) = key.split_at_checked(at)?;
     let protocol = Transport::of_number(*rest.first()?)?;
@@ -301,8 +303,8 @@ fn read_back(key: &[u8], claim: &Claim, half: Half) -> Option<Mapped> {
 }
 
 /// Every set in which attachments have something.
-fn all_sets(socket: &Socket, half: Half) -> Result<Vec<String>> {
-    let sets = socket.list_sets(half.table())?.into_iter();
+fn all_sets(socket: &Socket, version: IpVersion) -> Result<Vec<String>> {
+    let sets = socket.list_sets(version.table())?.into_iter();
     let names = sets.map(|set| set.name);
     Ok(names
         .filter(|name| layout::is_of_attachments(name))
@@ -319,13 +321,13 @@ pub(in super::super) fn sweep(
     let is_stale = staleness(network, scope.valid);
     transaction::sweep(how, "port mappings of nftables", |socket, batch| {
         let mut owners = BTreeMap::new();
-        for half in Half::BOTH {
-            if socket.get_table(half.table())?.is_none() {
+        for version in IpVersion::BOTH {
+            if socket.get_table(version.table())?.is_none() {
                 continue;
             }
-            for set in all_sets(socket, half)? {
+            for set in all_sets(socket, version)? {
                 let is_stale = |_: &[u8], comment: &str| is_stale(comment);
-                let withdrawn = withdraw(socket, batch, half.table(), &set, is_stale)?;
+                let withdrawn = withdraw(socket, batch, version.table(), &set, is_stale)?;
                 // One for each owner, if possible without a digest in it.
                 for comment in withdrawn.comments() {
                     let owner = prefix_of(&comment).to_owned();
@@ -334,9 +336,9 @@ pub(in super::super) fn sweep(
                     }
                 }
             }
-            for scope in layout::scopes(socket, half)? {
-                if scope.is_of(network) && is_idle(socket, half, &scope, &is_stale)? {
-                    layout::delete_scope(socket, batch, half, &scope)?;
+            for scope in layout::scopes(socket, version)? {
+                if scope.is_of(network) && is_idle(socket, version, &scope, &is_stale)? {
+                    layout::delete_scope(socket, batch, version, &scope)?;
                 }
             }
         }
@@ -345,32 +347,34 @@ pub(in super::super) fn sweep(
 }
 
 /// To whose addresses the network's ports lead.
-pub(in super::super) fn claims(network: &str) -> std::result::Result<Vec<ClaimedAddress>, Fault> {
+pub(in super::super) fn claims(
+    network: &str,
+) -> std::result::Result<Vec<ClaimedAddress>, SetupError> {
     let find = || {
         let (socket, mut found) = (Socket::open()?, Vec::new());
-        for half in Half::BOTH {
-            if socket.get_table(half.table())?.is_none() {
+        for version in IpVersion::BOTH {
+            if socket.get_table(version.table())?.is_none() {
                 continue;
             }
-            let sets = all_sets(&socket, half)?;
+            let sets = all_sets(&socket, version)?;
             for map in sets.iter().filter(|set| layout::is_map_of_ports(set)) {
-                found.extend(claimed_addresses(&socket, half.table(), map, network)?);
+                found.extend(claimed_addresses(&socket, version.table(), map, network)?);
             }
         }
         Ok(found)
     };
-    find().map_err(Fault::kernel("failed to read nftables' port mappings"))
+    find().map_err(SetupError::kernel("failed to read nftables' port mappings"))
 }
 
 /// Whether nothing is in a scope but what is stale.
 fn is_idle(
     socket: &Socket,
-    half: Half,
+    version: IpVersion,
     scope: &Scope,
     is_stale: impl Fn(&str) -> bool,
 ) -> Result<bool> {
     for map in [scope.ports(), scope.hostip_ports()] {
-        let owners = comments(socket, half.table(), map)?;
+        let owners = comments(socket, version.table(), map)?;
         if !owners.iter().all(|owner| is_stale(owner)) {
             return Ok(false);
         }

@@ -6,7 +6,7 @@ pub(crate) mod fuzzing;
 use super::super::gob::{Decoder, GobError, Record};
 use super::answer::{BadValue, WireResult};
 use super::{CONNECT, CmdArgs, HEAD_MAX, Method, Response, call, no_such_method};
-use crate::wiring::fault::one_line;
+use crate::wiring::setup_error::one_line;
 use netloom_spec::AddResult;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;

@@ -24,7 +24,7 @@ static HELD: Mutex<Held> = Mutex::new(Held::NOTHING);
 /// `MEMBARRIER_CMD_GLOBAL`: returns when every reader of now has finished.
 const WAIT_FOR_READERS: i32 = 1;
 
-/// What is closed by a stand-in when the program ends.
+/// What is closed by a reaper when the program ends.
 struct Held {
     sockets: Vec<OwnedFd>,
     /// Things were deleted by one of them.
@@ -42,7 +42,7 @@ impl Held {
     };
 }
 
-/// Lets this process leave stand-ins behind. For programs that end soon: init takes care of
+/// Lets this process leave reapers behind. For programs that end soon: init takes care of
 /// children that outlive their parent, but in a program that lives on each would stay a zombie.
 pub fn allow() {
     ALLOWED.store(true, Ordering::Relaxed);
@@ -53,7 +53,7 @@ pub(crate) fn is_allowed() -> bool {
 }
 
 /// To be called right before the program ends, when what it had to say is said: the sockets that
-/// take long to close are closed by a stand-in.
+/// take long to close are closed by a reaper.
 pub fn take_over() {
     let held = mem::replace(&mut *lock(), Held::NOTHING);
     if held.sockets.is_empty() || !(held.deleted || is_marked()) {
@@ -76,7 +76,7 @@ pub fn take_over() {
     let _ = start(&descriptors, wait);
 }
 
-/// Keeps a socket open to the end of the program, if a stand-in may close it then. `deleted`:
+/// Keeps a socket open to the end of the program, if a reaper may close it then. `deleted`:
 /// things were deleted by it, in the network namespace of the calling thread.
 pub(crate) fn hold(socket: OwnedFd, deleted: bool) {
     if !is_allowed() {
@@ -109,7 +109,7 @@ fn lock() -> std::sync::MutexGuard<'static, Held> {
 }
 
 /// Sends a message on a socket whose answers this process reads. Returns a descriptor that becomes
-/// readable when the stand-in has ended; `None` where there is no stand-in, and nothing was sent.
+/// readable when the reaper has ended; `None` where there is no reaper, and nothing was sent.
 pub(crate) fn send(socket: BorrowedFd<'_>, message: &[u8]) -> Option<OwnedFd> {
     if !is_allowed() {
         return None;

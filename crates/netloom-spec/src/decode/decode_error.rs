@@ -11,7 +11,7 @@ use crate::error::{Error, code};
 
 /// A decoding error, given its path step by step on the way out.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct DecodeError {
     code: u32,
     text: String,
     /// Whether `text` shows the value already.
@@ -20,7 +20,7 @@ pub(super) struct Fault {
     path: Vec<Step>,
 }
 
-impl Fault {
+impl DecodeError {
     /// The value is of another JSON type than `expected`.
     pub(super) fn wrong_type(value: &Value, expected: &str) -> Self {
         let text = format!("expected {expected}, got {}", describe(value));
@@ -93,7 +93,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.path.is_empty() {
             f.write_str(&self.text)
@@ -103,17 +103,17 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for DecodeError {}
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
+impl From<DecodeError> for Error {
+    fn from(fault: DecodeError) -> Self {
         let error = Self::new(fault.code, fault.to_string());
         trace::failed(fault.path);
         error
     }
 }
 
-impl de::Error for Fault {
+impl de::Error for DecodeError {
     fn custom<T: fmt::Display>(text: T) -> Self {
         Self::plain(text.to_string())
     }

@@ -7,7 +7,7 @@ use netloom_spec::{Error, code};
 
 /// A failure of the wiring. Its text is one line that names the object.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum SetupError {
     /// `CNI_NETNS` is no network namespace.
     #[error("failed to open netns {path:?}: {cause}")]
     Netns { path: String, cause: OpenError },
@@ -75,10 +75,10 @@ pub(crate) enum Fault {
     },
     /// CHECK: what exists is not what ADD made.
     #[error("{0}")]
-    Drift(String),
+    Mismatch(String),
 }
 
-impl Fault {
+impl SetupError {
     /// Says what was being done when the kernel refused.
     pub(crate) fn kernel(what: impl Into<String>) -> impl FnOnce(netloom_kernel::Error) -> Self {
         let what = what.into();
@@ -97,21 +97,21 @@ impl Fault {
     }
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
+impl From<SetupError> for Error {
+    fn from(fault: SetupError) -> Self {
         let code = match &fault {
-            Fault::Netns { .. } => code::INVALID_NETNS,
-            Fault::NotABridge(_) | Fault::SmallMtu { .. } => code::INVALID_CONFIG,
-            Fault::Kernel { .. }
-            | Fault::NameTaken { .. }
-            | Fault::Attached { .. }
-            | Fault::OtherAddress { .. }
-            | Fault::NoMaster { .. }
-            | Fault::NoDefaultRoute(_)
-            | Fault::NoAddresses
-            | Fault::NoGateway(_)
-            | Fault::MissingGateway(_)
-            | Fault::Drift(_) => code::INTERNAL,
+            SetupError::Netns { .. } => code::INVALID_NETNS,
+            SetupError::NotABridge(_) | SetupError::SmallMtu { .. } => code::INVALID_CONFIG,
+            SetupError::Kernel { .. }
+            | SetupError::NameTaken { .. }
+            | SetupError::Attached { .. }
+            | SetupError::OtherAddress { .. }
+            | SetupError::NoMaster { .. }
+            | SetupError::NoDefaultRoute(_)
+            | SetupError::NoAddresses
+            | SetupError::NoGateway(_)
+            | SetupError::MissingGateway(_)
+            | SetupError::Mismatch(_) => code::INTERNAL,
         };
         Self::new(code, fault.to_string())
     }

@@ -1,13 +1,13 @@
-//! A stand-in waits until the kernel has freed what was removed; what was removed is gone before.
-//! A program of its own: once allowed, stand-ins are children of the whole process.
+//! A reaper waits until the kernel has freed what was removed; what was removed is gone before.
+//! A program of its own: once allowed, reapers are children of the whole process.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod host;
 
 use netloom_kernel::nft::{self, Family, Table};
+use netloom_kernel::reaper;
 use netloom_kernel::rtnl::{LinkSpec, PeerSpec, Socket};
-use netloom_kernel::stand_in;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
@@ -16,12 +16,12 @@ use std::sync::{Mutex, PoisonError};
 static CHILDREN: Mutex<()> = Mutex::new(());
 
 #[test]
-fn a_link_that_a_stand_in_removes_is_gone_at_once_and_its_name_is_free() {
+fn a_link_that_a_reaper_removes_is_gone_at_once_and_its_name_is_free() {
     let _alone = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
     if !host::enter() {
         return;
     }
-    stand_in::allow();
+    reaper::allow();
     let socket = Socket::open().unwrap();
     let spec = || LinkSpec::veth("one", PeerSpec::new("two"));
     for round in 0..20 {
@@ -45,16 +45,16 @@ fn a_link_that_a_stand_in_removes_is_gone_at_once_and_its_name_is_free() {
 }
 
 #[test]
-fn a_socket_is_closed_by_a_stand_in_while_a_deletion_is_under_way_in_its_namespace_and_only_then() {
+fn a_socket_is_closed_by_a_reaper_while_a_deletion_is_under_way_in_its_namespace_and_only_then() {
     let _alone = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
     if !host::enter() {
         return;
     }
-    stand_in::allow();
+    reaper::allow();
     let netns = File::open("/proc/thread-self/ns/net").unwrap();
     let uses = |work: &dyn Fn(&nft::Socket)| {
         work(&nft::Socket::open().unwrap());
-        stand_in::take_over();
+        reaper::take_over();
     };
     let table = Table::new(Family::Ip, "one");
     let create = |socket: &nft::Socket| {
