@@ -35,9 +35,10 @@ fn nothing_is_executed_and_nothing_sleeps() {
                 "{what} of {name}: {trace}"
             );
             assert!(!trace.contains("nanosleep"), "{what} of {name} sleeps");
+            // One of no time at all is the standard library's look at the first descriptors.
             let polls: Vec<_> = trace
                 .lines()
-                .filter(|line| line.contains("Timeout"))
+                .filter(|line| line.contains("Timeout") && !line.contains(", 0) = 0 (Timeout)"))
                 .collect();
             assert!(
                 polls.is_empty(),
