@@ -34,7 +34,8 @@ over "tar" ipvlan 'cp "$O" "$T/$N"; tar -C "$T" -c "$N" | tar -C "$D" -x'
 over "rename" tap 'cp "$O" "$D/next"; mv "$D/next" "$P"'
 
 # A name that podman does use: what runs goes on, and install mends it.
-cat "$work/other" > "$D/bridge"
+# The child that a DEL leaves runs the program for a moment more, in which nobody may write to it.
+until { cat "$work/other" > "$D/bridge"; } 2> /dev/null; do :; done
 tried "with another bridge" "$(get 127.0.0.1:8080) $(start new --network dual -p 8081:80 2> /dev/null && echo starts || echo refused)"
 pod rm --force --time 0 new > /dev/null 2>&1 || true
 "$netloom" install --bin-dir "$D" --force bridge > /dev/null
