@@ -258,7 +258,14 @@ fn a_user_without_root_gets_out_by_pasta_and_not_to_the_host_s_loopback() {
     );
     let inner = std::net::TcpListener::bind("127.0.0.1:9001").unwrap();
     inner.set_nonblocking(true).unwrap();
-    let line = "busybox nc -w 9 203.0.113.1 9000; busybox nc -w 3 203.0.113.1 9001 || echo refused";
+    // Not nc: it half closes when its input ends, and Debian 12's pasta forgets to tell the end of
+    // an answer that meets a half-close.
+    let get = |port| format!("bash -c 'cat < /dev/tcp/203.0.113.1/{port}'");
+    let line = &format!(
+        "timeout 9 {}; timeout 3 {} || echo refused",
+        get(9000),
+        get(9001)
+    );
     let call = user.call(&["run", "--rm", "--net", "mynet", "--", "sh", "-c", line]);
     let shown = call.env("PATH", &only).run();
     user.host.sh("kill $(ip netns pids outside)");
