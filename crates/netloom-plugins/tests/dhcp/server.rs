@@ -1,10 +1,13 @@
 //! A DHCP server that does as it is told, for what dnsmasq does not do.
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 
 pub(crate) const DISCOVER: u8 = 1;
 pub(crate) const OFFER: u8 = 2;
@@ -66,7 +69,7 @@ impl Server {
     pub(crate) fn deciding(
         decide: impl Fn(u8, usize) -> Option<(u8, Grant)> + Send + 'static,
     ) -> Self {
-        let socket = UdpSocket::bind("0.0.0.0:67").unwrap();
+        let socket = bound();
         socket.set_broadcast(true).unwrap();
         socket
             .set_read_timeout(Some(Duration::from_millis(50)))
@@ -107,6 +110,21 @@ impl Drop for Server {
         self.stop.store(true, Ordering::Relaxed);
         drop(self.thread.take().map(JoinHandle::join));
     }
+}
+
+/// A socket on the server's port, also while a process that another test is just starting has a
+/// copy of the former server's: it has all descriptors until it executes.
+fn bound() -> UdpSocket {
+    let socket = socket_with(
+        AddressFamily::INET,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .unwrap();
+    set_socket_reuseaddr(&socket, true).unwrap();
+    bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 67)).unwrap();
+    socket.into()
 }
 
 /// Our client puts the message type first.
