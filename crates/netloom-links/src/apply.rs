@@ -3,19 +3,18 @@
 use std::collections::HashMap;
 
 use netloom_kernel::netns::NetnsId;
-use netloom_kernel::rtnl::{
-    KindSpec, LinkChange, LinkSpec, MacvlanOptions, PeerSpec, VlanProtocol, VxlanOptions,
-};
+use netloom_kernel::rtnl::{LinkChange, LinkSpec, PeerSpec, VxlanOptions};
 use netloom_kernel::sysctl;
 
 use crate::change::{configure, finish};
 use crate::identity::{group_of, is_of_topology, mark_prefix};
+use crate::outside;
 use crate::present::Present;
 use crate::remove::Removed;
 use crate::seen::{Found, Views};
 use crate::validate::wanted;
 use crate::wanted::{Wanted, WantedEnd};
-use crate::{Error, Far, Link, Outside, Place, Result, Seen, Vxlan};
+use crate::{Error, Far, Link, Outside, Place, Result, Seen};
 
 /// How many links are asked for at once: the kernel's answers must fit in the socket's buffer.
 const AT_ONCE: usize = 16;
@@ -188,7 +187,7 @@ fn create(links: &[Wanted<'_, '_>], found: &mut [Found]) -> Result<()> {
         match &link.link.far {
             Far::End(_) => cables.entry(link.near.place.id()).or_default().push(at),
             Far::Outside { base, by } => {
-                create_outside(link, base, by)?;
+                outside::create(link, base, by)?;
                 let created = link.near.place.socket().get_link(&*link.near.name)?;
                 found[at].near = Some(Present::fresh(created));
             }
@@ -265,49 +264,6 @@ fn put_cable(
         spec = spec.mac(mac);
     }
     batch.create_link(&spec);
-}
-
-/// Makes an interface that leads outside straight in its namespace.
-fn create_outside(link: &Wanted<'_, '_>, base: &Place, by: &Outside) -> Result<()> {
-    let near = &link.near;
-    let kind = match by {
-        Outside::Vxlan(vxlan) => KindSpec::Vxlan(tunnel(vxlan, link.parent)),
-        Outside::Macvlan { mode, .. } => KindSpec::Macvlan(MacvlanOptions::from(*mode)),
-        Outside::Ipvlan { options, .. } => KindSpec::Ipvlan(*options),
-        Outside::Dummy => KindSpec::Dummy,
-        Outside::Vlan { id, .. } => KindSpec::Vlan {
-            id: *id,
-            protocol: VlanProtocol::Dot1q,
-        },
-    };
-    let mut spec = LinkSpec::new(&near.name, kind)
-        .group(near.id.group())
-        .mtu(near.mtu.unwrap_or(0));
-    if let Some(mac) = near.mac {
-        spec = spec.mac(mac);
-    }
-    if !matches!(by, Outside::Vxlan(_))
-        && let Some(parent) = link.parent
-    {
-        spec = spec.lower(parent);
-    }
-    if base.id() == near.place.id() {
-        base.socket().create_link(&spec)?;
-    } else {
-        base.socket().create_link_in(near.place.netns(), &spec)?;
-    }
-    Ok(())
-}
-
-fn tunnel(vxlan: &Vxlan, device: Option<u32>) -> VxlanOptions {
-    VxlanOptions {
-        vni: vxlan.vni,
-        local: vxlan.local,
-        remote: Some(vxlan.remote),
-        device,
-        port: Some(vxlan.port),
-        learning: Some(vxlan.learning),
-    }
 }
 
 /// Marks, addresses and sets up all ends that are new or differ, the ends of each namespace together.

@@ -13,7 +13,8 @@
 //! * Everything is validated before anything is changed. What fails is taken back; what was killed
 //!   half-way is finished, or made anew, by the next call.
 //!
-//! No part of this executes anything, sleeps, or reads a file but those of namespaces.
+//! No part of this executes anything, or reads a file but those of namespaces. It sleeps only while the
+//! kernel still has a vxlan or a VLAN of a namespace that has just ended.
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ mod impairment;
 mod link;
 mod mirror;
 mod namespace;
+mod outside;
 mod place;
 mod present;
 mod queue;

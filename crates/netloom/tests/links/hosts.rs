@@ -124,8 +124,12 @@ fn each_side_makes_its_end_of_a_tunnel_and_full_packets_pass() {
         a.try_sh("ls /run/netns/lab-r2").is_err(),
         "r2 is on the other host"
     );
-    // A node starts anew, and the underlay goes and comes.
-    a.sh("ip netns del lab-r1; ip link del under");
+    // A node starts anew while a process of it is still ending: until then the kernel has its
+    // tunnel. And the underlay goes and comes.
+    a.sh(
+        "ip netns exec lab-r1 sh -c 'echo > /run/in; sleep 0.5' > /dev/null 2>&1 & \
+         until [ -e /run/in ]; do :; done; rm /run/in; ip netns del lab-r1; ip link del under",
+    );
     join(&host, &machines);
     for machine in &machines {
         machine.topo("apply", &file);
