@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use crate::packages;
 use crate::process;
 use crate::workspace::Workspace;
-pub(crate) use binary::{Binary, Ran, build, names};
+pub(crate) use binary::{Binary, build, names};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

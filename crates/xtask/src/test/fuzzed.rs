@@ -1,12 +1,11 @@
 //! The tier of the fuzz targets. A run that samples builds a tenth of them, chosen by the number of commits.
 
-use std::sync::Mutex;
-
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::report::{Outcome, Skip};
+use super::side_by_side;
 use super::tiers::Runner;
-use crate::fuzz::{self, Binary, Ran};
+use crate::fuzz::{self, Binary};
 use crate::packages;
 
 /// How long each fuzz target looks for something new, in seconds, and in a run that samples.
@@ -38,7 +37,10 @@ impl Runner {
             Some(_) => FUZZING_SAMPLED,
             None => FUZZING,
         };
-        for (name, result) in side_by_side(&binaries, super::cores(), seconds) {
+        let name = |binary: &Binary| binary.name.clone();
+        // Each has one thread.
+        let work = |binary: Binary| binary.replay().and_then(|()| binary.run(seconds));
+        for (name, result) in side_by_side::each(binaries, super::cores(), name, work) {
             match &result {
                 Ok(ran) => println!("{name}: {} runs, coverage {}", ran.runs, ran.coverage),
                 Err(error) => println!("{name}: FAILED: {error:#}"),
@@ -48,30 +50,6 @@ impl Runner {
         }
         Ok(())
     }
-}
-
-/// What each target did. Each has one thread, so that as many run as there are processors.
-fn side_by_side(binaries: &[Binary], at_once: usize, seconds: u64) -> Vec<(String, Result<Ran>)> {
-    let queue = Mutex::new(binaries.iter());
-    let next = || queue.lock().ok()?.next();
-    let worker = || {
-        let run = |binary: &Binary| binary.replay().and_then(|()| binary.run(seconds));
-        let all = std::iter::from_fn(next);
-        all.map(|binary| (binary.name.clone(), run(binary)))
-            .collect()
-    };
-    let mut done: Vec<_> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..at_once.max(1)).map(|_| scope.spawn(worker)).collect();
-        let ended = workers.into_iter().map(|it| it.join().unwrap_or_default());
-        ended.flat_map(|all: Vec<_>| all).collect()
-    });
-    for binary in binaries {
-        if !done.iter().any(|(name, _)| *name == binary.name) {
-            let lost = anyhow!("its run was lost");
-            done.push((binary.name.clone(), Err(lost)));
-        }
-    }
-    done
 }
 
 /// Those of a list that belong to the part of a run, `3/10`: ten runs do all.

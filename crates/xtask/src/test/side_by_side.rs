@@ -14,37 +14,49 @@ pub(super) fn run(programs: Vec<Program>, at_once: usize) -> Vec<(String, Result
     let (alone, shared): (Vec<_>, Vec<_>) = programs
         .into_iter()
         .partition(|program| program.alone || at_once < 2);
-    let titles: Vec<String> = shared.iter().map(|program| program.title.clone()).collect();
-    let queue = Mutex::new(shared.into_iter().collect::<VecDeque<_>>());
-    let done = Mutex::new(Vec::new());
-    let next = || queue.lock().ok()?.pop_front();
-    let worker = || {
-        while let Some(program) = next() {
-            let title = program.title.clone();
-            let mut lines = Vec::new();
-            let ran = program.run(|line| lines.push(line.to_owned()));
-            // The lock keeps what is printed together as well.
-            if let Ok(mut done) = done.lock() {
-                println!("\n{title}\n{}", lines.join("\n"));
-                done.push((title, ran));
-            }
-        }
+    let work = |program: Program| {
+        let (title, mut lines) = (program.title.clone(), Vec::new());
+        let ran = program.run(|line| lines.push(line.to_owned()));
+        // One call, so that what it printed stays together.
+        println!("\n{title}\n{}", lines.join("\n"));
+        ran
     };
-    std::thread::scope(|scope| {
-        for _ in 0..at_once.min(titles.len()) {
-            scope.spawn(worker);
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_default();
-    for title in titles {
-        if !done.iter().any(|(other, _)| *other == title) {
-            done.push((title.clone(), Err(anyhow!("{title}: its run was lost"))));
-        }
-    }
+    let mut done = each(shared, at_once, |program| program.title.clone(), work);
     for program in alone {
         println!("\n{}", program.title);
         let title = program.title.clone();
         done.push((title, program.run(|line| println!("{line}"))));
+    }
+    done
+}
+
+/// Does something with each of many, up to `at_once` at the same time. Returns the outcomes by their
+/// titles, in the order in which they ended.
+pub(super) fn each<T: Send, R: Send>(
+    all: Vec<T>,
+    at_once: usize,
+    title: impl Fn(&T) -> String,
+    work: impl Fn(T) -> Result<R> + Sync,
+) -> Vec<(String, Result<R>)> {
+    let titled = all.into_iter().map(|one| (title(&one), one));
+    let titled: VecDeque<_> = titled.collect();
+    let titles: Vec<String> = titled.iter().map(|(title, _)| title.clone()).collect();
+    let queue = Mutex::new(titled);
+    let next = || queue.lock().ok()?.pop_front();
+    let worker = || -> Vec<_> {
+        let mine = std::iter::from_fn(next);
+        mine.map(|(title, one)| (title, work(one))).collect()
+    };
+    let mut done: Vec<_> = std::thread::scope(|scope| {
+        let count = at_once.clamp(1, titles.len().max(1));
+        let workers: Vec<_> = (0..count).map(|_| scope.spawn(worker)).collect();
+        let ended = workers.into_iter().map(|it| it.join().unwrap_or_default());
+        ended.flatten().collect()
+    });
+    for title in titles {
+        if !done.iter().any(|(other, _)| *other == title) {
+            done.push((title.clone(), Err(anyhow!("{title}: its run was lost"))));
+        }
     }
     done
 }
