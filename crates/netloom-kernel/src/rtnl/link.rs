@@ -358,14 +358,9 @@ impl Link {
 
 /// The one setting of IPv6 that is read, out of all.
 fn accept_ra(families: Attribute<'_>) -> Option<i32> {
-    let inet6 = families
-        .nested()
-        .find(|a| a.kind == libc::AF_INET6 as u16)?;
-    let settings = inet6.nested().find(|a| a.kind == IFLA_INET6_CONF)?;
-    let (words, _) = settings.value.as_chunks::<4>();
-    words
-        .get(DEVCONF_ACCEPT_RA)
-        .map(|word| i32::from_ne_bytes(*word))
+    let (words, _) = settings::ipv6(families)?.as_chunks::<4>();
+    let word = words.get(DEVCONF_ACCEPT_RA)?;
+    Some(i32::from_ne_bytes(*word))
 }
 
 /// The kernel's `struct ifinfomsg`.

@@ -1,7 +1,7 @@
 //! The settings of a link's IPv4 and IPv6 that `/proc/sys/net/ipv4/conf` and `/proc/sys/net/ipv6/conf` have files for.
 
 use super::requests::list;
-use super::{Attributes, IFLA_AF_SPEC, IFLA_IFNAME, IFLA_INET_CONF, IFLA_INET6_CONF};
+use super::{Attribute, Attributes, IFLA_AF_SPEC, IFLA_IFNAME, IFLA_INET_CONF, IFLA_INET6_CONF};
 use crate::error::Result;
 use crate::rtnl::Socket;
 
@@ -32,24 +32,29 @@ impl LinkSettings {
         for a in Attributes::after(payload, 16) {
             match a.kind {
                 IFLA_IFNAME => settings.name = a.string(),
-                IFLA_AF_SPEC => settings.learn(a.nested()),
+                IFLA_AF_SPEC => {
+                    settings.ipv4 = ipv4(a).unwrap_or_default().to_vec();
+                    settings.ipv6 = ipv6(a).unwrap_or_default().to_vec();
+                }
                 _ => {}
             }
         }
         settings
     }
+}
 
-    fn learn(&mut self, families: Attributes<'_>) {
-        for family in families {
-            let array = |kind: u16| {
-                let found = family.nested().find(|a| a.kind == kind);
-                found.map(|a| a.value.to_vec()).unwrap_or_default()
-            };
-            match i32::from(family.kind) {
-                libc::AF_INET => self.ipv4 = array(IFLA_INET_CONF),
-                libc::AF_INET6 => self.ipv6 = array(IFLA_INET6_CONF),
-                _ => {}
-            }
-        }
-    }
+/// The settings of IPv4 among what a link has of each family (`IFLA_AF_SPEC`).
+fn ipv4<'a>(families: Attribute<'a>) -> Option<&'a [u8]> {
+    array(families, libc::AF_INET, IFLA_INET_CONF)
+}
+
+/// The same of IPv6.
+pub(super) fn ipv6<'a>(families: Attribute<'a>) -> Option<&'a [u8]> {
+    array(families, libc::AF_INET6, IFLA_INET6_CONF)
+}
+
+fn array<'a>(families: Attribute<'a>, family: i32, kind: u16) -> Option<&'a [u8]> {
+    let of_family = families.nested().find(|a| i32::from(a.kind) == family)?;
+    let settings = of_family.nested().find(|a| a.kind == kind)?;
+    Some(settings.value)
 }
