@@ -29,11 +29,12 @@ const HEARD: [Signal; 9] = [
 pub(super) fn run(mut command: Command, channel: &Channel) -> io::Result<Never> {
     let child = command.spawn()?;
     let pid = Pid::from_child(&child);
-    // The shim waits for the end of this: the command is executed.
-    let _ = channel.socket().shutdown(std::net::Shutdown::Both);
+    // Before the shim may send one: the kernel drops what the first process of a pod does not listen for.
     let Ok(signals) = SignalFd::listen(&HEARD) else {
         exit(i32::from(status::NOT_STARTED));
     };
+    // The shim waits for the end of this: the command is executed.
+    let _ = channel.socket().shutdown(std::net::Shutdown::Both);
     loop {
         while let Ok(Some((ended, how))) = wait(WaitOptions::NOHANG) {
             if ended == pid {

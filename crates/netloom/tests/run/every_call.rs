@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use netloom_testkit::{Faults, Host, Sample, Snapshot, product, skip};
 use rustix::process::{Pid, Signal};
@@ -166,13 +167,19 @@ fn a_shim_killed_anywhere_after_its_foreground_leaves_nothing() {
     let Some(host) = host() else { return };
     let mut specification = specification();
     specification["command"] = json!(["sleep", "1000"]);
-    // It hears that it is to end.
     specification["init"] = json!(true);
     let killed = |point: Option<&Point>| {
+        let began = Instant::now();
         let (mut child, own) = shim(&mut traced(point), &specification);
         drop(own);
         // strace ends as its program does.
-        !child.wait().unwrap().success()
+        let is_killed = !child.wait().unwrap().success();
+        // Ten seconds after it has asked, the shim kills.
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "the first process did not hear SIGTERM"
+        );
+        is_killed
     };
     assert!(!killed(None), "it runs");
     let (points, before) = (points(), picture(&host));
