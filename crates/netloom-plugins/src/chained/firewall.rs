@@ -40,7 +40,7 @@ const OWNED: &[Owned] = &[
     Owned::of_network("iptables firewall", iptables::sweep),
 ];
 
-fn unchained() -> Error {
+fn missing_prev_result() -> Error {
     invalid("missing prevResult from earlier plugin: firewall must be chained")
 }
 
@@ -60,7 +60,7 @@ fn closed_chain(conf: &PluginConf, view: &NetworkView<'_>) -> Result<Option<Hind
 }
 
 /// The packet filter keeps the pods of one bridge apart only if it sees what the bridge forwards.
-fn unseen(conf: &PluginConf, view: &NetworkView<'_>) -> Vec<Hindrance> {
+fn unseen_bridge_traffic(conf: &PluginConf, view: &NetworkView<'_>) -> Vec<Hindrance> {
     const KEYS: [&str; 2] = [
         "net.bridge.bridge-nf-call-iptables",
         "net.bridge.bridge-nf-call-ip6tables",
@@ -135,7 +135,7 @@ impl Plugin for Firewall {
         undo: &mut Undo<'r>,
     ) -> Result<AddResult, Error> {
         let plan = Plan::new(request.conf)?;
-        let result = request.prev_result()?.ok_or_else(unchained)?;
+        let result = request.prev_result()?.ok_or_else(missing_prev_result)?;
         let wanted = Wanted::new(&plan, &result)?;
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let backend = backend::choose(plan.backend)?;
@@ -159,7 +159,10 @@ impl Plugin for Firewall {
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf)?;
-        let made = request.conf.prev_result()?.ok_or_else(unchained)?;
+        let made = request
+            .conf
+            .prev_result()?
+            .ok_or_else(missing_prev_result)?;
         let wanted = Wanted::new(&plan, &made)?;
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let backend = backend::choose(plan.backend)?;
@@ -176,7 +179,7 @@ impl Plugin for Firewall {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        if record::spares(request) {
+        if record::lives_elsewhere(request) {
             return Ok(());
         }
         let plan = Plan::lenient(request.conf);
@@ -191,7 +194,7 @@ impl Plugin for Firewall {
         conf: &PluginConf,
         view: &NetworkView<'_>,
     ) -> Result<Vec<Hindrance>, Error> {
-        let mut found = unseen(conf, view);
+        let mut found = unseen_bridge_traffic(conf, view);
         // What the kernel does not show is no finding; STATUS tells what is missing.
         found.extend(closed_chain(conf, view).unwrap_or_default());
         Ok(found)

@@ -147,7 +147,7 @@ impl Plugin for Portmap {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        if record::spares(request) {
+        if record::lives_elsewhere(request) {
             return Ok(());
         }
         let plan = Plan::new(request.conf).ok();

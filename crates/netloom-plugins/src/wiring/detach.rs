@@ -24,7 +24,7 @@ fn masquerade_of(conf: &PluginConf) -> Option<BackendChoice> {
 
 /// Removes the attachment. What is absent is success; every step is tried.
 pub(crate) fn detach(request: &DelRequest<'_>) -> Result<(), Error> {
-    if record::spares(request) {
+    if record::lives_elsewhere(request) {
         return request.forward_to_foreign_ipam();
     }
     let made = request.prev_result();

@@ -166,7 +166,7 @@ pub(crate) fn configure(
     // A route by way of a tentative source address would not serve yet.
     if v6 && addressing.dad != Dad::Off {
         commit(batch, pod.name)?;
-        settle(pod.socket, pod.index, pod.name)?;
+        wait_for_dad(pod.socket, pod.index, pod.name)?;
         batch = pod.socket.batch();
     }
     add_routes(&mut batch, &pod, result, &ips, addressing.subnet);
@@ -230,7 +230,7 @@ fn commit(batch: Batch<'_>, name: &str) -> Result<(), SetupError> {
 }
 
 /// Waits for duplicate address detection. It does not even begin without a carrier.
-pub(crate) fn settle(socket: &Socket, index: u32, name: &str) -> Result<(), SetupError> {
+pub(crate) fn wait_for_dad(socket: &Socket, index: u32, name: &str) -> Result<(), SetupError> {
     let link = socket
         .get_link(index)
         .map_err(SetupError::kernel(format!("look up {name:?}")))?;

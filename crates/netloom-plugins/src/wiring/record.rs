@@ -290,7 +290,7 @@ pub(crate) fn forget(owner: Owner<'_>) -> Result<(), Error> {
 
 /// Whether a DEL names another namespace than ADD did, and ADD's lives: nothing of the attachment
 /// is touched then, and stderr is told so.
-pub(crate) fn spares(request: &DelRequest<'_>) -> bool {
+pub(crate) fn lives_elsewhere(request: &DelRequest<'_>) -> bool {
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let Some(path) = request.netns else {
         return false;
@@ -300,15 +300,15 @@ pub(crate) fn spares(request: &DelRequest<'_>) -> bool {
         return false;
     };
     let other = sandbox::open_if_there(Some(path)).ok().flatten();
-    let spared = other.is_some_and(|other| !record.is_at(&other)) && record.lives(owner);
-    if spared {
+    let is_elsewhere = other.is_some_and(|other| !record.is_at(&other)) && record.lives(owner);
+    if is_elsewhere {
         request.warn(&format!(
             "container {:?} has its {:?} in {:?}, which lives, and CNI_NETNS is {path:?}: nothing of \
              that attachment is removed",
             owner.container_id, owner.if_name, record.path
         ));
     }
-    spared
+    is_elsewhere
 }
 
 /// The records of attachments of the network that are not valid any more. A device that is still lent

@@ -92,7 +92,7 @@ impl<'a> LinkSides<'a> {
         undo: &mut Undo<'r>,
     ) -> Result<Link, SetupError> {
         let made = self.inside.create_link(spec).map(Some);
-        self.created(made, kind, undo)?
+        self.finish_creation(made, kind, undo)?
             .map_err(SetupError::kernel(format!(
                 "failed to create {kind} {:?}",
                 self.name
@@ -112,7 +112,7 @@ impl<'a> LinkSides<'a> {
             Place::Host => self.host.create_link_in(&self.netns, &spec).map(|()| None),
             Place::Pod => self.inside.create_link(&spec).map(Some),
         };
-        self.created(made, kind, undo)?.map_err(|cause| {
+        self.finish_creation(made, kind, undo)?.map_err(|cause| {
             let reason = if cause.is_exists() {
                 ", which has such a link already"
             } else if cause.is_busy() {
@@ -129,7 +129,7 @@ impl<'a> LinkSides<'a> {
     }
 
     /// What has been made, or not. The outer error is that of a name that is taken.
-    fn created<'r>(
+    fn finish_creation<'r>(
         &self,
         made: netloom_kernel::Result<Option<Link>>,
         kind: &'static str,

@@ -113,7 +113,7 @@ pub(crate) fn create_wire<'r>(
                 });
             }
             Err(error) if error.is_exists() && attempt < NAME_ATTEMPTS => {
-                make_way(host, pod, &name, &mark)?;
+                require_pod_name_free(host, pod, &name, &mark)?;
             }
             Err(error) => {
                 let what = format!("failed to make the veth {name} and its peer {:?}", pod.name);
@@ -130,7 +130,12 @@ pub(crate) fn create_wire<'r>(
 
 /// After a name was refused: if it is the host's, another one can be tried; else the pod has a link
 /// of the name that its end was to get.
-fn make_way(host: &Socket, pod: PodEnd<'_>, name: &str, mark: &str) -> Result<(), SetupError> {
+fn require_pod_name_free(
+    host: &Socket,
+    pod: PodEnd<'_>,
+    name: &str,
+    mark: &str,
+) -> Result<(), SetupError> {
     let found = host
         .find_link(name)
         .map_err(SetupError::kernel("look up a veth"))?;

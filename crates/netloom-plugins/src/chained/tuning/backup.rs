@@ -154,7 +154,7 @@ pub(super) struct Store(PathBuf);
 /// The backups of attachments that are not valid any more, and the files that are none.
 pub(super) const OWNED: netloom_plugin::Owned =
     netloom_plugin::Owned::of_conf("tuning backup", |scope, how| {
-        Store::remembered(scope.conf).sweep(scope, how)
+        Store::lenient(scope.conf).sweep(scope, how)
     });
 
 impl Store {
@@ -167,7 +167,7 @@ impl Store {
     }
 
     /// For DEL and GC, which must not fail because of the rest of a configuration.
-    pub(super) fn remembered(conf: &PluginConf) -> Self {
+    pub(super) fn lenient(conf: &PluginConf) -> Self {
         let directory = conf.get("dataDir").and_then(Value::as_str);
         Self::at(directory.unwrap_or_default())
     }

@@ -15,10 +15,10 @@ use std::path::PathBuf;
 /// no interface any more. What the kernel will not set is told on stderr: the interface is about
 /// to go, and the pod must be removable.
 pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
-    if record::spares(request) {
+    if record::lives_elsewhere(request) {
         return Ok(());
     }
-    let store = Store::remembered(request.conf);
+    let store = Store::lenient(request.conf);
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let mut cleanup = Cleanup::new();
     let netns = sandbox::open_if_there(request.netns);

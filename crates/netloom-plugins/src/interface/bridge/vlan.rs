@@ -70,19 +70,19 @@ fn trunk(entries: &[Trunk]) -> Result<BTreeSet<u16>, Error> {
     for entry in entries {
         match (entry.min_id, entry.max_id) {
             (Some(min), Some(max)) => vlans.extend(range(min, max)?),
-            (None, Some(_)) => return Err(lonely("minID")),
-            (Some(_), None) => return Err(lonely("maxID")),
+            (None, Some(_)) => return Err(missing_bound("minID")),
+            (Some(_), None) => return Err(missing_bound("maxID")),
             (None, None) => {}
         }
         if let Some(id) = entry.id {
-            vlans.insert(member("id", id)?);
+            vlans.insert(trunk_vlan("id", id)?);
         }
     }
     Ok(vlans)
 }
 
 fn range(min: i64, max: i64) -> Result<std::ops::RangeInclusive<u16>, Error> {
-    let (first, last) = (member("minID", min)?, member("maxID", max)?);
+    let (first, last) = (trunk_vlan("minID", min)?, trunk_vlan("maxID", max)?);
     if first > last {
         return Err(invalid(format!(
             "minID is greater than maxID in trunk parameter: {min} > {max}"
@@ -91,7 +91,7 @@ fn range(min: i64, max: i64) -> Result<std::ops::RangeInclusive<u16>, Error> {
     Ok(first..=last)
 }
 
-fn member(field: &str, value: i64) -> Result<u16, Error> {
+fn trunk_vlan(field: &str, value: i64) -> Result<u16, Error> {
     match u16::try_from(value) {
         Ok(vlan) if (1..=vlan_id::LAST).contains(&value) => Ok(vlan),
         _ => Err(invalid(format!(
@@ -100,7 +100,7 @@ fn member(field: &str, value: i64) -> Result<u16, Error> {
     }
 }
 
-fn lonely(missing: &str) -> Error {
+fn missing_bound(missing: &str) -> Error {
     invalid(format!(
         "minID and maxID should be configured simultaneously, {missing} is missing"
     ))

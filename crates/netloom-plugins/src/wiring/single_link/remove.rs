@@ -12,7 +12,7 @@ use netloom_spec::Error;
 /// The IPAM plugin comes first: one that talks through the link, as DHCP does to give its lease
 /// back, still can.
 pub(crate) fn del(request: &DelRequest<'_>, kind: &str) -> Result<(), Error> {
-    if record::spares(request) {
+    if record::lives_elsewhere(request) {
         return request.forward_to_foreign_ipam();
     }
     let mut cleanup = Cleanup::new();
