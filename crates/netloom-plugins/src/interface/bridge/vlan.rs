@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// The VLAN that a trunk without `vlan` carries untagged.
 const NATIVE_VLAN: u16 = 1;
 
-/// The VLANs of one port. At least one of the fields says something.
+/// The VLANs of one port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PortVlans {
     /// The VLAN that the port carries untagged.
@@ -32,7 +32,7 @@ pub(super) struct Vlans {
 }
 
 impl PortVlans {
-    /// The same without the tagged ones.
+    /// The native VLAN alone, for the port of the gateway.
     pub(super) fn native_only(&self) -> Self {
         Self {
             tagged: BTreeSet::new(),
@@ -61,6 +61,7 @@ impl Vlans {
     }
 }
 
+/// `vlan`; 0 is the same as none.
 fn access(vlan: i64) -> Result<Option<u16>, Error> {
     Ok(Some(vlan_id::read(vlan)?).filter(|vlan| *vlan != 0))
 }
