@@ -5,7 +5,8 @@
 
 #![forbid(unsafe_code)]
 
-/// Defines `Plugin::plan`, the door for the fuzz target `plans`. It is in no other build.
+/// Defines `Plugin::plan`, by which the fuzz target `plans` reaches a plugin's private plan. No other
+/// build has it.
 macro_rules! plan_door {
     ($plan:expr) => {
         #[cfg(fuzzing)]
@@ -34,7 +35,8 @@ macro_rules! plugins {
     };
 }
 
-/// The release of the reference plugins whose behaviour is offered; docs/differences.md tells how.
+/// The release of the Go plugins whose behaviour these plugins have; docs/differences.md lists what is
+/// different.
 const REFERENCE: &str = "v1.9.1";
 
 pub mod chained;
@@ -51,7 +53,7 @@ pub use wiring::identity;
 pub use wiring::link_kind::{command_for, lack_of};
 pub use wiring::record;
 
-/// What the plugins say of themselves beside their names.
+/// What a plugin prints beside its name when it is run by hand: release and build.
 pub const MAKER: netloom_plugin::Maker = netloom_plugin::Maker {
     release: REFERENCE,
     line: || {

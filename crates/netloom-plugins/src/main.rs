@@ -1,4 +1,5 @@
-//! The program `netloom-plugins`: each plugin under the name it is linked as.
+//! The multi-call program `netloom-plugins`. It is the plugin under whose name it was installed, else
+//! the one that `argv[0]` names.
 
 #![forbid(unsafe_code)]
 
@@ -15,14 +16,14 @@ fn main() -> ExitCode {
         return code;
     }
     if stdio::output_was_closed() && std::env::var_os("CNI_COMMAND").is_some_and(|it| it == "ADD") {
-        // Nobody could undo by it what nobody was told of. A stderr that fails as well changes nothing.
+        // The caller would not learn what ADD made. If stderr is closed as well, the exit status must do.
         let _ = writeln!(
             std::io::stderr(),
             "stdout is closed: ADD has nowhere to write its result, give it a pipe or a file"
         );
         return ExitCode::FAILURE;
     }
-    // Who called a plugin waits for it to end, and not for the kernel to free what it removed.
+    // The caller waits until this process ends. Children wait for the kernel to free what was removed.
     reaper::allow();
     netloom_plugin::tell_maker(netloom_plugins::MAKER);
     let code = netloom_plugin::main(netloom_plugins::registry::PLUGINS);

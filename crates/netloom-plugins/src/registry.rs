@@ -1,18 +1,18 @@
-//! The table of all plugins: dispatch by name, VERSION, help, install links and the tests that
-//! every plugin must pass come from it.
+//! The table of all plugins. From it come dispatch by name, VERSION, help, what `netloom install`
+//! installs, and the tests that every plugin must pass.
 
 use crate::{chained, interface, ipam};
 use netloom_plugin::{Entry, Env, Invocation, Plugin};
 use std::io::Write;
 
-/// A plugin, and the function that is the plugin, which a program calls in process.
+/// A plugin, and the function that runs it in the caller's process.
 #[derive(Clone, Copy)]
 pub(crate) struct Registered {
     pub(crate) plugin: &'static dyn Plugin,
     pub(crate) entry: Entry,
 }
 
-/// The lists beside the plugins.
+/// The list of each kind of plugins.
 const KINDS: [&[Registered]; 3] = [interface::PLUGINS, ipam::PLUGINS, chained::PLUGINS];
 
 const COUNT: usize = KINDS[0].len() + KINDS[1].len() + KINDS[2].len();
@@ -33,8 +33,8 @@ pub const PLUGINS: &[&'static dyn Plugin] = &{
     all
 };
 
-/// Name and function of every plugin, for a program that calls them in process. Their delegates
-/// are called in process as well.
+/// Name and function of every plugin, for a program that calls plugins in its own process. Their
+/// delegates are called in the same process.
 pub fn entries() -> impl Iterator<Item = (&'static str, Entry)> {
     let all = KINDS.into_iter().flatten();
     all.map(|it| (it.plugin.name(), it.entry))

@@ -1,8 +1,17 @@
-//! What interface plugins have in common: wires, addresses, gateways, masquerade.
+//! What plugins have in common: veths, addresses, gateways, masquerade, files of state. Nothing here
+//! knows a plugin.
+//!
+//! Words that recur:
+//!
+//! - a *wire* is the veth between the host and a pod, with the *host's end* and the *pod's end*;
+//! - `inside` is a netlink socket in the pod's namespace, `host` one in the host's;
+//! - an *owner* is the attachment that an object belongs to, see [`owner`];
+//! - a *record* is what the host remembers of an attachment, see [`record`];
+//! - a *mark* is the alias of a link that names its owner, see [`identity`].
 //!
 //! The verbs are contracts. `ensure_` makes what is shared and is never undone;
 //! `create_` makes what belongs to one attachment, and its caller registers the undo at
-//! once; `remove_` treats what is absent as success. Nothing here knows a plugin.
+//! once; `remove_` treats what is absent as success.
 
 pub(crate) mod announcement;
 pub(crate) mod check;

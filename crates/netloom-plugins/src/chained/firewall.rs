@@ -7,7 +7,7 @@
 //! | base chains, `CNI-FORWARD`, the administrators' chain, the jumps to them | the host, stay |
 //! | what keeps a bridge apart (`ingressPolicy`) | the bridge, stays |
 //!
-//! It makes no interface: `prevResult` tells the addresses, and is the result.
+//! It makes no interface: it takes the addresses from `prevResult`, and returns that as its result.
 
 mod backend;
 mod closed;
@@ -34,18 +34,18 @@ use netloom_spec::{AddResult, Error, PluginConf, Version, code};
 use plan::{Choice, Plan, Wanted, addresses, host_links};
 use std::net::IpAddr;
 
-/// What GC removes. What firewalld has does not tell whose it is.
+/// What GC removes. firewalld's sources are not among it: they do not tell whose they are.
 const OWNED: &[Owned] = &[
     Owned::of_network("nftables firewall", nftables::sweep),
     Owned::of_network("iptables firewall", iptables::sweep),
 ];
 
-fn unchained() -> Error {
+fn missing_prev_result() -> Error {
     invalid("missing prevResult from earlier plugin: firewall must be chained")
 }
 
-/// A native chain of nftables that stops all that comes in by the network's link, whatever the plugin
-/// lets pass in its own.
+/// Finds a chain of somebody else in nftables that drops all that comes in by the network's link. It
+/// does so even if the plugin's own chains let it pass.
 fn closed_chain(conf: &PluginConf, view: &NetworkView<'_>) -> Result<Option<Hindrance>, Error> {
     let Some(link) = view.link.map(HostLink::pattern) else {
         return Ok(None);
@@ -59,8 +59,9 @@ fn closed_chain(conf: &PluginConf, view: &NetworkView<'_>) -> Result<Option<Hind
     }))
 }
 
-/// The packet filter keeps the pods of one bridge apart only if it sees what the bridge forwards.
-fn unseen(conf: &PluginConf, view: &NetworkView<'_>) -> Vec<Hindrance> {
+/// Finds sysctls that keep the packet filter from seeing what a bridge forwards. Then it cannot keep
+/// the pods of one bridge apart.
+fn unseen_bridge_traffic(conf: &PluginConf, view: &NetworkView<'_>) -> Vec<Hindrance> {
     const KEYS: [&str; 2] = [
         "net.bridge.bridge-nf-call-iptables",
         "net.bridge.bridge-nf-call-ip6tables",
@@ -92,7 +93,7 @@ fn unseen(conf: &PluginConf, view: &NetworkView<'_>) -> Vec<Hindrance> {
         .collect()
 }
 
-/// Iptables' rules cannot undo what another chain of the hook drops, nor can nftables' own.
+/// Fails if another chain of the same hook drops the pod's packets. No rule of the plugin can undo that.
 fn refuse_closed_chain(
     choice: Choice,
     wanted: &Wanted,
@@ -120,7 +121,7 @@ impl Plugin for Firewall {
     }
 
     fn versions(&self) -> &'static [Version] {
-        // As upstream: prevResult, which it lives by, is of 0.3.0, and CHECK of 0.4.0.
+        // As upstream. It needs prevResult, which came with 0.3.0, and CHECK, which came with 0.4.0.
         &[Version::V0_4_0, Version::V1_0_0, Version::V1_1_0]
     }
 
@@ -135,7 +136,7 @@ impl Plugin for Firewall {
         undo: &mut Undo<'r>,
     ) -> Result<AddResult, Error> {
         let plan = Plan::new(request.conf)?;
-        let result = request.prev_result()?.ok_or_else(unchained)?;
+        let result = request.prev_result()?.ok_or_else(missing_prev_result)?;
         let wanted = Wanted::new(&plan, &result)?;
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let backend = backend::choose(plan.backend)?;
@@ -159,7 +160,10 @@ impl Plugin for Firewall {
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf)?;
-        let made = request.conf.prev_result()?.ok_or_else(unchained)?;
+        let made = request
+            .conf
+            .prev_result()?
+            .ok_or_else(missing_prev_result)?;
         let wanted = Wanted::new(&plan, &made)?;
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let backend = backend::choose(plan.backend)?;
@@ -176,7 +180,7 @@ impl Plugin for Firewall {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        if record::spares(request) {
+        if record::lives_elsewhere(request) {
             return Ok(());
         }
         let plan = Plan::lenient(request.conf);
@@ -191,8 +195,8 @@ impl Plugin for Firewall {
         conf: &PluginConf,
         view: &NetworkView<'_>,
     ) -> Result<Vec<Hindrance>, Error> {
-        let mut found = unseen(conf, view);
-        // What the kernel does not show is no finding; STATUS tells what is missing.
+        let mut found = unseen_bridge_traffic(conf, view);
+        // If the kernel cannot be asked, nothing is reported here: STATUS does that.
         found.extend(closed_chain(conf, view).unwrap_or_default());
         Ok(found)
     }
@@ -229,8 +233,8 @@ impl Plugin for Firewall {
     plan_door!(|conf, _| Wanted::new(&Plan::new(conf)?, &conf.prev_result()?.unwrap_or_default()));
 }
 
-/// Removes what the attachment has. The configuration need not say by which packet filter that is,
-/// so all are looked at that it does not rule out. `foreign`: what the Go plugin made, too.
+/// Removes what the attachment has. The configuration need not say in which packet filter that is, so
+/// all are searched that it does not rule out. With `foreign`, the Go plugin's rules are removed too.
 fn remove_by(
     choice: Choice,
     owner: Owner<'_>,
@@ -260,7 +264,7 @@ fn remove_by(
     cleanup.finish()
 }
 
-/// firewalld knows no such policies.
+/// Applies `ingressPolicy` by the host's packet filter, since firewalld has no such policy.
 fn keep_apart(owner: Owner<'_>, wanted: &Wanted) -> Result<(), SetupError> {
     match packet_filter() {
         Backend::Iptables => iptables::keep_apart(owner, wanted),

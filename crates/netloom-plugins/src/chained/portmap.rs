@@ -10,8 +10,9 @@
 //! | iptables: elements for `::1` in nf_tables' `ip6 cni_hostport` | the attachment |
 //! | `route_localnet` of the link to the pod | shared, stays |
 //!
-//! It is called behind a plugin that makes an interface, whose result tells the pod's addresses, and
-//! hands that on. Nothing reserves a port: the last ADD has it, and the one before when that goes.
+//! It is chained behind a plugin that makes an interface. The result of that plugin has the pod's
+//! addresses, and portmap returns it unchanged. Nothing reserves a port: of several pods that map one,
+//! the pod that was added last has it. When that pod goes, the one before has it again.
 
 mod conditions;
 mod config;
@@ -41,7 +42,7 @@ use netloom_spec::{AddResult, Error, NetworkName, PluginConf};
 use nftables::RemovalHints;
 use plan::{Masquerade, Plan, Pod};
 
-/// To whose addresses ports lead in a network, by either packet filter.
+/// The addresses to which ports lead in a network, and their owners, from both packet filters.
 fn claims(network: &str) -> Result<Vec<ClaimedAddress>, Error> {
     let mut claims = nftables::claims(network)?;
     claims.extend(iptables::claims(network)?);
@@ -54,10 +55,12 @@ const OWNED: &[Owned] = &[
     Owned::of_network("iptables port mapping", iptables::sweep),
 ];
 
-/// The link to which kube-proxy by IPVS gives every service's address.
+/// The link to which kube-proxy gives the addresses of all services if it works by IPVS.
 const SERVICES: &str = "kube-ipvs0";
 
-/// Portmap takes services' addresses there for the host's own, and a service's port for a hostPort.
+/// Warns of addresses on that link. They are the host's own for portmap, so what is sent to a service
+/// goes to a pod whose hostPort is the service's port. The keys `conditionsV4` and `conditionsV6` can
+/// prevent that.
 fn service_addresses(conf: &PluginConf) -> netloom_kernel::Result<Vec<Hindrance>> {
     let socket = Socket::open()?;
     let Some(link) = socket.find_link(SERVICES)? else {
@@ -147,11 +150,11 @@ impl Plugin for Portmap {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        if record::spares(request) {
+        if record::lives_elsewhere(request) {
             return Ok(());
         }
         let plan = Plan::new(request.conf).ok();
-        // With no mapping told, the runtime may have left them out.
+        // Without mappings in it the plan says nothing: the runtime may have left them out.
         let plan = plan.filter(|plan| !plan.mappings.is_empty());
         let choice = plan
             .as_ref()
@@ -228,7 +231,7 @@ enum Wanted {
 }
 
 impl Wanted {
-    /// Nothing is touched.
+    /// Decides what to make. Nothing is touched.
     fn new(owner: Owner<'_>, plan: &Plan, pod: &Pod, backend: Backend) -> Result<Self, Error> {
         let source = localhost::source(pod.v6)?;
         Ok(match backend {
@@ -251,7 +254,8 @@ impl Wanted {
     }
 }
 
-/// Everything is there, by the packet filter that the configuration names or by any.
+/// Fails unless everything is there, in the packet filter that the configuration names. If it names
+/// none, either of the two will do.
 fn check(owner: Owner<'_>, plan: &Plan, pod: &Pod) -> Result<(), Error> {
     let by_nftables = || -> Result<(), Error> {
         let source = localhost::source(pod.v6)?;

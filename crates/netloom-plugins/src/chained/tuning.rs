@@ -7,11 +7,11 @@
 //! | the interface's attributes | the attachment; DEL gives back what they were |
 //! | `<dataDir>/<containerID>_<ifname>.json`: what they were | the attachment, gone after DEL |
 //!
-//! Of two attachments to which upstream gives one name, `a_b` with `c` and `a` with `b_c`, the second
-//! gets a name of its own, `_<hash>.json`.
-//!
 //! The file is upstream's, so that the DEL of either implementation restores what the other
 //! changed. An additional key, which upstream ignores, says which link of which network it is of.
+//!
+//! Upstream's name of the file is the same for container `a_b` with interface `c` and for container `a`
+//! with interface `b_c`. Where the other one has the name, the file is called `_<hash>.json`.
 
 mod add;
 pub(crate) mod allowlist;
@@ -66,7 +66,7 @@ impl Plugin for Tuning {
     }
 
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
-        // What the runtime says of one attachment is not known here; nor is its interface.
+        // STATUS is of no attachment: there are no CNI_ARGS, and keys keep the placeholder for the interface.
         let plan = Plan::new(request.conf, request.stdin(), "", key::IFNAME)?;
         let ready = Allowlist::read().and_then(|list| list.permit(&plan.sysctls));
         let ready = ready.and_then(|()| plan.store.usable());

@@ -18,7 +18,7 @@ mod plan;
 use crate::wiring::announcement::Announcement;
 use crate::wiring::identity::may_be_own;
 use crate::wiring::link_kind::require_links_of;
-use crate::wiring::pod::settle;
+use crate::wiring::pod::wait_for_dad;
 use crate::wiring::record;
 use crate::wiring::sandbox::{self, LockedPod};
 use crate::wiring::setup_error::invalid;
@@ -63,7 +63,7 @@ impl Plugin for Vrf {
     ) -> Result<AddResult, Error> {
         let name = request.if_name.as_str();
         let plan = Plan::new(request.conf, name)?;
-        let result = request.prev_result()?.ok_or_else(unchained)?;
+        let result = request.prev_result()?.ok_or_else(missing_prev_result)?;
         let pod = Rc::new(LockedPod::enter(sandbox::open(request.netns)?, request)?);
         let socket = &pod.socket;
         let link = find(socket, name)?.ok_or_else(|| {
@@ -86,7 +86,7 @@ impl Plugin for Vrf {
         });
         let join = LinkChange::new().master(vrf.index);
         belongings.change_master(socket, &join, vrf.table, Restore::Strictly)?;
-        settle(socket, link.index, name)?;
+        wait_for_dad(socket, link.index, name)?;
         // The link forgot its neighbours, and they may have lost what they knew.
         let announcement = pod.within(|| Announcement::of_result(&result, &link))?;
         announcement.send(pod.netns(), socket);
@@ -98,7 +98,7 @@ impl Plugin for Vrf {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        if record::spares(request) {
+        if record::lives_elsewhere(request) {
             return Ok(());
         }
         let made = request.prev_result();
@@ -151,7 +151,7 @@ impl Plugin for Vrf {
     plan_door!(|conf, _| Plan::new(conf, "eth0"));
 }
 
-fn unchained() -> Error {
+fn missing_prev_result() -> Error {
     invalid("missing prevResult from earlier plugin: vrf must be chained")
 }
 

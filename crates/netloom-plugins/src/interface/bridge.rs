@@ -40,6 +40,8 @@ impl Plugin for Bridge {
     }
 
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        // Both decode the configuration, and `lint` notes the keys of each, so both run whatever the
+        // first one says. The error of the plan comes first, as in ADD.
         let advertisements = RouterAdvertisements::validate(conf);
         plan::Plan::new(conf, "")?;
         advertisements?;
@@ -62,7 +64,7 @@ impl Plugin for Bridge {
         detach(request)
     }
 
-    /// Links of pods that are gone went with them.
+    /// Veths are not among them: a veth goes with the pod's namespace.
     fn owned(&self) -> &'static [Owned] {
         const OWNED: [Owned; 4] = {
             let [nftables, iptables] = masquerade::OWNED;

@@ -107,11 +107,11 @@ impl Plugin for Flannel {
     }
 
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        let spared = record::spares(request);
+        let is_elsewhere = record::lives_elsewhere(request);
         let store = Store::of(request.conf);
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         let Some(saved) = store.find(owner)? else {
-            if !spared {
+            if !is_elsewhere {
                 // The reference's DEL of the delegate does not know of it.
                 record::forget(owner)?;
             }
@@ -134,7 +134,7 @@ impl Plugin for Flannel {
             None => request.warn("there is no other configuration: the delegate is not called"),
         }
         // The delegate has left it alone too, but for a foreign IPAM.
-        if spared {
+        if is_elsewhere {
             return Ok(());
         }
         store.forget(owner, Some(&saved))

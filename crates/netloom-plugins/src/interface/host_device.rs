@@ -90,7 +90,7 @@ impl Plugin for HostDevice {
 
     /// What the configuration names need not exist any more; the device is known by its loan.
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
-        if record::spares(request) {
+        if record::lives_elsewhere(request) {
             return request.forward_to_foreign_ipam();
         }
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | the macvlan in the pod, its addresses and routes | the attachment |
 //!
-//! Nothing of it is on the host: the master is only looked at. With `linkInContainer` it is a link
-//! of the pod.
+//! It makes nothing on the host, and does not change the master. With `linkInContainer` the master is
+//! a link in the pod's namespace.
 
 mod plan;
 
@@ -37,6 +37,8 @@ impl Plugin for Macvlan {
     }
 
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        // Both decode the configuration, and `lint` notes the keys of each, so both run whatever the
+        // first one says. The error of the plan comes first, as in ADD.
         let advertisements = RouterAdvertisements::validate(conf);
         Plan::new(conf, "")?;
         advertisements?;
@@ -94,7 +96,7 @@ impl Plugin for Macvlan {
     plan_door!(Plan::new);
 }
 
-/// Mode and queue length are those of the plan.
+/// Fails if mode or queue length are not those of the plan.
 fn check_options(plan: &Plan, link: &Link) -> Result<(), SetupError> {
     let Some(LinkKind::Macvlan(options)) = link.kind else {
         return Ok(());
@@ -106,7 +108,7 @@ fn check_options(plan: &Plan, link: &Link) -> Result<(), SetupError> {
             link.name
         )));
     }
-    // Older kernels do not tell the length.
+    // `None`: the configuration does not set it, or the kernel is too old to tell it.
     match (
         options.broadcast_queue_len,
         plan.options.broadcast_queue_len,

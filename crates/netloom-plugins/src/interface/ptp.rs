@@ -7,7 +7,8 @@
 //! | the pod's entries in the masquerade table, or its iptables chain | the attachment |
 //! | `ip_forward`, `ipv6.conf.all.forwarding` | the host, stays |
 //!
-//! In the pod only the gateway is on the link; even the rest of the subnet is reached through it.
+//! In the pod, only the gateway is reached on the link directly. All else, the rest of the subnet
+//! included, is reached through the gateway.
 
 mod add;
 mod check;
@@ -37,6 +38,8 @@ impl Plugin for Ptp {
     }
 
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
+        // Both decode the configuration, and `lint` notes the keys of each, so both run whatever the
+        // first one says. The error of the plan comes first, as in ADD.
         let advertisements = RouterAdvertisements::validate(conf);
         plan::Plan::new(conf)?;
         advertisements?;

@@ -1,9 +1,9 @@
 //! host-local: addresses from ranges in the configuration, unique on this host.
 //!
-//! It makes no kernel objects. What it makes is files, see `store`: one for each reserved
-//! address, which belongs to the attachment whose container id and interface name it holds. They
-//! are the reference's files under the reference's lock, so both can serve the same network. The
-//! index beside them is a cache, see `index`.
+//! It makes no kernel objects, only files (`wiring/reservations/store.rs`): one for each reserved
+//! address. The file holds container id and interface name of the attachment that has the address.
+//! Files and lock are the reference's, so both can serve the same network. The index beside the files
+//! is a cache (`index.rs` there).
 //!
 //! Every operation is done under one lock, so an ADD with several range sets gets an address from
 //! each or none at all.
@@ -56,7 +56,7 @@ impl Plugin for HostLocal {
     fn validate(&self, conf: &PluginConf) -> Result<Needs, Error> {
         let version = conf.version()?;
         match conf.capabilities().get("ipRanges") {
-            // The runtime may name the ranges.
+            // The runtime may give the ranges with each ADD.
             Some(true) => drop(Plan::without_attachment(conf, version)?),
             _ => drop(Plan::new(conf, version, "")?),
         }
@@ -108,8 +108,8 @@ impl Plugin for HostLocal {
         Ok(claim.check(&expected)?)
     }
 
-    /// Needs only the network's name and `dataDir`: what a faulty configuration cannot describe
-    /// must still be removed, and `CNI_ARGS` say nothing about what was reserved.
+    /// Reads only the network's name and `dataDir`: it must be possible to remove a pod whose
+    /// configuration is faulty by now. `CNI_ARGS` do not say what was reserved.
     fn del(&self, request: &DelRequest<'_>) -> Result<(), Error> {
         let place = place(request.conf, request.network());
         let (id, if_name) = (request.container_id.as_str(), request.if_name.as_str());
@@ -143,8 +143,8 @@ impl Plugin for HostLocal {
         &[orphans::OWNED]
     }
 
-    /// As far as the reservations tell. One of a version of the reference that wrote no interface down
-    /// counts as the container's `eth0`.
+    /// Those that are reserved. A very old version of the reference wrote no interface: such a
+    /// reservation counts as that of the container's `eth0`.
     fn claims(
         &self,
         conf: &PluginConf,
@@ -215,7 +215,7 @@ impl Claim {
         context: &Context<'_>,
         sandbox: Option<Sandbox>,
     ) -> Result<Vec<IpConfig>, HostLocalError> {
-        // There always is one to reserve in.
+        // There is always a store: `Reserve` makes the directories.
         let Some(mut store) = open(&self.place, Access::Reserve, self.deadline)? else {
             return Ok(Vec::new());
         };
@@ -257,7 +257,7 @@ impl Claim {
                 None => self.reserve_next(index, set, store)?,
             };
             reserved.push(ip_config(address, range));
-            // A hint, and not worth failing for.
+            // It only says where the next search begins, so a failure is no error.
             if let Err(error) = store.set_last_reserved(index, address) {
                 context.warn(&error.to_string());
             }
@@ -301,7 +301,7 @@ impl Claim {
         })
     }
 
-    /// Refuses a second address from the same set. It is no error to get one by asking for it.
+    /// Refuses a second address from the same set. Only a request that names an address may have one.
     fn refuse_duplicate(
         &self,
         index: usize,
@@ -329,13 +329,13 @@ impl Claim {
             return Ok(());
         };
         let outcome = store.release_names(&self.owner, &names);
-        // Trouble with the index was told when it was written for the reservation.
+        // Trouble with the index was reported when the reservation was made.
         drop(store.finish());
         outcome.map_err(|errors| HostLocalError::Stores(errors).into())
     }
 
-    /// Checks that every expected address is reserved for the attachment, or anything at all if
-    /// none is expected.
+    /// Checks that every expected address is reserved for the attachment. If none is expected, one
+    /// reservation of any address is enough.
     fn check(&self, expected: &[IpAddr]) -> Result<(), HostLocalError> {
         let (container_id, if_name) = (self.container_id.clone(), self.if_name.clone());
         let Some(mut store) = open(&self.place, Access::Read, self.deadline)? else {
@@ -395,7 +395,8 @@ where
     }
 }
 
-/// The next address of the set that `take` accepts. Before there is none the store looks again.
+/// The next address of the set that `take` accepts. Before the set counts as full, the store lists the
+/// directory again, and the search is repeated.
 fn find<'s>(
     set: &'s RangeSet,
     last: Option<IpAddr>,
@@ -438,7 +439,8 @@ fn require_free(sets: &[RangeSet], place: &Place) -> Result<(), HostLocalError> 
     Ok(())
 }
 
-/// What is in the way of an ADD is its own error then.
+/// Frees what was reserved before the last reboot, once. Failures are warnings: if one concerns the ADD
+/// too, the ADD fails by itself.
 fn reclaim_once(store: &mut Store, context: &Context<'_>) {
     let Ok(boot) = index::boot_id() else { return };
     match store.reclaim_once(&boot) {
@@ -453,7 +455,7 @@ fn open(place: &Place, access: Access, deadline: Instant) -> Result<Option<Store
     Ok(Store::open(place, access, left)?)
 }
 
-/// Trouble with the index is no error of the call, but somebody should know why it is slow.
+/// Closes the store. Trouble with the index is no error, but somebody should know why it is slow.
 fn finish(store: Store, warn: impl FnOnce(&str)) {
     if let Some(trouble) = store.finish() {
         warn(&format!("{trouble}; the owner index is not used"));

@@ -1,7 +1,7 @@
-//! static: the addresses that configuration and runtime name.
+//! static: gives a pod the addresses that the configuration or the runtime names.
 //!
-//! It makes nothing, on disk or in the kernel, and reserves nothing: that no two containers get one
-//! address is up to whoever writes the configuration. So there is nothing for DEL and GC to remove.
+//! It makes nothing, on disk or in the kernel, and reserves nothing: whoever writes the configuration
+//! must see that no two containers get the same address. So DEL and GC have nothing to remove.
 
 mod error;
 mod plan;
@@ -43,7 +43,7 @@ impl Plugin for Static {
         })
     }
 
-    /// What other plugins added to the result is none of our business.
+    /// Looks for its own addresses alone: other plugins may have added more to the result.
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {
         let plan = Plan::new(request.conf, request.version(), request.args)?;
         let observed = request.prev_result()?.ips;
@@ -57,8 +57,8 @@ impl Plugin for Static {
         Ok(())
     }
 
-    /// Says whether the configuration is one. The addresses may come with each ADD, so a
-    /// configuration without any is.
+    /// Fails if the configuration is invalid. One without addresses is valid, since they may come
+    /// with each ADD.
     fn status(&self, request: &StatusRequest<'_>) -> Result<(), Error> {
         Plan::new(request.conf, request.version(), "")?;
         Ok(())

@@ -1,9 +1,10 @@
-//! Telling the wire where the pod's addresses are now: neighbours and switches that knew them at
-//! another place believe in that for minutes otherwise.
+//! Announcing a pod's addresses: gratuitous ARP, and unsolicited neighbour advertisements of IPv6.
+//! Neighbours and switches that knew the addresses at another place would go on sending there for
+//! minutes.
 //!
-//! The last thing that ADD does to a link: what the kernel says by itself (`arp_notify`) comes while a
-//! bridge's port does not forward yet, or before an address has been tested, and never of a change
-//! by the next plugin of the chain.
+//! It is the last thing that ADD does to a link. The kernel's own announcement (`arp_notify`) is not
+//! enough. It comes while a bridge's port does not forward yet, or before an address has been tested,
+//! and it does not come when the next plugin of the chain changes something.
 
 use ipnet::IpNet;
 use netloom_kernel::MacAddress;
@@ -16,18 +17,18 @@ use std::time::Duration;
 /// How long a child waits for a carrier: longer than links negotiate, and bridges learn.
 const CARRIER_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is to be told, and by whom.
+/// What is to be announced, and the socket for it.
 #[derive(Debug)]
-#[must_use = "nobody is told before it is sent"]
+#[must_use = "nothing is announced before it is sent"]
 pub(crate) struct Announcement {
-    /// `None` where nobody is there to be told, or nobody may speak.
+    /// `None` if there are no neighbours, or if no socket could be opened.
     announcer: Option<Announcer>,
     link: u32,
     mac: Option<MacAddress>,
 }
 
 impl Announcement {
-    /// Of these addresses on a link, with the prefixes that they have there. Runs in the link's
+    /// For these addresses of a link, with the prefixes that they have there. Runs in the link's
     /// namespace.
     pub(crate) fn new(link: u32, mac: Option<MacAddress>, ips: Vec<IpNet>) -> Self {
         let announcer = Announcer::open(ips).ok();
@@ -38,7 +39,7 @@ impl Announcement {
         }
     }
 
-    /// Of nothing, where nobody is there to be told.
+    /// For nothing: the link has no neighbours.
     pub(crate) fn to_nobody(link: u32) -> Self {
         Self {
             announcer: None,
@@ -47,15 +48,15 @@ impl Announcement {
         }
     }
 
-    /// Of what a result of ADD says of a link that is there already. Runs in the link's namespace.
+    /// For the addresses that a result of ADD has for this link. Runs in the link's namespace.
     pub(crate) fn of_result(result: &AddResult, link: &Link) -> Self {
         Self::new(link.index, link.mac, ips_of(result, &link.name))
     }
 
-    /// Tells it as soon as the link has a carrier, which for a network card may be seconds after it
-    /// was set up: nobody waits for that but a child. `inside` is a socket of the link's namespace.
+    /// Sends it as soon as the link has a carrier. For a network card that may be seconds after it was
+    /// set up, so a child waits for it. `inside` is a socket of the link's namespace.
     ///
-    /// IPv6 addresses have to be tested for duplicates then, and the kernel tells them after that
+    /// IPv6 addresses are tested for duplicates then, and after that the kernel announces them
     /// (`ndisc_notify`).
     pub(crate) fn send_with_carrier(&self, netns: &Netns, inside: &Socket) {
         let Some(announcer) = &self.announcer else {
@@ -69,9 +70,9 @@ impl Announcement {
         }
     }
 
-    /// Tells it. Nothing depends on it: what cannot be said is found out by asking, as ever. So it
-    /// is no failure of ADD, on a link that knows no neighbours as on one that lost its carrier.
-    /// `inside` is a socket of the link's namespace, `netns`.
+    /// Sends it. Nothing depends on it, since neighbours also ask for an address that they do not find.
+    /// So a failure is ignored: the link may have no neighbours, or may have lost its carrier. `inside`
+    /// is a socket of the link's namespace, `netns`.
     pub(crate) fn send(&self, netns: &Netns, inside: &Socket) {
         let (Some(announcer), Some(mac)) = (&self.announcer, self.mac) else {
             return;

@@ -5,14 +5,15 @@ use netloom_plugin::host::{Claimant, ClaimedAddress};
 use netloom_spec::Attachment;
 use std::net::IpAddr;
 
-/// What the comment of an element or rule of nf_tables tells, which is of this network.
+/// The owner that a comment of nf_tables names, of an element or rule of this network.
 pub(crate) fn of_comment(network: &str, comment: &str, address: IpAddr) -> ClaimedAddress {
     let claimant = attachment_in(network, comment)
         .map_or_else(|| Claimant::Cut(comment.to_owned()), Claimant::Attachment);
     ClaimedAddress { claimant, address }
 }
 
-/// Whether it is this attachment of the network, or one of the same container where no more is told.
+/// Whether the owner is this attachment of the network. An owner of which only the container is known
+/// counts as every attachment of it.
 #[must_use]
 pub fn is(claimant: &Claimant, network: &str, attachment: &Attachment) -> bool {
     match claimant {
@@ -31,7 +32,7 @@ pub(crate) fn address(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// The attachment in a comment. The hashes tell whether its names are whole.
+/// The attachment in a comment; `None` if its names were cut, which the hashes show.
 fn attachment_in(network: &str, comment: &str) -> Option<Attachment> {
     let (_, names) = comment.split_once(", if: ")?;
     let (if_name, container_id) = names.split_once(", id: ")?;

@@ -6,10 +6,10 @@
 //! map waiting-ports { tcp . 8080 . 0 : 10.1.0.5 . 80 comment "a, …", … }          # 0 is the oldest
 //! ```
 //!
-//! The element itself is the newest claim. Those that it was taken from wait in a set beside, under
-//! the key and a number without gaps. The comment of an element with others below says so: whoever
-//! meets no other never looks there, and whoever does looks at this one key, so that the cost is that
-//! of the rivals alone. Whatever changes is one transaction, so nothing is between two states.
+//! The element itself is the newest claim. The older claims wait in a second set, under the same key and
+//! a number; the numbers have no gaps. The comment of an element says if others wait below it. So an
+//! attachment without rivals never looks there, and one with rivals looks at this one key. Each change
+//! is one transaction, so no state in between is ever seen.
 
 use super::claimant::{address, of_comment};
 use super::owner::{network_hash, with_note};
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 /// In the comment of an element that has others below.
 const NOTE: &str = " over others";
 
-/// The name of the set in which claims wait that have lost their key in another.
+/// The name of the set in which the older claims on keys of a set wait.
 pub(crate) fn waiting(set: &str) -> String {
     format!("waiting-{set}")
 }
@@ -61,7 +61,7 @@ impl Claim {
         }
     }
 
-    /// The same, as the newest of several.
+    /// The same, with the note that others wait below.
     fn over_others(mut self) -> Self {
         self.comment = self.comment.map(|comment| with_note(&comment, NOTE));
         self
@@ -94,19 +94,19 @@ pub(crate) struct Place<'p> {
 /// All claims of one key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Stack {
-    /// The element as it is there, with a note or not.
+    /// The element as it is in the set, with the note if it has one.
     active: Option<Claim>,
     /// The oldest first.
     waiting: Vec<Claim>,
 }
 
 impl Stack {
-    /// Who is in force.
+    /// The claim that is in force.
     pub(crate) fn newest(&self) -> Option<&Claim> {
         self.active.as_ref()
     }
 
-    /// The claim of one, in force or not.
+    /// The newest claim of an owner, in force or waiting.
     pub(crate) fn claim(&self, is_own: impl Fn(&str) -> bool) -> Option<&Claim> {
         self.all().rev().find(|claim| claim.is(&is_own))
     }
@@ -116,7 +116,7 @@ impl Stack {
         self.waiting.iter().chain(&self.active)
     }
 
-    /// All but those.
+    /// All but those that are gone, without notes.
     fn without(&self, is_gone: impl Fn(&str) -> bool) -> Vec<Claim> {
         let kept = self.all().filter(|claim| !claim.is(&is_gone));
         kept.map(|claim| Claim {
@@ -128,7 +128,7 @@ impl Stack {
 }
 
 impl Place<'_> {
-    /// All claims there. One question, unless there are several.
+    /// All claims on the key. It takes one request, unless there are several claims.
     pub(crate) fn read(&self, socket: &Socket) -> Result<Stack> {
         let found = socket.get_element(self.table, self.set, self.key)?;
         let noted =
@@ -159,8 +159,8 @@ impl Place<'_> {
         self.key.clone().mark(number)
     }
 
-    /// Makes a claim the newest, in place of an earlier one of the same owner. One that is the newest
-    /// already stays.
+    /// Makes a claim the newest. An earlier claim of the same owner goes, unless it is the same and the
+    /// newest already.
     pub(crate) fn take(
         &self,
         socket: &Socket,
@@ -173,7 +173,7 @@ impl Place<'_> {
         if before.waiting.is_empty() && before.active.as_ref() == Some(claim) {
             return Ok(());
         }
-        // Who knows nothing of those that wait may have been the newest.
+        // Somebody who does not know of such sets may have replaced the element, and with it the note.
         before.waiting = self.read_waiting(socket)?;
         let mut after = before.without(is_own);
         if !after.is_empty() {
@@ -184,7 +184,7 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// Withdraws claims; the one below is in force again.
+    /// Withdraws claims. The newest of the others is in force then.
     pub(crate) fn leave(
         &self,
         batch: &mut Batch<'_>,
@@ -194,7 +194,7 @@ impl Place<'_> {
         self.settle(batch, stack, stack.without(is_gone));
     }
 
-    /// Changes what differs. `after` has no notes.
+    /// Changes the sets from `before` to `after`, where they differ. `after` has no notes.
     fn settle(&self, batch: &mut Batch<'_>, before: &Stack, mut after: Vec<Claim>) {
         let newest = after.pop();
         let newest = match after.is_empty() {
@@ -235,7 +235,7 @@ pub(crate) struct Withdrawn {
 }
 
 impl Withdrawn {
-    /// Whose claims they were.
+    /// The comments of the claims, which name the owners.
     pub(crate) fn comments(self) -> impl Iterator<Item = String> {
         self.gone.into_iter().filter_map(|(_, claim)| claim.comment)
     }
@@ -317,7 +317,7 @@ pub(crate) fn claimed_addresses(
     let claimed = |key: &[u8], claim: &Claim| {
         let comment = claim.comment.as_deref().filter(|it| it.starts_with(&own))?;
         let address = match &claim.value {
-            // Its port is behind it.
+            // The value is an address and a port.
             Some(value) => address(value.split_last_chunk::<4>()?.0)?,
             None => address(key)?,
         };

@@ -1,9 +1,9 @@
-//! What a configuration asks for, for those who remove it.
+//! What DEL reads of a configuration.
 
 use netloom_spec::PluginConf;
 
-/// Whether a key says that there may be something to remove. DEL must not fail because of a value that
-/// cannot be read: that counts as yes.
+/// Whether there may be something to remove by a boolean key. A value that is no boolean counts as yes,
+/// since DEL must not fail because of it.
 pub(crate) fn is_on(conf: &PluginConf, key: &str) -> bool {
     conf.get(key).is_some_and(|value| *value != false)
 }

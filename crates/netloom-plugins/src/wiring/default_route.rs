@@ -1,18 +1,18 @@
-//! Default routes, of which there may be several.
+//! The default routes of a pod with several networks.
 //!
-//! In a pod with several networks the default route that was there first counts, in either family:
-//! that of a later network has a higher metric, unless its configuration names one. With equal
-//! metrics the kernel would take the last one of IPv4, and all in turn of IPv6.
+//! In each family the default route of the first network counts. The one of a later network gets a
+//! higher metric, unless its configuration names one. With equal metrics the kernel would use the last
+//! one for IPv4, and all of them in turn for IPv6.
 
 use super::{SetupError, gateway, tables};
 use netloom_kernel::rtnl::{Family, Route as KernelRoute, RouteFilter, RouteKind, Socket, table};
 use netloom_spec::Route;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// No later network's metric is lower. It is what IPv6 takes for none.
+/// The metric of an IPv6 route that names none. The metrics of later networks are above it.
 const USUAL_METRIC: u32 = 1024;
 
-/// An address that only a default route leads to: they are for documentation (RFC 5737, RFC 9637).
+/// An address to which only a default route leads: it is reserved for documentation (RFC 5737, RFC 9637).
 fn anywhere(family: Family) -> IpAddr {
     match family {
         Family::V4 => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
@@ -29,8 +29,8 @@ pub(crate) fn find(socket: &Socket, family: Family) -> Result<Option<KernelRoute
     }
 }
 
-/// Gives the default routes of an attachment that name no metric one behind those that the pod has.
-/// Of an attachment's own routes none is before another: they may be meant to share.
+/// Gives a metric to the attachment's default routes that name none, above those of the default routes
+/// that the pod has. All of the attachment's get the same one: they may be meant to share the traffic.
 pub(crate) fn stand_behind(socket: &Socket, routes: &mut [Route]) -> Result<(), SetupError> {
     for family in tables::FAMILIES {
         let mut own: Vec<_> = (routes.iter_mut())
@@ -48,11 +48,13 @@ pub(crate) fn stand_behind(socket: &Socket, routes: &mut [Route]) -> Result<(), 
     Ok(())
 }
 
+/// Whether it is a default route of the main table without a metric.
 fn leaves_it_open(route: &Route) -> bool {
     route.dst.prefix_len() == 0 && route.priority == 0 && gateway::in_main_table(route)
 }
 
-/// Mostly there is no default route yet, which one look-up tells.
+/// The highest metric of the default routes that are there. Mostly there is none yet, which one look-up
+/// tells.
 fn highest_metric(socket: &Socket, family: Family) -> Result<Option<u32>, SetupError> {
     match socket.match_route(anywhere(family)) {
         Err(error) if error.is_unreachable() || error.is_unsupported() => Ok(None),
@@ -63,7 +65,7 @@ fn highest_metric(socket: &Socket, family: Family) -> Result<Option<u32>, SetupE
     }
 }
 
-/// By metric.
+/// The default routes of the main table, sorted by metric.
 fn list(socket: &Socket, family: Family) -> Result<Vec<KernelRoute>, SetupError> {
     let everything = gateway::default_of(anywhere(family).into());
     let mut routes = socket

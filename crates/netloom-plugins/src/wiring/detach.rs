@@ -1,5 +1,5 @@
-//! DEL of a pod that hangs on a veth: everything of the attachment goes, whatever is left of
-//! the pod.
+//! DEL of the plugins that connect a pod by a veth: removes all that the attachment has, whatever is
+//! left of the pod.
 
 use super::configured::is_on;
 use super::ends::Ends;
@@ -15,16 +15,17 @@ use netloom_kernel::rtnl::Socket;
 use netloom_plugin::{Cleanup, DelRequest};
 use netloom_spec::{AddResult, Error, PluginConf};
 
-/// The packet filters that may have a masquerade.
+/// The packet filters that may have the pod's masquerade; `None` if there is no masquerade.
 fn masquerade_of(conf: &PluginConf) -> Option<BackendChoice> {
     let backend = conf.get("ipMasqBackend").and_then(|value| value.as_str());
     let choice = BackendChoice::parse(backend).unwrap_or(BackendChoice::Any);
     is_on(conf, "ipMasq").then_some(choice)
 }
 
-/// Removes the attachment. What is absent is success; every step is tried.
+/// Removes the attachment. Every step is done, whatever became of the others; absent objects are
+/// success.
 pub(crate) fn detach(request: &DelRequest<'_>) -> Result<(), Error> {
-    if record::spares(request) {
+    if record::lives_elsewhere(request) {
         return request.forward_to_foreign_ipam();
     }
     let made = request.prev_result();
@@ -42,7 +43,7 @@ pub(crate) fn detach(request: &DelRequest<'_>) -> Result<(), Error> {
     let release = |cleanup: &mut Cleanup| {
         cleanup.step("release the addresses", request.forward_to_ipam());
     };
-    // Then it is called before the link goes.
+    // Such an IPAM plugin (dhcp) is called before the link goes.
     let early = request
         .ipam()
         .is_some_and(|ipam| ipam.speaks_through_link());
@@ -51,7 +52,7 @@ pub(crate) fn detach(request: &DelRequest<'_>) -> Result<(), Error> {
     }
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let record = Record::of(owner);
-    // Removing a link waits long for the kernel's readers: the rest is done meanwhile.
+    // The kernel takes long to remove a link. `rest` is all that can be done in that time.
     let mut open_until_the_link_is_gone = None;
     let mut rest = Some(|| {
         open_until_the_link_is_gone = remove_filters(request, known, &mut cleanup);
@@ -59,6 +60,7 @@ pub(crate) fn detach(request: &DelRequest<'_>) -> Result<(), Error> {
             release(&mut cleanup);
         }
     });
+    // `remove_wire` calls it if it removes a link. If not, it is called behind it.
     let mut once = || {
         if let Some(mut rest) = rest.take() {
             rest();
@@ -73,7 +75,7 @@ pub(crate) fn detach(request: &DelRequest<'_>) -> Result<(), Error> {
     );
     once();
     drop(open_until_the_link_is_gone);
-    // What could not be removed is still to be found by it.
+    // If the veth is still there, the next DEL finds it by the record.
     if outcome.is_ok() {
         cleanup.step("forget the attachment", record::forget(owner));
     }
@@ -81,7 +83,8 @@ pub(crate) fn detach(request: &DelRequest<'_>) -> Result<(), Error> {
     cleanup.finish()
 }
 
-/// Returns the socket that it used, for the reason that [`Nftables`] tells.
+/// Removes masquerade and spoof check. Returns the socket, which the caller must not close before the
+/// link is gone; [`Nftables`] tells why.
 fn remove_filters(
     request: &DelRequest<'_>,
     addresses: Addresses<'_>,

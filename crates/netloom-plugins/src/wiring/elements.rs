@@ -10,7 +10,7 @@ pub(crate) fn has_prefix(comment: Option<&str>, prefix: &str) -> bool {
     comment.is_some_and(|comment| comment.starts_with(prefix))
 }
 
-/// The rules that have a set's name as their comment, which are those that look into it.
+/// The rules that look into a set: they have its name as their comment.
 pub(crate) fn rules_of<'r>(
     rules: &'r [RuleInfo],
     set: &'r str,
@@ -32,7 +32,7 @@ pub(crate) fn staleness(network: &str, valid: &[Attachment]) -> impl Fn(&str) ->
     }
 }
 
-/// Deletes the rules whose comment says so.
+/// Deletes the rules whose comment is stale.
 pub(crate) fn delete_rules(
     batch: &mut Batch<'_>,
     table: &Table<'_>,

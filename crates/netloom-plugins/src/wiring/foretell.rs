@@ -1,4 +1,4 @@
-//! What ADD would make, for `netloom plan`: what several plugins have in common.
+//! What ADD would make, for `netloom plan`: the parts that several plugins have in common.
 
 use super::masquerade::{Backend, BackendChoice};
 use super::master::Master;
@@ -23,13 +23,13 @@ pub(crate) fn shared_link(forecast: &mut Forecast<'_>, name: &str) -> Result<Opt
     Ok(found)
 }
 
-/// The host's end of a cable, whose name ADD draws.
+/// The host's end of a veth. ADD gives it a random name, so it is told as `veth*`.
 pub(crate) fn cable(forecast: &mut Forecast<'_>) {
     forecast.makes("link", "veth*");
     forecast.host_ends.push("veth*".to_owned());
 }
 
-/// The link that the pod's stands on.
+/// The master of the pod's link.
 pub(crate) fn master(
     forecast: &mut Forecast<'_>,
     place: Place,
@@ -101,7 +101,7 @@ pub(crate) fn forwarding(forecast: &mut Forecast<'_>) {
 
 /// Fills in the gateways that the IPAM plugin leaves out.
 pub(crate) fn fill_gateways(forecast: &mut Forecast<'_>) {
-    // What ADD would refuse, it refuses when it comes to that.
+    // An address without a possible gateway is an error of ADD, not of the plan.
     let _ = gateway::fill(&mut forecast.result.ips);
 }
 

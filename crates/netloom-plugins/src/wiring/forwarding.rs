@@ -35,9 +35,10 @@ fn is_off(key: &str) -> netloom_kernel::Result<bool> {
     Ok(sysctl::get(key)?.trim() == "0")
 }
 
-/// A host that forwards takes no more router advertisements (`accept_ra` 1), and forgets the
-/// default routes that it has by them. Where it has routes by them it goes on (2): without, the host
-/// would be without IPv6 from its first pod on. Links that told it none are left as they are.
+/// Keeps the routes that the host has by router advertisements. With `accept_ra` 1 a host that begins to
+/// forward takes no more advertisements, and forgets the default routes that it has by them: it would
+/// be without IPv6 from its first pod on. So `accept_ra` becomes 2 on links by which it has such routes.
+/// Other links are left as they are.
 fn keep_routers(host: &Socket) -> netloom_kernel::Result<()> {
     let learnt = RouteFilter::main(Family::V6)
         .table(table::ANY)

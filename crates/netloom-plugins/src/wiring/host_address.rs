@@ -7,8 +7,8 @@ use netloom_kernel::rtnl::{AddressSpec, Link, LinkChange, Socket};
 
 /// Gives `link` the address, which its pods use as their gateway. Shared: never undone.
 ///
-/// An IPv4 address on the link that is another one, or an IPv6 address of an overlapping
-/// subnet, is a conflict: it is replaced when `force` is set.
+/// Any other IPv4 address on the link is a conflict, and so is an IPv6 address of an overlapping subnet.
+/// With `force` it is replaced; else that is an error.
 pub(crate) fn ensure_address(
     host: &Socket,
     link: &Link,
@@ -45,9 +45,9 @@ pub(crate) fn ensure_address(
     add(host, link, wanted)
 }
 
-/// Adds the address, and pins the link's MAC address: a bridge that was not told its address
-/// takes the lowest of its ports', and the pods' neighbour entries would go stale. Where IPv6 is off
-/// for new links of the host it is switched on for this one.
+/// Adds the address, and sets the link's MAC address to what it is: a bridge whose address was not set
+/// takes the lowest of its ports' addresses, and then the pods' neighbour entries would be wrong. If IPv6
+/// is off for new links of the host, it is switched on for this one.
 fn add(host: &Socket, link: &Link, wanted: IpNet) -> Result<(), SetupError> {
     let what = || format!("could not add IP address to {:?}", link.name);
     let add = || host.add_address(link.index, AddressSpec::new(wanted).no_dad());

@@ -1,9 +1,10 @@
 //! Whether a link in a pod is that of an attachment, or of another pod that has the path of the
 //! namespace now.
 //!
-//! What the host remembers (`record`) counts most. Without it, links of netloom's that
-//! are alone in the pod bear a mark with their container in the alias. A link without one is compared with the result of ADD: by its MAC address where the link has one
-//! of its own, else by its addresses.
+//! What the host remembers (`record`) counts most. Without it, the alias of a link in the pod counts: a
+//! link of netloom's that has no end on the host is marked there with the container's id. A link without
+//! a mark is compared with the result of ADD: by its MAC address where the link has one of its own, else
+//! by its addresses.
 
 use super::ends::Ends;
 use super::owner::Owner;
@@ -21,7 +22,7 @@ const LONGEST: usize = 255;
 /// The alias of a link that belongs to this container.
 #[must_use]
 pub fn mark(container_id: &str) -> String {
-    // Ids are of ASCII.
+    // Container ids are ASCII.
     let fits = container_id.len().min(LONGEST - PREFIX.len());
     format!(
         "{PREFIX}{}",
@@ -37,8 +38,8 @@ pub fn marked(link: &Link) -> Option<&str> {
         .filter(|alias| alias.starts_with(PREFIX))
 }
 
-/// Whether the attachment's link is in the namespace that ADD put it into, by the record that ADD left
-/// on the host. Without a record nothing is known.
+/// Whether the attachment's link is still in the namespace into which ADD put it, by the record that ADD
+/// left on the host. False without a record.
 #[must_use]
 pub fn is_where_it_was(network: &str, container_id: &str, if_name: &str) -> bool {
     let owner = Owner {
@@ -56,8 +57,8 @@ pub fn is_wire_of(network: &str, attachment: &Attachment, link: &Link) -> bool {
     link.is_veth() && owner.owns_wire(link.alias.as_deref()) == Some(true)
 }
 
-/// Whether the link by the name of an attachment's interface is the attachment's. Without a mark
-/// and without a result of ADD nothing speaks against it.
+/// Whether the link that has the name of an attachment's interface is the attachment's. Without a mark
+/// and without a result of ADD the answer is yes.
 ///
 /// # Errors
 /// The kernel's, when it does not tell the addresses. It is asked for them only where neither mark
@@ -77,8 +78,8 @@ pub fn is_own(
     }
 }
 
-/// Whether the link is the attachment's, for who comes after a plugin that gives the link its former
-/// MAC address back: an address of the result is enough where neither mark nor wire decides.
+/// The same for plugins whose DEL may run after that of tuning, which gives the link its former MAC
+/// address back. So an address of the result is enough where neither mark nor wire decides.
 ///
 /// # Errors
 /// The kernel's.
@@ -98,12 +99,12 @@ pub(crate) fn may_be_own(
         || has_addresses_of(inside, link, made, position_of(made, &link.name))?)
 }
 
-/// Whether the attachment may live on in the link, for who frees what it has when it does not: what
-/// does not tell speaks for it.
+/// Whether the attachment may still be using the link. If the answer is no, the caller frees what the
+/// attachment has; so what is not known counts as yes.
 ///
-/// A device that is lent has the same MAC address in every pod, so only addresses count. Of other
-/// links without mark and wire a bond changes the MAC address, and an administrator the addresses:
-/// one that fits is enough.
+/// A device that is lent has the same MAC address in every pod, so only addresses count. For other
+/// links without mark and wire, either the MAC address or an address must fit: a bond may have changed
+/// the one, and an administrator the other.
 ///
 /// # Errors
 /// The kernel's.
@@ -136,16 +137,16 @@ pub fn may_live(
 /// The kernel's.
 pub(crate) fn is_on_wire(link: &Link, made: &AddResult) -> netloom_kernel::Result<Option<bool>> {
     let end = Ends::of(made, &link.name).host;
-    // The reference's tuning takes a link of the host for the pod's if the names are the same.
+    // The same name twice proves nothing: the reference's tuning confuses the host's link with the pod's.
     let Some(end) = end.filter(|end| link.is_veth() && end.name != link.name) else {
         return Ok(None);
     };
     let listed = end.mac.parse::<Mac>().ok().map(|mac| mac.0);
     Ok(match Socket::open()?.find_link(&end.name)? {
         Some(found) if link.lower == Some(found.index) => Some(true),
-        // What is listed there is another kind of thing, or has changed since.
+        // It is another link, or its MAC address was changed since.
         Some(found) if !found.is_veth() || found.mac != listed => None,
-        // The two ends of a wire go together.
+        // The ends of a veth exist only together, so this one is of another veth.
         Some(_) | None => Some(false),
     })
 }
@@ -169,7 +170,7 @@ fn position_of(made: &AddResult, name: &str) -> Option<usize> {
     listed(true).or_else(|| listed(false))
 }
 
-/// Whether the link has an address of the result; true as well where one or the other has none.
+/// Whether the link has an address of the result. True also if the link or the result has none.
 ///
 /// # Errors
 /// The kernel's.
@@ -204,7 +205,7 @@ fn has_own_mac(link: &Link) -> bool {
         && !link.flags.is_loopback()
 }
 
-/// Whether the address was given to the link, and is not one that it makes itself.
+/// Whether somebody gave the address to the link: link-local ones it makes itself.
 #[must_use]
 pub fn is_global(net: &IpNet) -> bool {
     match net {

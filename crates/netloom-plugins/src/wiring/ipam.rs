@@ -1,4 +1,4 @@
-//! What the IPAM plugin answers to ADD, taken over for one interface.
+//! Calling the IPAM plugin for ADD, and taking its answer over for one interface.
 
 use super::SetupError;
 use netloom_plugin::{AddRequest, Undo};

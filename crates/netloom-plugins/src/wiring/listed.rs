@@ -29,12 +29,12 @@ pub(crate) fn pod_link(
     }
 }
 
-/// As results write it; empty for a link without one.
+/// A MAC address as results write it; empty for a link without one.
 pub(crate) fn mac_text(mac: Option<MacAddress>) -> String {
     mac.map(|mac| Mac(mac).to_string()).unwrap_or_default()
 }
 
-/// An MTU as results tell it, which know the key since CNI 1.1.0.
+/// An MTU for a result: 0, which is left out, before CNI 1.1.0, where results have no such key.
 pub(crate) fn mtu(bytes: u32, version: Version) -> u32 {
     if version >= Version::V1_1_0 { bytes } else { 0 }
 }

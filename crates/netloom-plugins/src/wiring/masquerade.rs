@@ -28,7 +28,7 @@ pub(crate) fn create<'r>(
     undo: &mut Undo<'r>,
 ) -> Result<(), SetupError> {
     let backend = choice.for_add();
-    // With the prefixes of their subnets.
+    // The addresses with the prefixes of their subnets.
     let nets: Vec<IpNet> = result.ips.iter().map(|ip| ip.address).collect();
     let created = nets.clone();
     // Registered first: what fails half way is taken back as well.
@@ -52,8 +52,8 @@ pub(crate) fn create<'r>(
 pub(crate) enum Addresses<'a> {
     /// By the result of ADD.
     Known(&'a [IpNet]),
-    /// As the pod's interface has them now, or none where it cannot be asked: the container may
-    /// have changed them.
+    /// As the pod's interface has them now; none if it cannot be asked. The container may have changed
+    /// them.
     Seen(&'a [IpNet]),
 }
 
@@ -64,14 +64,14 @@ impl<'a> Addresses<'a> {
         }
     }
 
-    /// No address can be missing; a result without any says nothing.
+    /// Whether no address can be missing. A result without addresses is not certain.
     fn is_certain(self) -> bool {
         matches!(self, Self::Known(nets) if !nets.is_empty())
     }
 }
 
-/// Removes the masquerade from both packet filters, because the configuration need not say
-/// which it went to. Where the addresses do not lead to it, it is found by the owner's name.
+/// Removes the masquerade from both packet filters, because the configuration need not say which of
+/// them ADD used. What is not found by the addresses is found by the owner's name.
 pub(crate) fn remove(
     nftables: &Nftables,
     owner: Owner<'_>,
@@ -83,8 +83,8 @@ pub(crate) fn remove(
     by_nftables.and(by_iptables)
 }
 
-/// CHECK: every address is masqueraded, by the packet filter that the configuration names or
-/// by any.
+/// CHECK: fails unless every address is masqueraded by the packet filter that the configuration names.
+/// If it names none, either of the two will do.
 pub(crate) fn check(
     owner: Owner<'_>,
     choice: BackendChoice,
@@ -105,8 +105,9 @@ pub(crate) fn check(
     }
 }
 
-/// For whom there is masquerade in a network of this configuration, which may have had another when it
-/// was made. Where it is not configured, nobody misses what cannot be read.
+/// The addresses of a network that are masqueraded, with their owners. They are looked for even if the
+/// configuration has no masquerade now, as it may have had one before; but then it is no error that they
+/// cannot be read.
 pub(crate) fn claims(
     conf: &PluginConf,
     network: &NetworkName,
@@ -117,7 +118,7 @@ pub(crate) fn claims(
     }
 }
 
-/// By either packet filter, with the addresses.
+/// Those of both packet filters.
 fn find_claims(network: &str) -> Result<Vec<ClaimedAddress>, netloom_spec::Error> {
     let mut claims = nftables::claims(network)?;
     claims.extend(iptables::claims(network)?);

@@ -1,4 +1,4 @@
-//! The link that a pod's link stands on: `master` of macvlan, ipvlan and vlan.
+//! The link of which a pod's link is made: `master` of macvlan, ipvlan and vlan.
 
 use super::place::Place;
 use super::setup_error::invalid;
@@ -9,7 +9,7 @@ use netloom_kernel::rtnl::{Link, Route, Socket};
 use netloom_spec::Error;
 use std::fmt;
 
-/// A link to stand on.
+/// A master, and where it is.
 #[derive(Debug)]
 pub(crate) struct Master {
     pub(crate) link: Link,
@@ -17,8 +17,8 @@ pub(crate) struct Master {
 }
 
 impl Master {
-    /// The link of that name, or without a name that of the default route; IPv4's comes first.
-    /// `socket` is one of the place.
+    /// The link of that name, or without a name the link of the default route, IPv4's before IPv6's.
+    /// `socket` is in the namespace of that place.
     pub(crate) fn find(
         socket: &Socket,
         place: Place,
@@ -37,7 +37,7 @@ impl Master {
         Ok(Self { link, place })
     }
 
-    /// The MTU of a link that stands on it, as [`mtu::read_of_upper`] has it.
+    /// Checks the MTU for a link on this master, as [`mtu::read_of_upper`] has read it.
     pub(crate) fn mtu(&self, mtu: u32) -> Result<u32, Error> {
         let largest = self.link.mtu;
         if mtu <= largest {
@@ -51,7 +51,7 @@ impl Master {
         )))
     }
 
-    /// CHECK: the pod's link stands on this one.
+    /// CHECK: fails unless this is the master of the pod's link.
     pub(crate) fn check(&self, inside: &Socket, link: &Link) -> Result<(), SetupError> {
         if link.lower == Some(self.link.index) && self.is_where_it_stands(inside, link)? {
             return Ok(());
@@ -62,8 +62,8 @@ impl Master {
         )))
     }
 
-    /// Whether the namespace of what the link stands on is this one's. An index alone proves
-    /// nothing: the pod and the host each count from 1.
+    /// Whether the link's master is in the namespace of this one. The index alone proves nothing: each
+    /// namespace counts its own links from 1.
     fn is_where_it_stands(&self, inside: &Socket, link: &Link) -> Result<bool, SetupError> {
         match (self.place, link.lower_netns) {
             (Place::Pod, elsewhere) => Ok(elsewhere.is_none()),

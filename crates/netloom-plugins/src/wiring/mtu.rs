@@ -10,7 +10,7 @@ pub(crate) const SMALLEST: u32 = 68;
 /// The largest of links without a limit of their own: the longest packet of IPv4.
 pub(crate) const LARGEST: u32 = 65535;
 
-/// The smallest that IPv6 works with (RFC 8200): the kernel has none of it on links with less.
+/// The smallest that IPv6 works with (RFC 8200): on links with less, the kernel turns IPv6 off.
 const SMALLEST_OF_IPV6: u32 = 1280;
 
 /// Refuses an IPv6 address for a link of this MTU.
@@ -22,8 +22,8 @@ pub(crate) fn refuse_without_ipv6(link: &str, mtu: u32, address: IpNet) -> Resul
     Err(SetupError::SmallMtu { link, mtu, address })
 }
 
-/// Reads `mtu` of a link that stands on a master, in bytes; 0 leaves it to the kernel, which takes the
-/// master's. Whether the master has so much, is known [when that is found](super::master::Master::mtu).
+/// Reads `mtu` of a link that has a master, in bytes. 0 leaves it to the kernel, which takes the master's.
+/// Whether it is too large for the master, is checked [later](super::master::Master::mtu).
 pub(crate) fn read_of_upper(value: i64) -> Result<u32, Error> {
     match u32::try_from(value) {
         Ok(mtu) if mtu == 0 || mtu >= SMALLEST => Ok(mtu),

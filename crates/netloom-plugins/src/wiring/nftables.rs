@@ -1,14 +1,14 @@
-//! The way to nf_tables.
+//! The socket for nf_tables that the parts of a plugin share.
 
 use super::SetupError;
 use netloom_kernel::Result;
 use netloom_kernel::nft::Socket;
 
-/// An nf_tables socket, or none in a kernel without nf_tables: nothing is there then.
+/// An nf_tables socket. A kernel without nf_tables has none, and then nothing is there to remove.
 ///
-/// Whoever deletes by it and then removes a link keeps it open until the link is gone. When an
-/// nf_tables socket closes, the kernel waits for the readers of everything that was deleted
-/// shortly before, 10 ms or more, and holds a lock that the removal of any link wants too.
+/// Whoever deletes something with it and then removes a link must keep it open until the link is gone.
+/// When an nf_tables socket closes, the kernel waits 10 ms or more for the readers of what was deleted
+/// shortly before. Meanwhile it holds a lock that the removal of a link needs.
 #[derive(Debug)]
 pub(crate) struct Nftables(Result<Socket>);
 
@@ -22,12 +22,12 @@ impl Nftables {
         }
     }
 
-    /// To make something, which a kernel without nf_tables cannot.
+    /// The socket, to make something with it. Fails in a kernel without nf_tables.
     pub(crate) fn socket(&self) -> Result<&Socket> {
         self.0.as_ref().map_err(Clone::clone)
     }
 
-    /// Reads or removes. What the kernel lacks support for is not there.
+    /// Reads or removes by the socket. What the kernel does not support counts as absent.
     pub(crate) fn with<T: Default>(&self, work: impl FnOnce(&Socket) -> Result<T>) -> Result<T> {
         match self.0.as_ref().map(work) {
             Err(_) => Ok(T::default()),

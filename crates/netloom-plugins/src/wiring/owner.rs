@@ -39,7 +39,7 @@ impl<'a> Owner<'a> {
         }
     }
 
-    /// The owner that a valid attachment of GC stands for.
+    /// The owner for an attachment that GC got as valid.
     pub(crate) fn of(network: &'a str, attachment: &'a Attachment) -> Self {
         Self {
             network,
@@ -117,7 +117,7 @@ impl<'a> Owner<'a> {
         format!("{}-{}", network_hash(self.network), self.nft_instance())
     }
 
-    /// The part of it that tells the container's interface, whatever the network is called.
+    /// The second part of it: the container's interface, without the network.
     pub(crate) fn nft_instance(&self) -> String {
         hash16(&[self.if_name, ":", self.container_id])
     }
@@ -157,8 +157,8 @@ impl<'a> Owner<'a> {
         self.nft_comment()
     }
 
-    /// Alias of the host's end of a veth that is this owner's: the hashes, and the text for people.
-    /// The colon is in no name of a link, so it stands for no device that host-device has lent.
+    /// Alias of the host's end of a veth that is this owner's: the hashes, and the text for people. The
+    /// alias of a device that host-device has lent is a link's name, in which there is no colon.
     pub(crate) fn wire_mark(&self) -> String {
         format!("{WIRE_PREFIX}{}", self.nft_comment())
     }
@@ -169,7 +169,7 @@ impl<'a> Owner<'a> {
         Some(hashes_of_wire(alias?)? == self.nft_prefix())
     }
 
-    /// The same by container and interface alone: the network may have got another name.
+    /// The same by container and interface alone, since the network may have been renamed.
     pub(crate) fn may_own_wire(&self, alias: Option<&str>) -> Option<bool> {
         let own = self.nft_prefix();
         let instance = |hashes: &str| hashes.split_once('-').map(|(_, own)| own.to_owned());
@@ -219,7 +219,7 @@ pub(crate) fn with_note(comment: &str, note: &str) -> String {
     noted
 }
 
-/// Whom a comment names, in words.
+/// The owner that a comment names, in words.
 pub(crate) fn named_by(comment: &str) -> String {
     let after = |key: &str| comment.split_once(key).map(|(_, rest)| rest);
     let word = |key: &str| after(key).map(|rest| rest.split(',').next().unwrap_or(rest));

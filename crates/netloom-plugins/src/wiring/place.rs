@@ -1,4 +1,4 @@
-//! On which side a link is that another one stands on.
+//! In which namespace the master of a link is.
 
 /// Where `master` of macvlan, ipvlan and vlan is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,13 +29,13 @@ pub(crate) struct PodLink<'a> {
     pub(crate) mac: Option<MacAddress>,
     /// Its position in the result's `interfaces`.
     pub(crate) position: usize,
-    /// The version of the result, which tells a route's priority since 1.1.0.
+    /// The version of the result. Since 1.1.0 a result has the priorities of routes.
     pub(crate) version: Version,
     /// Its MTU.
     pub(crate) mtu: u32,
-    /// What it takes from routers.
+    /// Whether it takes router advertisements.
     pub(crate) ra: RouterAdvertisements,
-    /// The alias that says whose it is; see [`identity`](super::identity).
+    /// The alias that names its owner, see [`identity`](super::identity).
     pub(crate) mark: Option<&'a str>,
 }
 
@@ -55,24 +55,26 @@ impl PodLink<'_> {
 pub(crate) enum Dad {
     On,
     Off,
-    /// As the namespace is set; that is with it, unless somebody turned it off.
+    /// As the namespace's sysctls say: on, unless somebody turned it off.
     AsSet,
 }
 
-/// Who is told of the link's addresses, and by whom beside the plugin itself.
+/// Who announces the link's addresses to its neighbours, by gratuitous ARP and by unsolicited neighbour
+/// advertisements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Announce {
-    /// Nobody: there are no neighbours.
+    /// Nobody, since there are no neighbours.
     Nobody,
-    /// The neighbours.
+    /// The plugin, once.
     Neighbours,
-    /// The kernel tells them of IPv4 addresses too, by gratuitous ARP, whenever the link comes up.
+    /// The plugin, once; and of IPv4 addresses the kernel too, whenever the link comes up later.
     V4,
-    /// And of IPv6 addresses.
+    /// The same, with the kernel for both families.
     Both,
 }
 
-/// The commonest mistake is a second ADD: it must not leave as much as a bridge behind.
+/// Fails if the pod has a link of that name. The usual reason is a second ADD, so this comes before
+/// anything is made, even a bridge.
 pub(crate) fn refuse_taken_name(
     inside: &Socket,
     if_name: &str,
@@ -125,9 +127,9 @@ pub(crate) struct Addressing {
 
 /// Gives the link its addresses, sets it up and adds the routes, all in one batch.
 ///
-/// Addresses that belong to no interface or to another one are none of this link's. Default routes
-/// that name no metric get theirs in the result, where the pod has others already. What is to be told
-/// to the neighbours is returned, for when nothing of the link changes any more.
+/// It takes only those addresses of the result that name this link. If the pod has default routes
+/// already, new ones without a metric get one, in the result too. Returns the announcement for the
+/// neighbours: the caller sends it when the link does not change any more.
 pub(crate) fn configure(
     pod: PodLink<'_>,
     result: &mut AddResult,
@@ -156,17 +158,17 @@ pub(crate) fn configure(
     for ip in &ips {
         batch.add_address(pod.index, address_spec(ip, addressing));
     }
-    // The kernel sets the link up before the rest of a message: with `arp_notify` before, it would tell of the
-    // addresses now, and all ports of a bridge would get the same frame twice.
+    // `arp_notify` is in the message that sets the link up, and counts only after that. If it counted
+    // before, the kernel would announce the addresses now, and the plugin a second time.
     let set_up = match addressing.announce {
         Announce::V4 | Announce::Both => pod.up().arp_notify(true),
         _ => pod.up(),
     };
     batch.set_link(pod.index, &set_up);
-    // A route by way of a tentative source address would not serve yet.
+    // A route cannot use a source address that is still tentative.
     if v6 && addressing.dad != Dad::Off {
         commit(batch, pod.name)?;
-        settle(pod.socket, pod.index, pod.name)?;
+        wait_for_dad(pod.socket, pod.index, pod.name)?;
         batch = pod.socket.batch();
     }
     add_routes(&mut batch, &pod, result, &ips, addressing.subnet);
@@ -210,7 +212,8 @@ fn add_routes(
     }
 }
 
-/// Takes the place of the subnet's own route: the gateway is on the link, the subnet behind it.
+/// Adds routes in place of the one that the kernel would make for the subnet: the gateway is on the
+/// link, and the subnet behind the gateway.
 fn route_by_gateway(batch: &mut Batch<'_>, link: u32, ip: &IpConfig) {
     let Some(gateway) = ip.gateway else { return };
     let source = ip.address.addr();
@@ -229,8 +232,8 @@ fn commit(batch: Batch<'_>, name: &str) -> Result<(), SetupError> {
         .map_err(SetupError::kernel(format!("failed to configure {name:?}")))
 }
 
-/// Waits for duplicate address detection. It does not even begin without a carrier.
-pub(crate) fn settle(socket: &Socket, index: u32, name: &str) -> Result<(), SetupError> {
+/// Waits for the end of duplicate address detection. Without a carrier it does not begin.
+pub(crate) fn wait_for_dad(socket: &Socket, index: u32, name: &str) -> Result<(), SetupError> {
     let link = socket
         .get_link(index)
         .map_err(SetupError::kernel(format!("look up {name:?}")))?;
@@ -247,7 +250,7 @@ pub(crate) fn settle(socket: &Socket, index: u32, name: &str) -> Result<(), Setu
 /// The settings that must be right before the first address. Runs in the pod.
 fn set_sysctls(pod: &PodLink<'_>, v6: bool, addressing: Addressing) -> Result<(), SetupError> {
     let name = pod.name;
-    // Without these the link works, only less well; a kernel without IPv6 lacks them.
+    // A failure is no error: the link works without them, and a kernel without IPv6 does not have them.
     match addressing.dad {
         Dad::AsSet => {}
         Dad::On => {
@@ -275,8 +278,8 @@ fn set_sysctls(pod: &PodLink<'_>, v6: bool, addressing: Addressing) -> Result<()
     )
 }
 
-/// Whether the next hop is in a subnet of the link, but not its gateway: where that alone is on the
-/// link, the kernel must be told that the next hop is there as well, as the reference has it.
+/// Whether the next hop is in a subnet of the link, but is not the gateway. If only the gateway is on
+/// the link, the kernel must be told that this next hop is there too. The reference does the same.
 fn leads_into_subnet(route: &Route, ips: &[&IpConfig]) -> bool {
     route.gw.is_some_and(|hop| {
         let beside = |ip: &&IpConfig| ip.address.contains(&hop) && ip.gateway != Some(hop);

@@ -1,12 +1,13 @@
 //! What the host remembers of an attachment, where no pod can write: its namespace and its link.
 //!
-//! Root in a pod gives its links other names, aliases, addresses, and the runtime may name another
-//! namespace than at ADD. So ADD leaves a record: a symbolic link `/run/cni/attachments/<hashes of
-//! network, interface and container>` that leads nowhere, as one system call makes it whole, one reads
-//! it, and none finds it half written. It goes with DEL or GC.
+//! Root in a pod can change the names, aliases and addresses of its links, and the runtime may name
+//! another namespace for DEL than for ADD. So ADD leaves a record: a symbolic link
+//! `/run/cni/attachments/<hashes of network, interface and container>`. It leads nowhere; its target is
+//! the text of the record. One system call writes it and one reads it, so it is never seen half written.
+//! DEL or GC removes it.
 //!
-//! An attachment without a record is one of Go's, or of an older netloom, or /run could not be
-//! written: that proves nothing, and DEL does then what it does without.
+//! A missing record proves nothing: the attachment may be of the Go plugins or of an older netloom, or
+//! /run could not be written. DEL then goes by what it sees.
 
 use super::owner::{Owner, network_hash};
 use super::{SetupError, sandbox, state_file};
@@ -23,18 +24,19 @@ use std::path::{Path, PathBuf};
 const DIRECTORY: &str = "/run/cni/attachments";
 /// The form of a record.
 const FORM: &str = "2";
-/// That of records which tell neither interface nor container.
+/// The form of earlier records, which have neither interface nor container.
 const NAMELESS_FORM: &str = "1";
 /// The index of a link that is not known yet.
 pub(crate) const UNKNOWN: u32 = 0;
-/// In the place of a name.
+/// Stands for a name that there is not.
 const NONE: &str = "-";
 
 /// What is known of one attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     netns: NetnsId,
-    /// What tells the namespace from a later one with the same inode; 0 where the kernel has none.
+    /// The kernel's cookie of the namespace: a later namespace may have its inode, but never its cookie. 0
+    /// where the kernel has no cookies.
     cookie: u64,
     /// The index of the link in the pod: the pod can change what else a link has.
     pub(crate) index: u32,
@@ -43,7 +45,7 @@ pub(crate) struct Record {
     host_index: u32,
     /// The name on the host of a device that is lent.
     lent: Option<String>,
-    /// Whose it is: the name of the record tells hashes of it.
+    /// Whose it is. The record's name has only hashes of it.
     attachment: Option<Attachment>,
     /// `CNI_NETNS` of ADD.
     path: String,
@@ -64,7 +66,7 @@ pub(crate) struct Links<'a> {
 }
 
 impl Record {
-    /// That of an attachment, if there is one.
+    /// The record of an attachment, if there is one.
     pub(crate) fn of(owner: Owner<'_>) -> Option<Self> {
         read(&place(owner))
     }
@@ -136,7 +138,7 @@ impl Record {
         self.is_at(netns) && !inside.namespace_cookie().is_some_and(is_another)
     }
 
-    /// The same by device and inode, which a later namespace may have when the attachment's is gone.
+    /// The same by device and inode alone. When the attachment's namespace is gone, another may have them.
     fn is_at(&self, netns: &Netns) -> bool {
         netns.id().is_ok_and(|id| id == self.netns)
     }
@@ -168,9 +170,9 @@ impl Record {
         inside.find_link(self.index).is_ok_and(|it| it.is_some())
     }
 
-    /// Whether the attachment still is in use, wherever its namespace is now: its link is there, or
-    /// its wire leads into a namespace that lives. Until ADD has noted the link, the namespace is
-    /// enough.
+    /// Whether the attachment is still in use, at whatever path its namespace is now: its link is there,
+    /// or its wire leads into a namespace that lives. Before ADD has noted the link, it is enough that the
+    /// namespace is there.
     fn is_in_use(&self, owner: Owner<'_>, elsewhere: &Elsewhere<'_>) -> Result<bool, Error> {
         let has_link = |inside: &Socket| self.index == UNKNOWN || self.is_linked(inside);
         if let Some((_, inside)) = self.open() {
@@ -193,7 +195,7 @@ impl Record {
         }
         let host = Socket::open()?;
         let other = self.host_end(&host, owner)?.and_then(|end| end.lower_netns);
-        // The kernel tells nothing of one that ends.
+        // The kernel lists nothing of a namespace that is ending.
         Ok(other.is_some_and(|number| host.list_all_addresses_of(number).is_ok()))
     }
 
@@ -218,8 +220,8 @@ impl Record {
     }
 }
 
-/// Refuses an ADD of what is attached already: to another namespace that lives, or to this one by a
-/// link that has got another name. Nothing of that attachment may be touched.
+/// Refuses an ADD if the attachment exists already, in another namespace that lives, or in this one
+/// under another name of its link. The first one must stay as it is.
 pub(crate) fn refuse_second(request: &AddRequest<'_>) -> Result<(), SetupError> {
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let Some(record) = Record::of(owner) else {
@@ -243,8 +245,8 @@ pub(crate) fn refuse_second(request: &AddRequest<'_>) -> Result<(), SetupError> 
     })
 }
 
-/// Leaves the record of a new attachment, and registers its removal. Where it cannot be left, that
-/// is told: the attachment is as good, only less sure.
+/// Leaves the record of a new attachment, and registers its removal. If it cannot be written, that is a
+/// warning: the attachment works without it.
 pub(crate) fn create<'r>(
     request: &AddRequest<'_>,
     netns: &Netns,
@@ -258,7 +260,7 @@ pub(crate) fn create<'r>(
     undo.on_failure("forget the attachment", move || remove(&place));
 }
 
-/// The same for an attachment that has a record: the link got another index.
+/// Writes the record anew for an attachment whose link got another index.
 pub(crate) fn note(request: &AddRequest<'_>, netns: &Netns, inside: &Socket, links: Links<'_>) {
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let place = place(owner);
@@ -288,31 +290,31 @@ pub(crate) fn forget(owner: Owner<'_>) -> Result<(), Error> {
     remove(&place(owner))
 }
 
-/// Whether a DEL names another namespace than ADD did, and ADD's lives: nothing of the attachment
-/// is touched then, and stderr is told so.
-pub(crate) fn spares(request: &DelRequest<'_>) -> bool {
+/// Whether the attachment lives in another namespace than the one that DEL names. Then DEL must not
+/// touch it, which is said on stderr.
+pub(crate) fn lives_elsewhere(request: &DelRequest<'_>) -> bool {
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let Some(path) = request.netns else {
         return false;
     };
-    // One look decides it for nearly every DEL: the path is that of ADD.
+    // Nearly always the path is ADD's, and nothing else need be looked at.
     let Some(record) = Record::of(owner).filter(|record| record.path != path) else {
         return false;
     };
     let other = sandbox::open_if_there(Some(path)).ok().flatten();
-    let spared = other.is_some_and(|other| !record.is_at(&other)) && record.lives(owner);
-    if spared {
+    let is_elsewhere = other.is_some_and(|other| !record.is_at(&other)) && record.lives(owner);
+    if is_elsewhere {
         request.warn(&format!(
             "container {:?} has its {:?} in {:?}, which lives, and CNI_NETNS is {path:?}: nothing of \
              that attachment is removed",
             owner.container_id, owner.if_name, record.path
         ));
     }
-    spared
+    is_elsewhere
 }
 
-/// The records of attachments of the network that are not valid any more. A device that is still lent
-/// must be found and named, whoever is said to live.
+/// The records of the network's attachments that are not valid any more. The record of a device that is
+/// still lent stays, since the device is found by it.
 pub(crate) const OWNED: Owned = Owned::of_network("record of an attachment", |scope, how| {
     let network = scope.network.as_str();
     let own = format!("{}-", network_hash(network));

@@ -9,12 +9,12 @@ use serde::Deserialize;
 /// The key `acceptRA` of a plugin that makes a pod's interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RouterAdvertisements {
-    /// None where the pod has an IPv6 address of an IPAM plugin, which then is its only one. The
-    /// namespace decides for all others.
+    /// Refused where the pod has an IPv6 address of an IPAM plugin, so that it has no other. Without one
+    /// it is as the namespace is set.
     UnlessAddressed,
-    /// As the namespace is set, which without doing takes them.
+    /// As the namespace is set. The kernel's default is to take them.
     AsSet,
-    /// None.
+    /// Refused, with and without an IPv6 address.
     Refused,
 }
 
@@ -32,13 +32,13 @@ impl RouterAdvertisements {
         Self::of(request.conf, ipam.is_some_and(|ipam| ipam.asks_the_link()))
     }
 
-    /// Refuses what [`read`](Self::read) does, whatever the IPAM plugin is.
+    /// Fails for a configuration for which [`read`](Self::read) fails, whatever the IPAM plugin is.
     pub(crate) fn validate(conf: &PluginConf) -> Result<(), Error> {
         Self::of(conf, false).map(drop)
     }
 
-    /// `is_leased`: the address is leased by the link. By DHCPv6 it comes alone: the prefix and the
-    /// routes are in router advertisements.
+    /// With `is_leased` the addresses come by DHCP, over the link. DHCPv6 has neither prefix nor routes:
+    /// those are in router advertisements.
     fn of(conf: &PluginConf, is_leased: bool) -> Result<Self, Error> {
         let config: Config = conf.decode()?;
         Ok(match config.accept_ra {
@@ -49,7 +49,7 @@ impl RouterAdvertisements {
         })
     }
 
-    /// Whether none are taken by a link with or without an IPv6 address.
+    /// Whether a link refuses them, with an IPv6 address (`v6`) or without.
     pub(crate) fn refused(self, v6: bool) -> bool {
         match self {
             Self::UnlessAddressed => v6,
@@ -59,7 +59,7 @@ impl RouterAdvertisements {
     }
 }
 
-/// Stops a link from taking any. Runs in the pod, before the link is up: what comes in until then
+/// Stops a link from taking any. Runs in the pod, before the link is up, since what had come in before
 /// would stay. A kernel without IPv6 takes none.
 pub(crate) fn refuse(link: &str) -> Result<(), SetupError> {
     for key in ["accept_ra", "autoconf"] {

@@ -9,8 +9,8 @@ use netloom_spec::{AddResult, Error, code};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-/// How long to wait for another call that works on the same pod. It takes milliseconds; but whoever is
-/// in the pod can take the lock too, and keep it for ever.
+/// How long to wait for another call that works on the same pod. Such a call takes milliseconds. But a
+/// process in the pod can take the lock too, and keep it for ever.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Opens the namespace for ADD and CHECK.
@@ -21,8 +21,8 @@ pub(crate) fn open(path: &str) -> Result<Netns, SetupError> {
     })
 }
 
-/// Opens the namespace of an attachment that goes. `None` when it is gone, and when the result of
-/// ADD has the attachment in another namespace that still exists: `CNI_NETNS` is another pod's.
+/// Opens the namespace of an attachment for DEL. `None` if it is gone. `None` too if the result of ADD has
+/// the attachment in another namespace, which still exists: then `CNI_NETNS` is another pod's.
 pub(crate) fn of_attachment(
     request: &DelRequest<'_>,
     made: Option<&AddResult>,
@@ -39,7 +39,7 @@ pub(crate) fn of_attachment(
     let Some(listed) = listed.filter(|listed| listed.sandbox != path) else {
         return Ok(Some(netns));
     };
-    // One namespace may have several paths; of the other, if it is there, this one must be.
+    // The two paths may lead to the same namespace.
     let is_another = Netns::open(&listed.sandbox)
         .ok()
         .is_some_and(|other| !other.is_same(&netns).unwrap_or(true));
@@ -67,19 +67,19 @@ pub(crate) fn enter(netns: &Netns) -> Result<Socket, SetupError> {
     Socket::open_in(netns).map_err(SetupError::kernel("failed to enter the netns"))
 }
 
-/// A socket in the pod, and a promise that nobody else looks for something free there meanwhile:
-/// the lock is that of the reference's sbr, on the namespace itself.
+/// A socket in the pod, and a lock on the pod's namespace, as the reference's sbr takes it. While it is
+/// held, no other call that takes it looks for something free there, such as a routing table's number.
 #[derive(Debug)]
 pub(crate) struct LockedPod {
     pub(crate) socket: Socket,
     netns: Netns,
-    /// `None` where somebody keeps it.
+    /// `None` if somebody keeps the lock for ever.
     _lock: Option<OwnedFd>,
 }
 
 impl LockedPod {
-    /// Waits for the other calls that work on the pod. A process in the pod that keeps the lock must
-    /// not keep the pod from being deleted: after a while it goes on without, and says so.
+    /// Waits for other calls that work on the pod. If the lock is not had in time, the call goes on
+    /// without it, with a warning: a process in the pod must not be able to prevent the pod's DEL.
     pub(crate) fn enter(netns: Netns, context: &Context<'_>) -> Result<Self, Error> {
         let file = netns.as_fd().try_clone_to_owned().map_err(|cause| {
             let what = format!("cannot lock {:?}: {cause}", netns.path());
@@ -112,7 +112,7 @@ impl LockedPod {
             .map_err(SetupError::kernel("failed to enter the netns"))
     }
 
-    /// Another socket, for undoing: one whose listing was broken off can list no more.
+    /// Another socket, for undo: a socket on which a listing was broken off cannot list again.
     pub(crate) fn new_socket(&self) -> Result<Socket, SetupError> {
         enter(&self.netns)
     }

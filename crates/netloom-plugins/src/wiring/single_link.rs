@@ -38,9 +38,9 @@ pub(crate) struct LinkSides<'a> {
     pub(crate) name: &'a str,
     /// `CNI_NETNS`.
     pub(crate) path: &'a str,
-    /// What the link is to take from routers.
+    /// Whether the link takes router advertisements.
     ra: RouterAdvertisements,
-    /// ADD, if it is one.
+    /// The request, if it is an ADD.
     request: Option<&'a AddRequest<'a>>,
 }
 
@@ -62,7 +62,7 @@ impl<'a> LinkSides<'a> {
         })
     }
 
-    /// Opens both sides for ADD, which a link of that name refuses, and an attachment that lives.
+    /// Opens both sides for ADD. Fails if the pod has a link of that name, or if the attachment exists.
     pub(crate) fn open_for_add(request: &'a AddRequest<'a>) -> Result<Self, Error> {
         let ra = RouterAdvertisements::read(request)?;
         let sides = Self::open(request.if_name.as_str(), request.netns)?;
@@ -75,7 +75,7 @@ impl<'a> LinkSides<'a> {
         })
     }
 
-    /// The link to stand on; without a name that of the default route.
+    /// The master: the link of that name, or without a name the link of the default route.
     pub(crate) fn master(&self, place: Place, name: Option<&str>) -> Result<Master, SetupError> {
         let socket = match place {
             Place::Host => &self.host,
@@ -92,14 +92,14 @@ impl<'a> LinkSides<'a> {
         undo: &mut Undo<'r>,
     ) -> Result<Link, SetupError> {
         let made = self.inside.create_link(spec).map(Some);
-        self.created(made, kind, undo)?
+        self.finish_creation(made, kind, undo)?
             .map_err(SetupError::kernel(format!(
                 "failed to create {kind} {:?}",
                 self.name
             )))
     }
 
-    /// The same for a link that stands on another.
+    /// The same for a link that has a master.
     pub(crate) fn create_link_on<'r>(
         &self,
         master: &Master,
@@ -112,7 +112,7 @@ impl<'a> LinkSides<'a> {
             Place::Host => self.host.create_link_in(&self.netns, &spec).map(|()| None),
             Place::Pod => self.inside.create_link(&spec).map(Some),
         };
-        self.created(made, kind, undo)?.map_err(|cause| {
+        self.finish_creation(made, kind, undo)?.map_err(|cause| {
             let reason = if cause.is_exists() {
                 ", which has such a link already"
             } else if cause.is_busy() {
@@ -128,8 +128,9 @@ impl<'a> LinkSides<'a> {
         })
     }
 
-    /// What has been made, or not. The outer error is that of a name that is taken.
-    fn created<'r>(
+    /// The rest of making a link, after the kernel's answer: registers the removal, and leaves the record.
+    /// The outer error says that the name is taken in the pod, the inner one is the kernel's.
+    fn finish_creation<'r>(
         &self,
         made: netloom_kernel::Result<Option<Link>>,
         kind: &'static str,
@@ -149,7 +150,7 @@ impl<'a> LinkSides<'a> {
         Ok(link)
     }
 
-    /// Leaves the record of the attachment that has this link.
+    /// Leaves the record of the attachment, with this link.
     pub(crate) fn remember(&self, link: &Link, undo: &mut Undo<'_>) {
         let links = Links {
             pod: link.index,
@@ -160,8 +161,8 @@ impl<'a> LinkSides<'a> {
         }
     }
 
-    /// Registers the removal of the link, which is of that kind. To be called after success, and
-    /// after failures as well: the kernel's answer may have been lost.
+    /// Registers the removal of the link, which is of that kind. It is called after a failure too: only
+    /// the kernel's answer may have been lost.
     pub(crate) fn register_removal<'r>(&self, kind: &'static str, undo: &mut Undo<'r>) {
         let (inside, name) = (Rc::clone(&self.inside), self.name.to_owned());
         undo.on_failure(format!("remove the link {name}"), move || {
@@ -169,8 +170,8 @@ impl<'a> LinkSides<'a> {
         });
     }
 
-    /// The rest of ADD: has the IPAM plugin give addresses, if there is one, puts them on the link
-    /// and sets it up. It comes after the link, through which an IPAM plugin such as dhcp talks.
+    /// The rest of ADD: has the IPAM plugin give addresses, if there is one, puts them on the link and
+    /// sets it up. The link is there before, because an IPAM plugin such as dhcp talks through it.
     /// `dns` replaces that of the IPAM plugin.
     pub(crate) fn attach<'r>(
         &self,
@@ -239,8 +240,8 @@ impl<'a> LinkSides<'a> {
     }
 }
 
-/// STATUS: without the master no ADD can be served. What is in a pod is not known before it is
-/// there: `None`.
+/// STATUS: fails without the master, since no ADD could be served. `None` if the master is to be in the
+/// pod, which is not there yet.
 pub(crate) fn status_of_master(place: Place, name: Option<&str>) -> Result<Option<Master>, Error> {
     if place == Place::Pod {
         return Ok(None);

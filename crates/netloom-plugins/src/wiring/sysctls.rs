@@ -9,14 +9,14 @@ pub(crate) fn refuse_router_advertisements(link: &str) {
     let _ = sysctl::set(&format!("net/ipv6/conf/{link}/accept_ra"), "0");
 }
 
-/// Lets this new link of the host use its link-local address at once. Without it the host asks for no
-/// neighbour on behalf of others before duplicate address detection is done, a second or two
-/// after the pod came. Both ends of the wire are ours: there is nobody to conflict with.
+/// Lets this new link of the host use its link-local address at once. Otherwise the host would not
+/// resolve neighbours for packets that it forwards until duplicate address detection is done, a second
+/// or two after the pod came. Both ends of the wire are ours, so there is nobody to conflict with.
 pub(crate) fn skip_duplicate_address_detection(link: &str) {
     let _ = sysctl::set(&format!("net/ipv6/conf/{link}/accept_dad"), "0");
 }
 
-/// Lets a link have IPv6 addresses where new links of its namespace have none.
+/// Turns IPv6 on for a link, if it is off for new links of its namespace.
 pub(crate) fn enable_ipv6(link: &str) -> Result<(), SetupError> {
     let key = format!("net/ipv6/conf/{link}/disable_ipv6");
     (sysctl::set_if_different(&key, "0").map(drop)).map_err(SetupError::kernel(format!(

@@ -6,13 +6,13 @@ use netloom_kernel::nft::{Batch, Socket};
 use netloom_kernel::{Error, Result};
 use netloom_plugin::{Found, Sweep};
 
-/// How often a change is tried again because others changed nf_tables in between. Each time one
-/// of those others has succeeded.
+/// How often a change is tried because others changed nf_tables in between. Each time one of the others
+/// has succeeded, so this does not go on for long.
 const ATTEMPTS: usize = 100;
 
-/// Reads, and changes what was read, as one step: when anything in nf_tables changes in between,
-/// the kernel refuses and it is all done again. `plan` reads what it needs and fills the
-/// transaction; one that stays empty is not sent.
+/// Reads and then changes nf_tables, as one step. If anything in nf_tables changes in between, the kernel
+/// refuses the transaction, and all is done again. `plan` reads what it needs and fills the transaction;
+/// an empty one is not sent.
 pub(crate) fn atomically(
     socket: &Socket,
     mut plan: impl FnMut(&Socket, &mut Batch<'_>) -> Result<()>,
@@ -28,8 +28,8 @@ pub(crate) fn atomically(
     }
 }
 
-/// Finds what is nobody's of a kind, in the kernel's nf_tables, and removes it if that is asked for.
-/// `plan` tells what it found and fills the transaction.
+/// Finds the objects of a kind in nf_tables that belong to no valid attachment, and removes them if that
+/// is asked for. `plan` returns what it found and fills the transaction.
 pub(crate) fn sweep(
     sweep: Sweep<'_>,
     kind: &str,
@@ -51,7 +51,7 @@ pub(crate) fn sweep(
     Ok(found.into_iter().map(Found::collectable).collect())
 }
 
-/// The kernel's word for a transaction that was planned on an older state.
+/// The kernel's error for a transaction that was planned on an older state.
 fn is_outdated(error: &Error) -> bool {
     error.errno() == rustix::io::Errno::RESTART.raw_os_error()
 }

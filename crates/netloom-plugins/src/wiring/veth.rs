@@ -1,4 +1,4 @@
-//! The wire between host and pod.
+//! The wire between host and pod: a veth.
 
 use super::ends::Ends;
 use super::owner::Owner;
@@ -38,7 +38,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// For the record.
+    /// What the record of the attachment says of it.
     pub(crate) fn links(&self) -> Links<'static> {
         Links {
             pod: self.pod_index,
@@ -47,7 +47,7 @@ impl Wire {
         }
     }
 
-    /// The pod's end, ready for addresses; `position` is its own in the result's `interfaces`.
+    /// The pod's end, ready for addresses; `position` is its place in the result's `interfaces`.
     pub(crate) fn pod_link<'a>(
         &self,
         request: &'a AddRequest<'a>,
@@ -75,9 +75,9 @@ pub(crate) fn mtu(value: i64) -> Result<Option<u32>, Error> {
     Ok(Some(mtu::read(value, mtu::LARGEST)?).filter(|mtu| *mtu != 0))
 }
 
-/// Makes both ends in one message, each where it will live; the host's end is up and, if there
-/// is a `master`, a port of it; the pod's end is down. The alias of the host's end, where the pod
-/// cannot write, says whose it is.
+/// Makes both ends in one message, each where it will live. The host's end is up and, if there is a
+/// `master`, a port of it. The pod's end is down. The alias of the host's end names the owner, since no
+/// pod can change it there.
 pub(crate) fn create_wire<'r>(
     host: &Socket,
     owner: Owner<'_>,
@@ -113,11 +113,11 @@ pub(crate) fn create_wire<'r>(
                 });
             }
             Err(error) if error.is_exists() && attempt < NAME_ATTEMPTS => {
-                make_way(host, pod, &name, &mark)?;
+                require_pod_name_free(host, pod, &name, &mark)?;
             }
             Err(error) => {
                 let what = format!("failed to make the veth {name} and its peer {:?}", pod.name);
-                // The wire is there if only the kernel's answer was lost.
+                // If only the kernel's answer was lost, the wire is there.
                 undo.on_failure(format!("remove the veth {name}"), move || {
                     remove_by_name(&name, mac)
                 });
@@ -128,9 +128,14 @@ pub(crate) fn create_wire<'r>(
     unreachable!("the last attempt returns")
 }
 
-/// After a name was refused: if it is the host's, another one can be tried; else the pod has a link
-/// of the name that its end was to get.
-fn make_way(host: &Socket, pod: PodEnd<'_>, name: &str, mark: &str) -> Result<(), SetupError> {
+/// After the kernel said that a name is taken. Fails if that is the name of the pod's end. If it is the
+/// random one of the host's end, another can be tried.
+fn require_pod_name_free(
+    host: &Socket,
+    pod: PodEnd<'_>,
+    name: &str,
+    mark: &str,
+) -> Result<(), SetupError> {
     let found = host
         .find_link(name)
         .map_err(SetupError::kernel("look up a veth"))?;
@@ -140,15 +145,15 @@ fn make_way(host: &Socket, pod: PodEnd<'_>, name: &str, mark: &str) -> Result<()
             netns: pod.netns.path().display().to_string(),
         });
     };
-    // The mark went to it. Which it had cannot be known any more.
+    // The second message of the batch gave our mark to that link. What alias it had is lost.
     if other.alias.as_deref() == Some(mark) {
         let _ = host.set_link(other.index, &LinkChange::new().alias(""));
     }
     Ok(())
 }
 
-/// The kernel takes no alias for a link that it makes, so a second message, in the same system call,
-/// gives it by the name, which is random.
+/// Makes the link and marks it. The kernel takes no alias in the message that makes a link. So a second
+/// message in the same system call gives the alias, to the link of that random name.
 fn create_marked(
     host: &Socket,
     spec: &LinkSpec<'_>,
@@ -170,7 +175,7 @@ fn remove_by_index(index: u32) -> Result<(), Error> {
     Ok(remove().map_err(SetupError::kernel("failed to remove the veth"))?)
 }
 
-/// The address tells the wire from one that somebody else made under this name.
+/// Removes the host's end by name and MAC address: somebody else may have made a link of this name.
 fn remove_by_name(name: &str, mac: MacAddress) -> Result<(), Error> {
     let mac = Mac(mac).to_string();
     let remove = || {
@@ -185,9 +190,9 @@ fn remove_by_name(name: &str, mac: MacAddress) -> Result<(), Error> {
 
 /// Removes the wire of an attachment.
 ///
-/// With a record or a result of ADD it is removed by the host's end, which was given a random name:
-/// that serves when the pod's namespace is gone or its interface was renamed, and cannot hit
-/// another attachment whose pod has taken over the path. Without them it is what bears the
+/// A record or a result of ADD names the host's end, whose name is random. The wire is removed by that
+/// end: so it works if the pod's namespace is gone or its interface was renamed, and it cannot hit
+/// another pod whose namespace is at the path by now. Without record and result, it is removed by the
 /// attachment's interface name in the pod.
 ///
 /// `meanwhile` is called while the kernel removes a link, and not at all if there is none to remove.
@@ -222,7 +227,7 @@ pub(crate) fn remove_wire(
     )))
 }
 
-/// Removes what bears the attachment's interface name, if it is a veth and not another pod's.
+/// Removes the link of the attachment's interface name, if it is a veth and not another pod's.
 fn remove_pod_end(
     inside: &Socket,
     owner: Owner<'_>,
@@ -238,7 +243,7 @@ fn remove_pod_end(
     Ok(())
 }
 
-/// The kernel takes long: `meanwhile` is done before it is asked whether the link is gone.
+/// Removes a link. That takes the kernel long, so `meanwhile` is done before its answer is waited for.
 fn remove_link(
     socket: &Socket,
     link: &Link,
@@ -249,7 +254,8 @@ fn remove_link(
     removal.finish()
 }
 
-/// By what is on the host, as far as that tells; else by what the pod's end shows.
+/// Whether a link in the pod is the attachment's: by what the host knows; where that does not decide, by
+/// what the pod's end shows.
 fn is_own(
     inside: &Socket,
     link: &Link,
@@ -266,7 +272,7 @@ fn is_own(
     }
 }
 
-/// What the other end says, if that is on the host and bears a mark.
+/// What the mark of the other end says, if that end is on the host and has one.
 fn is_marked_as_own(link: &Link, owner: Owner<'_>) -> netloom_kernel::Result<Option<bool>> {
     let Some(peer) = link.lower.filter(|_| link.lower_netns.is_some()) else {
         return Ok(None);

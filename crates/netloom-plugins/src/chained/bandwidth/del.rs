@@ -14,7 +14,7 @@ use netloom_spec::Error;
 /// Removes the ifb, known by the attachment's identity, and what is left on the host's end of the
 /// veth, which is usually about to go.
 pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
-    if record::spares(request) {
+    if record::lives_elsewhere(request) {
         return Ok(());
     }
     let mut cleanup = Cleanup::new();

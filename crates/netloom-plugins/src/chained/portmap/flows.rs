@@ -1,6 +1,7 @@
-//! UDP has no beginnings: a flow that connection tracking knows keeps its way, whatever is mapped
-//! or unmapped meanwhile. So flows of exactly the mappings that come or go are forgotten. Failures
-//! are informative only.
+//! Forgets tracked UDP flows. UDP has no connections that begin and end: as long as connection tracking
+//! knows a flow, its packets keep their way, even if a port is mapped or unmapped meanwhile. So the
+//! kernel is told to forget the flows of exactly the mappings that come or go. A failure is only a
+//! warning.
 //!
 //! The kernel forgets the IPv4 flows that a filter names in a tenth of a millisecond. A list of what
 //! it knows takes it several, however little that is: flows are listed, and forgotten one by one,
@@ -39,7 +40,7 @@ pub(super) fn forget_stale(context: &Context<'_>, mapped: &[Mapped]) {
     };
     forget(context, mapped, filters, |routes, entry, mapping| {
         let at = entry.original.destination;
-        // Packets that only pass through are nobody's mapping.
+        // A flow that only passes through this host belongs to no mapping.
         let ours = || {
             let route = routes.lookup_route(at);
             route.is_ok_and(|route| route.kind == rtnl::RouteKind::Local)
@@ -64,7 +65,7 @@ pub(super) fn forget_gone(context: &Context<'_>, mapped: &[Mapped]) {
     });
 }
 
-/// Whether the one that answers is the pod.
+/// Whether it is the pod that answers.
 fn leads_to(entry: &Entry, mapping: &Mapped) -> bool {
     entry.reply.source == mapping.pod && entry.reply.source_port == mapping.container_port
 }

@@ -7,7 +7,7 @@ use netloom_kernel::{Error, Result, sysctl};
 use rustix::io::Errno;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// How the host reaches a pod. `None` where it cannot: the interface plugin wanted no way then.
+/// How the host reaches a pod. `None` without a route: the interface plugin made none then.
 fn route_to(socket: &Socket, pod: IpNet) -> Result<Option<Route>> {
     match socket.lookup_route(pod.addr()) {
         Ok(route) => Ok(Some(route)),
@@ -33,7 +33,7 @@ fn route_localnet(pod: IpNet) -> Result<Option<String>> {
     Ok(link.map(|link| format!("net/ipv4/conf/{}/route_localnet", link.name)))
 }
 
-/// Opens the way. Whoever does that drops what pretends to come from there.
+/// Opens the way. The packet filter's rules then drop what comes from outside with such an address.
 pub(super) fn ensure(pod: IpNet) -> std::result::Result<(), SetupError> {
     let ensure = || match route_localnet(pod)? {
         Some(key) => sysctl::set_if_different(&key, "1").map(drop),

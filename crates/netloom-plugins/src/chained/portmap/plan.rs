@@ -20,7 +20,7 @@ pub(super) struct Plan {
     pub(super) masquerade: Masquerade,
     /// The bit of the packet mark by which iptables knows what to masquerade.
     pub(super) mark: u32,
-    /// A chain of others that sets such a mark.
+    /// `externalSetMarkChain`: a chain of somebody else that sets a mark for masquerade.
     pub(super) set_mark_chain: Option<String>,
     pub(super) conditions_v4: Conditions,
     pub(super) conditions_v6: Conditions,
@@ -82,7 +82,7 @@ impl Plan {
         Ok(backend)
     }
 
-    /// Refuses options of the one packet filter for the other.
+    /// Refuses options that only the other packet filter has.
     fn fits(&self, backend: Backend) -> Result<(), Error> {
         let (asked, other) = match backend {
             Backend::Iptables => ("iptables", Backend::Nftables),
@@ -153,7 +153,8 @@ fn set_mark_chain(name: Option<String>) -> Result<Option<String>, Error> {
 
 fn mappings(raw: &[super::config::PortMapping]) -> Result<Vec<Mapping>, Error> {
     let mut mappings: Vec<Mapping> = Vec::with_capacity(raw.len());
-    // By where they begin; none overlaps another, so only the last that begins early enough can.
+    // The mappings by their first host port. They do not overlap each other. So a new one can overlap
+    // only the last of those that begin before its end.
     let mut begin: BTreeMap<(bool, u8, Option<IpAddr>, u16), usize> = BTreeMap::new();
     for (index, entry) in raw.iter().enumerate() {
         let place = format!("runtimeConfig.portMappings[{index}]");

@@ -12,14 +12,14 @@ use netloom_spec::{Error, PluginConf};
 use std::path::Path;
 
 pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
-    let spared = record::spares(request);
+    let is_elsewhere = record::lives_elsewhere(request);
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let store = Store::of(&config::store_in(request.conf), request.network())?;
     let Some(lock) = store.lock_if_there()? else {
         return Ok(());
     };
     let found = store.record_of(owner)?;
-    if spared
+    if is_elsewhere
         || found
             .as_ref()
             .is_some_and(|it| lives_elsewhere(request, &store, it))

@@ -18,7 +18,7 @@ use std::net::IpAddr;
 ///
 /// With the namespace all of it is gone already.
 pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
-    if record::spares(request) {
+    if record::lives_elsewhere(request) {
         return Ok(());
     }
     let made = request.prev_result();

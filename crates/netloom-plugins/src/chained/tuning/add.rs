@@ -1,4 +1,4 @@
-//! ADD.
+//! ADD of the tuning plugin.
 
 use super::allowlist::Allowlist;
 use super::attributes::Attributes;
@@ -16,7 +16,7 @@ use netloom_plugin::{AddRequest, Undo};
 use netloom_spec::{AddResult, Error, Interface, Version};
 use rustix::io::Errno;
 
-/// Tunes. Nothing is touched before the whole request is known to be good.
+/// Sets the sysctls and the attributes. Nothing is changed before the whole request has been checked.
 pub(super) fn add<'r>(
     request: &'r AddRequest<'r>,
     undo: &mut Undo<'r>,
@@ -53,7 +53,7 @@ pub(super) fn add<'r>(
     if let Some(mac) = plan.link.mac {
         let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
         spoof::follow(owner, mac.0, link.mac, undo)?;
-        // The neighbours know the address before.
+        // The neighbours still have the former MAC address.
         let (now, result) = (Some(mac.0), &result);
         let tell = || Announcement::of_result(result, &Link { mac: now, ..link });
         netns
@@ -64,7 +64,8 @@ pub(super) fn add<'r>(
     Ok(result)
 }
 
-/// The kernel takes all of IPv6 from a link whose MTU becomes too small for it.
+/// Refuses an MTU that is too small for the IPv6 address of the link: the kernel would remove the
+/// address, and turn IPv6 off.
 fn require_room_for_ipv6(result: &AddResult, name: &str, mtu: u32) -> Result<(), SetupError> {
     let is_of_link = |position: Option<usize>| {
         let listed = position.and_then(|at| result.interfaces.get(at));
@@ -77,7 +78,7 @@ fn require_room_for_ipv6(result: &AddResult, name: &str, mtu: u32) -> Result<(),
     }
 }
 
-/// A sysctl that exists, and what it is.
+/// A sysctl that exists: what it is to be, and what it was.
 struct Setting<'p> {
     path: &'p str,
     value: &'p str,
@@ -93,6 +94,7 @@ fn locate_all<'p>(netns: &Netns, sysctls: &'p [Sysctl]) -> Result<Vec<Setting<'p
     located.map_err(SetupError::kernel("failed to enter the netns"))?
 }
 
+/// Finds the sysctl, under the first path of its key that exists, and reads it.
 fn locate(wanted: &Sysctl) -> Result<Setting<'_>, SetupError> {
     let Sysctl { key, value } = wanted;
     let mut absent = None;
@@ -160,7 +162,8 @@ fn restore_sysctl(netns: &str, path: &str, value: &str) -> Result<(), Error> {
     Ok(restored.map_err(SetupError::kernel("failed to restore a sysctl"))?)
 }
 
-/// Writes down what the link is before it is changed.
+/// Writes the link's attributes into the backup before they are changed. What an earlier ADD of this
+/// attachment has written there of the same link stays.
 fn keep_backup<'r>(
     request: &'r AddRequest<'r>,
     plan: &Plan,
@@ -184,6 +187,8 @@ fn keep_backup<'r>(
     plan.store.write(owner, &backup)
 }
 
+/// Sets the attributes, and registers how to restore them: all of them, since some may be set when one
+/// is refused.
 fn set_link<'r>(
     request: &'r AddRequest<'r>,
     wanted: &Attributes,
@@ -215,8 +220,8 @@ fn set_link<'r>(
     }
 }
 
-/// Brings the container's interface in the result up to date. Some plugins list it without the
-/// namespace it is in.
+/// Writes the new MAC address and MTU into the result. Some plugins list the container's interface
+/// without its namespace: such an entry counts only if there is none with it.
 fn update(result: &mut AddResult, name: &str, link: &Attributes, version: Version) {
     let is_inside = |interface: &Interface| interface.name == name && !interface.sandbox.is_empty();
     let told = result.interfaces.iter().any(is_inside);

@@ -1,4 +1,4 @@
-//! What an interface was before it was tuned, on disk in upstream's format.
+//! The backup: what an interface was before it was tuned, in a file of upstream's format.
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -19,7 +19,7 @@ use std::{fs, io};
 
 const DEFAULT_DIRECTORY: &str = "/run/cni/tuning";
 
-/// One file. What upstream does not know it ignores.
+/// The content of a file. Upstream ignores the key `netloom`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Backup {
@@ -33,18 +33,18 @@ pub(super) struct Backup {
     allmulti: Option<bool>,
     #[serde(rename = "txQLen", skip_serializing_if = "Option::is_none")]
     tx_queue_len: Option<u32>,
-    /// `None` in upstream's.
+    /// `None` in a file that upstream wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) netloom: Option<Mark>,
 }
 
-/// Which link of which attachment it is of.
+/// Which link of which attachment a backup is of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Mark {
-    /// The network's name: GC of another one lets it be.
+    /// The network's name: GC of another network leaves the file alone.
     network: String,
-    /// `CNI_CONTAINERID`; empty as netloom wrote it before, which told only the file's name.
+    /// `CNI_CONTAINERID`; empty in files of earlier releases, of which only the name tells it.
     #[serde(skip_serializing_if = "String::is_empty")]
     container: String,
     /// `CNI_IFNAME`; empty likewise.
@@ -76,12 +76,12 @@ impl Mark {
         })
     }
 
-    /// The container and the interface, if it tells them.
+    /// Container and interface, if the file has them.
     fn names(&self) -> Option<(&str, &str)> {
         (!self.container.is_empty()).then_some((&self.container, &self.interface))
     }
 
-    /// Whether it speaks of a link in this namespace.
+    /// Whether the link is in this namespace, by device and inode.
     pub(super) fn is_in(&self, netns: &Netns) -> netloom_kernel::Result<bool> {
         Ok(self.netns == identity(netns)?)
     }
@@ -117,8 +117,8 @@ impl Backup {
         }
     }
 
-    /// The backup to have for a link that is about to be tuned. What an earlier ADD of this
-    /// attachment found on this very link was there first, and stays.
+    /// The backup for a link that is about to be tuned. What an earlier ADD of this attachment has
+    /// written of the same link is the original, so it is kept, and only completed.
     pub(super) fn first(earlier: Option<&Self>, present: &Attributes, mark: Mark) -> Self {
         let same = |earlier: &&Self| match &earlier.netloom {
             Some(known) => (&known.netns, known.index) == (&mark.netns, mark.index),
@@ -147,14 +147,14 @@ impl Backup {
     }
 }
 
-/// `dataDir`.
+/// The directory of the backups, `dataDir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Store(PathBuf);
 
-/// The backups of attachments that are not valid any more, and the files that are none.
+/// The backups of attachments that are not valid any more, and files that are no backups.
 pub(super) const OWNED: netloom_plugin::Owned =
     netloom_plugin::Owned::of_conf("tuning backup", |scope, how| {
-        Store::remembered(scope.conf).sweep(scope, how)
+        Store::lenient(scope.conf).sweep(scope, how)
     });
 
 impl Store {
@@ -167,7 +167,7 @@ impl Store {
     }
 
     /// For DEL and GC, which must not fail because of the rest of a configuration.
-    pub(super) fn remembered(conf: &PluginConf) -> Self {
+    pub(super) fn lenient(conf: &PluginConf) -> Self {
         let directory = conf.get("dataDir").and_then(Value::as_str);
         Self::at(directory.unwrap_or_default())
     }
@@ -207,8 +207,8 @@ impl Store {
         state_file::remove(&self.path(owner)?).map_err(|error| self.failure("remove", &error))
     }
 
-    /// What is of the scope's network and of no valid attachment. What upstream wrote does not say whose
-    /// it is, and counts as somebody's.
+    /// Finds the backups of the scope's network that belong to no valid attachment. A file that
+    /// upstream wrote does not name its network, so it is left alone.
     fn sweep(&self, scope: &Scope<'_>, how: Sweep<'_>) -> Result<Vec<Found>, Error> {
         let network = scope.network.as_str();
         let named = |it: &Attachment| (it.container_id.clone(), it.if_name.clone());
@@ -226,7 +226,7 @@ impl Store {
                 Ok(Some(content)) => content,
                 // It may have gone meanwhile.
                 Ok(None) => continue,
-                // One that is no file must not keep others from being collected.
+                // A directory, say, must not keep the others from being collected.
                 Err(_) => Vec::new(),
             };
             let Some(backup) = Backup::parse(&content) else {
@@ -269,7 +269,8 @@ impl Store {
         if !is_ambiguous(owner) || self.read(&path)?.is_some() {
             return state_file::replace(&path, content).map_err(failed);
         }
-        // Another may take upstream's name at this moment: then this one is where it is written first.
+        // Another attachment may take upstream's name at this moment. So the file is written under the
+        // name of its own, and gets upstream's only if that is still free.
         let apart = self.apart(owner);
         state_file::replace(&apart, content)
             .and_then(|()| state_file::rename_unless_taken(&apart, &path))
@@ -277,7 +278,7 @@ impl Store {
             .map_err(failed)
     }
 
-    /// The file of an attachment: that of upstream's name, unless another's is there.
+    /// The file of an attachment. It has upstream's name, unless another attachment's file has it.
     pub(super) fn path(&self, owner: Owner<'_>) -> Result<PathBuf, Error> {
         let usual = self.usual(owner);
         if !is_ambiguous(owner) {
@@ -297,13 +298,13 @@ impl Store {
         Ok(if is_apart { apart } else { usual })
     }
 
-    /// Upstream's name, which `a_b` and `c` share with `a` and `b_c`.
+    /// Upstream's name, which `a_b` with `c` shares with `a` with `b_c`.
     fn usual(&self, owner: Owner<'_>) -> PathBuf {
         let name = format!("{}_{}.json", owner.container_id, owner.if_name);
         self.0.join(name)
     }
 
-    /// A name that no other attachment has. No container's id begins so.
+    /// A name that no other attachment has: no container's id begins with `_`.
     fn apart(&self, owner: Owner<'_>) -> PathBuf {
         let hash = hash16(&[owner.container_id, " ", owner.if_name]);
         self.0.join(format!("_{hash}.json"))

@@ -1,4 +1,4 @@
-//! The configuration as it comes over the wire.
+//! The configuration as it is in the JSON.
 
 use crate::wiring::mac::{self, WithMac};
 use netloom_spec::{Error, Mac};
@@ -29,7 +29,7 @@ struct Args {
     cni: Overrides,
 }
 
-/// `args.cni`: what is there counts more than anything else, a zero or an empty text too.
+/// `args.cni`: a key that is there wins over all other sources, even if it is zero or empty.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Overrides {
@@ -43,7 +43,7 @@ struct Overrides {
 }
 
 impl Config {
-    /// `args.cni.mac` counts more than what other plugins with a key `mac` go by.
+    /// `args.cni.mac`; without it the sources that all plugins with a key `mac` have.
     pub(super) fn mac(&self, cni_args: &str) -> Result<Option<Mac>, Error> {
         match &self.args.cni.mac {
             None => mac::requested(&self.runtime_config, cni_args, &self.mac),
@@ -58,7 +58,7 @@ impl Config {
         self.args.cni.promisc.or(self.promisc)
     }
 
-    /// In bytes; 0: none is asked for.
+    /// In bytes; 0 asks for none.
     pub(super) fn mtu(&self) -> i64 {
         self.args.cni.mtu.unwrap_or(self.mtu)
     }
@@ -71,7 +71,7 @@ impl Config {
         self.args.cni.allmulti.or(self.allmulti)
     }
 
-    /// `args.cni.sysctl`, which counts more than `sysctl`, key by key.
+    /// `args.cni.sysctl`. Each of its keys wins over the same key of `sysctl`.
     pub(super) fn overriding_sysctls(&self) -> &BTreeMap<String, String> {
         &self.args.cni.sysctl
     }
@@ -80,7 +80,7 @@ impl Config {
 /// The keys of `sysctl` in the order and as often as they are written, which the decoded
 /// configuration no longer knows.
 pub(super) fn written_keys(document: &[u8]) -> Vec<String> {
-    // A document that is no such thing has been refused already.
+    // What is not a JSON object has been refused before.
     serde_json::from_slice(document).map_or_else(|_| Vec::new(), |Document(keys)| keys)
 }
 

@@ -1,4 +1,4 @@
-//! DEL.
+//! DEL of the tuning plugin.
 
 use super::backup::{Backup, Store};
 use super::host_end;
@@ -11,14 +11,14 @@ use netloom_plugin::{Cleanup, DelRequest};
 use netloom_spec::Error;
 use std::path::PathBuf;
 
-/// Gives the interface back what it had, and removes the backup, which goes by itself if there is
-/// no interface any more. What the kernel will not set is told on stderr: the interface is about
-/// to go, and the pod must be removable.
+/// Restores the interface from the backup, then removes the backup. If there is no interface any more,
+/// the backup is just removed. What the kernel refuses to set is a warning, not an error: the interface
+/// is about to go, and it must be possible to remove the pod.
 pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
-    if record::spares(request) {
+    if record::lives_elsewhere(request) {
         return Ok(());
     }
-    let store = Store::remembered(request.conf);
+    let store = Store::lenient(request.conf);
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let mut cleanup = Cleanup::new();
     let netns = sandbox::open_if_there(request.netns);
@@ -40,12 +40,13 @@ pub(super) fn del(request: &DelRequest<'_>) -> Result<(), Error> {
     let done = restored.is_ok();
     cleanup.step("restore the interface", restored);
     if done {
-        // Without it the next DEL could not end what this one began.
+        // Only then: the next DEL needs the backup to finish what failed here.
         cleanup.step("remove the backup", store.remove(owner));
     }
     cleanup.finish()
 }
 
+/// Sets the attributes of the backup on the link that it is of, if that is there.
 fn restore(request: &DelRequest<'_>, netns: &Netns, backup: &Backup) -> Result<(), Error> {
     let name = request.if_name.as_str();
     let attributes = backup.attributes();
@@ -53,13 +54,13 @@ fn restore(request: &DelRequest<'_>, netns: &Netns, backup: &Backup) -> Result<(
     let inside = Socket::open_in(netns).map_err(enter())?;
     let look = || SetupError::kernel(format!("look up {name:?}"));
     let link = match &backup.netloom {
-        // A namespace of another pod at the same path.
+        // The path leads to another pod's namespace by now.
         Some(mark) if !mark.is_in(netns).map_err(look())? => None,
         Some(mark) => inside.find_link(mark.index).map_err(look())?,
         None => inside.find_link(name).map_err(look())?,
     };
     let Some(link) = link else { return Ok(()) };
-    // The kernel gives a new namespace the number of one that is gone.
+    // The mark alone is no proof: when a namespace is gone, the kernel gives its inode to a new one.
     if let Some(made) = request.prev_result()
         && !may_be_own(&inside, &link, request.container_id.as_str(), &made).map_err(look())?
     {

@@ -1,6 +1,6 @@
-//! The host's end of the pod's wire, which must have the MTU of the pod's: what is larger than the
-//! receiving end's a veth drops without a word to anybody. With one MTU the host tells senders of
-//! packets that do not fit.
+//! The MTU of the host's end of a veth, which must be that of the pod's end. A veth silently drops packets
+//! that are larger than the receiving end's MTU. With the same MTU at both ends, the host tells the
+//! sender that a packet does not fit.
 
 use crate::wiring::ends::Ends;
 use crate::wiring::{SetupError, listed};
@@ -9,8 +9,8 @@ use netloom_kernel::rtnl::{Link, LinkChange, Socket};
 use netloom_plugin::Undo;
 use netloom_spec::{AddResult, Version};
 
-/// Gives the host's end the MTU that the pod's has now, and says so in the result. A link that is
-/// no wire to the host has no such end.
+/// Gives the host's end the MTU that the pod's end has now, and writes it into the result. Only a veth to
+/// the host has such an end.
 pub(super) fn follow<'r>(
     result: &mut AddResult,
     pod: &Link,
@@ -37,8 +37,8 @@ pub(super) fn follow<'r>(
     Ok(())
 }
 
-/// Gives the host's end the MTU back that both ends had, if it followed the pod's. Without a result the
-/// kernel tells which link that is.
+/// Gives the host's end back the MTU that both ends had before, if it has that of the pod's end now.
+/// Without a result the kernel says which link it is.
 pub(super) fn give_back(
     made: Option<&AddResult>,
     netns: &Netns,
@@ -65,13 +65,13 @@ fn set(index: u32, mtu: u32) -> netloom_kernel::Result<()> {
     Socket::open()?.set_link(index, &LinkChange::new().mtu(mtu))
 }
 
-/// The host's link whose other end is this very link, if it is a wire to the host.
+/// The link of the host whose other end is this link of the pod, if that is a veth to the host.
 fn other_end(netns: &Netns, pod: &Link) -> netloom_kernel::Result<Option<Link>> {
     let Some(index) = pod.lower.filter(|_| pod.is_veth()) else {
         return Ok(None);
     };
     let host = Socket::open()?;
-    // The same numbers are in other namespaces too.
+    // Other namespaces have links with the same indexes.
     let Some(number) = host.namespace_id(netns)? else {
         return Ok(None);
     };
@@ -81,7 +81,7 @@ fn other_end(netns: &Netns, pod: &Link) -> netloom_kernel::Result<Option<Link>> 
     Ok(host.find_link(index)?.filter(is_end))
 }
 
-/// What the result lists as the host's end, if it is the other end of this very link.
+/// The link that the result lists as the host's end, if it is the other end of this link of the pod.
 fn find(made: &AddResult, pod: &Link) -> Result<Option<Link>, SetupError> {
     let Some(listed) = Ends::of(made, &pod.name).host.filter(|_| pod.is_veth()) else {
         return Ok(None);

@@ -1,7 +1,7 @@
 //! CHECK: the membership, and what the link has in the VRF.
 
 use super::plan::Plan;
-use super::{VrfLink, find, unchained};
+use super::{VrfLink, find, missing_prev_result};
 use crate::wiring::check::{mismatch, missing_among, up};
 use crate::wiring::tables::FAMILIES;
 use crate::wiring::{SetupError, check as wiring, routes, sandbox};
@@ -14,7 +14,10 @@ pub(super) fn check(request: &CheckRequest<'_>) -> Result<(), Error> {
     let name = request.if_name.as_str();
     let plan = Plan::new(request.conf, name)?;
     let netns = sandbox::open(request.netns)?;
-    let made = request.conf.prev_result()?.ok_or_else(unchained)?;
+    let made = request
+        .conf
+        .prev_result()?
+        .ok_or_else(missing_prev_result)?;
     let socket = sandbox::enter(&netns)?;
 
     let vrf_name = &plan.name;

@@ -5,7 +5,7 @@
 //! `keep_addr_on_down` is set. So all of it goes into one batch with the change: whoever dies
 //! before it has changed nothing, and afterwards nothing is lost.
 
-use crate::wiring::pod::settle;
+use crate::wiring::pod::wait_for_dad;
 use crate::wiring::tables::FAMILIES;
 use crate::wiring::{SetupError, routes};
 use netloom_kernel::rtnl::{
@@ -98,7 +98,7 @@ impl Belongings {
         if early.is_empty() {
             return Ok(());
         }
-        settle(socket, self.link, &self.name)?;
+        wait_for_dad(socket, self.link, &self.name)?;
         let mut batch = socket.batch();
         for route in early {
             batch.append_route(route);

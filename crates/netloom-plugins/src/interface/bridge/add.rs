@@ -1,4 +1,4 @@
-//! ADD.
+//! ADD of the bridge plugin.
 
 use super::device::{ensure_bridge, ensure_vlan_interface, keep_mac};
 use super::plan::{Gateway, Layer, LayerThree, Plan};
@@ -70,7 +70,7 @@ pub(super) fn add<'r>(
         let port = wait_until_up(&host, &wire.host)?;
         result.interfaces[1].mac = listed::mac_text(port.mac);
     }
-    // Before it was up, the bridge forwarded nothing of it.
+    // Only now: a bridge forwards nothing that comes from a port which is not up.
     if let Some(announcement) = announcement {
         announcement.send(&netns, &inside);
     }
@@ -80,7 +80,7 @@ pub(super) fn add<'r>(
     Ok(result)
 }
 
-/// The attachment as the host has it.
+/// What all steps on the host's side of the attachment need.
 struct HostSide<'a, 'r> {
     request: &'r AddRequest<'r>,
     owner: Owner<'r>,
@@ -90,7 +90,7 @@ struct HostSide<'a, 'r> {
 }
 
 impl<'r> HostSide<'_, 'r> {
-    /// Makes the veth, on record, and its host's end a port as the plan has it.
+    /// Makes the veth and the record of it, and sets the host's end up as a port of the bridge.
     fn create_port(
         &self,
         netns: &Netns,
@@ -111,7 +111,8 @@ impl<'r> HostSide<'_, 'r> {
         Ok(wire)
     }
 
-    /// Gives the pod its addresses and routes, and the bridge the gateway's.
+    /// Gives the pod its addresses and routes, and the bridge the gateway's addresses. Returns the
+    /// announcement of the pod's addresses, which the caller sends when the port is up.
     fn configure(
         &self,
         pod: PodLink<'_>,
@@ -132,12 +133,13 @@ impl<'r> HostSide<'_, 'r> {
         Ok(announcement)
     }
 
-    /// Gives the host's side the gateway addresses, and lets it forward.
+    /// Gives the gateway's addresses to the bridge, or to its interface in the pods' VLAN, and lets the
+    /// host forward.
     fn serve_as_gateway(&self, gateway: Gateway, result: &mut AddResult) -> Result<(), SetupError> {
         let (host, plan) = (self.socket, self.plan);
         let vlan_interface = match (plan.vlans.access, &plan.vlans.port) {
             (Some(_), Some(vlans)) => {
-                // The gateway is in the pods' VLAN only, not in their trunks.
+                // The gateway is in the pods' own VLAN only, not in the others of their trunks.
                 let (name, vlans) = (plan.gateway_interface(), vlans.native_only());
                 Some(ensure_vlan_interface(host, self.bridge, &name, &vlans)?)
             }
@@ -156,7 +158,7 @@ impl<'r> HostSide<'_, 'r> {
     }
 }
 
-/// Bridge, host's end, container: the order is an interface to chained plugins.
+/// The result's interfaces: bridge, host's end, container's. Chained plugins rely on the order.
 fn interfaces(bridge: &Link, wire: &Wire, request: &AddRequest<'_>) -> AddResult {
     let version = request.version();
     let name = request.if_name.as_str();
@@ -194,6 +196,7 @@ fn take_addresses<'r>(
     Ok(())
 }
 
+/// Waits until the port is up, and returns it as it is then.
 fn wait_until_up(host: &Socket, port: &Link) -> Result<Link, SetupError> {
     host.wait_link_up(port.index, Instant::now() + PORT_PATIENCE)
         .map_err(SetupError::kernel(format!(

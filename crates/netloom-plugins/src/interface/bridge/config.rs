@@ -1,4 +1,4 @@
-//! The bridge plugin's configuration as it comes over the wire.
+//! The bridge plugin's configuration as it is in the JSON.
 
 use crate::wiring::dns::OwnDns;
 use crate::wiring::mac::{self, WithMac};
@@ -28,7 +28,7 @@ pub(super) struct Config {
     pub(super) hairpin_mode: bool,
     pub(super) promisc_mode: bool,
     pub(super) vlan: i64,
-    /// Present but empty still asks for a bridge that filters VLANs.
+    /// An empty list asks for a bridge that filters VLANs, too.
     pub(super) vlan_trunk: Option<Vec<Trunk>>,
     pub(super) preserve_default_vlan: bool,
     #[serde(rename = "macspoofchk")]

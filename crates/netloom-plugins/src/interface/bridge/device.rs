@@ -1,6 +1,5 @@
-//! The bridge itself, and the interface that holds its gateway addresses. Both are shared
-//! by all pods of the host: they are ensured, and never removed but by the ADD that made the bridge
-//! and failed.
+//! The bridge itself, and the interface that holds its gateway addresses. All pods of the host share
+//! them, so they stay. Only an ADD that made the bridge and then fails removes it.
 
 use super::plan::Plan;
 use super::port;
@@ -11,7 +10,7 @@ use netloom_kernel::rtnl::{BridgeOptions, KindSpec, Link, LinkChange, LinkKind, 
 use netloom_kernel::rtnl::{PeerSpec, Socket};
 use netloom_plugin::Undo;
 
-/// Finds or makes the bridge, up and with what the plan asks of it.
+/// Finds or makes the bridge, sets it up, and gives it what the plan asks of it.
 pub(super) fn ensure_bridge(
     host: &Socket,
     plan: &Plan,
@@ -29,12 +28,12 @@ pub(super) fn ensure_bridge(
     let Some(LinkKind::Bridge(options)) = bridge.kind.clone() else {
         return Err(SetupError::NotABridge(bridge.name));
     };
-    // Before the bridge is up, so that no advertisement slips in. Each look-up of a name below `/proc/sys/net`
-    // takes as long as there are network namespaces.
+    // Before the bridge is up, so that it takes no router advertisement. Netlink has told the setting,
+    // because a look-up below `/proc/sys/net` takes longer the more network namespaces there are.
     if bridge.accept_ra != Some(0) {
         sysctls::refuse_router_advertisements(&bridge.name);
     }
-    // A bridge that followed its ports is left with zeros when the last one is gone.
+    // A bridge without an address of its own takes a port's. When the last port goes, it has zeros.
     let lost_mac = bridge.mac == Some([0; 6]);
     if lost_mac {
         bridge.mac = Some(random::mac());
@@ -47,8 +46,8 @@ pub(super) fn ensure_bridge(
     Ok(bridge)
 }
 
-/// Gives a bridge that others made its MAC address back when it took over its new port's: it
-/// is the one that the pods know it by. From now on the bridge keeps it.
+/// Sets the bridge's former MAC address again if it has taken over the new port's, as a bridge may
+/// that others made. The pods know the former one. An address that was set stays from then on.
 pub(super) fn keep_mac(host: &Socket, bridge: &Link) -> Result<(), SetupError> {
     let what = || format!("failed to pin the MAC address of bridge {:?}", bridge.name);
     let now = host
@@ -61,8 +60,8 @@ pub(super) fn keep_mac(host: &Socket, bridge: &Link) -> Result<(), SetupError> {
         .map_err(SetupError::kernel(what()))
 }
 
-/// Makes the bridge with an address of its own, which it keeps whatever joins or leaves. If this ADD
-/// fails it goes again, unless others have come to it.
+/// Makes the bridge with a MAC address of its own, which it keeps whatever ports come and go. If this
+/// ADD fails, the bridge is removed again, unless it has ports of others by then.
 fn create(host: &Socket, plan: &Plan, undo: &mut Undo<'_>) -> netloom_kernel::Result<Link> {
     let vlan_filtering = plan.vlans.filtering.then_some(true);
     let options = BridgeOptions {
@@ -87,8 +86,8 @@ fn create(host: &Socket, plan: &Plan, undo: &mut Undo<'_>) -> netloom_kernel::Re
     }
 }
 
-/// An ADD that looks for the bridge just now makes its port before it looks again, and fails then if
-/// the bridge went in between.
+/// Removes the bridge if it has no ports. Another ADD may just have found it and not made its port
+/// yet: that ADD then fails, because it finds no bridge any more.
 fn remove_unused(bridge: u32) -> netloom_kernel::Result<()> {
     let host = Socket::open()?;
     if host.list_ports(bridge)?.is_empty() {
@@ -97,9 +96,9 @@ fn remove_unused(bridge: u32) -> netloom_kernel::Result<()> {
     Ok(())
 }
 
-/// What is missing on the bridge. A bridge that does not filter VLANs would join pods that
-/// are to be apart, and one that learns from frames which pass no packet filter gives a pod another's
-/// traffic in spite of the spoof check, so those are put right; its MTU belongs to whoever made it.
+/// What has to be changed on the bridge; `None` if nothing. Without VLAN filtering it would join pods
+/// that are to be apart. With a spoof check it must not learn addresses from link-local frames: these
+/// pass no packet filter, and by them a pod could get another's traffic. Its MTU stays as it is.
 fn change(
     bridge: &Link,
     options: &BridgeOptions,
@@ -157,12 +156,13 @@ pub(super) fn ensure_vlan_interface(
     sysctls::refuse_router_advertisements(&port_name);
     let connected = connect(host, bridge, &link, &port_name, vlans);
     if connected.is_err() {
-        // Half made it would serve nobody, and the next ADD would take it for whole.
+        // The next ADD would find it by its name and take it for complete.
         let _ = host.remove_link(link.index);
     }
     connected.map(|()| link)
 }
 
+/// Makes the other end of the veth a port of the bridge in these VLANs, and sets both ends up.
 fn connect(
     host: &Socket,
     bridge: &Link,

@@ -26,14 +26,14 @@ pub(super) struct Plan {
     pub(super) mac: Option<Mac>,
     /// Drop frames whose source is not the container's MAC address.
     pub(super) spoof_check: bool,
-    /// What the container gets on top of the wire.
+    /// How much of the container's interface is configured.
     pub(super) layer: Layer,
 }
 
 /// How far up the stack the plugin configures the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Layer {
-    /// A wire only. `up` is false for a container interface that is left down.
+    /// Only the veth. `up` is false where the container's interface is left down.
     Two { up: bool },
     /// Addresses and routes from an IPAM plugin.
     Three(LayerThree),

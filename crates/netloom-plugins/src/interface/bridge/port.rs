@@ -6,7 +6,7 @@ use crate::wiring::SetupError;
 use netloom_kernel::rtnl::{BridgePortChange, BridgeVlan, Link, LinkChange, LinkKind, Socket};
 use std::collections::BTreeSet;
 
-/// Sets what the plan asks of the new port; a new port has everything off.
+/// Sets what the plan asks of the new port. A new port has hairpin mode and isolation off.
 pub(super) fn configure(
     host: &Socket,
     bridge: &Link,
@@ -45,7 +45,7 @@ pub(super) fn set_vlans(
     for (first, last) in ranges(&vlans.tagged) {
         batch.add_bridge_vlan(port, BridgeVlan::tagged_range(first, last));
     }
-    // Last, so that it stays untagged where the trunk contains it.
+    // Last, so that it is untagged in the end, even where the trunk contains it too.
     if let Some(native) = vlans.native {
         batch.add_bridge_vlan(port, BridgeVlan::pvid_untagged(native));
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// The VLAN that a trunk without `vlan` carries untagged.
 const NATIVE_VLAN: u16 = 1;
 
-/// The VLANs of one port. At least one of the fields says something.
+/// The VLANs of one port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PortVlans {
     /// The VLAN that the port carries untagged.
@@ -32,7 +32,7 @@ pub(super) struct Vlans {
 }
 
 impl PortVlans {
-    /// The same without the tagged ones.
+    /// The native VLAN alone, for the port of the gateway.
     pub(super) fn native_only(&self) -> Self {
         Self {
             tagged: BTreeSet::new(),
@@ -61,6 +61,7 @@ impl Vlans {
     }
 }
 
+/// `vlan`; 0 is the same as none.
 fn access(vlan: i64) -> Result<Option<u16>, Error> {
     Ok(Some(vlan_id::read(vlan)?).filter(|vlan| *vlan != 0))
 }
@@ -70,19 +71,19 @@ fn trunk(entries: &[Trunk]) -> Result<BTreeSet<u16>, Error> {
     for entry in entries {
         match (entry.min_id, entry.max_id) {
             (Some(min), Some(max)) => vlans.extend(range(min, max)?),
-            (None, Some(_)) => return Err(lonely("minID")),
-            (Some(_), None) => return Err(lonely("maxID")),
+            (None, Some(_)) => return Err(missing_bound("minID")),
+            (Some(_), None) => return Err(missing_bound("maxID")),
             (None, None) => {}
         }
         if let Some(id) = entry.id {
-            vlans.insert(member("id", id)?);
+            vlans.insert(trunk_vlan("id", id)?);
         }
     }
     Ok(vlans)
 }
 
 fn range(min: i64, max: i64) -> Result<std::ops::RangeInclusive<u16>, Error> {
-    let (first, last) = (member("minID", min)?, member("maxID", max)?);
+    let (first, last) = (trunk_vlan("minID", min)?, trunk_vlan("maxID", max)?);
     if first > last {
         return Err(invalid(format!(
             "minID is greater than maxID in trunk parameter: {min} > {max}"
@@ -91,7 +92,7 @@ fn range(min: i64, max: i64) -> Result<std::ops::RangeInclusive<u16>, Error> {
     Ok(first..=last)
 }
 
-fn member(field: &str, value: i64) -> Result<u16, Error> {
+fn trunk_vlan(field: &str, value: i64) -> Result<u16, Error> {
     match u16::try_from(value) {
         Ok(vlan) if (1..=vlan_id::LAST).contains(&value) => Ok(vlan),
         _ => Err(invalid(format!(
@@ -100,7 +101,7 @@ fn member(field: &str, value: i64) -> Result<u16, Error> {
     }
 }
 
-fn lonely(missing: &str) -> Error {
+fn missing_bound(missing: &str) -> Error {
     invalid(format!(
         "minID and maxID should be configured simultaneously, {missing} is missing"
     ))

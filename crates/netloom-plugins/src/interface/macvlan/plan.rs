@@ -20,7 +20,7 @@ const MODES: Choice<MacvlanMode> = Choice {
     ],
 };
 
-/// The keys as they come over the wire.
+/// Upstream's keys, unvalidated.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Config {
@@ -38,13 +38,13 @@ struct Config {
 /// A valid request, as far as that can be known without the kernel.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// The master; that of the default route when absent.
+    /// Name of the master; the link of the default route when absent.
     pub(super) master: Option<String>,
-    /// Where the master is.
+    /// Whether the master is in the host's namespace or in the pod's.
     pub(super) place: Place,
-    /// Mode and length of the queue for broadcast.
+    /// Mode, and length of the queue for broadcasts.
     pub(super) options: MacvlanOptions,
-    /// In bytes, 0 for the master's; its limit is the master's.
+    /// In bytes; 0 is the master's MTU. It cannot be larger than that.
     pub(super) mtu: u32,
     /// The pod's MAC address; the kernel's choice when absent.
     pub(super) mac: Option<Mac>,

@@ -1,4 +1,4 @@
-//! ADD.
+//! ADD of the ptp plugin.
 
 use super::CONTAINER;
 use super::plan::Plan;
@@ -41,11 +41,11 @@ pub(super) fn add<'r>(
     let owner = Owner::new(request.network(), &request.container_id, &request.if_name);
     let wire = create_wire(&host, owner, end, plan.mtu, None, undo)?;
     record::create(request, &netns, &inside, wire.links(), undo);
-    // In time: addresses come with the carrier, when the pod's end is up.
+    // Before the pod's end is up: the host's end has a carrier from then on, and gets IPv6 addresses.
     sysctls::skip_duplicate_address_detection(&wire.host.name);
     result.interfaces = interfaces(&wire, request);
     let pod = wire.pod_link(request, (&netns, &inside), ra, CONTAINER);
-    // Nobody else is on the link who could have the same address.
+    // Only the host and this pod are on the link, so nobody else can have the same address.
     let addressing = Addressing {
         dad: Dad::Off,
         subnet: Subnet::BehindGateway,
@@ -63,7 +63,7 @@ pub(super) fn add<'r>(
     Ok(result)
 }
 
-/// The host's end, then the container's: the order is an interface to chained plugins.
+/// The result's interfaces: host's end, container's. Chained plugins rely on the order.
 fn interfaces(wire: &Wire, request: &AddRequest<'_>) -> Vec<Interface> {
     let (name, version) = (request.if_name.as_str(), request.version());
     let (mac, mtu) = (Some(wire.pod_mac), wire.host.mtu);
@@ -73,7 +73,7 @@ fn interfaces(wire: &Wire, request: &AddRequest<'_>) -> Vec<Interface> {
     ]
 }
 
-/// The gateway is what the pod's routes lead to; none can be made up for a routed link.
+/// All routes of the pod lead to the gateway, so the IPAM plugin must name one for each address.
 fn refuse_missing_gateways(result: &AddResult) -> Result<(), SetupError> {
     match result.ips.iter().find(|ip| ip.gateway.is_none()) {
         Some(ip) => Err(SetupError::MissingGateway(ip.address)),
@@ -81,7 +81,7 @@ fn refuse_missing_gateways(result: &AddResult) -> Result<(), SetupError> {
     }
 }
 
-/// The host's side: the gateway's address on the link, and a route to each of the pod's.
+/// Gives the host's end the gateways' addresses, and the host a route to each address of the pod.
 fn route_to_pod(host: &Socket, link: &Link, result: &AddResult) -> Result<(), SetupError> {
     if result.ips.iter().any(|ip| ip.address.addr().is_ipv6()) {
         sysctls::enable_ipv6(&link.name)?;

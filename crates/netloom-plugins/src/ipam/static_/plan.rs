@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::error::StaticError;
 use crate::wiring::nobody;
 
-/// The wire form.
+/// The configuration as it is in the JSON.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Document {
@@ -28,7 +28,7 @@ struct Ipam {
     dns: Dns,
 }
 
-/// The address stays text: one that is not used may be anything.
+/// The address stays text, because one that is not used need not be valid.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct AddressText {
@@ -166,7 +166,7 @@ fn require_usable(ips: &[IpConfig]) -> Result<(), StaticError> {
     Ok(())
 }
 
-/// The results of the first versions hold one address of each family.
+/// Refuses more addresses than a result can hold: before 0.3.0 that is one of each family.
 fn require_room(ips: &[IpConfig], version: Version) -> Result<(), StaticError> {
     if version >= Version::V0_3_0 {
         return Ok(());

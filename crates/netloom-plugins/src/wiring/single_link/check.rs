@@ -6,7 +6,7 @@ use netloom_kernel::rtnl::Link;
 use netloom_plugin::CheckRequest;
 use netloom_spec::Error;
 
-/// Fails with the first difference. `examine` looks at what is the plugin's own.
+/// Fails with the first difference. `examine` checks what only this plugin has.
 pub(crate) fn check(
     request: &CheckRequest<'_>,
     kind: &str,

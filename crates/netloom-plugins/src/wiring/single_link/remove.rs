@@ -1,4 +1,4 @@
-//! DEL: the addresses go back, the link goes.
+//! DEL: gives the addresses back, then removes the link.
 
 use crate::wiring::owner::Owner;
 use crate::wiring::record::{self, Record};
@@ -7,12 +7,12 @@ use netloom_kernel::rtnl::{Link, LinkKind, LinkRef, Socket};
 use netloom_plugin::{Cleanup, DelRequest};
 use netloom_spec::Error;
 
-/// Removes the attachment. What is absent is success; every step is tried.
+/// Removes the attachment. Every step is done, whatever became of the others; absent objects are
+/// success.
 ///
-/// The IPAM plugin comes first: one that talks through the link, as DHCP does to give its lease
-/// back, still can.
+/// The IPAM plugin comes first, because dhcp gives its lease back through the link.
 pub(crate) fn del(request: &DelRequest<'_>, kind: &str) -> Result<(), Error> {
-    if record::spares(request) {
+    if record::lives_elsewhere(request) {
         return request.forward_to_foreign_ipam();
     }
     let mut cleanup = Cleanup::new();
@@ -22,7 +22,7 @@ pub(crate) fn del(request: &DelRequest<'_>, kind: &str) -> Result<(), Error> {
         Some(record) => remove_by_record(request, kind, &record),
         None => remove_from_pod(request, kind),
     };
-    // What could not be removed is still to be found by it.
+    // If the link is still there, the next DEL finds it by the record.
     if removed.is_ok() {
         cleanup.step("forget the attachment", record::forget(owner));
     }
@@ -30,8 +30,8 @@ pub(crate) fn del(request: &DelRequest<'_>, kind: &str) -> Result<(), Error> {
     cleanup.finish()
 }
 
-/// The link is known by its namespace and its index, whatever the pod has made of its name, alias,
-/// MAC address and addresses. The namespace is found where it was at ADD, too.
+/// Removes the link by namespace and index, which the pod cannot change, unlike name, alias, MAC address
+/// and addresses. The namespace is looked for at the path of DEL, then at that of ADD.
 fn remove_by_record(
     request: &DelRequest<'_>,
     kind: &str,
@@ -49,11 +49,12 @@ fn remove_by_record(
     };
     let id = request.container_id.as_str();
     remove_link(&inside, record.index, kind, |link| {
-        // The kernel may have given the number of the namespace to a later one.
+        // Without a cookie, the namespace may be a later one with the same inode.
         Ok(record.is_certain() || identity::is_own(&inside, link, id, None)?)
     })
 }
 
+/// Removes the link by its name, if it looks like the attachment's.
 fn remove_from_pod(request: &DelRequest<'_>, kind: &str) -> Result<(), SetupError> {
     let made = request.prev_result();
     let Some(netns) = sandbox::of_attachment(request, made.as_ref())? else {
