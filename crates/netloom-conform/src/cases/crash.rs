@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::call::CallMode;
 use crate::case::cases;
-use crate::cases::del::settles;
+use crate::cases::del::settles_within;
 use crate::stop::Check;
 
 cases! {
@@ -17,6 +17,9 @@ cases! {
 /// How often the points are gone through, each time at other moments between them. A plugin that leaves
 /// something for a moment only is found by one round in one run and not in the next.
 const ROUNDS: u32 = 3;
+
+/// How long the kernel may take to remove what a killed process had open.
+const OPEN: Duration = Duration::from_secs(1);
 
 /// The moments of a call that takes that long.
 fn moments(time: Duration, count: &str) -> Vec<Duration> {
@@ -44,9 +47,8 @@ fn killed_add(bench: &mut Bench<'_>, count: &'static str) -> Check {
         bench.call(&add)?;
         let del = bench.request("DEL", pod);
         bench.succeeds(&del)?;
-        // The kernel may still be removing what the killed process had open.
         let when = format!("after DEL of an ADD that was killed after {moment:?}");
-        settles(bench, &before, &when)?;
+        settles_within(OPEN, bench, &before, &when)?;
         bench.calls.truncate(calls);
         bench.steps.truncate(steps);
     }
@@ -66,7 +68,7 @@ fn killed_del(bench: &mut Bench<'_>, count: &'static str) -> Check {
         bench.call(&killed)?;
         bench.del(&made)?;
         let when = format!("after DEL of a DEL that was killed after {moment:?}");
-        settles(bench, &before, &when)?;
+        settles_within(OPEN, bench, &before, &when)?;
     }
     Ok(())
 }

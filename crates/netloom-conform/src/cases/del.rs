@@ -1,8 +1,11 @@
 //! DEL: it always succeeds, and leaves nothing.
 
+use std::time::{Duration, Instant};
+
 use netloom_kernel::netns;
 use netloom_kernel::rtnl::Socket;
 use netloom_kernel::unshare;
+use netloom_observe::Snapshot;
 
 use crate::bench::{Attached, Bench};
 use crate::case::cases;
@@ -102,15 +105,25 @@ fn namespace(bench: &mut Bench<'_>, how: &'static str) -> Check {
 }
 
 /// The links of a namespace go a moment after it: waits for what the kernel does by itself.
-pub(super) fn settles(bench: &Bench<'_>, before: &netloom_observe::Snapshot, when: &str) -> Check {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(3);
+pub(super) fn settles(bench: &Bench<'_>, before: &Snapshot, when: &str) -> Check {
+    settles_within(Duration::from_secs(3), bench, before, when)
+}
+
+/// The same with another limit.
+pub(super) fn settles_within(
+    limit: Duration,
+    bench: &Bench<'_>,
+    before: &Snapshot,
+    when: &str,
+) -> Check {
+    let deadline = Instant::now() + limit;
     loop {
         let done = bench.unchanged(before, when);
-        if done.is_ok() || std::time::Instant::now() > deadline {
+        if done.is_ok() || Instant::now() > deadline {
             return done;
         }
         // The kernel tells of links, but not of files: look again.
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
