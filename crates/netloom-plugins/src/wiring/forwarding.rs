@@ -1,7 +1,7 @@
 //! Forwarding between the host's links.
 
-use super::SetupError;
-use netloom_kernel::rtnl::{Family, RouteFilter, Socket, protocol, table};
+use super::{SetupError, learnt};
+use netloom_kernel::rtnl::Socket;
 use netloom_kernel::sysctl;
 use std::net::IpAddr;
 
@@ -36,20 +36,11 @@ fn is_off(key: &str) -> netloom_kernel::Result<bool> {
 }
 
 /// A host that forwards takes no more router advertisements (`accept_ra` 1), and forgets the
-/// default routes that it has by them. Where it has routes by them it goes on (2): without, the host
-/// would be without IPv6 from its first pod on. Links that told it none are left as they are.
+/// default routes that it has by them. Where it has something by them it goes on (2): without, the host
+/// would be without IPv6 from its first pod on, or when the lifetime of its address ends. Links that
+/// told it nothing are left as they are.
 fn keep_routers(host: &Socket) -> netloom_kernel::Result<()> {
-    let learnt = RouteFilter::main(Family::V6)
-        .table(table::ANY)
-        .protocol(protocol::ROUTERS);
-    let mut links = Vec::new();
-    for route in host.list_routes(&learnt)? {
-        let hops = route.next_hops.iter().map(|hop| hop.device);
-        links.extend(route.device.into_iter().chain(hops));
-    }
-    links.sort_unstable();
-    links.dedup();
-    for link in links {
+    for link in learnt::links(host)? {
         // It may have gone since.
         let Some(link) = host.find_link(link)? else {
             continue;

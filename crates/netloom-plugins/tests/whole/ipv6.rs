@@ -16,7 +16,8 @@ fn conf(kind: &str, addresses: &[&str]) -> Value {
     let addresses: Vec<_> = addresses
         .iter()
         .map(|address| {
-            let (net, _) = address.split_once("5/").unwrap();
+            let (ip, _) = address.split_once('/').unwrap();
+            let net = &ip[..ip.len() - 1];
             json!({"address": address, "gateway": format!("{net}1")})
         })
         .collect();
@@ -65,8 +66,14 @@ impl Router {
 
     /// Whether it could: the link's own address may not be there yet.
     fn advertise(&self) -> bool {
-        // Lifetime half an hour; one prefix, on the link and for addresses.
-        let mut message = vec![134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+        self.advertise_for(1800)
+    }
+
+    /// Says for so many seconds that it is a way out; for none it tells its prefix alone.
+    fn advertise_for(&self, seconds: u16) -> bool {
+        let [high, low] = seconds.to_be_bytes();
+        let mut message = vec![134, 0, 0, 0, 64, 0, high, low, 0, 0, 0, 0, 0, 0, 0, 0];
+        // One prefix, on the link and for addresses.
         message.extend([3, 4, 64, 0xc0, 0, 0, 14, 16, 0, 0, 7, 8, 0, 0, 0, 0]);
         message.extend([0x20, 1, 0xd, 0xb8, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         rustix::net::sendto(&self.socket, &message, SendFlags::empty(), &self.to).is_ok()
@@ -244,6 +251,63 @@ fn a_host_that_has_its_routes_by_router_advertisements_keeps_them_when_it_begins
         advertise_until(&router, "the host takes no new route", || {
             !default().is_empty()
         });
+    }
+}
+
+/// Its address would run out: no router tells it again.
+#[test]
+fn a_host_that_has_an_address_alone_by_router_advertisements_keeps_it_when_it_begins_to_forward() {
+    let Some(host) = Host::new() else { return };
+    let plugins = PluginDir::of(PROGRAM);
+    let uplink = host.uplink();
+    host.sh("ip -6 address flush dev uplink0 scope global; ip -6 route flush default");
+    let router = uplink.outside.run(|| Router::on("eth0"));
+    let has_address = || host.ip("-6 address show dev uplink0").contains(PREFIX);
+    let end = Instant::now() + Duration::from_secs(10);
+    while !has_address() {
+        assert!(Instant::now() < end, "the host has no address");
+        router.advertise_for(0);
+    }
+    assert_eq!(host.ip("-6 route show proto ra"), "");
+    let conf = conf("ptp", &["fd00:1::5/64"]);
+    plugin(&plugins, &conf)
+        .add(&conf, &host.pod("one"))
+        .succeeds();
+    assert_eq!(setting("all", "forwarding"), "1");
+    assert_eq!(setting("uplink0", "accept_ra"), "2");
+    host.ip("-6 address flush dev uplink0 scope global");
+    while !has_address() {
+        assert!(Instant::now() < end, "the host takes no new address");
+        router.advertise_for(0);
+    }
+}
+
+/// As of a host whose network card is a port of a bridge, which pods join.
+#[test]
+fn a_bridge_by_which_the_host_has_its_ipv6_goes_on_taking_router_advertisements() {
+    let Some(host) = Host::new() else { return };
+    let plugins = PluginDir::of(PROGRAM);
+    let uplink = host.uplink();
+    host.sh(
+        "ip -6 route flush default; ip link add br0 type bridge; ip link set uplink0 master br0
+         ip link set br0 up",
+    );
+    let router = uplink.outside.run(|| Router::on("eth0"));
+    let default = || host.ip("-6 route show default proto ra dev br0");
+    let takes_anew = |what: &str| {
+        assert!(!default().is_empty(), "{what}: the host's route went");
+        host.ip("-6 route flush default");
+        advertise_until(&router, what, || !default().is_empty());
+    };
+    advertise_until(&router, "the host has no route", || !default().is_empty());
+    for (number, gateway) in [(5, false), (6, true), (7, false)] {
+        let mut conf = conf("bridge", &[&format!("fd00:1::{number}/64")]);
+        conf["isGateway"] = json!(gateway);
+        let pod = host.pod(&format!("pod{number}"));
+        plugin(&plugins, &conf).add(&conf, &pod).succeeds();
+        let wanted = if number == 5 { "1" } else { "2" };
+        assert_eq!(setting("br0", "accept_ra"), wanted, "{conf}");
+        takes_anew(&format!("gateway {gateway}"));
     }
 }
 
