@@ -64,9 +64,8 @@ pub(crate) enum Dad {
 pub(crate) enum Announce {
     /// Nobody: there are no neighbours.
     Nobody,
-    /// The neighbours.
-    Neighbours,
-    /// The kernel tells them of IPv4 addresses too, by gratuitous ARP, whenever the link comes up.
+    /// The neighbours. The kernel tells them of IPv4 addresses too, by gratuitous ARP, whenever the link
+    /// comes up.
     V4,
     /// And of IPv6 addresses.
     Both,
