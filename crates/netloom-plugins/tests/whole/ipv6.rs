@@ -22,7 +22,7 @@ fn conf(kind: &str, addresses: &[&str]) -> Value {
         })
         .collect();
     let mut conf = json!({
-        "cniVersion": "1.1.0", "name": "net", "type": kind, "master": "lower0",
+        "cniVersion": "1.1.0", "name": "net", "type": kind, "master": "lower0", "vlanId": 5,
         "device": "device0", "isGateway": true,
         "ipam": {"type": "static", "addresses": addresses},
     });
@@ -123,10 +123,57 @@ fn an_address_of_ipam_is_the_only_one_and_no_router_adds_to_it() {
         let pod = host.pod(&format!("pod{number}"));
         flooded(&router, || bridge.add(&own, &pod).succeeds());
         // The link is up and hears what the witness hears.
-        let own_addresses = pod.ip("-6 address show dev eth0 scope global");
-        assert_eq!(own_addresses.matches("inet6").count(), 1, "{own_addresses}");
-        assert_eq!(pod.ip("-6 route show default"), "");
+        has_its_own_address_alone(&pod, "bridge");
         bridge.del(&own, &pod).succeeds_silently();
+    }
+}
+
+fn has_its_own_address_alone(pod: &Pod, kind: &str) {
+    let own = pod.ip("-6 address show dev eth0 scope global");
+    assert_eq!(own.matches("inet6").count(), 1, "{kind}: {own}");
+    assert_eq!(pod.ip("-6 route show default"), "", "{kind}");
+}
+
+/// The flood comes by the wire on which these links stand, or which is lent.
+#[test]
+fn so_it_is_with_links_that_are_on_the_wire_itself() {
+    for kind in ["macvlan", "ipvlan", "vlan", "host-device"] {
+        if kind.ends_with("vlan") && !probe::has_link_kind(kind) {
+            println!("no {kind} here");
+            continue;
+        }
+        let Some(host) = Host::new() else { return };
+        let plugins = PluginDir::of(PROGRAM);
+        host.sh("ip link add lower0 type veth peer name lower1; ip link set lower0 up; ip link set lower1 up");
+        let mut from = "lower1";
+        if kind == "vlan" {
+            host.sh(
+                "ip link add link lower1 name lower1.5 type vlan id 5; ip link set lower1.5 up",
+            );
+            from = "lower1.5";
+        }
+        let router = Router::on(from);
+        let witness = host.pod("witness");
+        let mut own = conf(kind, &["fd00:1::5/64"]);
+        own["device"] = json!("lower0");
+        // What takes router advertisements hears this router.
+        let mut open = own.clone();
+        open["acceptRA"] = json!(true);
+        plugin(&plugins, &open).add(&open, &witness).succeeds();
+        advertise_until(&router, "nobody hears the router", || {
+            witness.ip("-6 address show dev eth0").contains(PREFIX)
+        });
+        plugin(&plugins, &open)
+            .del(&open, &witness)
+            .succeeds_silently();
+        for number in 0..4 {
+            let pod = host.pod(&format!("pod{number}"));
+            flooded(&router, || {
+                plugin(&plugins, &own).add(&own, &pod).succeeds()
+            });
+            has_its_own_address_alone(&pod, kind);
+            plugin(&plugins, &own).del(&own, &pod).succeeds_silently();
+        }
     }
 }
 
@@ -137,12 +184,14 @@ fn router_advertisements_are_off_by_every_plugin_exactly_where_ipam_gives_an_ipv
         "ptp",
         "macvlan",
         "ipvlan",
+        "vlan",
         "dummy",
         "tap",
         "host-device",
     ];
     for kind in kinds {
-        if ["macvlan", "ipvlan", "dummy"].contains(&kind) && !probe::has_link_kind(kind) {
+        let needed = ["macvlan", "ipvlan", "vlan", "dummy"];
+        if needed.contains(&kind) && !probe::has_link_kind(kind) {
             println!("no {kind} here");
             continue;
         }
