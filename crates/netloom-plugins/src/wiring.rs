@@ -31,6 +31,7 @@ pub(crate) mod host_address;
 pub mod identity;
 pub(crate) mod ipam;
 pub(crate) mod iptables;
+pub(crate) mod learnt;
 pub(crate) mod link_kind;
 pub(crate) mod listed;
 pub(crate) mod lock;

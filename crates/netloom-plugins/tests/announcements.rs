@@ -189,6 +189,33 @@ fn what_tuning_changes_of_a_pod_is_told_and_let_pass_by_the_spoof_check() {
     }
 }
 
+/// The wire is told whatever the link is that tuning changes.
+#[test]
+fn what_tuning_changes_of_a_link_without_an_end_on_the_host_is_told_to_the_wire() {
+    for (kind, keys) in [
+        ("macvlan", json!({"master": "up0"})),
+        ("host-device", json!({"device": "up0"})),
+    ] {
+        if kind == "macvlan" && !probe::has_link_kind(kind) {
+            println!("no {kind} here");
+            continue;
+        }
+        let Some(lab) = Lab::new() else { return };
+        let new = lab.host.pod("new");
+        let all = [Who::Pod(&lab.wire, "up1")];
+        let made = lab.add(&conf(kind, 2, &keys), &new);
+        // The addresses have been tested, and what that brought is forgotten.
+        lab.all_reach(&all, kind);
+        lab.mislead(&all);
+        let tuning = json!({
+            "cniVersion": "1.0.0", "name": "net", "type": "tuning", "mac": "02:00:00:00:00:42",
+            "prevResult": made,
+        });
+        lab.add(&tuning, &new);
+        lab.all_reach(&all, &format!("{kind} and tuning"));
+    }
+}
+
 /// The host has no neighbours on a wire that is new, so frames are counted.
 #[test]
 fn of_a_pod_behind_ptp_the_host_is_told() {
@@ -224,30 +251,69 @@ fn of_a_lent_device_the_wire_is_told() {
 
 /// A link of the wire that keeps what it knows while the cable has no other end.
 #[test]
-fn of_a_lent_device_without_a_carrier_the_wire_is_told_when_there_is_one() {
+fn of_a_link_without_a_carrier_the_wire_is_told_when_there_is_one() {
     if !probe::has_link_kind("macvlan") {
         return skip("the kernel has no macvlan links");
     }
+    for kind in ["host-device", "macvlan", "ipvlan", "vlan"] {
+        if kind.ends_with("vlan") && !probe::has_link_kind(kind) {
+            println!("no {kind} here");
+            continue;
+        }
+        let Some(lab) = Lab::new() else { return };
+        let new = lab.host.pod("new");
+        let own = match kind {
+            "vlan" => "vlan id 5 loose_binding on",
+            _ => "macvlan mode bridge",
+        };
+        lab.wire.sh(&format!(
+            "ip addr flush dev up1; ip link add link up1 name mv0 type {own}
+             echo 0 > /proc/sys/net/ipv4/conf/mv0/arp_evict_nocarrier
+             echo 0 > /proc/sys/net/ipv6/conf/mv0/ndisc_evict_nocarrier
+             ip link set mv0 up",
+        ));
+        on_the_subnet(&lab.wire, "mv0");
+        lab.wire.ip("link set up1 down");
+        let all = [Who::Pod(&lab.wire, "mv0")];
+        lab.mislead(&all);
+        let keys = json!({"device": "up0", "master": "up0", "vlanId": 5});
+        lab.add(&conf(kind, 2, &keys), &new);
+        let entries = lab.wire.ip("neigh show dev mv0");
+        assert_eq!(entries.matches(GONE).count(), 2, "{kind}: {entries}");
+        lab.wire.ip("link set up1 up");
+        // An IPv6 address is tested for duplicates first, which takes a second or two.
+        for ip in addresses(2) {
+            let line = format!("ping -n -q -c 1 -i 0.2 -w 4 {ip} >/dev/null && echo y || true");
+            assert_eq!(lab.wire.sh(&line), "y\n", "{kind}: {ip} is not known anew");
+        }
+    }
+}
+
+#[test]
+fn each_of_several_addresses_is_told() {
     let Some(lab) = Lab::new() else { return };
-    let new = lab.host.pod("new");
-    lab.wire.sh(
-        "ip addr flush dev up1; ip link add link up1 name mv0 type macvlan mode bridge
-         echo 0 > /proc/sys/net/ipv4/conf/mv0/arp_evict_nocarrier
-         echo 0 > /proc/sys/net/ipv6/conf/mv0/ndisc_evict_nocarrier
-         ip link set mv0 up",
-    );
-    on_the_subnet(&lab.wire, "mv0");
-    lab.wire.ip("link set up1 down");
-    let all = [Who::Pod(&lab.wire, "mv0")];
-    lab.mislead(&all);
-    lab.add(&conf("host-device", 2, &json!({"device": "up0"})), &new);
-    let entries = lab.wire.ip("neigh show dev mv0");
-    assert_eq!(entries.matches(GONE).count(), 2, "{entries}");
-    lab.wire.ip("link set up1 up");
-    // An IPv6 address is tested for duplicates first, which takes a second or two.
-    for ip in addresses(2) {
-        let line = format!("ping -n -q -c 1 -i 0.2 -w 4 {ip}");
-        lab.wire.sh(&line);
+    let keys = json!({"bridge": "br0", "isGateway": true});
+    let (other, new) = pods(&lab, "bridge", &keys);
+    settled(&lab);
+    let more = ["10.1.0.20", "10.1.0.21", "fd00:1::20", "fd00:1::21"];
+    for ip in more {
+        other.ip(&format!(
+            "neigh replace {ip} dev eth0 lladdr {GONE} nud stale"
+        ));
+    }
+    let mut conf = conf("bridge", 2, &keys);
+    let addresses = conf["ipam"]["addresses"].as_array_mut().unwrap();
+    for ip in more {
+        let (length, gateway) = match ip.contains(':') {
+            true => (64, "fd00:1::1"),
+            false => (24, "10.1.0.1"),
+        };
+        addresses.push(json!({"address": format!("{ip}/{length}"), "gateway": gateway}));
+    }
+    lab.add(&conf, &new);
+    for ip in more {
+        let ip: IpAddr = ip.parse().unwrap();
+        assert!(other.pings(ip), "{ip} is not known anew");
     }
 }
 
@@ -275,6 +341,24 @@ fn on_a_master(kind: &str, keys: &Value, link_of_wire: &'static str, prepare: im
 #[test]
 fn of_a_macvlan_the_wire_and_its_neighbours_are_told() {
     on_a_master("macvlan", &json!({"master": "up0"}), "up1", |_| {});
+}
+
+/// The host reaches macvlans by one of its own.
+#[test]
+fn of_a_macvlan_a_host_that_has_one_too_is_told() {
+    if !probe::has_link_kind("macvlan") {
+        return skip("the kernel has no macvlan links");
+    }
+    let Some(lab) = Lab::new() else { return };
+    lab.host.sh(
+        "ip link add link up0 name own0 type macvlan mode bridge; ip link set own0 up
+         ip addr add 10.1.0.8/24 dev own0; ip addr add fd00:1::8/64 dev own0 nodad",
+    );
+    let new = lab.host.pod("new");
+    let all = [Who::Host("own0"), Who::Pod(&lab.wire, "up1")];
+    lab.mislead(&all);
+    lab.add(&conf("macvlan", 2, &json!({"master": "up0"})), &new);
+    lab.all_reach(&all, "macvlan");
 }
 
 #[test]

@@ -219,7 +219,7 @@ fn number_and_mtu_are_those_of_the_configuration() {
     lab.host.ip("link set uplink0 mtu 1300");
     let result = lab.plugin.add(&lab.quick(json!({})), &pod).succeeds();
     assert_eq!(result["interfaces"][0]["mtu"], 1300, "0 is the master's");
-    assert_eq!(sysctl(&pod, "net/ipv4/conf/eth0/arp_notify"), "0");
+    assert_eq!(sysctl(&pod, "net/ipv4/conf/eth0/arp_notify"), "1");
 }
 
 #[test]

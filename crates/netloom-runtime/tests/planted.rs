@@ -1,5 +1,5 @@
-//! Symbolic links that somebody planted in the cache: what they lead to is not read, written or
-//! removed.
+//! What somebody planted in the cache: what symbolic links lead to is not read, written or removed, and
+//! what has no end keeps nobody waiting.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -74,5 +74,40 @@ fn nothing_is_written_through_a_link_in_the_place_of_a_directory_or_lock() {
         let kept: Vec<_> = fs::read_dir(host.path(VICTIM)).unwrap().collect();
         assert_eq!(kept.len(), 1, "{place}");
         assert_eq!(host.read("victim/kept"), "precious");
+    }
+}
+
+/// A fifo waits for somebody at its other end, the device is endless. Only root can make devices.
+#[test]
+fn neither_a_fifo_nor_a_device_in_the_cache_keeps_anybody_waiting() {
+    use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+    let kinds = [
+        (FileType::Fifo, 0),
+        (FileType::CharacterDevice, makedev(1, 5)),
+    ];
+    for (kind, device) in kinds {
+        let host = host_with_chain();
+        let (cni, list) = (host.cni(), chain("net", "1.1.0"));
+        let make = |place: &str| {
+            let path = host.path(place);
+            drop(fs::remove_file(&path));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            mknodat(CWD, &path, kind, Mode::RUSR | Mode::WUSR, device).is_ok()
+        };
+        cni.add(&list, &rt("c1")).unwrap();
+        if !make(CACHED) {
+            assert!(kind == FileType::CharacterDevice, "a fifo can be made");
+            continue;
+        }
+        let error = cni.cached_result(&list, &rt("c1")).unwrap_err();
+        assert!(error.to_string().contains("regular file"), "{error}");
+        assert_eq!(cni.cached_attachments(None).unwrap(), []);
+        assert_eq!(cni.survey_cache().unwrap().unreadable.len(), 1);
+        cni.del(&list, &rt("c1")).unwrap();
+        assert_eq!(host.cached(), [""; 0]);
+        assert!(make("cache/locks/net.lock"));
+        // Without a lock ADD may fail, and DEL goes on.
+        let _ = cni.add(&list, &rt("c1"));
+        cni.del(&list, &rt("c1")).unwrap();
     }
 }

@@ -57,6 +57,12 @@ impl AddressFlags {
         self.0 & libc::IFA_F_NOPREFIXROUTE != 0
     }
 
+    /// The kernel made it of a prefix in a router advertisement.
+    #[must_use]
+    pub fn is_autoconfigured(self) -> bool {
+        self.0 & libc::IFA_F_MANAGETEMPADDR != 0
+    }
+
     /// The bits as the kernel has them.
     #[must_use]
     pub fn bits(self) -> u32 {

@@ -62,7 +62,7 @@ impl Plugin for Tap {
         let bridge = create::find_bridge(&sides, &plan)?;
 
         let link = create::create(&sides, &plan, bridge, undo)?;
-        sides.attach(&link, request, Announce::V4, plan.dns, undo)
+        sides.attach(&link, request, Announce::Both, plan.dns, undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {

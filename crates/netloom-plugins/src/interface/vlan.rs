@@ -62,7 +62,7 @@ impl Plugin for Vlan {
         let link = sides
             .create_link_on(&master, &spec, KIND, undo)
             .map_err(|fault| fault.about(format!("vlanId {}", plan.id)))?;
-        sides.attach(&link, request, Announce::Neighbours, plan.dns, undo)
+        sides.attach(&link, request, Announce::Both, plan.dns, undo)
     }
 
     fn check(&self, request: &CheckRequest<'_>) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Forwarding between the host's links.
 
-use super::SetupError;
-use netloom_kernel::rtnl::{Family, RouteFilter, Socket, protocol, table};
+use super::{SetupError, learnt};
+use netloom_kernel::rtnl::Socket;
 use netloom_kernel::sysctl;
 use std::net::IpAddr;
 
@@ -35,22 +35,12 @@ fn is_off(key: &str) -> netloom_kernel::Result<bool> {
     Ok(sysctl::get(key)?.trim() == "0")
 }
 
-/// Keeps the routes that the host has by router advertisements. With `accept_ra` 1 a host that begins to
-/// forward takes no more advertisements, and forgets the default routes that it has by them: it would
-/// be without IPv6 from its first pod on. So `accept_ra` becomes 2 on links by which it has such routes.
+/// Keeps what the host has by router advertisements. With `accept_ra` 1 a host that begins to forward takes
+/// no more advertisements: it forgets its default routes, and later its addresses, so that it would be
+/// without IPv6 from its first pod on. So `accept_ra` becomes 2 on links by which it has something.
 /// Other links are left as they are.
 fn keep_routers(host: &Socket) -> netloom_kernel::Result<()> {
-    let learnt = RouteFilter::main(Family::V6)
-        .table(table::ANY)
-        .protocol(protocol::ROUTERS);
-    let mut links = Vec::new();
-    for route in host.list_routes(&learnt)? {
-        let hops = route.next_hops.iter().map(|hop| hop.device);
-        links.extend(route.device.into_iter().chain(hops));
-    }
-    links.sort_unstable();
-    links.dedup();
-    for link in links {
+    for link in learnt::links(host)? {
         // It may have gone since.
         let Some(link) = host.find_link(link)? else {
             continue;

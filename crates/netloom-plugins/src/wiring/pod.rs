@@ -65,9 +65,8 @@ pub(crate) enum Dad {
 pub(crate) enum Announce {
     /// Nobody, since there are no neighbours.
     Nobody,
-    /// The plugin, once.
-    Neighbours,
-    /// The plugin, once; and of IPv4 addresses the kernel too, whenever the link comes up later.
+    /// The plugin, once; and of IPv4 addresses the kernel too, by gratuitous ARP, whenever the link comes
+    /// up later.
     V4,
     /// The same, with the kernel for both families.
     Both,

@@ -16,6 +16,7 @@ use netloom_kernel::netns::Netns;
 use netloom_kernel::rtnl::{Link, LinkSpec, Socket};
 use netloom_plugin::{AddRequest, Undo};
 use netloom_spec::{AddResult, Dns, Error, code};
+use std::cell::Cell;
 use std::rc::Rc;
 
 pub(crate) use check::check;
@@ -42,6 +43,8 @@ pub(crate) struct LinkSides<'a> {
     ra: RouterAdvertisements,
     /// The request, if it is an ADD.
     request: Option<&'a AddRequest<'a>>,
+    /// Whether the link stands on one that has a carrier, which it then has too.
+    has_carrier: Cell<bool>,
 }
 
 impl<'a> LinkSides<'a> {
@@ -59,6 +62,7 @@ impl<'a> LinkSides<'a> {
             path,
             ra: RouterAdvertisements::AsSet,
             request: None,
+            has_carrier: Cell::new(true),
         })
     }
 
@@ -107,6 +111,7 @@ impl<'a> LinkSides<'a> {
         kind: &'static str,
         undo: &mut Undo<'r>,
     ) -> Result<Link, SetupError> {
+        self.has_carrier.set(master.link.flags.has_carrier());
         let spec = spec.clone().lower(master.link.index);
         let made = match master.place {
             Place::Host => self.host.create_link_in(&self.netns, &spec).map(|()| None),
@@ -235,7 +240,11 @@ impl<'a> LinkSides<'a> {
             subnet: Subnet::OnLink,
             announce,
         };
-        pod::configure(pod, result, addressing)?.send(&self.netns, &self.inside);
+        let announcement = pod::configure(pod, result, addressing)?;
+        match self.has_carrier.get() {
+            true => announcement.send(&self.netns, &self.inside),
+            false => announcement.send_with_carrier(&self.netns, &self.inside),
+        }
         Ok(())
     }
 }

@@ -174,7 +174,14 @@ fn addresses_of_one_family_make_nothing_in_the_other() {
 #[test]
 fn the_newest_claim_on_an_address_is_in_force_whoever_leaves_first() {
     let names = ["one", "two", "three"];
-    for order in [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
         let Some(lab) = Lab::with("nftables") else {
             return;
         };

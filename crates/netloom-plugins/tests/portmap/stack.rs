@@ -1,6 +1,6 @@
 //! Claims on one port that stack: the newest is in force, and when it goes the next one is again.
 
-use crate::support::{BOTH, Lab, Server, Wired, tcp};
+use crate::support::{BOTH, GATEWAY, Lab, Server, Wired, tcp};
 use netloom_testkit::{Plugin, Uplink};
 use serde_json::{Value, json};
 
@@ -48,6 +48,12 @@ fn is_in_force(lab: &Lab, uplink: &Uplink, claimants: &[Claimant], newest: usize
             }
         };
         assert!(answer.is_some(), "{backend}: {newest} of {left:?} at {to}");
+    }
+    // The host masquerades what the pod sends to itself.
+    for to in GATEWAY {
+        let Claimant { wired, server, .. } = &claimants[newest];
+        let answer = wired.pod.run(|| server.reached(to, 8080));
+        assert!(answer.is_some(), "{backend}: {newest} to itself by {to}");
     }
     for claimant in left {
         let Claimant { wired, conf, .. } = &claimants[*claimant];
@@ -155,6 +161,67 @@ fn a_claim_of_the_reference_comes_back_too() {
         server[0].reached(at, 8080).is_some(),
         "the reference's again"
     );
+}
+
+/// Three of both implementations, however they came and go. DEL is the other one's where both can.
+#[test]
+fn of_claims_by_both_implementations_the_newest_of_those_in_front_is_in_force() {
+    let by_go = [
+        [true, false, false],
+        [false, true, false],
+        [false, false, true],
+        [true, true, false],
+        [true, false, true],
+        [false, true, true],
+    ];
+    for (by_go, order) in by_go.into_iter().zip(ORDERS) {
+        let Some(lab) = Lab::new("iptables") else {
+            return;
+        };
+        let Some(go) = Plugin::debian("portmap") else {
+            return;
+        };
+        let case = format!("{by_go:?} {order:?}");
+        let (mut claimants, mut claims) = (Vec::new(), Vec::new());
+        for (number, name) in NAMES.iter().enumerate() {
+            let wired = lab.wire(name, 5 + u8::try_from(number).unwrap());
+            let mut conf = lab.conf(&wired, tcp(8080, 80), json!({"cniVersion": "1.0.0"}));
+            conf.as_object_mut().unwrap().remove("backend");
+            conf["prevResult"]["cniVersion"] = json!("1.0.0");
+            let plugin = if by_go[number] { &go } else { &lab.portmap };
+            plugin.add(&conf, &wired.pod).succeeds();
+            // Go's come behind those that are there, ours in front of them.
+            let at = if by_go[number] { claims.len() } else { 0 };
+            claims.insert(at, number);
+            let server = Server::in_pod(&wired.pod, 80);
+            claimants.push(Claimant {
+                wired,
+                server,
+                conf,
+            });
+        }
+        for gone in order {
+            let (first, shadowed) = claims.split_first().unwrap();
+            let answer = claimants[*first].server.reached([10, 1, 0, 1], 8080);
+            assert!(answer.is_some(), "{case}: {first} of {claims:?}");
+            for claimant in shadowed {
+                let Claimant { wired, conf, .. } = &claimants[*claimant];
+                let check = lab.portmap.check(conf, &wired.result, &wired.pod);
+                let id = format!("id-of-{}", NAMES[*first]);
+                check.fails().names(&["8080/tcp", &id]);
+            }
+            let Claimant { wired, conf, .. } = &claimants[gone];
+            // Go's DEL leaves the way from `::1` of ours, which only ours removes.
+            let plugin = if by_go[gone] && gone == 1 {
+                &go
+            } else {
+                &lab.portmap
+            };
+            plugin.del(conf, &wired.pod).succeeds();
+            claims.retain(|claimant| *claimant != gone);
+        }
+        assert_eq!(lab.traces(), "", "{case}");
+    }
 }
 
 /// An administrator gave the network another name while pods of it live.

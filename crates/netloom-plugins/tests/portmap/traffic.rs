@@ -418,3 +418,28 @@ fn crc32c(bytes: &[u8]) -> u32 {
     }
     !crc
 }
+
+/// The first one makes the chains that all share, with its own bit.
+#[test]
+fn networks_with_bits_of_their_own_are_masqueraded_each() {
+    for bits in [[json!(0), json!(null)], [json!(null), json!(31)]] {
+        let Some(lab) = Lab::new("iptables") else {
+            return;
+        };
+        let wired = [lab.wire("one", 5), lab.wire("two", 6)];
+        let mut confs = Vec::new();
+        for (number, (wired, bit)) in (0..).zip(wired.iter().zip(&bits)) {
+            let keys = json!({"name": format!("net{number}"), "markMasqBit": bit});
+            let conf = lab.conf(wired, tcp(8080 + number, 80), keys);
+            lab.portmap.add(&conf, &wired.pod).succeeds();
+            confs.push(conf);
+        }
+        for (wired, (conf, port)) in wired.iter().zip(confs.iter().zip(8080..)) {
+            let check = lab.portmap.check(conf, &wired.result, &wired.pod);
+            check.succeeds_silently();
+            let server = Server::in_pod(&wired.pod, 80);
+            let reached = wired.pod.run(|| server.reached([10, 1, 0, 1], port));
+            assert!(reached.is_some(), "{bits:?}: {port} from the pod itself");
+        }
+    }
+}

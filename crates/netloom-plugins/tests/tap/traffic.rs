@@ -138,20 +138,30 @@ fn who_knew_an_address_at_another_place_is_told_when_the_link_comes_up() {
         return;
     }
     let (other, new) = (lab.host.pod("other"), lab.host.pod("new"));
-    lab.plugin.add(&lab.quick(json!({})), &other).succeeds();
-    let result = lab.plugin.add(&lab.quick(json!({})), &new).succeeds();
+    lab.plugin.add(&lab.conf(json!({})), &other).succeeds();
+    let result = lab.plugin.add(&lab.conf(json!({})), &new).succeeds();
     let _cable = Cable::between(&[&other, &new]);
-    let ip = "198.51.100.51";
-    assert!(other.pings(ip.parse::<IpAddr>().unwrap()));
-    other.ip(&format!(
-        "neigh replace {ip} dev eth0 lladdr {GONE} nud stale"
-    ));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let ips = ["198.51.100.51", "2001:db8:51::51"];
+    for ip in ips {
+        let ping = || other.pings(ip.parse::<IpAddr>().unwrap());
+        while !ping() {
+            assert!(
+                Instant::now() < deadline,
+                "{ip} is not tested for duplicates"
+            );
+        }
+        other.ip(&format!(
+            "neigh replace {ip} dev eth0 lladdr {GONE} nud stale"
+        ));
+    }
     new.sh("ip link set eth0 down; ip link set eth0 up");
     let mac = result["interfaces"][0]["mac"].as_str().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    // Nobody sends anything to the pod: only what is told changes the entry.
-    while !other.ip(&format!("neigh show {ip} dev eth0")).contains(mac) {
-        assert!(Instant::now() < deadline, "{}", other.ip("neigh show"));
+    // Nobody sends anything to the pod: only what is told changes the entries.
+    for ip in ips {
+        while !other.ip(&format!("neigh show {ip} dev eth0")).contains(mac) {
+            assert!(Instant::now() < deadline, "{}", other.ip("neigh show"));
+        }
     }
 }
 

@@ -128,3 +128,29 @@ fn a_lock_that_the_pod_keeps_does_not_keep_the_pod() {
     }
     assert!(!pod.ip("rule").contains("10.1.0.5"), "{}", pod.ip("rule"));
 }
+
+/// A runtime names as namespace what somebody else made.
+#[test]
+fn what_is_no_regular_file_is_no_namespace() {
+    let plugins = PluginDir::of(PROGRAM);
+    let Some(host) = Host::new() else { return };
+    let path = "/run/netns/endless";
+    for what in 0..ENDLESS.len() {
+        put(&host, what, path);
+        for name in ["bridge", "ptp", "macvlan", "tap", "loopback", "host-device"] {
+            let conf = json!({"cniVersion": "1.0.0", "name": "blue", "type": name, "bridge": "br0",
+                "device": "lo", "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}});
+            let call = |command: &str| {
+                let call = Plugin::ours(&plugins, name).call(command, &conf);
+                let call = call.env("CNI_NETNS", path).env("CNI_IFNAME", "eth0");
+                let call = call.env("CNI_CONTAINERID", "id-of-one");
+                call.under("timeout", &LIMIT).run()
+            };
+            let error = call("ADD").fails();
+            assert!(error.code != 0, "{name}");
+            let del = call("DEL");
+            assert!(del.is_success(), "{name}: {del}");
+        }
+    }
+    assert!(!host.ip("-br link").contains("br0"), "nothing was made");
+}

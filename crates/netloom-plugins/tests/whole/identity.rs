@@ -350,7 +350,7 @@ fn chained_plugins_leave_alone_what_lives_in_another_namespace() {
     if !netloom_testkit::probe::has_nft_family("ip") {
         return netloom_testkit::skip("the kernel has no nf_tables of IPv4");
     }
-    let chained = [
+    let mut chained = vec![
         (
             "portmap",
             json!({"backend": "nftables",
@@ -360,6 +360,14 @@ fn chained_plugins_leave_alone_what_lives_in_another_namespace() {
         ("tuning", json!({"mtu": 1400})),
         ("sbr", json!({})),
     ];
+    if netloom_testkit::probe::has_link_kind("ifb") {
+        let limits = json!({"ingressRate": 8_000_000, "ingressBurst": 160_000,
+            "egressRate": 8_000_000, "egressBurst": 160_000});
+        chained.push(("bandwidth", limits));
+    }
+    if netloom_testkit::probe::has_link_kind("vrf") {
+        chained.push(("vrf", json!({"vrfname": "red"})));
+    }
     let directory = lab.plugin.program().parent().unwrap();
     let call = |command: &str, (name, keys): &(&str, Value), of: &Container<'_>, prev: &Value| {
         let mut conf = keys.clone();

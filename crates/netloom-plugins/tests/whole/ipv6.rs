@@ -16,12 +16,13 @@ fn conf(kind: &str, addresses: &[&str]) -> Value {
     let addresses: Vec<_> = addresses
         .iter()
         .map(|address| {
-            let (net, _) = address.split_once("5/").unwrap();
+            let (ip, _) = address.split_once('/').unwrap();
+            let net = &ip[..ip.len() - 1];
             json!({"address": address, "gateway": format!("{net}1")})
         })
         .collect();
     let mut conf = json!({
-        "cniVersion": "1.1.0", "name": "net", "type": kind, "master": "lower0",
+        "cniVersion": "1.1.0", "name": "net", "type": kind, "master": "lower0", "vlanId": 5,
         "device": "device0", "isGateway": true,
         "ipam": {"type": "static", "addresses": addresses},
     });
@@ -65,8 +66,14 @@ impl Router {
 
     /// Whether it could: the link's own address may not be there yet.
     fn advertise(&self) -> bool {
-        // Lifetime half an hour; one prefix, on the link and for addresses.
-        let mut message = vec![134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+        self.advertise_for(1800)
+    }
+
+    /// Says for so many seconds that it is a way out; for none it tells its prefix alone.
+    fn advertise_for(&self, seconds: u16) -> bool {
+        let [high, low] = seconds.to_be_bytes();
+        let mut message = vec![134, 0, 0, 0, 64, 0, high, low, 0, 0, 0, 0, 0, 0, 0, 0];
+        // One prefix, on the link and for addresses.
         message.extend([3, 4, 64, 0xc0, 0, 0, 14, 16, 0, 0, 7, 8, 0, 0, 0, 0]);
         message.extend([0x20, 1, 0xd, 0xb8, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         rustix::net::sendto(&self.socket, &message, SendFlags::empty(), &self.to).is_ok()
@@ -116,10 +123,57 @@ fn an_address_of_ipam_is_the_only_one_and_no_router_adds_to_it() {
         let pod = host.pod(&format!("pod{number}"));
         flooded(&router, || bridge.add(&own, &pod).succeeds());
         // The link is up and hears what the witness hears.
-        let own_addresses = pod.ip("-6 address show dev eth0 scope global");
-        assert_eq!(own_addresses.matches("inet6").count(), 1, "{own_addresses}");
-        assert_eq!(pod.ip("-6 route show default"), "");
+        has_its_own_address_alone(&pod, "bridge");
         bridge.del(&own, &pod).succeeds_silently();
+    }
+}
+
+fn has_its_own_address_alone(pod: &Pod, kind: &str) {
+    let own = pod.ip("-6 address show dev eth0 scope global");
+    assert_eq!(own.matches("inet6").count(), 1, "{kind}: {own}");
+    assert_eq!(pod.ip("-6 route show default"), "", "{kind}");
+}
+
+/// The flood comes by the wire on which these links stand, or which is lent.
+#[test]
+fn so_it_is_with_links_that_are_on_the_wire_itself() {
+    for kind in ["macvlan", "ipvlan", "vlan", "host-device"] {
+        if kind.ends_with("vlan") && !probe::has_link_kind(kind) {
+            println!("no {kind} here");
+            continue;
+        }
+        let Some(host) = Host::new() else { return };
+        let plugins = PluginDir::of(PROGRAM);
+        host.sh("ip link add lower0 type veth peer name lower1; ip link set lower0 up; ip link set lower1 up");
+        let mut from = "lower1";
+        if kind == "vlan" {
+            host.sh(
+                "ip link add link lower1 name lower1.5 type vlan id 5; ip link set lower1.5 up",
+            );
+            from = "lower1.5";
+        }
+        let router = Router::on(from);
+        let witness = host.pod("witness");
+        let mut own = conf(kind, &["fd00:1::5/64"]);
+        own["device"] = json!("lower0");
+        // What takes router advertisements hears this router.
+        let mut open = own.clone();
+        open["acceptRA"] = json!(true);
+        plugin(&plugins, &open).add(&open, &witness).succeeds();
+        advertise_until(&router, "nobody hears the router", || {
+            witness.ip("-6 address show dev eth0").contains(PREFIX)
+        });
+        plugin(&plugins, &open)
+            .del(&open, &witness)
+            .succeeds_silently();
+        for number in 0..4 {
+            let pod = host.pod(&format!("pod{number}"));
+            flooded(&router, || {
+                plugin(&plugins, &own).add(&own, &pod).succeeds()
+            });
+            has_its_own_address_alone(&pod, kind);
+            plugin(&plugins, &own).del(&own, &pod).succeeds_silently();
+        }
     }
 }
 
@@ -130,12 +184,14 @@ fn router_advertisements_are_off_by_every_plugin_exactly_where_ipam_gives_an_ipv
         "ptp",
         "macvlan",
         "ipvlan",
+        "vlan",
         "dummy",
         "tap",
         "host-device",
     ];
     for kind in kinds {
-        if ["macvlan", "ipvlan", "dummy"].contains(&kind) && !probe::has_link_kind(kind) {
+        let needed = ["macvlan", "ipvlan", "vlan", "dummy"];
+        if needed.contains(&kind) && !probe::has_link_kind(kind) {
             println!("no {kind} here");
             continue;
         }
@@ -244,6 +300,63 @@ fn a_host_that_has_its_routes_by_router_advertisements_keeps_them_when_it_begins
         advertise_until(&router, "the host takes no new route", || {
             !default().is_empty()
         });
+    }
+}
+
+/// Its address would run out: no router tells it again.
+#[test]
+fn a_host_that_has_an_address_alone_by_router_advertisements_keeps_it_when_it_begins_to_forward() {
+    let Some(host) = Host::new() else { return };
+    let plugins = PluginDir::of(PROGRAM);
+    let uplink = host.uplink();
+    host.sh("ip -6 address flush dev uplink0 scope global; ip -6 route flush default");
+    let router = uplink.outside.run(|| Router::on("eth0"));
+    let has_address = || host.ip("-6 address show dev uplink0").contains(PREFIX);
+    let end = Instant::now() + Duration::from_secs(10);
+    while !has_address() {
+        assert!(Instant::now() < end, "the host has no address");
+        router.advertise_for(0);
+    }
+    assert_eq!(host.ip("-6 route show proto ra"), "");
+    let conf = conf("ptp", &["fd00:1::5/64"]);
+    plugin(&plugins, &conf)
+        .add(&conf, &host.pod("one"))
+        .succeeds();
+    assert_eq!(setting("all", "forwarding"), "1");
+    assert_eq!(setting("uplink0", "accept_ra"), "2");
+    host.ip("-6 address flush dev uplink0 scope global");
+    while !has_address() {
+        assert!(Instant::now() < end, "the host takes no new address");
+        router.advertise_for(0);
+    }
+}
+
+/// As of a host whose network card is a port of a bridge, which pods join.
+#[test]
+fn a_bridge_by_which_the_host_has_its_ipv6_goes_on_taking_router_advertisements() {
+    let Some(host) = Host::new() else { return };
+    let plugins = PluginDir::of(PROGRAM);
+    let uplink = host.uplink();
+    host.sh(
+        "ip -6 route flush default; ip link add br0 type bridge; ip link set uplink0 master br0
+         ip link set br0 up",
+    );
+    let router = uplink.outside.run(|| Router::on("eth0"));
+    let default = || host.ip("-6 route show default proto ra dev br0");
+    let takes_anew = |what: &str| {
+        assert!(!default().is_empty(), "{what}: the host's route went");
+        host.ip("-6 route flush default");
+        advertise_until(&router, what, || !default().is_empty());
+    };
+    advertise_until(&router, "the host has no route", || !default().is_empty());
+    for (number, gateway) in [(5, false), (6, true), (7, false)] {
+        let mut conf = conf("bridge", &[&format!("fd00:1::{number}/64")]);
+        conf["isGateway"] = json!(gateway);
+        let pod = host.pod(&format!("pod{number}"));
+        plugin(&plugins, &conf).add(&conf, &pod).succeeds();
+        let wanted = if number == 5 { "1" } else { "2" };
+        assert_eq!(setting("br0", "accept_ra"), wanted, "{conf}");
+        takes_anew(&format!("gateway {gateway}"));
     }
 }
 

@@ -15,6 +15,7 @@ mod link_kinds;
 mod networks;
 mod planted;
 mod registry;
+mod small_subnets;
 mod tutorial;
 mod wrong_chain;
 mod wrong_target;

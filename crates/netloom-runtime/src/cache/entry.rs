@@ -196,14 +196,19 @@ pub(super) fn wrong_kind(path: &Path, object: &Map<String, Value>) -> CacheError
     }
 }
 
-/// The content of a file that is no symbolic link, whoever put it there; a fifo has none.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// The content of a file that is no symbolic link, whoever put it there; `None` of what may have no
+/// end: a fifo, a device.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(flags.bits().cast_signed());
+    let mut file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
     let mut content = Vec::new();
-    options.open(path)?.read_to_end(&mut content)?;
-    Ok(content)
+    file.read_to_end(&mut content)?;
+    Ok(Some(content))
 }
 
 /// What a file of the cache may hold.
@@ -217,14 +222,20 @@ pub(super) enum Stored {
 impl Stored {
     /// Reads a file; `None` if there is none.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, CacheError> {
+        let corrupt = |problem: &str| CacheError::Corrupt {
+            path: path.to_owned(),
+            problem: problem.to_owned(),
+        };
         let bytes = match read(path) {
-            Ok(bytes) => bytes,
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Err(corrupt("it is not a regular file")),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
-                return Err(CacheError::Corrupt {
-                    path: path.to_owned(),
-                    problem: LINK.to_owned(),
-                });
+                return Err(corrupt(LINK));
+            }
+            // A socket.
+            Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+                return Err(corrupt("it is not a regular file"));
             }
             Err(cause) => return Err(CacheError::io(path, cause)),
         };

@@ -107,12 +107,14 @@ fn lock(path: &Path, mode: Mode, waiting: &Waiting<'_>) -> io::Result<File> {
             return Err(io::Error::other(format!("{}: {LINK}", dir.display())));
         }
     }
+    // Not blocking: it may be a fifo.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .custom_flags(flags.bits().cast_signed())
         .open(path)?;
     let at_once = match mode {
         Mode::Shared => FlockOperation::NonBlockingLockShared,

@@ -1,6 +1,6 @@
 //! The steps of a rule that was read, as far as anybody asks.
 
-use super::{Base, Compare, NFTA_EXPR_DATA, NFTA_EXPR_NAME};
+use super::{Base, Compare, MetaKey, NFTA_EXPR_DATA, NFTA_EXPR_NAME};
 use crate::netlink::Attributes;
 use crate::nft::verdict::{NFTA_DATA_VALUE, NFTA_DATA_VERDICT, Verdict};
 
@@ -40,6 +40,8 @@ pub(in crate::nft) enum Loaded {
     CtState(u32),
     /// The same for its status.
     CtStatus(u32),
+    /// The same for the packet's mark.
+    MarkBits(u32),
     /// Anything else.
     Other,
 }
@@ -49,6 +51,7 @@ impl Loaded {
         match self {
             Self::CtState(bits) => Self::CtState(bits & mask),
             Self::CtStatus(bits) => Self::CtStatus(bits & mask),
+            Self::Meta(key) if key == MetaKey::Mark as u32 => Self::MarkBits(mask),
             _ => Self::Other,
         }
     }
@@ -143,11 +146,24 @@ fn xt_match(data: &[u8]) -> Step {
         let states = info.value.get(XT_STATES)?.try_into().ok()?;
         Some(u16::from_ne_bytes(states))
     };
+    let mark = || {
+        let info = Attributes::find(data, 3)?.value;
+        let (mark, rest) = info.split_at_checked(4)?;
+        let (mask, rest) = rest.split_first_chunk()?;
+        let mask = Loaded::MarkBits(u32::from_ne_bytes(*mask));
+        Some(Found::Compared(
+            mask,
+            rest.first() == Some(&0),
+            mark.to_vec(),
+        ))
+    };
     match name.as_deref() {
         Some("comment") => match Attributes::find(data, 3) {
             Some(text) => Step::Found(Found::Comment(text.string())),
             None => Step::Passive,
         },
+        // As iptables before 1.8.8 says it.
+        Some("mark") => Step::Found(mark().unwrap_or(Found::Condition)),
         Some("conntrack") if states().is_some_and(|states| states & XT_STATE_DNAT != 0) => {
             Step::Found(Found::Translated)
         }

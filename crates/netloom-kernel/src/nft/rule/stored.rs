@@ -142,6 +142,15 @@ impl RuleInfo {
         self.compares(MetaKey::Mark, true, &mark.to_ne_bytes())
     }
 
+    /// Whether it matches packets whose mark has these bits, whatever the others are.
+    #[must_use]
+    pub fn compares_mark_bits(&self, bits: u32) -> bool {
+        self.found.iter().any(|found| {
+            matches!(found, Found::Compared(Loaded::MarkBits(of), true, with)
+                if *of == bits && with[..] == bits.to_ne_bytes())
+        })
+    }
+
     /// Whether it matches packets with exactly this source address.
     #[must_use]
     pub fn compares_saddr(&self, ip: IpAddr) -> bool {

@@ -4,7 +4,7 @@
 use super::plan::Plan;
 use super::port;
 use super::vlan::PortVlans;
-use crate::wiring::{SetupError, random, sysctls};
+use crate::wiring::{SetupError, learnt, random, sysctls};
 use netloom_kernel::MacAddress;
 use netloom_kernel::rtnl::{BridgeOptions, KindSpec, Link, LinkChange, LinkKind, LinkSpec};
 use netloom_kernel::rtnl::{PeerSpec, Socket};
@@ -20,17 +20,17 @@ pub(super) fn ensure_bridge(
     let found = host
         .find_link(&plan.bridge)
         .map_err(SetupError::kernel(what()))?;
-    let bridge = match found {
+    let is_new = found.is_none();
+    let mut bridge = match found {
         Some(bridge) => bridge,
         None => create(host, plan, undo).map_err(SetupError::kernel(what()))?,
     };
-    let mut bridge = bridge;
     let Some(LinkKind::Bridge(options)) = bridge.kind.clone() else {
         return Err(SetupError::NotABridge(bridge.name));
     };
     // Before the bridge is up, so that it takes no router advertisement. Netlink has told the setting,
     // because a look-up below `/proc/sys/net` takes longer the more network namespaces there are.
-    if bridge.accept_ra != Some(0) {
+    if bridge.accept_ra != Some(0) && (is_new || !is_way_of_the_host(host, &bridge)?) {
         sysctls::refuse_router_advertisements(&bridge.name);
     }
     // A bridge without an address of its own takes a port's. When the last port goes, it has zeros.
@@ -44,6 +44,13 @@ pub(super) fn ensure_bridge(
             .map_err(SetupError::kernel(what()))?;
     }
     Ok(bridge)
+}
+
+/// Whether the host has its own IPv6 by this bridge, from a router: an uplink is a port of it.
+fn is_way_of_the_host(host: &Socket, bridge: &Link) -> Result<bool, SetupError> {
+    let what = "failed to look what the host has by router advertisements";
+    let links = learnt::links(host).map_err(SetupError::kernel(what))?;
+    Ok(links.contains(&bridge.index))
 }
 
 /// Sets the bridge's former MAC address again if it has taken over the new port's, as a bridge may

@@ -1,5 +1,6 @@
 //! The configuration: `ipam`, `runtimeConfig`, `args` and `CNI_ARGS` of a request.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -153,13 +154,14 @@ fn cidr(text: &str) -> Option<IpNet> {
 
 /// Refuses addresses that a pod cannot have, and one that comes twice.
 fn require_usable(ips: &[IpConfig]) -> Result<(), StaticError> {
-    for (number, ip) in ips.iter().enumerate() {
+    let mut known = HashSet::new();
+    for ip in ips {
         let address = ip.address.addr();
         if let Some(block) = nobody::block(address, address) {
             let address = ip.address;
             return Err(StaticError::OfNobody { address, block });
         }
-        if ips[..number].iter().any(|it| it.address.addr() == address) {
+        if !known.insert(address) {
             return Err(StaticError::Twice(address));
         }
     }

@@ -39,7 +39,7 @@ impl Seen {
         chain: &str,
         mark: u32,
     ) -> std::result::Result<Option<Self>, SetupError> {
-        // A rule's mark cannot be read this way: only that of the default is taken for granted.
+        // What a rule marks with cannot be read this way: only that of the default is taken for granted.
         if presence::has_legacy_nat_table(family) || mark != DEFAULT_MARK {
             return Ok(None);
         }
@@ -81,6 +81,17 @@ fn look(socket: &Socket, family: Family, chain: &str) -> Result<Option<Seen>> {
         // To be replaced: what they say must be known.
         return Ok(None);
     }
+    let (marking, masquerading) = (
+        socket.list_rules(&nat, SETMARK)?,
+        socket.list_rules(&nat, MASQ)?,
+    );
+    let is_default = masquerading
+        .iter()
+        .all(|rule| rule.compares_mark_bits(DEFAULT_MARK));
+    if !is_default || marking.len() > masquerading.len() {
+        // Other networks have bits of their own.
+        return Ok(None);
+    }
     let has = |name: &str| -> Result<bool> { Ok(socket.get_chain(&nat, name)?.is_some()) };
     let filled = |table, chain: &str, least: usize| -> Result<bool> {
         Ok(socket.list_rules(table, chain)?.len() >= least)
@@ -90,9 +101,9 @@ fn look(socket: &Socket, family: Family, chain: &str) -> Result<Option<Seen>> {
         prerouting: leads(&nat, "PREROUTING", DNAT)?,
         output: leads(&nat, "OUTPUT", DNAT)?,
         setmark: has(SETMARK)?,
-        mark_rule: filled(&nat, SETMARK, 1)?,
+        mark_rule: !marking.is_empty(),
         masq: has(MASQ)?,
-        masquerade_rule: filled(&nat, MASQ, 1)?,
+        masquerade_rule: !masquerading.is_empty(),
         postrouting: leads(&nat, "POSTROUTING", MASQ)?,
         guard_chain: socket.get_chain(&raw, GUARD)?.is_some(),
         guard: filled(&raw, GUARD, 2)?,
