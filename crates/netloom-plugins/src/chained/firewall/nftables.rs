@@ -20,10 +20,11 @@ use super::plan::Wanted;
 use crate::wiring::SetupError;
 use crate::wiring::check::mismatch;
 use crate::wiring::claims::{Claim, Place, Shape, delete_set, withdraw};
+use crate::wiring::elements::{self, Elements, IsAll, Sets, Standing};
 use crate::wiring::elements::{delete_rules, rules_of, staleness};
 use crate::wiring::foretell;
 use crate::wiring::nftables::Nftables;
-use crate::wiring::owner::{Owner, named_by, network_hash, prefix_of_instance};
+use crate::wiring::owner::{Owner, network_hash, prefix_of_instance};
 use crate::wiring::transaction::{self, atomically};
 pub(super) use foreign::MARK;
 use foundation::{PASS, PODS};
@@ -62,12 +63,6 @@ fn shape(v6: bool) -> Shape<'static> {
     Shape { key, value: &[] }
 }
 
-/// Where claims on an address meet.
-fn place<'p>(set: &'p str, key: &'p Key) -> Place<'p> {
-    let table = &TABLE;
-    Place { table, set, key }
-}
-
 fn element(owner: Owner<'_>, ip: IpAddr) -> Element {
     Element::new(Key::new().ip(ip)).comment(owner.nft_comment())
 }
@@ -77,17 +72,15 @@ pub(super) fn create(owner: Owner<'_>, wanted: &Wanted) -> std::result::Result<(
     let create = || {
         let socket = Socket::open()?;
         let wires = wires::entries(wanted)?;
-        let outcome = if is_open(&socket, owner, wanted)? {
-            Some(add_elements(&socket, owner, wanted, &wires))
-        } else {
-            None
-        };
-        match outcome {
-            Some(Err(error)) if !error.is_absent() && !error.is_exists() => Err(error),
-            Some(Ok(())) => Ok(()),
-            _ => atomically(&socket, |socket, batch| {
-                complete(socket, batch, owner, wanted, &wires)
-            }),
+        let complete =
+            |socket: &Socket, batch: &mut Batch<'_>| complete(socket, batch, owner, wanted, &wires);
+        match is_open(&socket, owner, wanted)? {
+            true => elements::create(
+                &socket,
+                |batch| add_elements(batch, owner, wanted, &wires),
+                complete,
+            ),
+            false => atomically(&socket, complete),
         }
     };
     create().map_err(SetupError::kernel(
@@ -109,12 +102,11 @@ fn is_open(socket: &Socket, owner: Owner<'_>, wanted: &Wanted) -> Result<bool> {
 }
 
 fn add_elements(
-    socket: &Socket,
+    batch: &mut Batch<'_>,
     owner: Owner<'_>,
     wanted: &Wanted,
     wires: &[(&'static str, Key)],
-) -> Result<()> {
-    let mut batch = socket.batch();
+) {
     for ip in &wanted.ips {
         let set = set_of(owner.network, ip.is_ipv6());
         batch.create_elements(&TABLE, &set, &[element(owner, *ip)]);
@@ -123,8 +115,7 @@ fn add_elements(
         let element = Element::new(key.clone()).comment(owner.nft_comment());
         batch.create_elements(&TABLE, set, &[element]);
     }
-    keep_apart(&mut batch, owner, wanted);
-    batch.commit()
+    keep_apart(batch, owner, wanted);
 }
 
 fn keep_apart(batch: &mut Batch<'_>, owner: Owner<'_>, wanted: &Wanted) {
@@ -172,13 +163,14 @@ fn complete(
             look_into(batch, &set, v6);
         }
         for ip in wanted.of_family(v6) {
-            let key = Key::new().ip(ip);
-            place(&set, &key).take(socket, batch, shape(v6), &claim, is_own)?;
+            let (table, set, key) = (&TABLE, set.as_str(), &Key::new().ip(ip));
+            Place { table, set, key }.take(socket, batch, shape(v6), &claim, is_own)?;
         }
     }
     for (set, key) in wires {
         if let Some(shape) = wires::shape(set) {
-            place(set, key).take(socket, batch, shape, &claim, is_own)?;
+            let (table, set) = (&TABLE, *set);
+            Place { table, set, key }.take(socket, batch, shape, &claim, is_own)?;
         }
     }
     keep_apart(batch, owner, wanted);
@@ -234,15 +226,13 @@ pub(super) fn remove(
     let remove = |socket: &Socket| {
         let mut any = false;
         atomically(socket, |socket, batch| {
-            let found = remove_known(socket, batch, owner, ips)?;
-            if found == 0 || found < ips.len() {
-                remove_others(socket, batch, owner, ips)?;
-            }
+            let sets = || sets(socket, owner, ips);
+            let IsAll(is_all) = elements_of(owner, ips).remove(socket, batch, sets)?;
             any = !batch.is_empty();
             let instance = owner.nft_instance();
             let is_own = |comment: &str| prefix_of_instance(comment, &instance).is_some();
             wires::remove(socket, batch, ips, links, is_own)?;
-            if found == 0 || found < ips.len() {
+            if !is_all {
                 let prefix = owner.nft_prefix();
                 wires::sweep(socket, batch, ips, |comment| comment.starts_with(&prefix))?;
             }
@@ -255,62 +245,34 @@ pub(super) fn remove(
     ))
 }
 
-/// Removes the elements of the addresses; returns how many there are.
-fn remove_known(
-    socket: &Socket,
-    batch: &mut Batch<'_>,
-    owner: Owner<'_>,
-    ips: &[IpAddr],
-) -> Result<usize> {
-    let prefix = owner.nft_prefix();
-    let is_own = |comment: &str| comment.starts_with(&prefix);
-    let mut found = 0;
-    for ip in ips {
-        let (set, key) = (set_of(owner.network, ip.is_ipv6()), Key::new().ip(*ip));
-        let stack = place(&set, &key).read(socket)?;
-        if stack.claim(is_own).is_some() {
-            found += 1;
-            place(&set, &key).leave(batch, &stack, is_own);
-        }
+/// Where the elements of the addresses are.
+fn elements_of<'e>(owner: Owner<'e>, ips: &[IpAddr]) -> Elements<'e> {
+    let key = |ip: &IpAddr| {
+        let set = set_of(owner.network, ip.is_ipv6());
+        (set, Key::new().ip(*ip))
+    };
+    Elements {
+        table: &TABLE,
+        owner,
+        keys: ips.iter().map(key).collect(),
     }
-    Ok(found)
 }
 
-/// Removes what the owner has under other addresses, or other names of the network.
-fn remove_others(
-    socket: &Socket,
-    batch: &mut Batch<'_>,
-    owner: Owner<'_>,
-    ips: &[IpAddr],
-) -> Result<()> {
-    let (prefix, instance) = (owner.nft_prefix(), owner.nft_instance());
-    for v6 in [false, true] {
-        let set = set_of(owner.network, v6);
-        let known = |key: &[u8]| ips.iter().any(|ip| Key::new().ip(*ip).bytes() == key);
-        let is_own = |key: &[u8], comment: &str| comment.starts_with(&prefix) && !known(key);
-        withdraw(socket, batch, &TABLE, &set, is_own)?;
-    }
-    if !batch.is_empty() {
-        return Ok(());
-    }
-    let is_own = |comment: &str| prefix_of_instance(comment, &instance).is_some();
+/// The sets that may have others of the owner's.
+fn sets(socket: &Socket, owner: Owner<'_>, ips: &[IpAddr]) -> Result<Sets> {
+    let own = [false, true].map(|v6| set_of(owner.network, v6)).to_vec();
+    let mut others = Vec::new();
     for set in socket.list_sets(&TABLE)? {
-        let v6 = set.name.starts_with(SET_PREFIXES[1]);
-        if !v6 && !set.name.starts_with(SET_PREFIXES[0]) {
-            continue;
-        }
-        if ips.is_empty() {
-            withdraw(socket, batch, &TABLE, &set.name, |_, comment| {
-                is_own(comment)
-            })?;
-        }
-        for ip in ips.iter().filter(|ip| ip.is_ipv6() == v6) {
-            let key = Key::new().ip(*ip);
-            let stack = place(&set.name, &key).read(socket)?;
-            place(&set.name, &key).leave(batch, &stack, is_own);
+        let version = SET_PREFIXES.iter().position(|it| set.name.starts_with(it));
+        if let Some(v6) = version.map(|version| version == 1)
+            && !own.contains(&set.name)
+        {
+            let of_version = ips.iter().filter(|ip| ip.is_ipv6() == v6);
+            let keys = of_version.map(|ip| Key::new().ip(*ip)).collect();
+            others.push((set.name, keys));
         }
     }
-    Ok(())
+    Ok(Sets { own, others })
 }
 
 /// Everything that makes the pod's packets pass, or keeps them away, is there.
@@ -340,17 +302,16 @@ fn missing(owner: Owner<'_>, wanted: &Wanted) -> Result<Option<String>> {
     } else {
         RULES_OF_SET
     };
+    let elements = elements_of(owner, &wanted.ips);
     for ip in &wanted.ips {
         let set = set_of(owner.network, ip.is_ipv6());
-        let stack = place(&set, &Key::new().ip(*ip)).read(&socket)?;
-        let newest = stack.newest().and_then(|claim| claim.comment.as_deref());
-        match newest {
-            Some(comment) if comment.starts_with(&owner.nft_prefix()) => {}
-            Some(comment) => {
-                let other = named_by(comment);
-                return in_table(format!("firewall: {ip} is shadowed by {other}"));
-            }
-            None => return in_table(format!("firewall: {ip} not found in set {set}")),
+        let lack = match elements.look(&socket, &set, &Key::new().ip(*ip))? {
+            Standing::InForce => None,
+            Standing::Shadowed(by) => Some(format!("is shadowed by {by}")),
+            Standing::Absent => Some(format!("not found in set {set}")),
+        };
+        if let Some(lack) = lack {
+            return in_table(format!("firewall: {ip} {lack}"));
         }
         if counted.get(set.as_str()) != Some(&whole) {
             return in_table(format!("firewall: chain {PODS} lacks rules for set {set}"));

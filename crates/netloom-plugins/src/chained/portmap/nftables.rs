@@ -37,14 +37,15 @@ use super::mapping::{Mapping, Transport};
 use super::plan::{Plan, Pod};
 use crate::wiring::SetupError;
 use crate::wiring::check::mismatch;
+use crate::wiring::elements;
 use crate::wiring::foretell;
 use crate::wiring::owner::{Owner, named_by};
 use crate::wiring::transaction::atomically;
 use entry::{Entry, Maker, subnet_key};
 use layout::{IpVersion, UPSTREAM_CHAINS};
 pub(super) use loopback::Loopback;
+use netloom_kernel::Result;
 use netloom_kernel::nft::{Batch, Element, Socket};
-use netloom_kernel::{Error as KernelError, Result};
 use netloom_plugin::forecast::Forecast;
 use netloom_spec::Error;
 use port_key::PortKey;
@@ -90,22 +91,15 @@ impl Request {
     pub(super) fn create(&self) -> std::result::Result<(), SetupError> {
         let create = || {
             let socket = Socket::open()?;
-            let common = self.versions.iter().all(|(_, scope, _)| scope.is_common());
-            if common {
-                match self.add_elements(&socket) {
-                    Err(error) if error.is_absent() || is_taken(&error) => {}
-                    outcome => return outcome,
+            let complete = |socket: &Socket, batch: &mut Batch<'_>| self.complete(socket, batch);
+            match self.versions.iter().all(|(_, scope, _)| scope.is_common()) {
+                true => {
+                    elements::create(&socket, |batch| add(batch, self.entries.iter()), complete)
                 }
+                false => atomically(&socket, complete),
             }
-            atomically(&socket, |socket, batch| self.complete(socket, batch))
         };
         create().map_err(SetupError::kernel("failed to map ports by nftables"))
-    }
-
-    fn add_elements(&self, socket: &Socket) -> Result<()> {
-        let mut batch = socket.batch();
-        add(&mut batch, self.entries.iter());
-        batch.commit()
     }
 
     /// Adds whatever is missing, from the table to the elements. A port that belonged to another
@@ -236,11 +230,6 @@ fn add<'e>(batch: &mut Batch<'_>, entries: impl Iterator<Item = &'e Entry>) {
     for (version, set, elements) in groups {
         batch.create_elements(version.table(), set, &elements);
     }
-}
-
-/// An element of the same key is there, of another value or not.
-fn is_taken(error: &KernelError) -> bool {
-    error.is_exists() || error.is_busy()
 }
 
 /// One port that was mapped.

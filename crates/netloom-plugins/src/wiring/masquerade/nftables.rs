@@ -19,14 +19,15 @@ use super::super::SetupError;
 use super::super::check::mismatch;
 use super::super::claimant::of_comment;
 use super::super::claims::{Place, claimed_addresses, delete_set, withdraw};
+use super::super::elements::{self, Elements, Sets, Standing};
 use super::super::elements::{delete_rules, has_prefix, rules_of, staleness};
 use super::super::nftables::Nftables;
-use super::super::owner::{Owner, named_by, network_hash, prefix_of_instance};
+use super::super::owner::{Owner, network_hash, prefix_of_instance};
 use super::super::transaction::{self, atomically};
 use super::entry::{Entry, SET_PREFIX, set_comment_prefix, subnet_of};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netloom_kernel::Result;
-use netloom_kernel::nft::{Batch, Chain, Family, Hook, Key, Rule, Socket, Table, priority};
+use netloom_kernel::nft::{Batch, Chain, Family, Hook, Rule, Socket, Table, priority};
 use netloom_plugin::host::ClaimedAddress;
 use netloom_plugin::{Found, Scope, Sweep};
 use netloom_spec::Error;
@@ -51,30 +52,16 @@ pub(super) fn create(
     nets: &[IpNet],
 ) -> std::result::Result<(), SetupError> {
     let entries = Entry::all(owner, nets);
-    let create = || {
-        let socket = nftables.socket()?;
-        match add_elements(socket, &entries) {
-            Err(error) if error.is_absent() || error.is_exists() => {
-                atomically(socket, |socket, batch| complete(socket, batch, &entries))
-            }
-            outcome => outcome,
+    let add = |batch: &mut Batch<'_>| {
+        for entry in &entries {
+            batch.create_elements(&TABLE, &entry.set, &[entry.element()]);
         }
     };
-    create().map_err(SetupError::kernel("failed to masquerade by nftables"))
-}
-
-fn add_elements(socket: &Socket, entries: &[Entry]) -> Result<()> {
-    let mut batch = socket.batch();
-    for entry in entries {
-        batch.create_elements(&TABLE, &entry.set, &[entry.element()]);
-    }
-    batch.commit()
-}
-
-/// Where an entry is, and whoever else claims its address.
-fn place<'p>(entry: &'p Entry, key: &'p Key) -> Place<'p> {
-    let (table, set) = (&TABLE, entry.set.as_str());
-    Place { table, set, key }
+    let complete = |socket: &Socket, batch: &mut Batch<'_>| complete(socket, batch, &entries);
+    let created = nftables
+        .socket()
+        .and_then(|socket| elements::create(socket, add, complete));
+    created.map_err(SetupError::kernel("failed to masquerade by nftables"))
 }
 
 /// Adds whatever is missing, from the table to the elements; an address that belonged to another
@@ -93,9 +80,9 @@ fn complete(socket: &Socket, batch: &mut Batch<'_>, entries: &[Entry]) -> Result
                 batch.add_rule(&TABLE, MASQ_CHECKS, &entry.rule());
             }
         }
-        let key = entry.key();
+        let (table, set, key) = (&TABLE, entry.set.as_str(), &entry.key());
         let is_own = |comment: &str| entry.owns(comment);
-        place(entry, &key).take(socket, batch, entry.shape(), &entry.claim(), is_own)?;
+        Place { table, set, key }.take(socket, batch, entry.shape(), &entry.claim(), is_own)?;
     }
     Ok(())
 }
@@ -136,11 +123,10 @@ pub(super) fn remove(
     owner: Owner<'_>,
     nets: &[IpNet],
 ) -> std::result::Result<(), SetupError> {
+    let entries = Entry::all(owner, nets);
     let remove = |socket: &Socket| {
         atomically(socket, |socket, batch| {
-            if !remove_known(socket, batch, owner, nets)? {
-                remove_others(socket, batch, owner, nets)?;
-            }
+            elements_of(owner, &entries).remove(socket, batch, || sets(socket, owner, &entries))?;
             let instance = owner.nft_instance();
             let rules = socket.list_rules(&TABLE, MASQ_CHECKS)?;
             delete_rules(batch, &TABLE, MASQ_CHECKS, &rules, |comment| {
@@ -154,71 +140,35 @@ pub(super) fn remove(
         .map_err(SetupError::kernel("failed to remove nftables' masquerade"))
 }
 
-/// Removes the elements of the addresses. `false` if any is not there.
-fn remove_known(
-    socket: &Socket,
-    batch: &mut Batch<'_>,
-    owner: Owner<'_>,
-    nets: &[IpNet],
-) -> Result<bool> {
-    let entries = Entry::all(owner, nets);
-    let mut found = 0;
-    for entry in &entries {
-        let key = entry.key();
-        let is_own = |comment: &str| entry.owns(comment);
-        let stack = place(entry, &key).read(socket)?;
-        if stack.claim(is_own).is_some() {
-            found += 1;
-            place(entry, &key).leave(batch, &stack, is_own);
-        }
+/// Where the elements of the addresses are.
+fn elements_of<'e>(owner: Owner<'e>, entries: &[Entry]) -> Elements<'e> {
+    let keys = entries.iter().map(|entry| (entry.set.clone(), entry.key()));
+    Elements {
+        table: &TABLE,
+        owner,
+        keys: keys.collect(),
     }
-    Ok(found > 0 && found == entries.len())
 }
 
-/// Removes what the owner has under other addresses, or other names of the network.
-fn remove_others(
-    socket: &Socket,
-    batch: &mut Batch<'_>,
-    owner: Owner<'_>,
-    nets: &[IpNet],
-) -> Result<()> {
-    let entries = Entry::all(owner, nets);
-    let (prefix, instance) = (owner.nft_prefix(), owner.nft_instance());
+/// The sets that may have others of the owner's: an address is in a set of its subnet.
+fn sets(socket: &Socket, owner: Owner<'_>, entries: &[Entry]) -> Result<Sets> {
     let of_network = set_comment_prefix(owner.network);
-    let sets = socket.list_sets(&TABLE)?;
-    let (own, others): (Vec<_>, Vec<_>) = sets
-        .iter()
-        .filter(|set| set.name.starts_with(SET_PREFIX))
-        .partition(|set| has_prefix(set.comment.as_deref(), &of_network));
-    let mut found = !batch.is_empty();
-    for set in own {
-        // What was found by its address is on the way out already.
-        let is_own = |key: &[u8], comment: &str| {
-            let known = |entry: &Entry| entry.set == set.name && entry.key().bytes() == key;
-            comment.starts_with(&prefix) && !entries.iter().any(known)
-        };
-        let withdrawn = withdraw(socket, batch, &TABLE, &set.name, is_own)?;
-        found |= !withdrawn.gone.is_empty();
-    }
-    for set in others.into_iter().filter(|_| !found) {
-        let is_own = |comment: &str| prefix_of_instance(comment, &instance).is_some();
-        if entries.is_empty() {
-            withdraw(socket, batch, &TABLE, &set.name, |_, comment| {
-                is_own(comment)
-            })?;
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    for set in socket.list_sets(&TABLE)? {
+        let comment = set.comment.as_deref();
+        if !set.name.starts_with(SET_PREFIX) {
+            continue;
         }
-        let subnet = subnet_of(set.comment.as_deref());
-        for entry in entries
-            .iter()
-            .filter(|entry| Some(entry.net.trunc()) == subnet)
-        {
-            let (table, set, key) = (&TABLE, set.name.as_str(), &entry.key());
-            let place = Place { table, set, key };
-            let stack = place.read(socket)?;
-            place.leave(batch, &stack, is_own);
+        if has_prefix(comment, &of_network) {
+            own.push(set.name);
+            continue;
         }
+        let subnet = subnet_of(comment);
+        let there = entries.iter().filter(|it| Some(it.net.trunc()) == subnet);
+        let keys = there.map(Entry::key).collect();
+        others.push((set.name, keys));
     }
-    Ok(())
+    Ok(Sets { own, others })
 }
 
 /// The names of the sets of a network, one for each of its subnets.
@@ -248,18 +198,17 @@ fn missing(owner: Owner<'_>, nets: &[IpNet]) -> Result<Option<String>> {
     let by_rule = rules
         .iter()
         .any(|rule| has_prefix(rule.comment.as_deref(), &prefix));
-    for entry in Entry::all(owner, nets).iter().filter(|_| !by_rule) {
+    let entries = Entry::all(owner, nets);
+    let elements = elements_of(owner, &entries);
+    for entry in entries.iter().filter(|_| !by_rule) {
         let (ip, set) = (entry.net.addr(), &entry.set);
-        let key = entry.key();
-        let stack = place(entry, &key).read(&socket)?;
-        let newest = stack.newest().and_then(|claim| claim.comment.as_deref());
-        match newest {
-            Some(comment) if entry.owns(comment) => {}
-            Some(comment) => {
-                let other = named_by(comment);
-                return Ok(Some(format!("masquerade of {ip} is shadowed by {other}")));
-            }
-            None => return Ok(Some(format!("masquerade of {ip} not found"))),
+        let lack = match elements.look(&socket, set, &entry.key())? {
+            Standing::InForce => None,
+            Standing::Shadowed(by) => Some(format!("is shadowed by {by}")),
+            Standing::Absent => Some("not found".to_owned()),
+        };
+        if let Some(lack) = lack {
+            return Ok(Some(format!("masquerade of {ip} {lack}")));
         }
         if rules_of(&rules, set).next().is_none() {
             let text = format!("masquerade of {ip}: chain {MASQ_CHECKS} lacks the rule for {set}");

@@ -6,16 +6,16 @@ use super::layout::{self, IpVersion};
 use super::port_key::PortKey;
 use super::record::{Digest, Record};
 use super::scope::Scope;
-use super::{add, distinct, is_taken, missing, take};
+use super::{add, distinct, missing, take};
 use crate::chained::portmap::plan::{Masquerade, Plan};
 use crate::wiring::SetupError;
 use crate::wiring::check::mismatch;
+use crate::wiring::elements;
 use crate::wiring::masquerade::Backend;
 use crate::wiring::nftables::Nftables;
 use crate::wiring::owner::Owner;
-use crate::wiring::transaction::atomically;
 use netloom_kernel::Result;
-use netloom_kernel::nft::Socket;
+use netloom_kernel::nft::{Batch, Socket};
 use std::net::Ipv6Addr;
 
 const HALF: IpVersion = IpVersion { v6: true };
@@ -57,16 +57,11 @@ impl Loopback {
     }
 
     fn create_by(&self, socket: &Socket) -> Result<()> {
-        let mut batch = socket.batch();
-        add(&mut batch, self.0.iter());
-        match batch.commit() {
-            Err(error) if error.is_absent() || is_taken(&error) => {}
-            outcome => return outcome,
-        }
-        atomically(socket, |socket, batch| {
+        let complete = |socket: &Socket, batch: &mut Batch<'_>| {
             layout::complete_loopback(socket, batch)?;
             take(socket, batch, &self.0)
-        })
+        };
+        elements::create(socket, |batch| add(batch, self.0.iter()), complete)
     }
 
     /// Everything is there, if this attachment had it: what the reference added has no such way.
