@@ -29,6 +29,24 @@ fn add_runs_the_chain_in_order_and_hands_each_result_on() {
     assert_eq!(result.ips.len(), 2);
 }
 
+/// Only the runtime knows one: what a file says of another pod must not lead this one's plugins.
+#[test]
+fn a_prev_result_in_a_plugins_own_configuration_is_dropped() {
+    let host = host_with_chain();
+    let list = list(
+        r#"{"cniVersion":"1.1.0","name":"net","plugins":[
+            {"type":"one","prevResult":{"cniVersion":"1.1.0","ips":[{"address":"10.9.0.9/24"}]}},
+            {"type":"two","prevResult":{"cniVersion":"1.1.0","ips":[{"address":"10.9.0.9/24"}]}}]}"#,
+    );
+    host.cni().add(&list, &rt("c1")).unwrap();
+    assert_eq!(host.request("one", "ADD").get("prevResult"), None);
+    let of_two = &host.request("two", "ADD")["prevResult"]["ips"];
+    assert_eq!(of_two, &json!([{"address": "10.0.0.2/24"}]));
+    host.cni().del(&list, &rt("c1")).unwrap();
+    let of_one = &host.request("one", "DEL")["prevResult"]["ips"];
+    assert_eq!(of_one.as_array().unwrap().len(), 2, "that of the chain");
+}
+
 #[test]
 fn plugins_get_the_six_variables_and_the_trace() {
     let host = host_with_chain();

@@ -124,6 +124,12 @@ fn every_page_has_the_same_form_and_an_example_that_runs() {
         let mut expected = vec![title.as_str()];
         expected.extend(SECTIONS);
         assert_eq!(headings, expected, "{name}.md");
+        let (settings, examples) = ("### Settings, and a second network\n", "\n## Examples\n");
+        let before = page.text.split(examples).next().unwrap_or_default();
+        assert!(
+            before.contains(settings),
+            "{name}.md does not say which sysctls are set, and how it stands beside a second network"
+        );
         let runs = page
             .blocks
             .iter()

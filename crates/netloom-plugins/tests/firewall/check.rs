@@ -2,6 +2,7 @@
 
 use crate::support::{BOTH, Lab, conf, result};
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 #[test]
 fn each_thing_that_is_gone_is_named_and_stays_gone() {
@@ -88,4 +89,34 @@ fn check_needs_the_result_and_asks_for_the_owner() {
         let call = lab.firewall.call("CHECK", &without).pod(&one);
         call.run().fails_with(7).names(&["prevResult"]);
     }
+}
+
+/// iptables has some rules for each address: CHECK must not look for each among all.
+#[test]
+fn check_by_iptables_takes_as_long_as_there_are_addresses() {
+    let Some(lab) = Lab::with("iptables") else {
+        return;
+    };
+    let pod = lab.host.pod("one");
+    let measure = |count: u16| {
+        let mut many = result(5);
+        many["ips"] = (0..count)
+            .map(|at| json!({"address": format!("10.1.{}.{}/16", at / 250, at % 250), "interface": 1}))
+            .collect();
+        let conf = conf("iptables", &many, json!({}));
+        lab.firewall.add(&conf, &pod).succeeds();
+        let start = Instant::now();
+        lab.firewall.check(&conf, &many, &pod).succeeds_silently();
+        let took = start.elapsed();
+        lab.firewall.del(&conf, &pod).succeeds_silently();
+        took
+    };
+    let (few, many) = (measure(300), measure(3000));
+    println!("CHECK {few:?} -> {many:?}");
+    // Ten times as many; each among all would take a hundred times as long.
+    let slack = Duration::from_millis(500);
+    assert!(
+        many < few * 30 + slack,
+        "{few:?} with few, {many:?} with many"
+    );
 }

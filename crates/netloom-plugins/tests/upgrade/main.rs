@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod background;
+mod claims;
 mod matrix;
 mod page;
 mod side;

@@ -129,6 +129,32 @@ fn a_lock_that_the_pod_keeps_does_not_keep_the_pod() {
     assert!(!pod.ip("rule").contains("10.1.0.5"), "{}", pod.ip("rule"));
 }
 
+#[test]
+fn vrf_does_not_wait_for_such_a_lock_either() {
+    if !netloom_testkit::probe::has_link_kind("vrf") {
+        return netloom_testkit::skip("the kernel has no vrf links");
+    }
+    let Some(host) = Host::new() else { return };
+    let (plugins, pod) = (PluginDir::of(PROGRAM), host.pod("one"));
+    pod.ip("link add eth0 type veth peer name peer0");
+    pod.sh("ip addr add 10.1.0.5/24 dev eth0; ip link set eth0 up");
+    let vrf = Plugin::ours(&plugins, "vrf");
+    let conf = json!({"cniVersion": "1.0.0", "name": "blue", "type": "vrf", "vrfname": "red",
+        "prevResult": {"cniVersion": "1.0.0",
+            "interfaces": [{"name": "eth0", "sandbox": pod.path()}],
+            "ips": [{"address": "10.1.0.5/24", "gateway": "10.1.0.1", "interface": 0}]}});
+    let kept = pod.netns();
+    flock(&kept, FlockOperation::LockExclusive).unwrap();
+    for command in ["ADD", "DEL"] {
+        call(&vrf, command, &conf, &pod).succeeds();
+    }
+    assert!(
+        !pod.ip("-br link").contains("red"),
+        "{}",
+        pod.ip("-br link")
+    );
+}
+
 /// A runtime names as namespace what somebody else made.
 #[test]
 fn what_is_no_regular_file_is_no_namespace() {

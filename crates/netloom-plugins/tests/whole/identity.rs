@@ -343,10 +343,6 @@ fn a_foreign_ipam_plugin_gets_its_del_where_the_attachment_stays() {
 
 #[test]
 fn chained_plugins_leave_alone_what_lives_in_another_namespace() {
-    let bridge = SUBJECTS.iter().find(|it| it.name == "bridge").unwrap();
-    let Some(lab) = lab(bridge, host_local) else {
-        return;
-    };
     if !netloom_testkit::probe::has_nft_family("ip") {
         return netloom_testkit::skip("the kernel has no nf_tables of IPv4");
     }
@@ -365,9 +361,23 @@ fn chained_plugins_leave_alone_what_lives_in_another_namespace() {
             "egressRate": 8_000_000, "egressBurst": 160_000});
         chained.push(("bandwidth", limits));
     }
-    if netloom_testkit::probe::has_link_kind("vrf") {
-        chained.push(("vrf", json!({"vrfname": "red"})));
+    leave_alone(&chained);
+}
+
+#[test]
+fn vrf_leaves_alone_what_lives_in_another_namespace() {
+    if !netloom_testkit::probe::has_link_kind("vrf") {
+        return netloom_testkit::skip("the kernel has no vrf links");
     }
+    leave_alone(&[("vrf", json!({"vrfname": "red"}))]);
+}
+
+/// Attaches one pod by bridge and these, and has another called by the same id and interface deleted.
+fn leave_alone(chained: &[(&'static str, Value)]) {
+    let bridge = SUBJECTS.iter().find(|it| it.name == "bridge").unwrap();
+    let Some(lab) = lab(bridge, host_local) else {
+        return;
+    };
     let directory = lab.plugin.program().parent().unwrap();
     let call = |command: &str, (name, keys): &(&str, Value), of: &Container<'_>, prev: &Value| {
         let mut conf = keys.clone();

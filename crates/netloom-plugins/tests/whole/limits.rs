@@ -150,6 +150,57 @@ fn memory_does_not_grow_with_the_routes_of_the_pod() {
     }
 }
 
+/// 32 MiB of a configuration are read, and no more.
+#[test]
+fn memory_does_not_grow_with_a_document_without_end() {
+    let Some(host) = Host::new() else { return };
+    let plugins = PluginDir::of(PROGRAM);
+    let pod = host.pod("one");
+    let mut document =
+        br#"{"cniVersion": "1.1.0", "name": "net", "type": "bridge", "x": ""#.to_vec();
+    document.resize(100 << 20, b'a');
+    document.extend(br#""}"#);
+    let bridge = Plugin::ours(&plugins, "bridge");
+    for command in ["ADD", "CHECK", "DEL"] {
+        let call = bridge.call(command, &Value::Null).pod(&pod);
+        let Some((kib, outcome)) = peak_memory(&call.stdin(document.clone())) else {
+            return;
+        };
+        outcome.fails_with(6).names(&["larger than 32 MiB"]);
+        assert!(kib < 128 * 1024, "{command} takes {kib} KiB");
+    }
+}
+
+/// How many times what a usual call takes a call with as many mappings as there are ports may take: that
+/// is 6 KiB for each.
+const OF_ALL_PORTS: u64 = 60;
+
+#[test]
+fn memory_for_all_ports_of_a_host_is_bounded() {
+    if !probe::has_nft_family("ip") {
+        return skip("the kernel has no nf_tables of IPv4");
+    }
+    let Some(host) = Host::new() else { return };
+    let plugins = PluginDir::of(PROGRAM);
+    let (bridge, (portmap, most)) = (
+        Plugin::ours(&plugins, "bridge"),
+        measured(&plugins, "portmap"),
+    );
+    let pod = host.pod("one");
+    let made = bridge.add(&conf("nftables"), &pod).succeeds();
+    let mappings: Vec<Value> = (1..=65_000)
+        .map(|port| json!({"hostPort": port, "containerPort": port, "protocol": "tcp"}))
+        .collect();
+    let conf = json!({
+        "cniVersion": "1.1.0", "name": "net", "type": "portmap", "backend": "nftables",
+        "runtimeConfig": {"portMappings": mappings}, "prevResult": made,
+    });
+    for command in ["ADD", "CHECK", "DEL"] {
+        let call = portmap.call(command, &conf).pod(&pod);
+        is_modest(command, &call, most * OF_ALL_PORTS);
+    }
+}
+
 /// ADD, CHECK, DEL, GC and STATUS of a second pod, each traced.
 fn traces(backend: &str) -> Option<Vec<(&'static str, Trace)>> {
     let host = Host::new()?;

@@ -9,6 +9,7 @@ use super::sweep::Sweep;
 use crate::wiring::iptables::{Saved, append, insert};
 use crate::wiring::owner::Owner;
 use ipnet::IpNet;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -200,15 +201,17 @@ impl Script {
             .iter()
             .find(|rule| !rule.is_in(saved))
             .map(Shared::words);
+        // Each rule is read once: a pod may have many addresses, and a host many pods.
+        let there: HashSet<&[String]> = saved.rules.iter().map(Vec::as_slice).collect();
         // An attachment of another release, or of the Go plugin, has no claim to a published port.
-        let is_published = |ip: &IpAddr| saved.has(&self.claims_of(*ip)[1]);
+        let is_published = |ip: &IpAddr| there.contains(self.claims_of(*ip)[1].as_slice());
         let own = || {
             let mut own = self.ips.iter().flat_map(|ip| {
                 let [answers, sent, published] = rules_of(*ip);
                 let published = is_published(ip).then_some(published);
                 [answers, sent].into_iter().chain(published)
             });
-            own.find(|rule| !saved.has(rule))
+            own.find(|rule| !there.contains(rule.as_slice()))
         };
         shared
             .or_else(own)
