@@ -45,6 +45,7 @@ macro_rules! pages {
 }
 
 pages! {
+    where_the_tutorials_begin_works = "tutorials/begin.md",
     a_network_by_hand_works = "tutorials/1-by-hand.md",
     the_shell_logger_works = "tutorials/2-logger.md",
     the_bridge_network_works = "tutorials/3-bridge.md",

@@ -244,7 +244,25 @@ fn compare(page: &Page, outputs: &[String]) {
     if writes() {
         return page.rewrite(&texts);
     }
+    findings.extend(untold(page, outputs));
     assert!(findings.is_empty(), "\n{}", findings.join("\n\n"));
+}
+
+/// The blocks of a tutorial that print something which it does not show: its first page promises that there are none.
+fn untold(page: &Page, outputs: &[String]) -> Vec<String> {
+    let is_tutorial = page.name.starts_with("tutorials/");
+    let next = page.blocks.iter().skip(1).map(Some).chain([None]);
+    let silent = page.blocks.iter().zip(next).zip(outputs);
+    silent
+        .filter(|((block, next), _)| {
+            let is_told = next.is_some_and(|next| next.is("output"));
+            is_tutorial && is_run(block) && !is_told && !block.attributes.contains_key("picture")
+        })
+        .filter(|(_, printed)| !printed.trim().is_empty())
+        .map(|((block, _), printed)| {
+            format!("{}: shows not that it prints\n{printed}", block.place)
+        })
+        .collect()
 }
 
 /// That the pictures which a page's commands draw are those that it shows.
