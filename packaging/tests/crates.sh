@@ -4,9 +4,9 @@ set -eu
 work=$2 repo=$3
 cd "$repo"
 names=$(grep -L '^publish = false' crates/*/Cargo.toml | xargs sed -n 's/^name = "\(netloom[a-z-]*\)"$/\1/p')
-options=$(for name in $names; do echo "--package $name"; done)
-# Each is built once, by the program below.
-cargo package --quiet --no-verify --allow-dirty $options
+# Every crate of the workspace is unpacked, and built of what it is packed with.
+cargo package --quiet --workspace --allow-dirty
+echo "ok cargo package verifies every crate of the workspace"
 target=$(cargo metadata --format-version 1 --no-deps | jq -r .target_directory)
 # The command is no library: it is packaged, and built by everything else.
 libraries=$(for name in $names; do [ ! -e "crates/$name/src/lib.rs" ] || echo "$name"; done)

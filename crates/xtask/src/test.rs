@@ -64,6 +64,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if chosen.iter().any(|tier| tier.name == tiers::ETCD) {
         packages::ensure(packages::FOR_CLUSTER, !args.no_install)?;
     }
+    if chosen.iter().any(|tier| tier.name == tiers::PACKAGES) {
+        packages::ensure(packages::FOR_DAEMON, !args.no_install)?;
+    }
     let apiserver = match args.kube || args.full {
         true => Cached::begin(&cached::APISERVER, workspace, !args.no_install),
         false => Cached::find(&cached::APISERVER, workspace),
