@@ -28,8 +28,10 @@ pub mod probe;
 mod block;
 mod call;
 mod fault;
+mod growth;
 mod host;
 mod namespace;
+mod orders;
 mod parallel;
 mod plugin;
 mod pod;
@@ -47,7 +49,9 @@ pub use fault::{
     Faults, Point, Scene, Struck, Tally, assert_del_completes, assert_no_residue,
     assert_no_residue_at_every,
 };
+pub use growth::assert_grows_with_the_count;
 pub use host::Host;
+pub use orders::ORDERS_OF_THREE;
 pub use parallel::parallel;
 pub use plugin::{DEBIAN_DIR, Plugin, PluginDir, link_plugins};
 pub use pod::Pod;

@@ -1,5 +1,5 @@
 use crate::support::Lab;
-use netloom_testkit::{Pod, Uplink, probe, skip};
+use netloom_testkit::{ORDERS_OF_THREE, Pod, Uplink, probe, skip};
 use serde_json::{Value, json};
 
 const BOTH: [&str; 2] = ["nftables", "iptables"];
@@ -219,14 +219,7 @@ fn del_leaves_the_address_alone_when_another_attachment_owns_it_now() {
 fn the_newest_claim_on_an_address_is_in_force_whoever_leaves_first() {
     let names = ["one", "two", "three"];
     for backend in BOTH {
-        for order in [
-            [0, 1, 2],
-            [0, 2, 1],
-            [1, 0, 2],
-            [1, 2, 0],
-            [2, 0, 1],
-            [2, 1, 0],
-        ] {
+        for order in ORDERS_OF_THREE {
             let Some(lab) = lab(backend) else { continue };
             dual(&lab, 5);
             let pods = names.map(|name| lab.host.pod(name));

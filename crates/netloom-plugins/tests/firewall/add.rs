@@ -1,6 +1,7 @@
 //! ADD: what it makes, and whose that is.
 
 use crate::support::{BOTH, Lab, conf, result};
+use netloom_testkit::ORDERS_OF_THREE;
 use serde_json::{Value, json};
 
 #[test]
@@ -174,14 +175,7 @@ fn addresses_of_one_family_make_nothing_in_the_other() {
 #[test]
 fn the_newest_claim_on_an_address_is_in_force_whoever_leaves_first() {
     let names = ["one", "two", "three"];
-    for order in [
-        [0, 1, 2],
-        [0, 2, 1],
-        [1, 0, 2],
-        [1, 2, 0],
-        [2, 0, 1],
-        [2, 1, 0],
-    ] {
+    for order in ORDERS_OF_THREE {
         let Some(lab) = Lab::with("nftables") else {
             return;
         };

@@ -1,18 +1,10 @@
 //! Claims on one port that stack: the newest is in force, and when it goes the next one is again.
 
 use crate::support::{BOTH, GATEWAY, Lab, Server, Wired, tcp};
-use netloom_testkit::{Plugin, Uplink};
+use netloom_testkit::{ORDERS_OF_THREE, Plugin, Uplink};
 use serde_json::{Value, json};
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
-const ORDERS: [[usize; 3]; 6] = [
-    [0, 1, 2],
-    [0, 2, 1],
-    [1, 0, 2],
-    [1, 2, 0],
-    [2, 0, 1],
-    [2, 1, 0],
-];
 /// The ways to the port: from outside, to the gateway, to the loopback addresses.
 const TO: [&str; 4] = ["198.51.100.2", "2001:db8:51::2", "127.0.0.1", "::1"];
 
@@ -70,7 +62,7 @@ fn is_in_force(lab: &Lab, uplink: &Uplink, claimants: &[Claimant], newest: usize
 #[test]
 fn the_newest_claim_on_a_port_is_in_force_whoever_leaves_first() {
     for backend in BOTH {
-        for order in ORDERS {
+        for order in ORDERS_OF_THREE {
             let Some(lab) = Lab::new(backend) else {
                 continue;
             };
@@ -174,7 +166,7 @@ fn of_claims_by_both_implementations_the_newest_of_those_in_front_is_in_force() 
         [true, false, true],
         [false, true, true],
     ];
-    for (by_go, order) in by_go.into_iter().zip(ORDERS) {
+    for (by_go, order) in by_go.into_iter().zip(ORDERS_OF_THREE) {
         let Some(lab) = Lab::new("iptables") else {
             return;
         };
