@@ -3,10 +3,12 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use netloom_kernel::rtnl::{KindSpec, LinkSpec, MacvlanOptions, VlanProtocol, VxlanOptions};
+use netloom_kernel::rtnl::{
+    KindSpec, LinkKind, LinkSpec, MacvlanOptions, VlanProtocol, VxlanOptions,
+};
 
 use crate::wanted::Wanted;
-use crate::{Outside, Place, Result, Vxlan};
+use crate::{Error, Outside, Place, Result, Vxlan};
 
 /// How long the kernel may take to remove what a namespace had that has just ended. It takes
 /// milliseconds, and more where many namespaces end at once.
@@ -19,7 +21,8 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(6
 ///
 /// A VNI and a VLAN exist once in the namespace of their underlay. A node that is started anew has
 /// another namespace, and the kernel removes the interface of the former one some time after that
-/// namespace has ended. Nothing tells when: this tries again.
+/// namespace has ended. Nothing tells when: this tries again, unless the VNI is that of a link that is
+/// there.
 pub(crate) fn create(link: &Wanted<'_, '_>, base: &Place, by: &Outside) -> Result<()> {
     let spec = spec(link, by);
     let is_one_of_its_kind = matches!(by, Outside::Vxlan(_) | Outside::Vlan { .. });
@@ -31,8 +34,28 @@ pub(crate) fn create(link: &Wanted<'_, '_>, base: &Place, by: &Outside) -> Resul
                 if error.is_exists() && is_one_of_its_kind && Instant::now() + pause < end => {}
             outcome => return Ok(outcome?),
         }
+        refuse_taken(base, by)?;
         sleep(pause);
         pause = longest.min(pause * 2);
+    }
+}
+
+fn refuse_taken(base: &Place, by: &Outside) -> Result<()> {
+    let Outside::Vxlan(wanted) = by else {
+        return Ok(());
+    };
+    let links = base.socket().list_links_of_kind("vxlan")?;
+    let taken = links.into_iter().find(|link| {
+        matches!(&link.kind, Some(LinkKind::Vxlan(it))
+            if it.vni == wanted.vni && it.port == Some(wanted.port))
+    });
+    match taken {
+        None => Ok(()),
+        Some(link) => Err(Error::Foreign {
+            place: base.to_string(),
+            name: link.name,
+            found: format!("it has VNI {}, which can be there once", wanted.vni),
+        }),
     }
 }
 

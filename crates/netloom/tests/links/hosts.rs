@@ -162,6 +162,29 @@ fn an_mtu_that_the_file_tells_is_the_same_on_both_sides() {
 }
 
 #[test]
+fn a_tunnel_whose_vni_another_link_of_the_host_has_is_refused_by_that_link_s_name() {
+    let Some(host) = Host::new() else { return };
+    let machines = [Machine::new(), Machine::new()];
+    join(&host, &machines);
+    let [a, _] = &machines;
+    let file = File::new(&LAB.replace("10.0.0.2/24\"]", "10.0.0.2/24\"]\n    vni: 4242"));
+    a.sh("ip link add other type vxlan id 4242 remote 192.0.2.2 local 192.0.2.1 dstport 4789");
+    let apply = format!(
+        "{} topo apply {}",
+        product(NETLOOM).display(),
+        file.path().display()
+    );
+    let error = a.try_sh(&apply).unwrap_err();
+    assert!(
+        error.contains("host has an interface \"other\"") && error.contains("VNI 4242"),
+        "{error}"
+    );
+    assert!(a.sh("ip -br link").contains("other"), "it is left as it is");
+    a.sh("ip link del other");
+    a.topo("apply", &file);
+}
+
+#[test]
 fn which_host_this_is_must_be_known() {
     let Some(_host) = Host::new() else { return };
     let file = File::new(LAB);
