@@ -51,18 +51,19 @@ impl Elements<'_> {
     }
 
     /// Removes the elements by their keys; where those do not lead to all, by looking through `sets`.
+    /// Returns whether the keys led to all.
     pub(crate) fn remove(
         &self,
         socket: &Socket,
         batch: &mut Batch<'_>,
         sets: impl FnOnce() -> Result<Sets>,
-    ) -> Result<IsAll> {
+    ) -> Result<bool> {
         let found = self.remove_known(socket, batch)?;
         let is_all = found > 0 && found == self.keys.len();
         if !is_all {
             self.remove_others(socket, batch, sets()?)?;
         }
-        Ok(IsAll(is_all))
+        Ok(is_all)
     }
 
     /// Returns how many there were.
@@ -108,15 +109,12 @@ impl Elements<'_> {
         Ok(())
     }
 
-    /// Whose element a key has, if it is not the attachment's.
+    /// How the attachment's claim on a key stands.
     pub(crate) fn look(&self, socket: &Socket, set: &str, key: &Key) -> Result<Standing> {
         let stack = self.place(set, key).read(socket)?;
         Ok(Standing::of(&stack, &self.owner.nft_prefix()))
     }
 }
-
-/// Whether the keys led to all elements.
-pub(crate) struct IsAll(pub(crate) bool);
 
 /// How an attachment's claim on a key stands.
 pub(crate) enum Standing {

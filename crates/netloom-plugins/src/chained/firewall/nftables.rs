@@ -20,7 +20,7 @@ use super::plan::Wanted;
 use crate::wiring::SetupError;
 use crate::wiring::check::mismatch;
 use crate::wiring::claims::{Claim, Place, Shape, delete_set, withdraw};
-use crate::wiring::elements::{self, Elements, IsAll, Sets, Standing};
+use crate::wiring::elements::{self, Elements, Sets, Standing};
 use crate::wiring::elements::{delete_rules, rules_of, staleness};
 use crate::wiring::foretell;
 use crate::wiring::nftables::Nftables;
@@ -227,7 +227,7 @@ pub(super) fn remove(
         let mut any = false;
         atomically(socket, |socket, batch| {
             let sets = || sets(socket, owner, ips);
-            let IsAll(is_all) = elements_of(owner, ips).remove(socket, batch, sets)?;
+            let is_all = elements_of(owner, ips).remove(socket, batch, sets)?;
             any = !batch.is_empty();
             let instance = owner.nft_instance();
             let is_own = |comment: &str| prefix_of_instance(comment, &instance).is_some();
